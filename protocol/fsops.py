@@ -1,0 +1,239 @@
+"""Every file operation whose outcome the promises depend on, behind one small interface.
+Real here, simulated in protocol/testing/simfs.py; nobody else calls os.rename, fsync or flock on the spool.
+
+Durability follows POSIX: file data survive a power cut after `sync`, a name after `sync_dir` of its folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from protocol.errors import DiskFailed, OutOfSpace
+
+FOLDER_MODE = 0o750
+FILE_MODE = 0o640
+SECRET_MODE = 0o600
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a file system has left for us: bytes and inodes (inodes is None where it does not count them)."""
+
+    bytes: int
+    inodes: int | None
+
+
+class NewFile(Protocol):
+    """A file being written for the first time."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append. Raises OutOfSpace, DiskFailed."""
+
+    def sync(self) -> None:
+        """Make the data durable. Raises OutOfSpace, DiskFailed; never retried."""
+
+    def close(self) -> None:
+        """Let go of the file; not a sync."""
+
+
+class Lock(Protocol):
+    """A held flock. It is gone when the process dies, whatever the reason."""
+
+    def write(self, text: str) -> None:
+        """Say who holds it; readable by everybody through `lock_text`."""
+
+    def release(self) -> None:
+        """Give it back. The file stays: lock files are never unlinked."""
+
+
+class FsOps(Protocol):
+    """The operations. Missing files raise FileNotFoundError, existing ones FileExistsError."""
+
+    def create(self, path: Path) -> NewFile: ...
+    def write_new(self, path: Path, data: bytes) -> None: ...
+    def read_bytes(self, path: Path) -> bytes: ...
+    def open_read(self, path: Path) -> BinaryIO: ...
+    def rename(self, source: Path, target: Path) -> None: ...
+    def link(self, source: Path, target: Path) -> None: ...
+    def unlink(self, path: Path) -> None: ...
+    def makedirs(self, path: Path) -> list[Path]: ...
+    def rmdir(self, path: Path) -> None: ...
+    def sync_dir(self, path: Path) -> None: ...
+    def listdir(self, path: Path) -> list[str]: ...
+    def exists(self, path: Path) -> bool: ...
+    def size(self, path: Path) -> int: ...
+    def room(self, path: Path) -> Room: ...
+    def lock(self, path: Path) -> Lock | None: ...
+    def is_locked(self, path: Path) -> bool: ...
+    def lock_text(self, path: Path) -> str: ...
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Turn the operating system's errors about the disk itself into ours, others pass."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _NO_ROOM:
+            raise OutOfSpace(f"{what}: {os.strerror(exc.errno or 0)}") from exc
+        if exc.errno in (errno.EIO, errno.EROFS):
+            raise DiskFailed(f"{what}: {os.strerror(exc.errno)}") from exc
+        raise
+
+
+class RealNewFile:
+    """A file opened with O_EXCL; see NewFile."""
+
+    def __init__(self, path: Path) -> None:
+        with disk_errors("create file"):
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+
+    def write(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        with disk_errors("write file"):
+            while view:
+                view = view[os.write(self._fd, view) :]
+
+    def sync(self) -> None:
+        with disk_errors("sync file"):
+            os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+class RealLock:
+    """A file descriptor with LOCK_EX; see Lock."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def write(self, text: str) -> None:
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, text.encode(), 0)
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+class RealFs:
+    """FsOps on the machine's own file system."""
+
+    def create(self, path: Path) -> NewFile:
+        return RealNewFile(path)
+
+    def write_new(self, path: Path, data: bytes) -> None:
+        """Create, write and sync one small file (its name becomes durable with `sync_dir` of the folder)."""
+        file = self.create(path)
+        try:
+            file.write(data)
+            file.sync()
+        finally:
+            file.close()
+
+    def read_bytes(self, path: Path) -> bytes:
+        return path.read_bytes()
+
+    def open_read(self, path: Path) -> BinaryIO:
+        return open(path, "rb", buffering=0)  # noqa: SIM115  (the caller closes it)
+
+    def rename(self, source: Path, target: Path) -> None:
+        with disk_errors("rename file"):
+            os.rename(source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        with disk_errors("link file"):
+            os.link(source, target)
+
+    def unlink(self, path: Path) -> None:
+        with disk_errors("remove file"):
+            os.unlink(path)
+
+    def makedirs(self, path: Path) -> list[Path]:
+        """Create `path` and its missing parents; returns the folders that got a new entry, innermost last."""
+        missing = []
+        at = path
+        while not at.is_dir():
+            missing.append(at)
+            at = at.parent
+        touched = []
+        with disk_errors("create folder"):
+            for folder in reversed(missing):
+                try:
+                    os.mkdir(folder, FOLDER_MODE)
+                except FileExistsError:
+                    # Another process made it and may not have synced its parent yet: sync it here as well.
+                    if not folder.is_dir():
+                        raise
+                touched.append(folder.parent)
+        return touched
+
+    def rmdir(self, path: Path) -> None:
+        with disk_errors("remove folder"):
+            os.rmdir(path)
+
+    def sync_dir(self, path: Path) -> None:
+        with disk_errors("sync folder"):
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def listdir(self, path: Path) -> list[str]:
+        return sorted(os.listdir(path))
+
+    def exists(self, path: Path) -> bool:
+        return path.exists()
+
+    def size(self, path: Path) -> int:
+        return path.stat().st_size
+
+    def room(self, path: Path) -> Room:
+        found = os.statvfs(path)
+        return Room(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+
+    def lock(self, path: Path) -> Lock | None:
+        """Take the lock, or None if somebody else holds it."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        return RealLock(fd)
+
+    def is_locked(self, path: Path) -> bool:
+        """Probe with LOCK_SH, so that two probes do not see each other."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return False
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def lock_text(self, path: Path) -> str:
+        try:
+            return path.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
