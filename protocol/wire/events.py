@@ -1,0 +1,546 @@
+"""Every event scanpost reports, as past facts; the dataclass is the documentation of its fields.
+No field here may hold patient data or free text out of DICOM (that goes into the envelope's `phi`); UIDs and AE titles may.
+
+Ids: `arrival` and `delivery` are the numbers people see, `receipt` and `association` 32 hexadecimal digits.
+Units are in the names; times are seconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from protocol.wire.messages import DEBUG, ERROR, WARNING, Event, event
+
+
+# ---- associations ---------------------------------------------------------------------------------------------
+@event("association.opened", "association/{association}", shard="calling_ae")
+@dataclass(frozen=True)
+class AssociationOpened(Event):
+    """A scanner connected and its association was accepted."""
+
+    association: str
+    calling_ae: str
+    called_ae: str
+    address: str
+
+
+@event("association.rejected", "source/{calling_ae}", shard="calling_ae", severity=WARNING)
+@dataclass(frozen=True)
+class AssociationRejected(Event):
+    """A scanner was turned away, or a peer sent bytes that are no DICOM."""
+
+    calling_ae: str
+    called_ae: str
+    address: str
+    reason: str
+
+
+@event("association.closed", "association/{association}", shard="calling_ae")
+@dataclass(frozen=True)
+class AssociationClosed(Event):
+    """An association ended; `how` is released or aborted (also: lost, or its worker died)."""
+
+    association: str
+    calling_ae: str
+    how: str
+    images: int
+    bytes: int
+
+
+# ---- images ---------------------------------------------------------------------------------------------------
+@event("image.received", "image/{sop_uid}", shard="calling_ae", severity=DEBUG)
+@dataclass(frozen=True)
+class ImageReceived(Event):
+    """An image is durable here. `why` is received, or adopted after a crash."""
+
+    receipt: str
+    association: str
+    arrival: int
+    calling_ae: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    bytes: int
+    digest: str
+    why: str = "received"
+
+
+@event("image.duplicate", "image/{sop_uid}", shard="calling_ae", severity=DEBUG)
+@dataclass(frozen=True)
+class ImageDuplicate(Event):
+    """The same object came again, bit for bit; it was acknowledged and not kept."""
+
+    receipt: str
+    association: str
+    arrival: int
+    calling_ae: str
+    sop_uid: str
+    twin: str
+
+
+@event("image.superseded", "image/{sop_uid}", shard="calling_ae", severity=WARNING)
+@dataclass(frozen=True)
+class ImageSuperseded(Event):
+    """An object with the same SOP instance UID but other content came later; the newer one is sent."""
+
+    receipt: str
+    arrival: int
+    calling_ae: str
+    sop_uid: str
+    newer: str
+
+
+@event("image.rejected", "association/{association}", shard="calling_ae", severity=WARNING)
+@dataclass(frozen=True)
+class ImageRejected(Event):
+    """An image was refused with a failure status; the sender keeps it. `status` as in PS3.7 Annex C."""
+
+    association: str
+    calling_ae: str
+    sop_uid: str
+    status: int
+    reason: str
+
+
+@event("image.quarantined", "quarantine/{receipt}", shard="calling_ae", severity=WARNING)
+@dataclass(frozen=True)
+class ImageQuarantined(Event):
+    """Bytes that cannot be read or placed are kept apart, with the reason."""
+
+    receipt: str
+    association: str
+    calling_ae: str
+    bytes: int
+    reason: str
+
+
+# ---- arrivals -------------------------------------------------------------------------------------------------
+@event("arrival.opened", "arrival/{arrival}", shard="calling_ae")
+@dataclass(frozen=True)
+class ArrivalOpened(Event):
+    """The first image of a series came in; `addendum_of` names the earlier arrival of a late image, or is 0."""
+
+    arrival: int
+    calling_ae: str
+    called_ae: str
+    study_uid: str
+    series_uid: str
+    addendum_of: int
+
+
+@event("arrival.completed", "arrival/{arrival}", shard="calling_ae")
+@dataclass(frozen=True)
+class ArrivalCompleted(Event):
+    """The series is complete; `why` is released, idle, aborted, rebuilt or command. Header values travel in `phi`."""
+
+    arrival: int
+    calling_ae: str
+    study_uid: str
+    series_uid: str
+    images: int
+    bytes: int
+    why: str
+    modality: str = ""
+
+
+@event("arrival.decided", "arrival/{arrival}", shard="calling_ae")
+@dataclass(frozen=True)
+class ArrivalDecided(Event):
+    """The rules (or a person's command) decided; `outcome` is route, hold or discard."""
+
+    arrival: int
+    calling_ae: str
+    decision: int
+    revision: int
+    outcome: str
+    targets: list[str]
+    rules: list[str]
+    reason: str = ""
+    command: int = 0
+
+
+@event("arrival.discarded", "arrival/{arrival}", shard="calling_ae")
+@dataclass(frozen=True)
+class ArrivalDiscarded(Event):
+    """No rule wanted it, or all its deliveries were cancelled; kept for its retention."""
+
+    arrival: int
+    calling_ae: str
+    reason: str
+
+
+@event("arrival.held", "arrival/{arrival}", shard="calling_ae", severity=WARNING)
+@dataclass(frozen=True)
+class ArrivalHeld(Event):
+    """Set aside whole until a person acts."""
+
+    arrival: int
+    calling_ae: str
+    reason: str
+
+
+@event("arrival.released", "arrival/{arrival}", shard="calling_ae")
+@dataclass(frozen=True)
+class ArrivalReleased(Event):
+    """A person released a held arrival; it is decided again."""
+
+    arrival: int
+    calling_ae: str
+    command: int
+
+
+@event("arrival.delivered", "arrival/{arrival}", shard="calling_ae")
+@dataclass(frozen=True)
+class ArrivalDelivered(Event):
+    """Every delivery is finished and at least one reached its target."""
+
+    arrival: int
+    calling_ae: str
+
+
+@event("arrival.deleted", "arrival/{arrival}", shard="calling_ae")
+@dataclass(frozen=True)
+class ArrivalDeleted(Event):
+    """Its files may go: delivered or discarded, and older than its retention."""
+
+    arrival: int
+    calling_ae: str
+    images: int
+    bytes: int
+    policy: str
+
+
+@event("rule.failed", "rule/{rule}", severity=ERROR)
+@dataclass(frozen=True)
+class RuleFailed(Event):
+    """A rule could not be evaluated for this arrival; it does not apply."""
+
+    rule: str
+    arrival: int
+    revision: int
+    error: str
+
+
+# ---- deliveries -----------------------------------------------------------------------------------------------
+@event("delivery.created", "delivery/{delivery}", shard="target")
+@dataclass(frozen=True)
+class DeliveryCreated(Event):
+    """An arrival is to go to a target."""
+
+    delivery: int
+    arrival: int
+    target: str
+    priority: str
+    images: int
+    bytes: int
+
+
+@event("delivery.claimed", "delivery/{delivery}", shard="target", severity=DEBUG)
+@dataclass(frozen=True)
+class DeliveryClaimed(Event):
+    """A dispatcher's slot took it; `attempt` counts from 1."""
+
+    delivery: int
+    arrival: int
+    target: str
+    owner: str
+    attempt: int
+
+
+@event("delivery.images.sent", "delivery/{delivery}", shard="target", severity=DEBUG)
+@dataclass(frozen=True)
+class ImagesSent(Event):
+    """The target answered for these images: list of [receipt, DIMSE status]; several a message, each image once."""
+
+    delivery: int
+    arrival: int
+    target: str
+    images: list[list[Any]]
+
+
+@event("delivery.attempt.failed", "delivery/{delivery}", shard="target", severity=WARNING)
+@dataclass(frozen=True)
+class AttemptFailed(Event):
+    """An attempt ended without delivering everything; tried again at `retry_at` unless that is 0."""
+
+    delivery: int
+    arrival: int
+    target: str
+    attempt: int
+    error: str
+    retry_at: float
+
+
+@event("delivery.attempt.interrupted", "delivery/{delivery}", shard="target", severity=WARNING)
+@dataclass(frozen=True)
+class AttemptInterrupted(Event):
+    """The owner died or was stopped; the delivery goes on at the next unconfirmed image."""
+
+    delivery: int
+    arrival: int
+    target: str
+    owner: str
+    deaths: int
+
+
+@event("delivery.completed", "delivery/{delivery}", shard="target")
+@dataclass(frozen=True)
+class DeliveryCompleted(Event):
+    """Every image is confirmed by the target."""
+
+    delivery: int
+    arrival: int
+    target: str
+    images: int
+    bytes: int
+    seconds: float
+    warnings: int
+
+
+@event("delivery.parked", "delivery/{delivery}", shard="target", severity=ERROR)
+@dataclass(frozen=True)
+class DeliveryParked(Event):
+    """Attempts or time are used up, or images were refused for good; waits for a person."""
+
+    delivery: int
+    arrival: int
+    target: str
+    attempts: int
+    error: str
+
+
+@event("delivery.held", "delivery/{delivery}", shard="target", severity=WARNING)
+@dataclass(frozen=True)
+class DeliveryHeld(Event):
+    """Set aside with the reason (target gone, its process died three times, a person)."""
+
+    delivery: int
+    arrival: int
+    target: str
+    reason: str
+
+
+@event("delivery.retried", "delivery/{delivery}", shard="target")
+@dataclass(frozen=True)
+class DeliveryRetried(Event):
+    """A person sent it back to the queue."""
+
+    delivery: int
+    arrival: int
+    target: str
+    command: int
+
+
+@event("delivery.cancelled", "delivery/{delivery}", shard="target", severity=WARNING)
+@dataclass(frozen=True)
+class DeliveryCancelled(Event):
+    """A person cancelled it."""
+
+    delivery: int
+    arrival: int
+    target: str
+    command: int
+
+
+@event("target.paused", "target/{target}", shard="target", severity=WARNING)
+@dataclass(frozen=True)
+class TargetPaused(Event):
+    """No delivery to this target is claimed until it is resumed."""
+
+    target: str
+    reason: str
+    until: float
+    by: str
+
+
+@event("target.resumed", "target/{target}", shard="target")
+@dataclass(frozen=True)
+class TargetResumed(Event):
+    """Deliveries to this target go on."""
+
+    target: str
+    by: str
+
+
+# ---- people, configuration, the node ---------------------------------------------------------------------------
+@event("command.asked", "command/{command}")
+@dataclass(frozen=True)
+class CommandAsked(Event):
+    """A person (or program) asked for something."""
+
+    command: int
+    kind: str
+    by: str
+    arguments: dict[str, Any]
+
+
+@event("command.answered", "command/{command}")
+@dataclass(frozen=True)
+class CommandAnswered(Event):
+    """What became of it."""
+
+    command: int
+    kind: str
+    by: str
+    state: str
+    answer: str
+
+
+@event("config.changed", "config/{revision}")
+@dataclass(frozen=True)
+class ConfigChanged(Event):
+    """The router works with another version of the routing configuration."""
+
+    revision: int
+    author: str
+    reason: str
+
+
+@event("config.damaged", "config/{place}", severity=ERROR)
+@dataclass(frozen=True)
+class ConfigDamaged(Event):
+    """A file of the routing configuration cannot be used; the former version stays current."""
+
+    place: str
+    error: str
+
+
+@event("actor.started", "actor/{actor}", shard="actor")
+@dataclass(frozen=True)
+class ActorStarted(Event):
+    """An actor holds its lock and begins to recover."""
+
+    actor: str
+    pid: int
+    version: str
+    boot: str
+
+
+@event("actor.recovered", "actor/{actor}", shard="actor")
+@dataclass(frozen=True)
+class ActorRecovered(Event):
+    """What an actor found and mended at its start."""
+
+    actor: str
+    found: dict[str, int]
+
+
+@event("actor.stopped", "actor/{actor}", shard="actor")
+@dataclass(frozen=True)
+class ActorStopped(Event):
+    """An orderly stop."""
+
+    actor: str
+    pid: int
+
+
+@event("alert.raised", "alert/{alert}", shard="alert", severity=ERROR)
+@dataclass(frozen=True)
+class AlertRaised(Event):
+    """Something needs a person."""
+
+    alert: str
+    text: str
+
+
+@event("alert.cleared", "alert/{alert}", shard="alert")
+@dataclass(frozen=True)
+class AlertCleared(Event):
+    """It no longer does."""
+
+    alert: str
+
+
+@event("outbox.trimmed", "outbox/{upto}", severity=DEBUG)
+@dataclass(frozen=True)
+class OutboxTrimmed(Event):
+    """Old events that every consumer has confirmed left the outbox."""
+
+    upto: int
+    events: int
+
+
+@event("spool.epoch.begun", "epoch/{epoch}", severity=WARNING)
+@dataclass(frozen=True)
+class EpochBegun(Event):
+    """The outbox begins a new numbering: after a restore, a rebuild or an unclean boot in relaxed mode."""
+
+    epoch: int
+    why: str
+
+
+@event("ledger.down", "ledger/{node}", severity=ERROR)
+@dataclass(frozen=True)
+class LedgerDown(Event):
+    """The bookkeeper cannot reach its database; nothing is lost, the outbox keeps the events."""
+
+    node: str
+    error: str
+
+
+@event("ledger.up", "ledger/{node}")
+@dataclass(frozen=True)
+class LedgerUp(Event):
+    """The database is back."""
+
+    node: str
+    backlog: int
+
+
+# ---- sent, not recorded -----------------------------------------------------------------------------------------
+@event("delivery.progress", "delivery/{delivery}", shard="target", root="tmp", severity=DEBUG)
+@dataclass(frozen=True)
+class DeliveryProgress(Event):
+    """How far an attempt is."""
+
+    delivery: int
+    arrival: int
+    target: str
+    sent: int
+    total: int
+
+
+@event("arrival.updated", "arrival/{arrival}", shard="calling_ae", root="tmp", severity=DEBUG)
+@dataclass(frozen=True)
+class ArrivalUpdated(Event):
+    """More images joined an open arrival."""
+
+    arrival: int
+    calling_ae: str
+    images: int
+
+
+@event("actor.status", "actor/{actor}", shard="actor", root="sys", severity=DEBUG)
+@dataclass(frozen=True)
+class ActorStatus(Event):
+    """Heartbeat of an actor, once a second."""
+
+    actor: str
+    pid: int
+    state: str
+    uptime_s: float
+    version: str
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+@event("head", "outbox/head", root="sys", severity=DEBUG)
+@dataclass(frozen=True)
+class Head(Event):
+    """Beacon of the bus: the last published number; a consumer that is behind fetches."""
+
+    epoch: int
+    last: int
+    bus_id: str
+
+
+@event("bus.started", "bus/{bus_id}", root="sys")
+@dataclass(frozen=True)
+class BusStarted(Event):
+    """A bus process began at the head of the outbox; subscribers fetch what they missed."""
+
+    bus_id: str
+    epoch: int
+    head: int
