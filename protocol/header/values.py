@@ -133,8 +133,12 @@ class Decoder:
         return (tags[0] if count == 1 else tags) or None
 
     def _unknown(self, vr: str, raw: bytes) -> Value | None:
-        """Text if all of it is printable ASCII; sequences, bulk data and what looks binary have no plain value."""
-        text = raw.decode("latin_1").rstrip("\0")
+        """Text if all of it is printable ASCII; sequences, bulk data and what looks binary have no plain value.
+
+        Only private elements without a written VR come here as `vr` "". Text is padded by a space, so a NUL
+        makes it binary: 100 as an unsigned short would otherwise read "d".
+        """
+        text = raw.decode("latin_1")
         return _split(text) if not vr and text.isascii() and text.isprintable() else None
 
 

@@ -14,40 +14,35 @@ from pydicom.datadict import dictionary_keyword, dictionary_VR, tag_for_keyword
 
 _PATIENT = """
     PatientName PatientID IssuerOfPatientID OtherPatientIDs PatientBirthDate PatientSex PatientAge PatientSize
-    PatientWeight PatientComments PatientPosition PatientIdentityRemoved DeidentificationMethod EthnicGroup
-    PregnancyStatus
+    PatientWeight PatientComments PatientPosition PatientIdentityRemoved
 """
 _STUDY = """
     StudyInstanceUID StudyID StudyDate StudyTime StudyDescription AccessionNumber ReferringPhysicianName
-    PhysiciansOfRecord AdmissionID ReasonForStudy RequestedProcedureDescription RequestedProcedureID
-    RequestingPhysician RequestingService InstitutionName InstitutionalDepartmentName InstitutionAddress
+    RequestedProcedureDescription InstitutionName InstitutionalDepartmentName
 """
 _SERIES = """
     SeriesInstanceUID SeriesNumber SeriesDate SeriesTime SeriesDescription Modality BodyPartExamined Laterality
-    ImageLaterality ProtocolName OperatorsName PerformingPhysicianName PerformedProcedureStepID
-    PerformedProcedureStepDescription PerformedProcedureStepStartDate StationName Manufacturer
-    ManufacturerModelName DeviceSerialNumber SoftwareVersions PresentationIntentType SeriesType
+    ImageLaterality ProtocolName OperatorsName PerformingPhysicianName PerformedProcedureStepDescription
+    StationName Manufacturer ManufacturerModelName DeviceSerialNumber SoftwareVersions PresentationIntentType
+    SeriesType
 """
 _IMAGE = """
     SpecificCharacterSet SOPClassUID SOPInstanceUID InstanceNumber AcquisitionNumber AcquisitionDate
-    AcquisitionTime AcquisitionDateTime ContentDate ContentTime InstanceCreationDate InstanceCreationTime
-    TimezoneOffsetFromUTC ImageType ImageComments DerivationDescription BurnedInAnnotation LossyImageCompression
-    LossyImageCompressionRatio NumberOfFrames FrameOfReferenceUID TemporalPositionIdentifier ContentLabel
-    ContentDescription DocumentTitle CompletionFlag VerificationFlag
+    AcquisitionTime AcquisitionDateTime ContentDate ContentTime TimezoneOffsetFromUTC ImageType ImageComments
+    BurnedInAnnotation LossyImageCompression NumberOfFrames FrameOfReferenceUID TemporalPositionIdentifier
+    DocumentTitle
 """
 _GEOMETRY = """
-    Rows Columns SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit PixelRepresentation
+    Rows Columns SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored PixelRepresentation
     PixelSpacing ImagerPixelSpacing SliceThickness SpacingBetweenSlices SliceLocation ImagePositionPatient
-    ImageOrientationPatient PatientOrientation WindowCenter WindowWidth RescaleIntercept RescaleSlope
+    ImageOrientationPatient WindowCenter WindowWidth RescaleIntercept RescaleSlope
 """
 _ACQUISITION = """
     ContrastBolusAgent KVP XRayTubeCurrent Exposure ExposureTime ConvolutionKernel ReconstructionDiameter
-    DataCollectionDiameter GantryDetectorTilt FilterType SpiralPitchFactor
-    ScanningSequence SequenceVariant ScanOptions MRAcquisitionType SequenceName RepetitionTime EchoTime
-    InversionTime FlipAngle EchoNumbers EchoTrainLength MagneticFieldStrength ImagingFrequency PixelBandwidth
-    NumberOfAverages ReceiveCoilName DiffusionBValue TriggerTime CardiacNumberOfImages AngioFlag
-    Units CorrectedImage DecayCorrection ActualFrameDuration Radiopharmaceutical NumberOfSlices
-    TransducerType FrameTime HeartRate ViewPosition CompressionForce BodyPartThickness
+    GantryDetectorTilt ScanningSequence SequenceVariant ScanOptions MRAcquisitionType SequenceName
+    RepetitionTime EchoTime InversionTime FlipAngle EchoNumbers EchoTrainLength MagneticFieldStrength
+    PixelBandwidth NumberOfAverages ReceiveCoilName DiffusionBValue TriggerTime AngioFlag Units CorrectedImage
+    DecayCorrection Radiopharmaceutical NumberOfSlices ViewPosition
 """
 
 DEFAULT_KEYWORDS: tuple[str, ...] = tuple(
@@ -57,19 +52,19 @@ DEFAULT_KEYWORDS: tuple[str, ...] = tuple(
 
 _PHI = """
     PatientName PatientID IssuerOfPatientID OtherPatientIDs PatientBirthDate PatientSex PatientAge PatientSize
-    PatientWeight PatientComments EthnicGroup PregnancyStatus DeidentificationMethod
-    StudyID StudyDescription AccessionNumber ReferringPhysicianName PhysiciansOfRecord AdmissionID
-    ReasonForStudy RequestedProcedureDescription RequestedProcedureID RequestingPhysician RequestingService
-    InstitutionName InstitutionalDepartmentName InstitutionAddress
-    SeriesDescription ProtocolName OperatorsName PerformingPhysicianName PerformedProcedureStepID
-    PerformedProcedureStepDescription ImageComments DerivationDescription ContentLabel ContentDescription
+    PatientWeight PatientComments
+    StudyID StudyDate StudyDescription AccessionNumber ReferringPhysicianName RequestedProcedureDescription
+    InstitutionName InstitutionalDepartmentName
+    SeriesDate SeriesDescription ProtocolName OperatorsName PerformingPhysicianName
+    PerformedProcedureStepDescription AcquisitionDate AcquisitionDateTime ContentDate ImageComments
     DocumentTitle ContrastBolusAgent Radiopharmaceutical
 """
 
 PHI_KEYWORDS: frozenset[str] = frozenset(_PHI.split())
-"""Patient data and free text among the defaults: only in the spool, the ledger and `phi.` events.
+"""Patient data (days of an examination count) and free text among the defaults.
 
-Whatever is scanned by `extra` is to be treated as patient data too (see `is_phi`).
+They belong in the spool, the ledger and `phi.` events only. Whatever is scanned by `extra` is to be treated
+as patient data too (see `is_phi`).
 """
 
 _TAG_TEXT = re.compile(r"\(?([0-9A-Fa-f]{4}),\s?([0-9A-Fa-f]{4})\)?")
@@ -130,7 +125,7 @@ def _tag(name: int | str) -> int:
         return name
     written = _TAG_TEXT.fullmatch(name)
     tag = int(written[1] + written[2], 16) if written else tag_for_keyword(name)
-    if tag is None:
+    if tag is None or not name:  # elements without a keyword are listed under ""
         raise ValueError(f"no DICOM keyword or tag: {name!r}")
     return tag
 
