@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from protocol.errors import UnreadableImage
 from protocol.header import values as typed
 from protocol.header.charset import resolve
-from protocol.header.values import Decoder, Value
-from protocol.header.walk import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Span, Walk, as_written, walk
-from protocol.header.wanted import CHARACTER_SET, Wanted, compile_wanted
+from protocol.header.values import MAX_VALUE, Decoder, Value
+from protocol.header.walk import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Walk, as_written, walk
+from protocol.header.wanted import CHARACTER_SET, PIXEL_REPRESENTATION, Wanted, compile_wanted
 
 CHARSET, NUMBER, TOO_LONG = typed.CHARSET, typed.NUMBER, typed.TOO_LONG
 ENCODING = "encoding"
@@ -137,24 +137,13 @@ def _inflate(view: memoryview, most: int) -> tuple[bytes, bool]:
 
 
 def _decode(found: Walk, fallback: str | None) -> tuple[dict[str, Value], set[str]]:
-    view, spans = found.view, found.spans
-    charset = resolve(_raw(found, CHARACTER_SET), fallback)
-    signed = _raw(found, 0x00280103)[:2].strip(b"\0") == b"\1"
+    charset = resolve(found.raw(CHARACTER_SET), fallback)
+    signed = found.raw(PIXEL_REPRESENTATION).strip(b"\0") == b"\1"
     decoder = Decoder(found.layout.order, charset, signed)
     values: dict[str, Value] = {}
-    for entry, vr, start, stop in spans:
-        value = decoder.value(entry, vr, view[start:stop].tobytes())
-        if value is None:
-            values.pop(entry.key, None)
-        else:
+    for entry, vr, start, stop in found.spans.values():
+        # One byte beyond the limit is enough for the decoder to refuse it.
+        value = decoder.value(entry, vr, found.view[start : min(stop, start + MAX_VALUE + 1)].tobytes())
+        if value is not None:
             values[entry.key] = value
     return values, decoder.flags
-
-
-def _raw(found: Walk, tag: int) -> bytes:
-    """The raw value of one wanted element, b"" if it is not there."""
-    spans: list[Span] = found.spans
-    for entry, _, start, stop in spans:
-        if entry.tag == tag:
-            return found.view[start : min(stop, start + 1024)].tobytes()
-    return b""

@@ -67,9 +67,18 @@ class Walk:
     def __init__(self, view: memoryview, end: int, wanted: Wanted, layout: Layout) -> None:
         self.view, self.end, self.layout = view, end, layout
         self.table = wanted.little if layout.order == "<" else wanted.big
-        self.spans: list[Span] = []
+        # By tag word: an element repeated a million times must not become a million values.
+        self.spans: dict[int, Span] = {}
         self.pixel_stop: int | None = None
         self.left = MAX_ELEMENTS
+
+    def raw(self, tag: int, most: int = 1024) -> bytes:
+        """The first bytes of a wanted element's value, b"" if it is not there."""
+        word = tag if self.layout.order == ">" else (tag & 0xFFFF) << 16 | tag >> 16
+        if word not in self.spans:
+            return b""
+        _, _, start, stop = self.spans[word]
+        return self.view[start : min(stop, start + most)].tobytes()
 
 
 def as_written(view: memoryview, layout: Layout) -> Layout:
@@ -100,7 +109,7 @@ def walk(view: memoryview, wanted: Wanted, layout: Layout) -> Walk:
 def _explicit(state: Walk) -> None:
     # The hot loop: everything local, no calls but the readers for an ordinary element.
     view, end, layout, wanted = state.view, state.end, state.layout, state.table.get
-    head, word, found = layout.head, layout.word, state.spans.append
+    head, word, spans = layout.head, layout.word, state.spans
     pos = 0
     for _ in range(MAX_ELEMENTS):
         if pos >= end:
@@ -121,14 +130,14 @@ def _explicit(state: Walk) -> None:
         if length == UNDEFINED or stop > end:
             stop = _past_open(state, tag, vr, length, start)
         elif entry is not None:
-            found((entry, vr, start, stop))
+            spans[tag] = (entry, vr, start, stop)
         pos = stop
     _too_many()
 
 
 def _implicit(state: Walk) -> None:
     view, end, layout, wanted = state.view, state.end, state.layout, state.table.get
-    item, found = layout.item, state.spans.append
+    item, spans = layout.item, state.spans
     pos = 0
     for _ in range(MAX_ELEMENTS):
         if pos >= end:
@@ -143,7 +152,7 @@ def _implicit(state: Walk) -> None:
         if length == UNDEFINED or stop > end:
             stop = _past_open(state, tag, b"", length, start)
         elif entry is not None:
-            found((entry, b"", start, stop))
+            spans[tag] = (entry, b"", start, stop)
         pos = stop
     _too_many()
 

@@ -73,6 +73,7 @@ _SAFE = frozenset(DEFAULT_KEYWORDS) - PHI_KEYWORDS
 # Any of these ends the scan: float, double float and integer pixel data (PS3.3 section C.7.6.24, C.7.6.25, C.7.6.3).
 PIXEL_DATA = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 CHARACTER_SET = 0x00080005
+PIXEL_REPRESENTATION = 0x00280103
 
 
 def is_phi(key: str) -> bool:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from protocol.errors import UnreadableImage
 from protocol.header.scan import Header, scan
+from protocol.header.walk import EXPLICIT_LITTLE, walk
+from protocol.header.wanted import compile_wanted
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 SYNTAXES = [EXPLICIT, IMPLICIT, BIG, DEFLATED, "1.2.840.10008.1.2.4.70", ""]
@@ -130,6 +132,11 @@ def steps(data: bytes, syntax: str) -> int:
 def test_work_is_bounded_by_the_length_of_the_object(pieces: list[bytes], syntax: str) -> None:
     data = b"".join(pieces)
     assert steps(data, syntax) <= 4000 + 5 * len(data)
+
+
+def test_a_repeated_element_is_kept_once() -> None:
+    data = element(0x00080060, "CS", b"CT") * 1000
+    assert len(walk(memoryview(data), compile_wanted(), EXPLICIT_LITTLE).spans) == 1
 
 
 def test_depth_costs_nothing_extra() -> None:
