@@ -86,8 +86,9 @@ def test_a_malformed_number_stays_text_with_a_flag(vr: str, raw: bytes) -> None:
     assert one(0x00091001, vr, raw) == Header({"0009,1001": raw.decode()}, (NUMBER,))
 
 
-def test_an_integer_beyond_64_bits_stays_text_with_a_flag() -> None:
-    assert one(0x00091001, "IS", b"9" * 5000) == Header({"0009,1001": "9" * 5000}, (NUMBER,))
+@pytest.mark.parametrize("digits", [20, 5000])
+def test_an_integer_beyond_64_bits_stays_text_with_a_flag(digits: int) -> None:
+    assert one(0x00091001, "IS", b"9" * digits) == Header({"0009,1001": "9" * digits}, (NUMBER,))
 
 
 def test_a_binary_nan_stays_text_with_a_flag() -> None:
@@ -197,6 +198,13 @@ def test_sequences_are_stepped_over_and_their_values_are_not_taken(syntax: str, 
 
 def test_un_of_undefined_length_holds_implicit_vr() -> None:
     content = item(sequence(0x00091002, [item(element(0x00091003, "LO", b"abc ", IMPLICIT))], IMPLICIT))
+    data = sequence(0x00091001, [content], vr="UN") + element(MODALITY, "CS", b"CT")
+    assert scan(data, EXPLICIT) == Header({"Modality": "CT"})
+
+
+def test_a_length_inside_un_is_not_taken_for_a_vr() -> None:
+    value = bytes(int.from_bytes(b"DA", "little"))
+    content = item(element(0x00091003, "OB", value, IMPLICIT))
     data = sequence(0x00091001, [content], vr="UN") + element(MODALITY, "CS", b"CT")
     assert scan(data, EXPLICIT) == Header({"Modality": "CT"})
 
