@@ -1,0 +1,240 @@
+"""One accepted connection from its first byte to its end: negotiate, answer C-ECHO and C-STORE, report the end once.
+
+It must not store anything itself, look into a dataset, or let one peer's fault leave this thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import traceback
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from actors.dicom import dimse, pdus, statuses
+from actors.dicom.negotiation import choose_all
+from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
+from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreRequest
+from actors.dicom.upper import Connection, ConnectionLost, Message, PeerAborted, ReleaseRequested
+from protocol.errors import DiskFailed, NetworkError, OutOfSpace, PeerTimeout, UnreadableImage
+
+log = logging.getLogger(__name__)
+
+_BY_PROVIDER = 2
+_LINGER_S = 1.0
+_REJECT_CALLING, _REJECT_CALLED = (1, 1, 3), (1, 1, 7)
+_REJECT_CONTEXT, _REJECT_VERSION = (1, 1, 2), (1, 2, 2)
+_REJECT_LIMIT, _REJECT_CONGESTION = (2, 3, 2), (2, 3, 1)
+
+
+class Acceptor:
+    """Serves one connection; `run` is the body of its thread.
+
+    Args:
+        admit: called once the association may open; False if the limit of associations is reached. What it admitted
+            is given back by `dismiss`.
+    """
+
+    def __init__(
+        self,
+        config: ScpConfig,
+        handler: ScpHandler,
+        sock: socket.socket,
+        address: tuple[str, int],
+        admit: Callable[[Acceptor], bool],
+        dismiss: Callable[[Acceptor], None],
+    ) -> None:
+        self._config, self._handler = config, handler
+        self._address, self._port = address
+        self._admit, self._dismiss = admit, dismiss
+        self._connection = Connection(sock, config.max_pdu, config.max_object_bytes)
+        self._stopping = False
+        self._open = False
+        self._max_send = 0
+        self._contexts: dict[int, tuple[str, str]] = {}
+        self._id = uuid.uuid4().bytes
+
+    def cut(self) -> None:
+        """End the association soon, from another thread: a handler under way finishes and its answer is sent."""
+        self._stopping = True
+        self._connection.shutdown()
+
+    def run(self) -> None:
+        """Serve until the end. Never raises."""
+        try:
+            request = self._receive_request()
+            if request is not None:
+                self._serve(request)
+        except NetworkError as exc:
+            log.debug("connection from %s ended: %s", self._address, exc)
+        except Exception as exc:
+            _log_fault("scp.fault", exc)
+        finally:
+            self._dismiss(self)
+            self._connection.close()
+
+    # -- opening -----------------------------------------------------------------------------------------------
+
+    def _receive_request(self) -> AssociateRq | None:
+        try:
+            kind, body = self._connection.read_pdu(self._config.acse_timeout_s)
+            if kind == pdus.ABORT:
+                return None
+            if kind != pdus.ASSOCIATE_RQ:
+                raise InvalidPdu(f"PDU type {kind:02X} before an association", pdus.UNEXPECTED_PDU)
+            return AssociateRq.decode(body)
+        except InvalidPdu as exc:
+            self._refuse_pdu(str(exc), exc.code)
+        except PeerTimeout:
+            self._refuse_pdu(f"no association request within {self._config.acse_timeout_s:g} s", 0)
+        except ConnectionLost:
+            # Nothing at all is a load balancer's health check; half a request is a fault worth an event.
+            if self._connection.received_anything and not self._stopping:
+                self._refuse_pdu("the connection ended within the association request", 0)
+        return None
+
+    def _refuse_pdu(self, reason: str, code: int) -> None:
+        log.warning("refused PDU", extra={"action": "scp.refused_pdu", "address": self._address, "reason": reason})
+        self._tell(self._handler.refused_pdu, self._address, reason)
+        self._connection.abort(_BY_PROVIDER, code, linger_s=0 if self._open else _LINGER_S)
+
+    def _serve(self, request: AssociateRq) -> None:
+        peer = Peer(self._address, self._port, request.calling_ae, request.called_ae)
+        rejection = self._rejection(request, peer)
+        if rejection is not None:
+            self._connection.send([pdus.encode_reject(*rejection)], self._config.network_timeout_s)
+            self._connection.linger(_LINGER_S)
+            return
+        if not self._tell(self._handler.opened, self._id, peer):
+            self._connection.abort()
+            return
+        how: How = "lost"
+        self._open = True
+        try:
+            how = self._accepted(request, peer)
+        finally:
+            self._tell(self._handler.closed, self._id, peer, how)
+        self._connection.linger(_LINGER_S)  # after the report: completing a series must not wait for a slow peer
+
+    def _rejection(self, request: AssociateRq, peer: Peer) -> tuple[int, int, int] | None:
+        """(result, source, reason) of an A-ASSOCIATE-RJ, PS3.8 table 9-21; None to accept."""
+        if not request.version & 1:
+            return _REJECT_VERSION
+        if request.application_context != pdus.APPLICATION_CONTEXT:
+            return _REJECT_CONTEXT
+        if not self._config.accept_any_called_ae and peer.called_ae != self._config.ae_title:
+            return _REJECT_CALLED
+        try:
+            reason = self._handler.requested(peer)
+        except Exception as exc:
+            _log_fault("scp.requested", exc)
+            return _REJECT_CONGESTION
+        if reason is not None:
+            log.warning(
+                "association rejected",
+                extra={"action": "scp.rejected", "calling_ae": peer.calling_ae, "address": peer.address, "why": reason},
+            )
+            return _REJECT_CALLING
+        return None if self._admit(self) else _REJECT_LIMIT
+
+    # -- open --------------------------------------------------------------------------------------------------
+
+    def _accepted(self, request: AssociateRq, peer: Peer) -> How:
+        try:
+            results = choose_all(request.contexts)
+            abstract = {context.context_id: context.abstract_syntax for context in request.contexts}
+            for result in results:
+                if result.result == pdus.ACCEPTED:
+                    self._contexts[result.context_id] = (abstract[result.context_id], result.transfer_syntax)
+            self._max_send = max(request.max_pdu, 128) if request.max_pdu else 65536
+            answer = AssociateAc(results, self._config.max_pdu, request.titles)
+            self._connection.send([answer.encode()], self._config.network_timeout_s)
+            while True:
+                message = self._connection.read_message(self._config.idle_timeout_s, self._config.network_timeout_s)
+                self._answer(message, peer)
+                del message  # up to gigabytes: gone before the next one arrives
+        except ReleaseRequested:
+            return self._release()
+        except PeerAborted:
+            return "aborted"
+        except InvalidPdu as exc:
+            self._refuse_pdu(str(exc), exc.code)
+            return "aborted"
+        except (ConnectionLost, PeerTimeout):
+            self._connection.abort(linger_s=0)
+            return "aborted" if self._stopping else "lost"
+        except Exception as exc:
+            _log_fault("scp.fault", exc)
+            self._connection.abort(linger_s=0)
+            return "aborted"
+
+    def _release(self) -> How:
+        try:
+            self._connection.send([pdus.RELEASE_RP_PDU], self._config.network_timeout_s)
+        except NetworkError as exc:
+            log.debug("the release could not be confirmed: %s", exc)  # asked for by the peer, so it is released
+        return "released"
+
+    def _answer(self, message: Message, peer: Peer) -> None:
+        if message.context_id not in self._contexts:
+            raise InvalidPdu(f"presentation context {message.context_id} was not accepted")
+        command = message.command
+        if command.field & dimse.RESPONSE:
+            raise InvalidPdu("a response to nothing", pdus.UNEXPECTED_PDU)
+        if command.field == dimse.C_CANCEL_RQ:
+            return  # nothing to cancel, and it has no response (PS3.7 section 9.3.2.3)
+        if command.field == dimse.C_ECHO_RQ:
+            status = statuses.SUCCESS
+        elif command.field == dimse.C_STORE_RQ:
+            status = self._store(message, peer)
+        else:
+            status = statuses.UNRECOGNISED_OPERATION
+        response = dimse.response_to(command, status)
+        self._connection.send_command(message.context_id, response, self._max_send, self._config.network_timeout_s)
+
+    def _store(self, message: Message, peer: Peer) -> int:
+        abstract_syntax, transfer_syntax = self._contexts[message.context_id]
+        if abstract_syntax == dimse.VERIFICATION:
+            return statuses.SOP_CLASS_NOT_SUPPORTED
+        if message.oversized:
+            log.warning("object above the limit refused", extra={"action": "scp.oversized", "source": peer.calling_ae})
+            return statuses.OUT_OF_RESOURCES
+        if message.dataset is None:
+            return statuses.CANNOT_UNDERSTAND
+        request = StoreRequest(
+            sop_class_uid=message.command.uid(dimse.AFFECTED_CLASS) or abstract_syntax,
+            sop_instance_uid=message.command.uid(dimse.AFFECTED_INSTANCE),
+            transfer_syntax_uid=transfer_syntax,
+            dataset=memoryview(message.dataset).toreadonly(),
+            message_id=message.command.number(dimse.MESSAGE_ID),
+        )
+        try:
+            return int(self._handler.store(self._id, peer, request)) & 0xFFFF
+        except OutOfSpace:
+            log.error("out of space", extra={"action": "scp.out_of_space", "source": peer.calling_ae})
+            return statuses.OUT_OF_RESOURCES
+        except UnreadableImage:
+            return statuses.CANNOT_UNDERSTAND
+        except DiskFailed as exc:
+            self._handler.fatal(exc)
+        except Exception as exc:
+            _log_fault("scp.store", exc)
+        return statuses.PROCESSING_FAILURE
+
+    def _tell(self, method: Callable[..., Any], *args: object) -> bool:
+        """Call the handler; False if it raised. A fault of its stays a fault of one association."""
+        try:
+            method(*args)
+            return True
+        except DiskFailed as exc:
+            self._handler.fatal(exc)
+        except Exception as exc:
+            _log_fault("scp.handler", exc)
+        return False
+
+
+def _log_fault(action: str, exc: Exception) -> None:
+    """Log where it broke, but not the exception's text: it may quote a value out of the image."""
+    where = "".join(traceback.format_tb(exc.__traceback__))
+    log.error("%s\n%s", type(exc).__name__, where, extra={"action": action})

@@ -1,0 +1,89 @@
+"""What the receiver and the DICOM network side agree on: configuration, peer, request and the handler's promises.
+
+It must not contain behaviour, and nothing of a DICOM library appears in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+How = Literal["released", "aborted", "lost"]
+
+
+@dataclass(frozen=True)
+class ScpConfig:
+    """How the storage SCP listens. Times in seconds, sizes in bytes.
+
+    Attributes:
+        port: 0 lets the system choose; `StorageScp.start` returns the port bound.
+        max_pdu: largest P-DATA-TF body announced to peers, PS3.8 section D.1; 0 is unlimited.
+        acse_timeout_s: from connecting until the whole association request has arrived (ARTIM).
+        idle_timeout_s: an open association may be silent between two messages; scanners keep one open for a whole scan.
+        network_timeout_s: a PDU once begun, and the next PDU of a message once begun, must arrive within this;
+            also the longest time a peer may refuse to take our response.
+        max_associations: further ones are rejected transiently ("local limit exceeded").
+        max_waiting: connections that have not yet sent their request; the oldest is dropped for a new one.
+        max_object_bytes: larger datasets are answered with A700; the association goes on.
+        accept_any_called_ae: otherwise only `ae_title` is accepted.
+        reuse_port: several processes may listen on the same port (SO_REUSEPORT).
+    """
+
+    host: str = "0.0.0.0"
+    port: int = 11112
+    ae_title: str = "SCANPOST"
+    max_pdu: int = 131072
+    acse_timeout_s: float = 30.0
+    idle_timeout_s: float = 600.0
+    network_timeout_s: float = 60.0
+    max_associations: int = 200
+    max_waiting: int = 128
+    max_object_bytes: int = 2 * 1024**3
+    accept_any_called_ae: bool = True
+    reuse_port: bool = False
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who opened the association. AE titles come without padding; unprintable characters are replaced by ``?``."""
+
+    address: str
+    port: int
+    calling_ae: str
+    called_ae: str
+
+
+@dataclass(frozen=True)
+class StoreRequest:
+    """One C-STORE request. The UIDs are as the peer wrote them (unchecked); `dataset` is exactly as received."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    dataset: bytes | memoryview
+    message_id: int
+
+
+class ScpHandler(Protocol):
+    """What the storage SCP tells and asks. Every method is called from association threads, several at a time."""
+
+    def requested(self, peer: Peer) -> str | None:
+        """A reason to reject the association, or None. Must be quick. Raising rejects it transiently."""
+
+    def opened(self, association_id: bytes, peer: Peer) -> None:
+        """The association is about to be accepted. Raising aborts it, and then `closed` is not called."""
+
+    def store(self, association_id: bytes, peer: Peer, request: StoreRequest) -> int:
+        """Store one image and return the DIMSE status; may block. The response goes out after the return.
+
+        Raising OutOfSpace answers A700, UnreadableImage C000, anything else 0110; DiskFailed reaches `fatal` first.
+        """
+
+    def closed(self, association_id: bytes, peer: Peer, how: How) -> None:
+        """The association is over; called exactly once for each `opened` that returned."""
+
+    def refused_pdu(self, address: str, reason: str) -> None:
+        """A malformed PDU, or a peer that speaks no DICOM or says nothing; it got an A-ABORT."""
+
+    def fatal(self, exc: BaseException) -> None:
+        """DiskFailed came out of a handler: the outcome is unknown and the process has to end."""

@@ -1,0 +1,314 @@
+"""One TCP connection that speaks PS3.8: PDUs in and out, messages put together, each wait with a limit.
+
+It must not decide anything about an association, look into a dataset, or wait without a deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actors.dicom import dimse, pdus
+from actors.dicom.pdus import InvalidPdu
+from protocol.errors import AssociationAborted, PeerTimeout
+
+_PDU_HEADER = struct.Struct(">BxI")
+_PDV_HEADER = struct.Struct(">IBB")
+_PDU_AND_PDV = struct.Struct(">BxIIBB")
+_BUFFER_BYTES = 256 * 1024
+_MAX_ASSOCIATE_BYTES = 256 * 1024  # 128 contexts with 50 transfer syntaxes each stay below this
+_MAX_COMMAND_BYTES = 64 * 1024
+_TOLERATED_PDU_BYTES = 4 * 1024 * 1024  # some senders overrun the announced maximum; a length of 4 GB is an attack
+_MAX_IOV = 512  # buffers per sendmsg, half of Linux's IOV_MAX
+_QUICKACK = getattr(socket, "TCP_QUICKACK", None)
+
+
+class ConnectionLost(AssociationAborted):
+    """The TCP connection ended without a release or abort."""
+
+
+class PeerAborted(AssociationAborted):
+    """The peer sent an A-ABORT."""
+
+
+class ReleaseRequested(Exception):
+    """The peer sent an A-RELEASE-RQ; not an error."""
+
+
+@dataclass
+class Message:
+    """One DIMSE message. `dataset` is None if the command has none or it exceeded the limit (`oversized`)."""
+
+    context_id: int
+    command: dimse.Command
+    dataset: bytearray | None = None
+    oversized: bool = False
+
+
+class Connection:
+    """Owns the socket; used by one thread, except `shutdown`, which another may call to end a wait.
+
+    Args:
+        sock: a connected TCP socket.
+        max_pdu: the largest P-DATA-TF body we announced, bytes; 0 is unlimited.
+        max_object_bytes: datasets above this are read but not kept.
+    """
+
+    def __init__(self, sock: socket.socket, max_pdu: int, max_object_bytes: int) -> None:
+        # Without TCP_NODELAY each small PDU waits for the peer's delayed acknowledgement, 40 ms.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._sock = sock
+        self._max_pdu = max(max_pdu, _TOLERATED_PDU_BYTES) if max_pdu else 0xFFFFFFFF
+        self._max_object = max_object_bytes
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0
+        self._deadline = 0.0
+        self._pdu_left = 0  # bytes of the current P-DATA-TF not consumed yet
+        self._command = bytearray()
+        self._message: Message | None = None
+        self.received_anything = False
+
+    # -- receiving ---------------------------------------------------------------------------------------------
+
+    def read_pdu(self, timeout_s: float) -> tuple[int, bytes]:
+        """One whole PDU other than P-DATA-TF as (type, body), within `timeout_s` from now.
+
+        Raises:
+            PeerTimeout, ConnectionLost, InvalidPdu
+        """
+        self._deadline = time.monotonic() + timeout_s
+        kind, length = self._pdu_header()
+        if not pdus.ASSOCIATE_RQ <= kind <= pdus.ABORT:
+            raise InvalidPdu(f"unrecognised PDU type {kind:02X}", pdus.UNRECOGNISED_PDU)
+        if kind == pdus.P_DATA:
+            raise InvalidPdu("data before the association is open", pdus.UNEXPECTED_PDU)
+        if length > _MAX_ASSOCIATE_BYTES:
+            raise InvalidPdu(f"PDU of {length} bytes where at most {_MAX_ASSOCIATE_BYTES} make sense")
+        return kind, self._take(length)
+
+    def read_message(self, idle_s: float, busy_s: float) -> Message:
+        """The next whole DIMSE message. It must begin within `idle_s`; then each PDU has `busy_s` to arrive whole.
+
+        Raises:
+            ReleaseRequested, PeerAborted, PeerTimeout, ConnectionLost, InvalidPdu
+        """
+        limit = idle_s
+        while True:
+            if not self._pdu_left:
+                self._next_data_pdu(limit, busy_s)
+            limit = busy_s
+            message = self._read_pdv()
+            if message is not None:
+                return message
+
+    def _next_data_pdu(self, wait_s: float, busy_s: float) -> None:
+        self._deadline = time.monotonic() + wait_s
+        self._fill(1)
+        self._deadline = time.monotonic() + busy_s
+        kind, length = self._pdu_header()
+        if kind == pdus.P_DATA:
+            if length < 6 or length > self._max_pdu:
+                raise InvalidPdu(f"P-DATA-TF of {length} bytes")
+            self._pdu_left = length
+            return
+        if not pdus.ASSOCIATE_RQ <= kind <= pdus.ABORT:
+            raise InvalidPdu(f"unrecognised PDU type {kind:02X}", pdus.UNRECOGNISED_PDU)
+        if kind in (pdus.ASSOCIATE_RQ, pdus.ASSOCIATE_AC, pdus.ASSOCIATE_RJ, pdus.RELEASE_RP):
+            raise InvalidPdu(f"PDU type {kind:02X} within an association", pdus.UNEXPECTED_PDU)
+        if length != 4:
+            raise InvalidPdu(f"PDU type {kind:02X} of {length} bytes instead of 4")
+        body = self._take(4)
+        if kind == pdus.ABORT:
+            raise PeerAborted(pdus.abort_words(body))
+        raise ReleaseRequested
+
+    def _read_pdv(self) -> Message | None:
+        """Consume one presentation data value item (PS3.8 section 9.3.5.1); the message, if it is complete now."""
+        if self._pdu_left < 6:
+            raise InvalidPdu("a PDV's header is cut off")
+        self._fill(6)
+        length, context_id, control = _PDV_HEADER.unpack_from(self._buffer, self._start)
+        self._start += 6
+        if length < 2 or length + 4 > self._pdu_left:
+            raise InvalidPdu(f"PDV of {length} bytes in a PDU with {self._pdu_left} left")
+        self._pdu_left -= length + 4
+        is_command, is_last = control & 1, control & 2
+        message = self._message
+        if is_command:
+            if message is not None:
+                raise InvalidPdu("a command where a dataset was expected", pdus.UNEXPECTED_PDU)
+            if len(self._command) + length > _MAX_COMMAND_BYTES:
+                raise InvalidPdu("the command set is too long")
+            self._append(self._command, length - 2)
+            return self._command_complete(context_id) if is_last else None
+        if message is None or message.context_id != context_id:
+            raise InvalidPdu("a dataset without its command", pdus.UNEXPECTED_PDU)
+        self._append_dataset(message, length - 2)
+        if not is_last:
+            return None
+        self._message = None
+        return message
+
+    def _command_complete(self, context_id: int) -> Message | None:
+        message = Message(context_id, dimse.decode(self._command))
+        self._command = bytearray()
+        if not message.command.has_data_set:
+            return message
+        message.dataset = bytearray()
+        self._message = message
+        return None
+
+    def _append_dataset(self, message: Message, length: int) -> None:
+        if message.dataset is not None and len(message.dataset) + length > self._max_object:
+            message.dataset, message.oversized = None, True
+        self._append(message.dataset, length)
+
+    def _append(self, target: bytearray | None, length: int) -> None:
+        """Move the next `length` received bytes to the end of `target`, or drop them."""
+        while length:
+            self._fill(1)
+            count = min(length, self._end - self._start)
+            if target is not None:
+                target += self._view[self._start : self._start + count]
+            self._start += count
+            length -= count
+
+    def _pdu_header(self) -> tuple[int, int]:
+        self._fill(1)
+        if not pdus.ASSOCIATE_RQ <= self._buffer[self._start] <= pdus.ABORT:
+            # Said at once: a peer of another protocol may never send six bytes.
+            raise InvalidPdu(f"unrecognised PDU type {self._buffer[self._start]:02X}", pdus.UNRECOGNISED_PDU)
+        self._fill(6)
+        kind, length = _PDU_HEADER.unpack_from(self._buffer, self._start)
+        self._start += 6
+        return kind, length
+
+    def _take(self, length: int) -> bytes:
+        data = bytearray()
+        self._append(data, length)
+        return bytes(data)
+
+    def _fill(self, need: int) -> None:
+        """Wait until at least `need` bytes (never more than a header) are in the buffer."""
+        while self._end - self._start < need:
+            if self._start == self._end:
+                self._start = self._end = 0
+            elif self._start + need > _BUFFER_BYTES:
+                rest = bytes(self._view[self._start : self._end])
+                self._buffer[: len(rest)] = rest
+                self._start, self._end = 0, len(rest)
+            remaining = self._deadline - time.monotonic()
+            if remaining <= 0:
+                raise PeerTimeout("the peer fell silent")
+            try:
+                self._sock.settimeout(remaining)
+                count = self._sock.recv_into(self._view[self._end :])
+            except TimeoutError as exc:
+                raise PeerTimeout("the peer fell silent") from exc
+            except OSError as exc:
+                raise ConnectionLost(f"the connection broke: {exc.strerror or exc}") from exc
+            if not count:
+                raise ConnectionLost("the peer closed the connection")
+            self._end += count
+            self.received_anything = True
+            if _QUICKACK is not None:
+                # The kernel forgets it after a while: a sender with Nagle's algorithm on stalls without it.
+                with contextlib.suppress(OSError):
+                    self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    def send(self, parts: Sequence[Any], stall_s: float) -> None:
+        """Send buffers one after the other; the peer must take some bytes at least every `stall_s`.
+
+        Raises:
+            PeerTimeout, ConnectionLost; PeerAborted if the peer's A-ABORT explains the broken connection
+        """
+        queue = [memoryview(part) for part in parts]
+        first = 0
+        try:
+            self._sock.settimeout(stall_s)
+            while first < len(queue):
+                sent = self._sock.sendmsg(queue[first : first + _MAX_IOV])
+                while first < len(queue) and sent >= len(queue[first]):
+                    sent -= len(queue[first])
+                    first += 1
+                if sent:
+                    queue[first] = queue[first][sent:]
+        except TimeoutError as exc:
+            raise PeerTimeout("the peer stopped taking data") from exc
+        except OSError as exc:
+            self._explain_broken_send()
+            raise ConnectionLost(f"the connection broke: {exc.strerror or exc}") from exc
+
+    def _explain_broken_send(self) -> None:
+        """A peer that aborts closes its socket, so our send fails first; its A-ABORT may still be readable."""
+        try:
+            self._next_data_pdu(0.2, 0.2)
+        except PeerAborted:
+            raise
+        except (PeerTimeout, AssociationAborted, ReleaseRequested):
+            return
+
+    def send_command(self, context_id: int, command: bytes, max_send: int, stall_s: float) -> None:
+        """Send a command set that has no dataset."""
+        self.send(fragments(context_id, command, True, True, max_send), stall_s)
+
+    def abort(self, source: int = 0, reason: int = 0, linger_s: float = 0.5) -> None:
+        """Send an A-ABORT if the connection still takes it (at once or not at all), then let the peer close."""
+        with contextlib.suppress(OSError):
+            self._sock.settimeout(0.2)
+            self._sock.sendall(pdus.encode_abort(source, reason))
+        if linger_s:
+            self.linger(linger_s)
+
+    def linger(self, limit_s: float) -> None:
+        """Give the peer `limit_s` to close first, PS3.8 section 9.1.5 (ARTIM).
+
+        Closing with unread bytes would reset the connection, and the reset would overtake our last PDU.
+        """
+        deadline = time.monotonic() + limit_s
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+            while (remaining := deadline - time.monotonic()) > 0:
+                self._sock.settimeout(remaining)
+                if not self._sock.recv_into(self._buffer):
+                    break
+
+    def shutdown(self, both: bool = False) -> None:
+        """End a read that is under way in another thread; with `both` a send too."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR if both else socket.SHUT_RD)
+
+    def close(self) -> None:
+        """Close the socket; more than once is allowed."""
+        with contextlib.suppress(OSError):
+            self._sock.close()
+
+
+def fragments(context_id: int, data: Any, is_command: bool, is_last: bool, max_send: int) -> list[Any]:
+    """Cut `data` into P-DATA-TF PDUs of one PDV each, as a list of buffers: header, slice, header, slice.
+
+    Args:
+        max_send: the peer's maximum length of a PDU's body, bytes (PS3.8 section D.1); at least 8.
+        is_last: whether `data` ends the command or dataset.
+    """
+    view = memoryview(data)
+    size = (max_send - 6) & ~1  # fragments are of even length, PS3.8 section E.2
+    parts: list[Any] = []
+    for start in range(0, len(view), size):
+        piece = view[start : start + size]
+        last = is_last and start + size >= len(view)
+        control = (1 if is_command else 0) | (2 if last else 0)
+        parts.append(_PDU_AND_PDV.pack(pdus.P_DATA, len(piece) + 6, len(piece) + 2, context_id, control))
+        parts.append(piece)
+    if not parts:  # an empty last fragment still has to say that it is the last
+        parts.append(_PDU_AND_PDV.pack(pdus.P_DATA, 6, 2, context_id, (1 if is_command else 0) | (2 if is_last else 0)))
+    return parts

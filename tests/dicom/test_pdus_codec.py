@@ -1,0 +1,150 @@
+"""Association PDUs and command sets as bytes: held against pynetdicom's codec, and against bytes that are wrong."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
+
+from actors.dicom import dimse, pdus
+from actors.dicom.negotiation import choose, is_storage
+from actors.dicom.pdus import AssociateAc, AssociateRq, ContextResult, InvalidPdu, ProposedContext
+from actors.dicom.upper import fragments
+
+REQUEST = AssociateRq(
+    "PACS", "SENDER", (ProposedContext(1, CTImageStorage, (ExplicitVRLittleEndian, JPEGBaseline8Bit)),), 131072
+)
+
+
+def test_pynetdicom_reads_our_association_request() -> None:
+    theirs = A_ASSOCIATE_RQ()
+    theirs.decode(REQUEST.encode())
+    assert theirs.called_ae_title == "PACS" and theirs.calling_ae_title == "SENDER"
+    assert theirs.user_information.maximum_length == 131072
+    (context,) = theirs.presentation_context
+    assert context.context_id == 1
+    assert context.abstract_syntax == CTImageStorage
+    assert context.transfer_syntax == [ExplicitVRLittleEndian, JPEGBaseline8Bit]
+
+
+def test_pynetdicom_reads_our_acceptance_and_rejection() -> None:
+    accept = A_ASSOCIATE_AC()
+    accept.decode(AssociateAc((ContextResult(3, 0, ExplicitVRLittleEndian),), 65536, bytes(64)).encode())
+    (context,) = accept.presentation_context
+    assert (context.context_id, context.result, context.transfer_syntax) == (3, 0, ExplicitVRLittleEndian)
+    reject = A_ASSOCIATE_RJ()
+    reject.decode(pdus.encode_reject(2, 3, 2))
+    assert (reject.result, reject.source, reject.reason_diagnostic) == (2, 3, 2)
+
+
+def test_a_request_survives_encoding_and_decoding() -> None:
+    again = AssociateRq.decode(REQUEST.encode()[6:])
+    assert (again.called_ae, again.calling_ae, again.contexts, again.max_pdu) == (
+        "PACS",
+        "SENDER",
+        REQUEST.contexts,
+        131072,
+    )
+
+
+def test_ae_titles_padded_with_nul_and_unknown_items_are_accepted() -> None:
+    body = bytearray(REQUEST.encode()[6:])
+    body[20:36] = b"MR1\0\0".ljust(16, b"\0")
+    body += b"\x77\x00\x00\x02ab"
+    again = AssociateRq.decode(bytes(body))
+    assert again.calling_ae == "MR1" and again.contexts == REQUEST.contexts
+
+
+def test_control_characters_in_an_ae_title_cannot_forge_a_log_line() -> None:
+    body = bytearray(REQUEST.encode()[6:])
+    body[20:36] = b"A\nB\x1b[31m\xff".ljust(16)
+    assert AssociateRq.decode(bytes(body)).calling_ae == "A?B?[31m?"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_either_a_request_or_an_invalid_pdu(noise: bytes) -> None:
+    for body in (noise, REQUEST.encode()[6:74] + noise):
+        for decoder in (AssociateRq.decode, AssociateAc.decode, dimse.decode):
+            try:
+                decoder(body)
+            except InvalidPdu:
+                pass
+
+
+@pytest.mark.parametrize("cut", [1, 10, 67, 80, 120])
+def test_a_request_cut_off_is_an_invalid_pdu(cut: int) -> None:
+    with pytest.raises(InvalidPdu):
+        AssociateRq.decode(REQUEST.encode()[6:][:cut])
+
+
+def test_a_command_survives_encoding_and_decoding() -> None:
+    command = dimse.decode(dimse.store_request(7, CTImageStorage, "1.2.3"))
+    assert command.field == dimse.C_STORE_RQ and command.has_data_set
+    assert command.number(dimse.MESSAGE_ID) == 7
+    assert (command.uid(dimse.AFFECTED_CLASS), command.uid(dimse.AFFECTED_INSTANCE)) == (CTImageStorage, "1.2.3")
+
+
+def test_a_response_repeats_odd_uids_byte_for_byte() -> None:
+    request = dimse.Command(
+        {0x0100: b"\x01\x00", 0x0110: b"\x05\x00", 0x0800: b"\x01\x00", 0x0002: b"1.2 ", 0x1000: b"../../evil\0\0"}
+    )
+    answer = dimse.decode(dimse.response_to(request, 0xA700))
+    assert answer.elements[0x1000] == b"../../evil\0\0" and answer.elements[0x0002] == b"1.2 "
+    assert answer.number(dimse.STATUS) == 0xA700 and answer.number(dimse.ANSWERED_ID) == 5
+
+
+@given(st.integers(0, 200), st.integers(8, 64))
+def test_fragments_carry_every_byte_once_and_end_with_the_last_mark(length: int, max_send: int) -> None:
+    data = bytes(index % 251 for index in range(length))
+    stream = b"".join(bytes(part) for part in fragments(5, data, False, True, max_send))
+    found, controls = b"", []
+    while stream:
+        body_length = int.from_bytes(stream[2:6], "big")
+        assert stream[0] == pdus.P_DATA and body_length <= max_send
+        body, stream = stream[6 : 6 + body_length], stream[6 + body_length :]
+        assert int.from_bytes(body[:4], "big") == body_length - 4 and body[4] == 5
+        controls.append(body[5])
+        found += body[6:]
+    assert found == data
+    assert controls[-1] == 2 and not any(controls[:-1])
+
+
+@pytest.mark.parametrize(
+    ("uid", "expected"),
+    [
+        (CTImageStorage, True),
+        ("1.2.840.10008.5.1.4.38.1", True),  # hanging protocol
+        ("1.3.12.2.1107.5.9.1", True),  # a manufacturer's private class
+        ("1.2.840.10008.5.1.4.1.1.12.77", True),  # retired, nameless in the registry
+        ("1.2.840.10008.1.20.1", False),  # storage commitment
+        ("1.2.840.10008.5.1.4.1.2.2.1", False),  # query
+        ("1.2.840.10008.3.1.2.3.3", False),  # performed procedure step
+        ("", False),
+    ],
+)
+def test_storage_classes_known_private_and_unknown_are_told_from_other_services(uid: str, expected: bool) -> None:
+    assert is_storage(uid) is expected
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        (("1.2.840.10008.1.2", "1.2.840.10008.1.2.1"), "1.2.840.10008.1.2.1"),
+        (("1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.1"), "1.2.840.10008.1.2.4.70"),
+        (("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"), "1.2.840.10008.1.2.1"),
+        (("1.2.840.10008.1.2.2", "1.2.840.10008.1.2"), "1.2.840.10008.1.2"),
+        (("1.2.840.113619.5.2", "1.2.840.10008.1.2"), "1.2.840.10008.1.2"),
+        (("1.2.840.113619.5.2",), "1.2.840.113619.5.2"),
+    ],
+)
+def test_the_choice_of_transfer_syntax(offered: tuple[str, ...], chosen: str) -> None:
+    result = choose(ProposedContext(1, CTImageStorage, offered))
+    assert (result.result, result.transfer_syntax) == (pdus.ACCEPTED, chosen)
+
+
+def test_a_context_that_cannot_carry_a_dataset_is_refused() -> None:
+    assert choose(ProposedContext(1, CTImageStorage, ("1.2.840.10008.1.2.7.1",))).result == 4
+    assert choose(ProposedContext(1, CTImageStorage, ())).result == 4
+    assert choose(ProposedContext(1, "1.2.840.10008.5.1.4.1.2.2.1", ("1.2.840.10008.1.2",))).result == 3
