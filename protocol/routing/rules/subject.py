@@ -32,7 +32,8 @@ class Subject:
 
     `images` holds each image's header values by DICOM keyword (text, numbers, lists of them); `common` holds
     values that all images share and that `images` then need not repeat; `origin` holds the
-    origin names (`ReceivedAt` as ISO 8601 text in UTC). Nothing is copied: the caller must not change the values afterwards.
+    origin names (`ReceivedAt` as ISO 8601 text in UTC). Nothing is
+    copied: the caller must not change the values afterwards.
     """
 
     def __init__(

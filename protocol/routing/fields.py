@@ -1,0 +1,79 @@
+"""The small types that the routing configuration is made of: names, AE titles, ports, seconds, plain text.
+
+They must not know each other's meaning; what has to fit together is checked in `model`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+NAME_RULE = "a name is 1 to 64 of a-z 0-9 _ - and starts with a letter or digit"
+_LIMIT_HOST = 253  # RFC 1035 section 2.3.4, as text
+
+
+class Frozen(BaseModel):
+    """Base of every part: unknown keys are refused, nothing changes after it was made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, regex_engine="python-re")
+
+
+def _ae_title(text: str) -> str:
+    title = text.strip(" ")
+    if not title:
+        raise ValueError("an AE title is not blank")
+    if len(title) > 16 or any(not " " <= letter <= "~" or letter == "\\" for letter in title):
+        raise ValueError("an AE title has at most 16 ASCII characters, no backslash and no control characters")
+    return title
+
+
+def _host(text: str) -> str:
+    if not text or len(text) > _LIMIT_HOST or not text.isascii() or any(not "!" <= letter <= "~" for letter in text):
+        raise ValueError("a host is a name or an address without spaces")
+    if "/" in text or "@" in text or "[" in text:
+        raise ValueError("a host is a name or an address alone, without scheme, user, brackets or path")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError as exc:
+        raise ValueError("an address is like 10.0.0.5, 10.0.0.0/24 or fd00::5") from exc
+
+
+def _plain(text: str) -> str:
+    if any(letter < " " and letter not in "\n\t\r" for letter in text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+def _planned(value: Any) -> Any:
+    """What would be ignored is refused: a quota that nobody counts, TLS that nobody speaks."""
+    if value is not None:
+        raise ValueError("planned, not available yet; write null")
+    return value
+
+
+def _absolute(text: str) -> str:
+    if not text.startswith("/") or "\0" in text or ".." in text.split("/"):
+        raise ValueError("a path is absolute and has no `..`")
+    return text
+
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN + r"(?!\n)")]
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+"""AE value representation, PS3.5 section 6.2: leading and trailing spaces do not count."""
+Host = Annotated[str, AfterValidator(_host)]
+Network = Annotated[str, AfterValidator(_network)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=31_536_000, allow_inf_nan=False)]
+Timeout = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+NotYet = Annotated[Any, AfterValidator(_planned)]
+Switch = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_plain)]
+AbsolutePath = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_absolute)]

@@ -1,0 +1,28 @@
+"""Target groups: targets that share load or stand in for one another.
+
+It must not choose a member; the dispatcher's claim does.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from protocol.routing.fields import Frozen, Name, Text
+
+
+class Group(Frozen):
+    """`failover` takes the first member that works, `balance` the least loaded, `sticky` the same one for a patient."""
+
+    mode: Literal["failover", "balance", "sticky"]
+    members: Annotated[tuple[Name, ...], Field(min_length=1)]
+    comment: Text = ""
+
+    @field_validator("members")
+    @classmethod
+    def _each_once(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        for at, member in enumerate(members):
+            if member in members[:at]:
+                raise ValueError(f"'{member}' is there twice")
+        return members

@@ -1,0 +1,169 @@
+"""The routing configuration: targets, groups, sources and rules, and what must fit together between them.
+
+It must not read files (`parse`, `versions`) nor decide (`decide`); an object of it is valid by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from protocol.errors import RuleSyntaxError
+from protocol.routing.fields import Frozen, Name, NotYet, Switch, Text
+from protocol.routing.groups import Group
+from protocol.routing.rules.compiler import CompiledRule, compile_rule
+from protocol.routing.rules.names import did_you_mean
+from protocol.routing.rules.subject import Subject
+from protocol.routing.sources import Source
+from protocol.routing.targets import Target
+
+PRIORITIES = ("urgent", "normal", "offpeak")
+"""Highest first."""
+
+
+class Misfit(ValueError):
+    """Two parts do not go together; `place` says where, `cure` what to do."""
+
+    def __init__(self, place: str, message: str, cure: str) -> None:
+        self.place, self.cure = place, cure
+        super().__init__(message)
+
+
+class RuleFault(ValueError):
+    """A rule's condition cannot be compiled."""
+
+    def __init__(self, error: RuleSyntaxError) -> None:
+        self.cure = error.cure
+        super().__init__(f"{error.reason} (at character {error.position + 1})")
+
+
+class Notify(Frozen):
+    """Whom to tell about arrivals that the rule applied to."""
+
+    on: Annotated[tuple[Literal["received", "completed", "failed", "held", "discarded"], ...], Field(min_length=1)]
+    to: Annotated[Text, StringConstraints(pattern=r"^(mail|webhook):\S+\Z", max_length=500)]
+
+
+class RuleTest(Frozen):
+    """A test case of a rule: header values (of one image or several), origin values, and the result to expect."""
+
+    name: Text = ""
+    header: Mapping[str, Any] = Field(default_factory=dict)
+    images: tuple[Mapping[str, Any], ...] = ()
+    origin: Mapping[str, Any] = Field(default_factory=dict)
+    expect: Literal["true", "false", "unknown", "error"]
+
+    def subject(self) -> Subject:
+        """What the rule is asked about."""
+        return Subject(self.images or ({},), self.origin, self.header)
+
+
+class Rule(Frozen):
+    """A condition plus what to do. `when` is kept with its names in canonical letters."""
+
+    name: Name
+    when: str
+    action: Literal["route", "discard", "hold"]
+    targets: tuple[Name, ...] = ()
+    trigger: Literal["series", "study", "image"] = "series"
+    priority: Literal["urgent", "normal", "offpeak"] = "normal"
+    mode: Literal["active", "shadow", "off"] = "active"
+    stop: Switch = False
+    fallback: Switch = False
+    expires: NotYet = None
+    quota: NotYet = None
+    schedule: NotYet = None
+    notify: tuple[Notify, ...] = ()
+    comment: Text = ""
+    owner: Text = ""
+    tests: tuple[RuleTest, ...] = ()
+
+    @field_validator("when")
+    @classmethod
+    def _compiles(cls, when: str) -> str:
+        try:
+            return compile_rule(when).text
+        except RuleSyntaxError as exc:
+            raise RuleFault(exc) from exc
+
+    @cached_property
+    def compiled(self) -> CompiledRule:
+        """The condition, ready to be asked."""
+        return compile_rule(self.when)
+
+    def failed_tests(self) -> list[str]:
+        """One line for each of its own test cases that does not come out as expected."""
+        lines = []
+        for at, test in enumerate(self.tests):
+            result = self.compiled.result(test.subject())
+            if result != test.expect:
+                lines.append(f"test {test.name or at + 1} expects {test.expect}, but the rule is {result}")
+        return lines
+
+
+class RoutingConfiguration(Frozen):
+    """Targets, groups, sources and rules of one revision. Raises ValidationError; `parse` makes it one line."""
+
+    targets: Mapping[Name, Target] = Field(default_factory=dict)
+    groups: Mapping[Name, Group] = Field(default_factory=dict)
+    sources: Mapping[Name, Source] = Field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RoutingConfiguration:
+        for misfit in self._misfits():
+            raise misfit
+        return self
+
+    @cached_property
+    def keywords(self) -> frozenset[str]:
+        """DICOM keywords that rules read, so that the header scan takes them."""
+        return frozenset(keyword for rule in self.rules for keyword in rule.compiled.keywords)
+
+    def _misfits(self) -> Iterator[Misfit]:
+        yield from self._group_misfits()
+        yield from self._source_misfits()
+        names: set[str] = set()
+        for at, rule in enumerate(self.rules):
+            place = f"rules[{at}]"
+            if rule.name in names:
+                yield Misfit(f"{place}.name", f"there are two rules named '{rule.name}'", "give each its own name")
+            names.add(rule.name)
+            yield from self._rule_misfits(place, rule)
+
+    def _group_misfits(self) -> Iterator[Misfit]:
+        for name, group in self.groups.items():
+            if name in self.targets:
+                message = f"'{name}' is both a target and a group"
+                yield Misfit(f"groups.{name}", message, "rename one of them: they share one name space")
+            for at, member in enumerate(group.members):
+                if member not in self.targets:
+                    message = f"group '{name}' names the missing target '{member}'"
+                    yield Misfit(f"groups.{name}.members[{at}]", message, _nearest(member, self.targets))
+
+    def _source_misfits(self) -> Iterator[Misfit]:
+        known: dict[tuple[str | None, str | None], str] = {}
+        for name, source in self.sources.items():
+            other = known.setdefault((source.calling_ae, source.address), name)
+            if other != name:
+                message = f"'{name}' and '{other}' have the same calling_ae and address"
+                yield Misfit(f"sources.{name}", message, "remove one of them, or make one more specific")
+
+    def _rule_misfits(self, place: str, rule: Rule) -> Iterator[Misfit]:
+        if rule.action == "route" and not rule.targets:
+            message = f"rule '{rule.name}' routes to no target"
+            yield Misfit(f"{place}.targets", message, "name at least one target, or use the action hold or discard")
+        if rule.action == "discard" and rule.targets:
+            message = f"rule '{rule.name}' discards, but names targets"
+            yield Misfit(f"{place}.targets", message, "leave the targets out, or use the action route")
+        for at, target in enumerate(rule.targets):
+            if target not in self.targets and target not in self.groups:
+                message = f"rule '{rule.name}' names the missing target or group '{target}'"
+                yield Misfit(f"{place}.targets[{at}]", message, _nearest(target, (*self.targets, *self.groups)))
+
+
+def _nearest(name: str, candidates: Any) -> str:
+    return did_you_mean(name, candidates, "there are: " + (", ".join(sorted(candidates)[:10]) or "none"))

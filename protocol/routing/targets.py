@@ -1,0 +1,131 @@
+"""Settings of targets, one model per type: where images go and how patiently.
+
+It must not connect to anything; the doing of each type lives in actors/targets.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from protocol.routing.fields import AbsolutePath, AETitle, Count, Frozen, Host, NotYet, Port, Seconds, Text, Timeout
+from protocol.routing.rules.names import find
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def _layout(text: str) -> str:
+    rest = _PLACEHOLDER.sub("x", text)
+    if "{" in rest or "}" in rest:
+        raise ValueError("braces of a layout hold one DICOM keyword each")
+    if rest.startswith("/") or any(part in ("", ".", "..") for part in rest.split("/")) or "\0" in rest:
+        raise ValueError("a layout is a relative path without `.`, `..` or empty parts")
+    for keyword in _PLACEHOLDER.findall(text):
+        known = find(keyword)
+        if known is None or known.name != keyword or known.kind in ("binary", "sequence"):
+            raise ValueError(f"'{keyword}' is no DICOM keyword that a layout can use")
+    return text
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/@]+(/[^\s]*)?", text):
+        raise ValueError("a URL is like https://host/path, without a user or password in it")
+    return text
+
+
+Layout = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_layout)]
+Url = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_url)]
+
+
+class Retry(Frozen):
+    """How a delivery that failed is tried again: waits grow by `factor`; with neither end set it never gives up."""
+
+    first_s: Timeout = 10.0
+    factor: Annotated[float, Field(strict=True, ge=1, le=10, allow_inf_nan=False)] = 2.0
+    max_s: Timeout = 3600.0
+    give_up_after_s: Seconds | None = 259_200.0  # three days: a weekend outage needs nobody
+    max_attempts: Count | None = None
+
+    @model_validator(mode="after")
+    def _waits_grow(self) -> Retry:
+        if self.max_s < self.first_s:
+            raise ValueError("max_s must not be smaller than first_s")
+        return self
+
+
+class _Target(Frozen):
+    """What every target has."""
+
+    concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
+    retry: Retry = Retry()
+    comment: Text = ""
+
+
+class DicomTarget(_Target):
+    """A DICOM node that takes C-STORE (PS3.4 annex B). Timeouts in seconds; `max_pdu` in bytes, 0 is unlimited."""
+
+    type: Literal["dicom"]
+    host: Host
+    port: Port
+    called_ae: AETitle
+    calling_ae: AETitle = "SCANPOST"
+    connect_timeout_s: Timeout = 10.0
+    acse_timeout_s: Timeout = 30.0
+    dimse_timeout_s: Timeout = 60.0  # silence this long after a request is a hang; the association is given up
+    max_pdu: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = 131_072
+    tls: NotYet = None
+
+    @model_validator(mode="after")
+    def _pdu_is_usable(self) -> DicomTarget:
+        if 0 < self.max_pdu < 4096:
+            raise ValueError("max_pdu is 0 (unlimited) or at least 4096")
+        return self
+
+
+class DicomWebTarget(_Target):
+    """A DICOMweb server that takes STOW-RS (PS3.18 section 10.5)."""
+
+    type: Literal["dicomweb"]
+    url: Url
+    timeout_s: Timeout = 60.0
+
+
+class FolderTarget(_Target):
+    """A folder; `layout` names each series' place below `path`, placeholders are DICOM keywords."""
+
+    type: Literal["folder"]
+    path: AbsolutePath
+    layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
+
+
+class S3Target(_Target):
+    """A bucket of an S3 store. Secrets are not kept here: `credentials` names a file that holds them."""
+
+    type: Literal["s3"]
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")]
+    endpoint: Url | None = None
+    region: Text | None = None
+    layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
+    credentials: AbsolutePath | None = None
+
+
+class SftpTarget(_Target):
+    """A folder of an SFTP server. Secrets are not kept here: `key_file` names a file that holds them."""
+
+    type: Literal["sftp"]
+    host: Host
+    port: Port = 22
+    user: Annotated[Text, StringConstraints(min_length=1)]
+    path: AbsolutePath
+    layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
+    key_file: AbsolutePath | None = None
+    known_hosts: AbsolutePath | None = None
+
+
+Target = Annotated[
+    DicomTarget | DicomWebTarget | FolderTarget | S3Target | SftpTarget,
+    Field(discriminator="type"),
+]
+TARGET_TYPES = ("dicom", "dicomweb", "folder", "s3", "sftp")

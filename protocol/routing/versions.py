@@ -1,0 +1,280 @@
+"""The versions of the routing configuration on disk: numbered files, the highest usable one is current.
+
+It must not change or remove a version, and reading must never stop a running actor: what cannot be read is a problem
+to report, and the former revision stays current.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from protocol.clock import Clock
+from protocol.errors import RoutingConflict, RoutingError, SpoolError
+from protocol.routing.model import RoutingConfiguration, Rule
+from protocol.routing.parse import LIMIT_BYTES, build, load_json, parse, to_data
+
+_FILE = re.compile(r"(\d{6,12})\.json", re.ASCII)
+_LIMIT_TEXT = 2_000  # characters of author and reason
+_KINDS: dict[str, tuple[type, ...]] = {
+    "number": (int,),
+    "author": (str,),
+    "time": (int, float),
+    "reason": (str,),
+    "parent": (int,),
+}
+_NOBODY: Mapping[str, str] = {}
+
+
+class RoutingFiles(Protocol):
+    """The part of FsOps that versions need."""
+
+    def read_bytes(self, path: Path) -> bytes: ...
+    def write_new(self, path: Path, data: bytes) -> None: ...
+    def link(self, source: Path, target: Path) -> None: ...
+    def unlink(self, path: Path) -> None: ...
+    def sync_dir(self, path: Path) -> None: ...
+    def listdir(self, path: Path) -> list[str]: ...
+    def makedirs(self, path: Path) -> list[Path]: ...
+    def size(self, path: Path) -> int: ...
+
+
+@dataclass(frozen=True)
+class Version:
+    """One revision of the routing configuration. `time` in seconds since 1970; number 0 stands for "none yet"."""
+
+    number: int
+    author: str
+    time: float
+    reason: str
+    parent: int
+    configuration: RoutingConfiguration
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A version file that cannot be used, and why, in one line."""
+
+    number: int
+    message: str
+
+
+def _nothing_yet() -> Version:
+    return Version(0, "", 0.0, "no routing configuration yet", 0, RoutingConfiguration())
+
+
+def _hold_everything() -> Version:
+    """Where versions exist and none can be used: arrivals are held, since without rules they would be discarded."""
+    rule = Rule(name="no-usable-configuration", when="True", action="hold")
+    reason = "no version of the routing configuration can be used: everything is held"
+    return Version(0, "", 0.0, reason, 0, RoutingConfiguration(rules=(rule,)))
+
+
+class RoutingVersions:
+    """The versions in one folder (config/routing). An object belongs to one thread; all processes share the files."""
+
+    def __init__(self, folder: Path, fs: RoutingFiles, clock: Clock) -> None:
+        self._folder, self._fs, self._clock = folder, fs, clock
+        self._read: dict[int, Version] = {}
+        self._problems: dict[int, Problem] = {}
+        self._seen: list[int] | None = None
+        self._current: Version | None = None
+
+    # --- reading
+
+    def changed(self) -> bool:
+        """Whether there are other files than `current` last looked at. Cheap: one listing, nothing is read."""
+        try:
+            return self._numbers() != self._seen
+        except (OSError, SpoolError):
+            return True
+
+    def current(self) -> Version:
+        """The highest usable version, or number 0. Never raises: see `problems`."""
+        try:
+            numbers = self._numbers()
+        except (OSError, SpoolError) as exc:
+            self._problems[0] = Problem(0, f"{self._folder.name}: cannot be listed: {_said(exc)}")
+            return self._current or _hold_everything()
+        self._problems.pop(0, None)
+        self._seen = numbers
+        if self._current is not None and self._current.number > (numbers[-1] if numbers else 0):
+            gone = f"{_name(self._current.number)}: the current version was removed by hand; it stays in force here"
+            self._problems[0] = Problem(0, gone)
+            return self._current
+        self._current = self._highest(numbers)
+        return self._current
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What could not be used when versions were last read, highest number first."""
+        return tuple(self._problems[number] for number in sorted(self._problems, reverse=True))
+
+    def get(self, number: int) -> Version:
+        """One version. Raises RoutingError if it does not exist or cannot be used."""
+        if number == 0:
+            return _nothing_yet()
+        return self._read.get(number) or self._load(number)
+
+    def history(self) -> list[Version]:
+        """Every usable version, oldest first; the others are in `problems`."""
+        found = []
+        for number in self._numbers():
+            version = self._try(number)
+            if version is not None:
+                found.append(version)
+        return found
+
+    def _numbers(self) -> list[int]:
+        try:
+            names = self._fs.listdir(self._folder)
+        except FileNotFoundError:
+            return []
+        matches = (_FILE.fullmatch(name) for name in names)
+        return sorted({int(match[1]) for match in matches if match and match[0] == _name(int(match[1]))} - {0})
+
+    def _highest(self, numbers: list[int]) -> Version:
+        for number in reversed(numbers):
+            version = self._try(number)
+            if version is not None:
+                return version
+        return _hold_everything() if numbers else _nothing_yet()
+
+    def _try(self, number: int) -> Version | None:
+        try:
+            version = self.get(number)
+        except RoutingError as exc:
+            self._problems[number] = Problem(number, str(exc))
+            return None
+        self._problems.pop(number, None)
+        return version
+
+    def _load(self, number: int) -> Version:
+        where = _name(number)
+        path = self._folder / where
+        try:
+            if self._fs.size(path) > 2 * LIMIT_BYTES:
+                raise RoutingError("far too large", where, "Publish a new version")
+            data = load_json(self._fs.read_bytes(path), where)
+        except FileNotFoundError as exc:
+            raise RoutingError("there is no such version", where, "See `scanpost routing history`") from exc
+        except (OSError, SpoolError) as exc:
+            raise RoutingError(f"cannot be read: {_said(exc)}", where, "Look at the disk") from exc
+        version = _version(data, number, where)
+        self._read[number] = version
+        return version
+
+    # --- writing
+
+    def publish(
+        self,
+        configuration: RoutingConfiguration,
+        author: str,
+        reason: str,
+        parent: int,
+        in_use: Mapping[str, str] = _NOBODY,
+    ) -> Version:
+        """Write the next version and make it current.
+
+        `parent` is the number that the author started from; `in_use` says of targets and groups why they cannot go.
+        Raises RoutingConflict if another version was published meanwhile, RoutingError if this one cannot be used, and
+        OutOfSpace, DiskFailed.
+        """
+        current = self.current()
+        if parent != current.number:
+            raise _conflict(parent, current.number)
+        configuration = self._checked(configuration, current.configuration, in_use)
+        highest = self._seen[-1] if self._seen else 0
+        number = max(highest, current.number) + 1
+        text = author[:_LIMIT_TEXT], reason[:_LIMIT_TEXT]
+        version = Version(number, text[0], self._clock.now(), text[1], parent, configuration)
+        self._write(version)
+        self._read[number] = version
+        self._current = version
+        self._seen = None  # look again: somebody else may be ahead already
+        return version
+
+    def rollback(self, number: int, author: str, reason: str, in_use: Mapping[str, str] = _NOBODY) -> Version:
+        """Publish the configuration of an earlier version again, as a new one. Raises as `get` and `publish` do."""
+        earlier = self.get(number).configuration
+        return self.publish(earlier, author, reason, self.current().number, in_use)
+
+    def _checked(
+        self, configuration: RoutingConfiguration, former: RoutingConfiguration, in_use: Mapping[str, str]
+    ) -> RoutingConfiguration:
+        """What will be written is read back first: a copy made past validation cannot get in."""
+        where = "routing.json"
+        checked = parse(_encode(to_data(configuration), where), where)
+        for at, rule in enumerate(checked.rules):
+            failed = rule.failed_tests() if rule.mode == "active" else []
+            if failed:
+                message = f"rule '{rule.name}': {failed[0]}"
+                raise RoutingError(
+                    message, f"{where}: rules[{at}].tests", "Correct the rule or the test, or switch it off"
+                )
+        removed = {*former.targets, *former.groups} - {*checked.targets, *checked.groups}
+        for name in sorted(removed & set(in_use)):
+            raise RoutingError(f"'{name}' is in use ({in_use[name]})", f"{where}: {name}", "Keep it until that is done")
+        return checked
+
+    def _write(self, version: Version) -> None:
+        data = _encode(_record(version), _name(version.number))
+        touched = self._fs.makedirs(self._folder)
+        for folder in touched:
+            self._fs.sync_dir(folder)
+        temporary = self._folder / f".{_name(version.number)}.{uuid.uuid4().hex}.tmp"
+        self._fs.write_new(temporary, data)
+        try:
+            self._fs.link(temporary, self._folder / _name(version.number))
+        except FileExistsError as exc:
+            self._fs.unlink(temporary)
+            raise _conflict(version.parent, version.number) from exc
+        self._fs.sync_dir(self._folder)
+        self._fs.unlink(temporary)  # left behind by a crash it is only litter: no version has such a name
+
+
+def _name(number: int) -> str:
+    return f"{number:06d}.json"
+
+
+def _said(exc: Exception) -> str:
+    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc) or type(exc).__name__
+
+
+def _conflict(parent: int, number: int) -> RoutingConflict:
+    message = f"this edit started from version {parent}, but version {number} was published meanwhile"
+    return RoutingConflict(message, _name(number), "Look at what changed and publish again on top of it")
+
+
+def _record(version: Version) -> dict[str, Any]:
+    return {
+        "number": version.number,
+        "author": version.author,
+        "time": version.time,
+        "reason": version.reason,
+        "parent": version.parent,
+        "configuration": to_data(version.configuration),
+    }
+
+
+def _encode(data: dict[str, Any], where: str) -> bytes:
+    try:
+        return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except ValueError as exc:  # half a surrogate pair, NaN
+        raise RoutingError("holds what cannot be written as JSON", where, "Correct its texts and numbers") from exc
+
+
+def _version(data: Any, number: int, where: str) -> Version:
+    if not isinstance(data, dict) or set(data) != {*_KINDS, "configuration"}:
+        raise RoutingError("is no version of a routing configuration", where, "Publish a new version")
+    for key, kind in _KINDS.items():
+        if not isinstance(data[key], kind) or isinstance(data[key], bool):
+            raise RoutingError("has a wrong value", f"{where}: {key}", "Publish a new version")
+    if data["number"] != number:
+        raise RoutingError(f"calls itself number {data['number']}", where, "Publish a new version")
+    configuration = build(data["configuration"], f"{where}: configuration")
+    return Version(number, data["author"], float(data["time"]), data["reason"], data["parent"], configuration)

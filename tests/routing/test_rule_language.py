@@ -1,0 +1,164 @@
+"""What a rule may say, and how everything else is refused: with a position and a cure, never with another error."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.errors import RuleSyntaxError
+from protocol.routing.rules.compiler import compile_rule
+from protocol.routing.rules.language import LIMIT_CHARACTERS
+
+
+def refusal(text: str) -> RuleSyntaxError:
+    with pytest.raises(RuleSyntaxError) as caught:
+        compile_rule(text)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "True",
+        "  False ",
+        "Modality == 'MR' and contains(StudyDescription, 'cardiac') and SeriesNumber > 100",
+        "Modality in ('CT', 'PT') and not 'LOCALIZER' in ImageType",
+        "any_image(SliceThickness < 1.5) and count_images() >= 20",
+        "SenderAET == 'MR3' or ReceiverAET != 'X'",
+        "1 < SeriesNumber <= 10.5 and SliceLocation > -3",
+        "lower(StationName) not in ['a', 'b']",
+        "first_image(EchoTime) > 10 and all_images(exists(EchoTime)) and missing(PatientID)",
+        "count_images('LOCALIZER' in ImageType) == 0",
+        "Modality == '#1, not a comment'",
+        "Modality == 'MR' and\n  (SeriesNumber > 1\n or\tSeriesNumber < -1)",
+    ],
+)
+def test_the_supported_language_compiles(text: str) -> None:
+    assert compile_rule(text).tree.text
+
+
+def test_names_are_read_in_any_letters_and_kept_canonical_in_place() -> None:
+    rule = compile_rule(
+        "  modality == 'ä'\nand senderaet=='modality' and EXISTS".replace("EXISTS", "exists(seriesNUMBER)")
+    )
+    assert rule.text == "  Modality == 'ä'\nand SenderAET=='modality' and exists(SeriesNumber)"
+    assert rule.names == ("Modality", "SenderAET", "SeriesNumber")
+    assert rule.keywords == ("Modality", "SeriesNumber")
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "says"),
+    [
+        ("(1).__class__.__bases__", 0, "not part of the rule language"),
+        ("Modality.__class__ == 'x'", 0, "not part of the rule language"),
+        ("__import__('os').system('id')", 0, "not part of the rule language"),
+        ("__import__('os')", 0, "unknown function"),
+        ("True and __builtins__ == 1", 9, "unknown name"),
+        ("Modality == 'a'*10**9", 12, "calculating"),
+        ("2**99999 > 1", 0, "calculating"),
+        ("lambda: True", 0, "lambda"),
+        ("Modality == f'{Modality}'", 12, "f-string"),
+        ("(x := 1) == 1", 1, ":="),
+        ("[x for x in Modality] == 1", 0, "comprehension"),
+        ("Modality[0] == 'M'", 0, "[ ]"),
+        ("Modality == b'M'", 12, "constant"),
+        ("Modality == None", 12, "None"),
+        ("Modality is 'M'", 0, "`is`"),
+        ("Modality == 'MR' # comment", 17, "comment"),
+        ("Modality == 'M' # hidden\n and False", 16, "comment"),
+        ("Modality in ('CT' 'MR')", 18, "side by side"),
+        ("Modality == True", 12, "conditions"),
+        ("Modality", 0, "not a condition"),
+        ("'MR'", 0, "not a condition"),
+        ("1", 0, "not a condition"),
+        ("(Modality == 'M') == 'x'", 1, "not a value"),
+        ("Modality in ()", 12, "empty list"),
+        ("Modality in ('CT', SeriesNumber)", 19, "only numbers and texts"),
+        ("SeriesNumber > 10000000000000000000", 15, "too large"),
+        ("SeriesNumber > 1e999", 15, "too large"),
+        ("PixelData == 1", 0, "binary"),
+        ("exists(RequestAttributesSequence)", 7, "sequence"),
+        ("exists('Modality')", 7, "needs a name"),
+        ("contains(Modality)", 0, "2 values"),
+        ("contains(Modality, '')", 19, "a text"),
+        ("contains(Modality, 5)", 19, "a text"),
+        ("contains(x=Modality, part='a')", 11, "no such argument"),
+        ("contains(*Modality)", 9, "no such argument"),
+        ("any_image(all_images(True))", 10, "inside another"),
+        ("any_image()", 0, "one value"),
+        ("Modality == 'ä' and Foo == 'x'", 20, "unknown name 'Foo'"),
+        ("True\0", 4, "U+0000"),
+        ("True \ud800", 5, "U+D800"),
+        ("", 0, "empty"),
+        (" \n ", 0, "empty"),
+        ("True and", 8, "cannot be read"),
+        ("True)", 4, "cannot be read"),
+        ("Modality == 'MR", 12, "cannot be read"),
+        ("a) or (b", 1, "cannot be read"),
+        ("True\\\nFalse", 5, "cannot be read"),
+        ("not " * 60 + "True", 160, "nested deeper"),
+        ("(" * 300 + "True" + ")" * 300, 200, "nested too deeply"),
+        ("not " * 999 + "True", 0, "nested"),
+        ("-" * 3990 + "1 == 1", 0, "nested"),
+        ("True and " * 1000 + "True", LIMIT_CHARACTERS, "longer than"),
+    ],
+)
+def test_everything_else_is_refused_at_its_place(text: str, position: int, says: str) -> None:
+    error = refusal(text)
+    assert says in error.reason
+    assert error.cure
+    if not text.startswith(("not " * 100, "---")):  # where Python itself gives up depends on its version
+        assert error.position == position
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("Modalty == 'MR'", "'Modality'"),
+        ("modality = 'MR'", "write =="),
+        ("Modality == 'MR' AND True", "small letters"),
+        ("Modality == 'MR' && True", "and, or"),
+        ("Contains(Modality, 'M')", "'contains'"),
+        ("Modality.lower() == 'mr'", "lower(X)"),
+        ("exists", "exists( )"),
+    ],
+)
+def test_the_cure_names_what_was_probably_meant(text: str, cure: str) -> None:
+    assert cure in refusal(text).cure
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tags.Modality == 'MR'",
+        "@Modality@ == 'MR'",
+        "regex(StudyDescription, 'a.*')",
+        "length(Modality) > 2",
+        "RequestAttributesSequence.ScheduledProcedureStepID == '1'",
+        "tag('0019,100C') == 1",
+        "True if exists(Modality) else False",
+    ],
+)
+def test_what_is_planned_is_refused_with_that_word(text: str) -> None:
+    assert "planned" in str(refusal(text))
+
+
+def test_a_rule_of_the_greatest_length_compiles() -> None:
+    text = "Modality in (" + "'CT'," * 790 + ")"
+    assert len(text) <= LIMIT_CHARACTERS
+    assert compile_rule(text).names == ("Modality",)
+
+
+WORDS = """Modality SeriesNumber ImageCount foo tags . ( ) [ ] , 'a' "b" 1 -1 1e400 == != < in not and or if else lambda
+    : := contains exists any_image count_images lower f'{x}' b'x' * ** @ # \\ ' " {} None True False é ;"""
+PIECES = st.sampled_from([*WORDS.split(), "\n", "\t", "\0", "\ud800"])
+
+
+@given(st.lists(PIECES, max_size=30).map(" ".join) | st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=60))
+def test_no_text_gets_another_error_than_a_rule_syntax_error(text: str) -> None:
+    try:
+        compile_rule(text)
+    except RuleSyntaxError as error:
+        assert 0 <= error.position <= len(text)
+        assert error.reason
