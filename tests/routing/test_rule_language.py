@@ -144,6 +144,12 @@ def test_what_is_planned_is_refused_with_that_word(text: str) -> None:
     assert "planned" in str(refusal(text))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("text", ["Modality == 'a\\d'", "1in (1, 2)"])
+def test_python_prints_no_warning_with_a_piece_of_the_rule(text: str) -> None:
+    assert compile_rule(text).tree.text == text
+
+
 def test_a_rule_of_the_greatest_length_compiles() -> None:
     text = "Modality in (" + "'CT'," * 790 + ")"
     assert len(text) <= LIMIT_CHARACTERS

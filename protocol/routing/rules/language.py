@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 import io
 import re
+import threading
 import tokenize
+import warnings
 from dataclasses import dataclass
 
 from protocol.errors import RuleSyntaxError
@@ -44,6 +46,7 @@ _OPERATORS: dict[type[ast.cmpop], str] = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
+_WARNINGS = threading.Lock()  # the filters that catch_warnings changes belong to the whole process
 _NO_CHARACTER = re.compile("[\x00\x01-\x1f\x7f\ud800-\udfff]")
 _NO_CONDITION = "this is a value, not a condition"
 _NO_VALUE = "this is a condition, not a value"
@@ -79,7 +82,7 @@ def _parse(line: str, indent: int) -> ast.expr:
     if odd:
         raise RuleSyntaxError(f"the character U+{ord(odd[0]):04X} cannot stand in a rule", odd.start(), "leave it out")
     try:
-        body = ast.parse(line[indent:], mode="eval").body
+        body = _grammar(line[indent:])
     except SyntaxError as exc:
         message, cure = refusals.of_grammar(exc.msg or "", line)
         at_end = (exc.lineno or 1) > 1 or not exc.offset
@@ -92,6 +95,13 @@ def _parse(line: str, indent: int) -> ast.expr:
         raise RuleSyntaxError(message, indent, "split it into several rules") from exc
     _refuse_hidden(line, indent)
     return body
+
+
+def _grammar(text: str) -> ast.expr:
+    """Python's own reading. Its warnings (an odd escape, `1in`) would print parts of the rule to stderr."""
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text, mode="eval").body
 
 
 def _refuse_hidden(line: str, indent: int) -> None:
