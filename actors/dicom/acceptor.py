@@ -127,6 +127,9 @@ class Acceptor:
             return _REJECT_CALLED
         try:
             reason = self._handler.requested(peer)
+        except DiskFailed as exc:
+            self._handler.fatal(exc)
+            return _REJECT_CONGESTION
         except Exception as exc:
             _log_fault("scp.requested", exc)
             return _REJECT_CONGESTION

@@ -88,8 +88,10 @@ class AssociateRq:
     def encode(self) -> bytes:
         items = [_item(0x10, self.application_context.encode("ascii"))]
         for context in self.contexts:
-            syntaxes = b"".join(_item(0x40, uid.encode("ascii")) for uid in context.transfer_syntaxes)
-            body = bytes((context.context_id, 0, 0, 0)) + _item(0x30, context.abstract_syntax.encode("ascii"))
+            syntaxes = b"".join(_item(0x40, uid.encode("ascii", "replace")) for uid in context.transfer_syntaxes)
+            body = bytes((context.context_id, 0, 0, 0)) + _item(
+                0x30, context.abstract_syntax.encode("ascii", "replace")
+            )
             items.append(_item(0x20, body + syntaxes))
         items.append(_user_information(self.max_pdu))
         titles = _pad_title(self.called_ae) + _pad_title(self.calling_ae) + bytes(32)

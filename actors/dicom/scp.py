@@ -5,7 +5,6 @@ It must not store images or know the spool: whoever receives implements `ScpHand
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import selectors
 import socket
@@ -29,7 +28,6 @@ class StorageScp:
     def __init__(self, config: ScpConfig, handler: ScpHandler) -> None:
         self._config, self._handler = config, handler
         self._listener: socket.socket | None = None
-        self._wake_reader, self._wake_writer = socket.socketpair()
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._waiting: dict[Acceptor, None] = {}  # insertion order: the oldest first
@@ -43,6 +41,7 @@ class StorageScp:
             OSError: the address cannot be bound.
         """
         self._listener = _listen(self._config)
+        self._wake_reader, self._wake_writer = socket.socketpair()
         port: int = self._listener.getsockname()[1]
         self._thread.start()
         log.info("listening", extra={"action": "scp.listening", "port": port, "ae_title": self._config.ae_title})
@@ -57,10 +56,11 @@ class StorageScp:
     def stop(self, timeout_s: float) -> None:
         """Stop accepting, let open associations finish for up to `timeout_s` seconds, then abort the rest."""
         self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._wake_writer.send(b"x")
         if self._thread.is_alive():
+            self._wake_writer.send(b"x")
             self._thread.join()
+            self._wake_reader.close()
+            self._wake_writer.close()
         self._cut(self._waiting)
         if not self._wait_until_empty(timeout_s):
             self._cut(self._open)
@@ -71,7 +71,7 @@ class StorageScp:
 
     def _accept_loop(self) -> None:
         assert self._listener is not None
-        with selectors.DefaultSelector() as selector, self._listener, self._wake_reader, self._wake_writer:
+        with selectors.DefaultSelector() as selector, self._listener:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._wake_reader, selectors.EVENT_READ)
             while not self._stopping.is_set():

@@ -122,7 +122,8 @@ class Association:
         Raises:
             PeerTimeout: no byte taken, or no answer, within `dimse_timeout_s`; the association is over.
             AssociationAborted: it ended, or the peer does not take this context (then it is still usable).
-            UnreadableImage: the file is missing or was cut off.
+            UnreadableImage: the file is missing or has no dataset; or it was cut off while sending (then the
+                association is over, see `usable`).
         """
         context_id = self._context(image.sop_class_uid, image.transfer_syntax_uid)
         try:
@@ -142,10 +143,10 @@ class Association:
                 pad = length % 2 if image.transfer_syntax_uid in DEFLATED else 0
                 self._send_store(context_id, request, file, length, pad)
                 answer = self._response(message_id, dimse.C_STORE_RSP)
+                return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
             except BaseException:
                 self.abort()
                 raise
-        return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
 
     def echo(self) -> int:
         """C-ECHO (PS3.4 Annex A); the DIMSE status. Needs VERIFICATION_CONTEXT among the contexts.

@@ -81,7 +81,8 @@ def test_garbage_gets_an_abort_and_an_event(handler: RecordingHandler, garbage: 
         sock.sendall(garbage)
         assert read_all(sock).startswith(ABORT_BY_PROVIDER)
         handler.wait(lambda: handler.refused)
-        assert open_association(node(port), [VERIFY]).echo() == 0
+        with open_association(node(port), [VERIFY]) as association:
+            assert association.echo() == 0
     assert len(handler.refused) == 1
 
 
@@ -113,7 +114,8 @@ def test_a_malformed_pdu_within_an_association_gets_an_abort_and_one_end(
 def test_a_health_check_that_only_connects_makes_no_event(handler: RecordingHandler) -> None:
     with running_scp(handler) as port:
         connect(port).close()
-        assert open_association(node(port), [VERIFY]).echo() == 0
+        with open_association(node(port), [VERIFY]) as association:
+            assert association.echo() == 0
     assert handler.refused == []
 
 
@@ -308,6 +310,17 @@ def test_stopping_aborts_what_does_not_finish_in_time(handler: RecordingHandler)
         association.echo()
     with pytest.raises(OSError):
         connect(association._node.port)
+
+
+def test_two_processes_can_share_a_port_and_one_may_stop(handler: RecordingHandler) -> None:
+    with running_scp(handler, reuse_port=True) as port:
+        second = StorageScp(ScpConfig(host=HOST, port=port, reuse_port=True), handler)
+        assert second.start() == port
+        second.stop(1.0)
+        with open_association(node(port), [VERIFY]) as association:
+            assert association.echo() == 0
+        with pytest.raises(OSError):
+            StorageScp(ScpConfig(host=HOST, port=port), handler).start()
 
 
 def test_nothing_of_an_image_goes_into_the_log(
