@@ -1,0 +1,292 @@
+"""The tree of settings with its defaults; deploy/scanpost.toml.example says a sentence about each.
+It must not read files or the environment: `load` does.
+
+Units are in the names; a GB is 10^9 bytes. Cross-checks live with the section they belong to.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from protocol.errors import SettingsError
+from protocol.settings.fields import (
+    AeTitle,
+    Endpoint,
+    Gigabytes,
+    NodeName,
+    OptionalHours,
+    OptionalPath,
+    OptionalText,
+    Port,
+    Seconds,
+    Section,
+    Window,
+    is_loopback,
+    refuse,
+)
+from protocol.settings.home import socket_path
+
+
+def _cores(value: Any) -> Any:
+    return (os.cpu_count() or 1) if value in (0, "0") else value
+
+
+def _host_name(value: Any) -> Any:
+    return socket.gethostname()[:63] if value == "" else value
+
+
+class Node(Section):
+    """This machine among others."""
+
+    name: Annotated[NodeName, BeforeValidator(_host_name)] = ""
+
+
+class ReceiverTls(Section):
+    """DICOM over TLS (PS3.15 annex B); off until a certificate is named."""
+
+    port: Port = 2762
+    cert: OptionalPath = None
+    key: OptionalPath = None
+    ca: OptionalPath = None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the TLS port is served."""
+        return self.cert is not None
+
+    @model_validator(mode="after")
+    def _complete(self) -> ReceiverTls:
+        if (self.cert is None) != (self.key is None):
+            raise refuse("certificate and key belong together", "set cert and key, or none")
+        return self
+
+
+class Listener(Section):
+    """One more port of the receiver, with an AE title of its own."""
+
+    host: str = "0.0.0.0"
+    port: Port
+    ae_title: AeTitle = "SCANPOST"
+
+
+class Receiver(Section):
+    """How images come in."""
+
+    host: str = "0.0.0.0"
+    port: Port = 11112
+    ae_title: AeTitle = "SCANPOST"
+    max_pdu: Annotated[int, Field(ge=4096, le=1_048_576)] = 131_072
+    durability: Literal["fsync", "relaxed"] = "fsync"
+    unknown_sources: Literal["accept", "reject"] = "accept"
+    unreadable: Literal["quarantine", "refuse"] = "quarantine"
+    workers: Annotated[int, Field(ge=1, le=64), BeforeValidator(_cores)] = 0
+    max_associations: Annotated[int, Field(ge=1, le=10_000)] = 200
+    acse_timeout_s: Seconds = 30.0
+    idle_timeout_s: Seconds = 600.0
+    tls: ReceiverTls = ReceiverTls()
+    listeners: tuple[Listener, ...] = ()
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Receiver:
+        ports = [self.port, *(listener.port for listener in self.listeners)]
+        ports += [self.tls.port] if self.tls.enabled else []
+        fixed = [port for port in ports if port]
+        if len(fixed) != len(set(fixed)):
+            raise refuse("two listeners share a port", "give port, tls.port and each of listeners a port of its own")
+        return self
+
+
+class Spool(Section):
+    """The two reserves of disk: the receiver stops at the first, database and cleaner may use it down to the second."""
+
+    reserve_gb: Gigabytes = 5.0
+    reserve2_gb: Gigabytes = 1.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Spool:
+        if self.reserve2_gb > self.reserve_gb:
+            raise refuse("reserve2_gb is the lower reserve", "make it smaller than reserve_gb")
+        return self
+
+
+class Router(Section):
+    """When a series counts as complete (a source may have its own times)."""
+
+    quiet_s: Seconds = 5.0
+    idle_s: Seconds = 60.0
+    study_quiet_s: Seconds = 300.0
+    sweep_s: Seconds = 1.0
+
+
+class Dispatcher(Section):
+    """How much is sent at once."""
+
+    instances: Annotated[int, Field(ge=1, le=8)] = 1
+    slots: Annotated[int, Field(ge=1, le=64)] = 4
+
+
+class Cleaner(Section):
+    """How long what is finished is kept, and when it may be deleted."""
+
+    retention_delivered_h: Annotated[float, Field(ge=0)] = 72.0
+    retention_discarded_h: Annotated[float, Field(ge=0)] = 72.0
+    retention_quarantined_h: OptionalHours = None
+    window: Window = "22:00-06:00"
+    sweep_s: Seconds = 60.0
+    outbox_days: Annotated[float, Field(ge=0)] = 7.0
+    rows_days: Annotated[float, Field(ge=0)] = 90.0
+    headers_days: Annotated[float, Field(ge=0)] = 30.0
+
+
+class Ledger(Section):
+    """The database of history."""
+
+    url: str = "sqlite:///$SCANPOST_HOME/ledger.sqlite3"
+
+    @model_validator(mode="after")
+    def _known(self) -> Ledger:
+        if not self.url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg2://")):
+            raise refuse("this is no ledger URL", "write sqlite:///PATH or postgresql://USER@HOST/DATABASE")
+        return self
+
+
+class WebTls(Section):
+    """HTTPS; off until a certificate is named."""
+
+    cert: OptionalPath = None
+    key: OptionalPath = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> WebTls:
+        if (self.cert is None) != (self.key is None):
+            raise refuse("certificate and key belong together", "set cert and key, or none")
+        return self
+
+
+class Webgui(Section):
+    """The web page."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    behind_proxy: bool = False
+    tls: WebTls = WebTls()
+
+    @model_validator(mode="after")
+    def _not_in_clear(self) -> Webgui:
+        if self.tls.cert is None and not self.behind_proxy and not is_loopback(self.host):
+            raise refuse(
+                f"refusing to listen on {self.host} without TLS",
+                "set webgui.tls.cert and webgui.tls.key, or webgui.behind_proxy = true if a proxy ends TLS",
+            )
+        return self
+
+
+class Bus(Section):
+    """The event bus; without it everything still works, only slower. Empty endpoints are ipc sockets in run/."""
+
+    enabled: bool = True
+    endpoint_in: Endpoint = ""
+    endpoint_out: Endpoint = ""
+    endpoint_replay: Endpoint = ""
+    endpoint_arrivals: Endpoint = ""
+    endpoint_offers: Endpoint = ""
+
+
+class Smtp(Section):
+    """Alerts by mail; off until a host is named."""
+
+    host: str = ""
+    port: Port = 25
+    starttls: bool = False
+    user: str = ""
+    password_file: OptionalPath = None
+    sender: str = ""
+    to: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Smtp:
+        if self.host and not (self.sender and self.to):
+            raise refuse("mail needs a sender and somebody to send to", "set alerts.smtp.sender and alerts.smtp.to")
+        return self
+
+
+class Webhook(Section):
+    """Alerts by HTTP POST; off until a URL is named."""
+
+    url: OptionalText = None
+    token_file: OptionalPath = None
+
+
+class Alerts(Section):
+    """Who is told when something needs a person."""
+
+    smtp: Smtp = Smtp()
+    webhook: Webhook = Webhook()
+
+
+class Settings(BaseSettings):
+    """All settings of one node, frozen. Made by `load_settings` only."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    home: Path
+    node: Node = Node()
+    receiver: Receiver = Receiver()
+    spool: Spool = Spool()
+    router: Router = Router()
+    dispatcher: Dispatcher = Dispatcher()
+    cleaner: Cleaner = Cleaner()
+    ledger: Ledger = Ledger()
+    webgui: Webgui = Webgui()
+    bus: Bus = Bus()
+    alerts: Alerts = Alerts()
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load_settings` hands over: it merges the sources itself, to know where each value came from."""
+        return (init_settings,)
+
+    def origin(self, key: str) -> str:
+        """Where the value of `section.key` came from: default, the file, the variable or the flag.
+
+        Raises SettingsError for a key that does not exist.
+        """
+        at: Any = self
+        for part in key.split("."):
+            if not hasattr(type(at), "model_fields") or part not in type(at).model_fields:
+                raise SettingsError(f"there is no setting {key!r}", "settings", "see `scanpost config show`")
+            at = getattr(at, part)
+        while key:
+            if key in self._origins:
+                return self._origins[key]
+            key = key.rpartition(".")[0]
+        return "default"
+
+    @property
+    def run_folder(self) -> Path:
+        """Lock files and sockets."""
+        return self.home / "run"
+
+    @property
+    def log_folder(self) -> Path:
+        """Logs of all programs."""
+        return self.home / "log"
+
+    def socket(self, name: str) -> Path:
+        """Path of a unix socket of this node, short enough for the system. May raise SettingsError."""
+        return socket_path(self.home, name)
