@@ -1,0 +1,175 @@
+"""The live feed: snapshot, changes, slow viewers, ended sessions."""
+
+import asyncio
+
+import pytest
+from aiohttp import WSMsgType
+
+from protocol.clock import ManualClock
+from webgui.config import WebConfig
+from webgui.figures import Reading
+from webgui.hub import MAX_PENDING_ROWS, Frame, Hub, Viewer, changes
+
+
+def snap(topic):
+    return lambda frame: frame["t"] == "snap" and frame["topic"] == topic
+
+
+def change(topic):
+    return lambda frame: frame["t"] == "d" and frame["topic"] == topic
+
+
+async def test_a_subscriber_gets_a_snapshot_and_then_only_what_changes(live, node):
+    await live.subscribe("targets", "arrivals")
+    first = await live.frame(snap("targets"))
+    assert first["d"]["pacs"]["chip"] == [["ok", "up"]]
+    node.document["targets"]["pacs"] |= {"state": "down", "last_error": "refused"}
+    second = await live.frame(change("targets"))
+    assert second["seq"] > first["seq"]
+    assert second["d"] == {"pacs": {"level": "bad", "chip": [["bad", "down"]], "error": "refused"}}
+
+
+async def test_rows_that_go_are_null_and_new_rows_come_whole(live, node):
+    await live.subscribe("arrivals")
+    await live.frame(snap("arrivals"))
+    node.arrivals = [dict(node.arrivals[0], id=8, source="CT2")]
+    frame = await live.frame(change("arrivals"))
+    assert frame["d"]["7"] is None
+    assert frame["d"]["8"]["source"] == "CT2" and frame["d"]["8"]["modality"] == "MR"
+
+
+async def test_a_hidden_page_gets_heartbeats_only_and_a_snapshot_when_it_is_back(live, node):
+    await live.subscribe("targets")
+    await live.frame(snap("targets"))
+    await live.ws.send_json({"op": "pause"})
+    await live.frame(lambda frame: frame["t"] == "hb")
+    node.document["targets"]["pacs"]["state"] = "down"
+    await live.frame(lambda frame: frame["t"] == "hb")
+    await live.subscribe("targets")
+    frame = await live.frame(lambda frame: frame["t"] != "hb")
+    assert frame["t"] == "snap"
+
+
+async def test_nonsense_from_the_page_is_ignored(live):
+    for text in ("", "{", "[]", "null", '{"op":"sub","topics":3}', '{"op":"dance"}', '{"op":"sub","topics":[[1]]}'):
+        await live.ws.send_str(text)
+    await live.subscribe("kpi")
+    assert await live.frame(snap("kpi"))
+
+
+async def test_a_session_that_ends_ends_its_live_page(live, people):
+    people.add_user("eve", "admin", "correct horse battery")
+    await live.subscribe("kpi")
+    await live.frame(snap("kpi"))
+    people.disable("ann")
+    frame = await live.frame(lambda frame: frame["t"] == "bye")
+    assert frame["code"] == 4401
+    async with asyncio.timeout(5):
+        while (message := await live.ws.receive()).type is WSMsgType.TEXT:
+            pass
+    assert live.ws.close_code == 4401, message
+
+
+async def test_stopping_the_application_closes_live_pages(live, app):
+    await live.subscribe("kpi")
+    await live.frame(snap("kpi"))
+    await app.shutdown()
+    async with asyncio.timeout(5):
+        while (await live.ws.receive()).type is WSMsgType.TEXT:
+            pass
+    assert live.ws.close_code == 1001
+
+
+async def test_many_viewers_cost_one_look_per_tick(node):
+    hub = Hub(node, WebConfig(), ManualClock())
+    for _ in range(50):
+        hub.join().subscribe(frozenset({"kpi"}))
+    await hub.tick()
+    assert node.looks == 1
+
+
+async def test_viewers_share_the_encoded_frame(node):
+    hub = Hub(node, WebConfig(), ManualClock())
+    await hub.tick()
+    viewers = [hub.join() for _ in range(2)]
+    for viewer in viewers:
+        viewer.subscribe(frozenset({"targets"}))
+        viewer.take(hub)
+    node.document["targets"]["pacs"]["state"] = "down"
+    await hub.tick()
+    first, second = (viewer.take(hub) for viewer in viewers)
+    assert first == second and first[0] is second[0]
+
+
+async def test_a_failing_source_keeps_the_last_figures(node):
+    clock = ManualClock()
+    hub = Hub(node, WebConfig(), clock)
+    await hub.tick()
+    node.failure = OSError("gone")
+    clock.advance(1)
+    await hub.tick()
+    assert hub.reading.error == "OSError"
+    assert "pacs" in hub.topics["targets"]
+    assert "spool" in hub.topics["attention"]
+
+
+async def test_figures_that_cannot_be_made_do_not_end_the_feed(node):
+    hub = Hub(node, WebConfig(tick_s=0.01, idle_tick_s=0.01), ManualClock())
+    good, node.document = node.document, {"actors": "nonsense"}
+    task = asyncio.create_task(hub.run())
+    try:
+        async with asyncio.timeout(5):
+            while node.looks < 2:
+                await asyncio.sleep(0)
+            node.document = good
+            while not hub.topics:
+                await asyncio.sleep(0)
+    finally:
+        task.cancel()
+
+
+def viewer_of(*topics):
+    viewer, hub = Viewer(), Hub(None, WebConfig(), ManualClock())
+    viewer.subscribe(frozenset(topics))
+    viewer.take(hub)
+    return viewer, hub
+
+
+def test_a_slow_viewer_gets_the_last_value_of_each_field():
+    viewer, hub = viewer_of("targets")
+    viewer.offer([Frame("d", "targets", 1, {"a": {"x": "1", "y": "1"}, "b": {"x": "1"}})])
+    viewer.offer([Frame("d", "targets", 2, {"a": {"x": "2"}, "b": None})])
+    (text,) = viewer.take(hub)
+    assert text == Frame("d", "targets", 2, {"a": {"x": "2", "y": "1"}, "b": None}).text
+
+
+def test_merging_for_one_viewer_leaves_the_shared_frame_alone():
+    shared = Frame("d", "targets", 1, {"a": {"x": "1"}})
+    shared.then(Frame("d", "targets", 2, {"a": {"x": "2"}}))
+    assert shared.data == {"a": {"x": "1"}}
+
+
+def test_a_viewer_beyond_its_bound_starts_over():
+    viewer, hub = viewer_of("arrivals")
+    hub.topics = {"arrivals": {"1": {"x": "1"}}}
+    viewer.offer([Frame("d", "arrivals", 1, {str(n): {"x": "1"} for n in range(MAX_PENDING_ROWS + 1)})])
+    texts = viewer.take(hub)
+    assert texts == ['{"t":"resync"}', Frame("snap", "arrivals", 0, {"1": {"x": "1"}}).text]
+    assert viewer.take(hub) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({}, {"a": {"x": 1}}, {"a": {"x": 1}}),
+        ({"a": {"x": 1}}, {"a": {"x": 1}}, {}),
+        ({"a": {"x": 1, "y": 1}}, {"a": {"x": 2, "y": 1}}, {"a": {"x": 2}}),
+        ({"a": {"x": 1}}, {}, {"a": None}),
+    ],
+)
+def test_changes_are_what_differs(before, after, expected):
+    assert changes(before, after) == expected
+
+
+def test_a_reading_is_empty_until_the_first_look():
+    assert Reading().status == {}

@@ -1,0 +1,88 @@
+"""What needs a person, as a short list of symptoms out of the status document. It must not do I/O.
+
+Only what somebody can act upon stands here; each line says what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webgui import words
+
+STOPPED = frozenset({"stopped", "exited", "fatal", "backoff", "dead", "missing", "down"})
+"""States of an actor that is not there."""
+
+OLD_S = 3600.0
+
+Row = dict[str, Any]
+
+
+def attention(status: dict[str, Any], error: str) -> dict[str, Row]:
+    """Lines by key, worst first."""
+    found: dict[str, tuple[str, str]] = {}
+    if error:
+        found["spool"] = ("bad", f"The spool cannot be read: {error}")
+    if status:
+        _node(status, found)
+        _targets(status.get("targets", {}), found)
+        _work(status, found)
+    ordered = sorted(found.items(), key=lambda item: item[1][0] != "bad")
+    words_of = {"bad": "act now", "warn": "look", "held": "decide"}
+    return {
+        key: {"order": place, "level": level, "chip": [[level, words_of[level]]], "text": text}
+        for place, (key, (level, text)) in enumerate(ordered)
+    }
+
+
+def images_unaccounted(images: dict[str, Any]) -> int:
+    """Images received minus those in a known state; 0 when every image is accounted for (spool accounting)."""
+    states = ("open", "waiting", "in_delivery", "delivered", "discarded", "held", "quarantined", "deleted")
+    if any(images.get(state) is None for state in ("received", *states)):
+        return 0
+    return int(images["received"]) - sum(int(images[state]) for state in states)
+
+
+def _node(status: dict[str, Any], found: dict[str, tuple[str, str]]) -> None:
+    for name, actor in status.get("actors", {}).items():
+        state = str(actor.get("state") or "unknown")
+        if state in STOPPED:
+            found[f"actor {name}"] = ("bad", f"{name} is {state}. Start it: scanpost restart {name}")
+    if missing := images_unaccounted(status.get("images", {})):
+        found["accounting"] = ("bad", f"{words.number(missing)} images are not accounted for. Run: scanpost doctor")
+    disk = status.get("disk", {})
+    free, reserve = disk.get("free_bytes"), disk.get("reserve_bytes")
+    if free is not None and reserve is not None and free <= reserve:
+        found["disk"] = ("bad", f"The disk reserve is reached ({words.size(free)} free): new images are refused")
+    if not status.get("ready", True) and not any(level == "bad" for level, _ in found.values()):
+        found["ready"] = ("bad", "Images cannot be received and stored at the moment. Run: scanpost doctor")
+
+
+def _targets(targets: dict[str, Any], found: dict[str, tuple[str, str]]) -> None:
+    for name, target in targets.items():
+        state, queued = target.get("state"), (target.get("waiting") or 0) + (target.get("retrying") or 0)
+        waits = f", {words.count(queued, 'delivery waits', 'deliveries wait')}"
+        error = f" ({target['last_error']})" if target.get("last_error") else ""
+        if state == "down":
+            found[f"target {name}"] = ("bad", f"Target {name} is down{waits}{error}")
+        elif state == "paused":
+            why = f": {target['pause_reason']}" if target.get("pause_reason") else ""
+            found[f"target {name}"] = ("held", f"Target {name} is paused{why}{waits}")
+
+
+def _work(status: dict[str, Any], found: dict[str, tuple[str, str]]) -> None:
+    deliveries, images = status.get("deliveries", {}), status.get("images", {})
+    if parked := deliveries.get("parked"):
+        found["parked"] = (
+            "warn",
+            f"{words.count(parked, 'delivery has', 'deliveries have')} used up all attempts."
+            " Once the cause is gone: scanpost queue retry --all-parked",
+        )
+    if held := images.get("held"):
+        text = f"{words.count(held, 'image is', 'images are')} held until a person decides: scanpost series list"
+        found["held"] = ("held", text)
+    if quarantined := images.get("quarantined"):
+        text = f"{words.count(quarantined, 'object', 'objects')} could not be read or placed and are kept in quarantine"
+        found["quarantined"] = ("warn", text)
+    oldest = deliveries.get("oldest_waiting_s")
+    if oldest is not None and oldest >= OLD_S:
+        found["oldest"] = ("warn", f"The oldest delivery has waited for {words.uptime(oldest)}")

@@ -1,0 +1,59 @@
+"""What the web page needs of the settings, as one frozen object. It must not read files or the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocol.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Settings of one web page process; times in seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    behind_proxy: bool = False
+    """A proxy ends TLS in front of us: cookies are Secure, X-Forwarded-For is believed."""
+
+    ae_title: str = "SCANPOST"
+    dicom_host: str = ""
+    """Where scanners should send to, as shown on the page; empty: the machine's name."""
+    dicom_port: int = 11112
+    version: str = ""
+
+    tick_s: float = 1.0
+    """How often figures are read while somebody watches."""
+    idle_tick_s: float = 5.0
+    """How often while nobody does: keeps rates and chart ready for the next visitor."""
+    heartbeat_s: float = 2.0
+    """A live socket gets some frame at least this often; the page calls itself stale after 5 s without."""
+    session_check_s: float = 60.0
+    """How often a live socket looks whether its session still lives."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach us over TLS."""
+        return self.behind_proxy or self.tls_cert is not None
+
+    def check(self) -> None:
+        """Raises SettingsError if passwords would cross a network in clear, or half of TLS is set."""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError("certificate and key belong together", "scanpost.toml: webgui.tls", "set both")
+        if not self.secure and not _is_loopback(self.host):
+            raise SettingsError(
+                f"refusing to listen on {self.host} without TLS",
+                "scanpost.toml: webgui.host",
+                "set webgui.tls.cert and webgui.tls.key, or webgui.behind_proxy = true if a proxy ends TLS",
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

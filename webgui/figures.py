@@ -1,0 +1,228 @@
+"""From the status document to what the dashboard shows: topics of rows of fields, all text. It must not do I/O.
+
+The server-rendered page and the live feed use the same rows, so they cannot disagree. A field is text, or a list
+of chips `[level, word]`; a level is one of `ok busy wait held warn bad off` and always goes with a word and an icon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from webgui import words
+from webgui.attention import STOPPED, attention, images_unaccounted
+from webgui.rates import HISTORY_S, Point
+
+Chip = list[str]
+Row = dict[str, Any]
+Topics = dict[str, dict[str, Row]]
+
+SLOW_S, STUCK_S = 600.0, 3600.0
+"""The oldest waiting delivery is called slow, then stuck, after this long."""
+
+IMAGE_STATES = {  # state: (level while there are some, word)
+    "open": ("busy", "arriving"),
+    "waiting": ("wait", "waiting for study"),
+    "in_delivery": ("busy", "in delivery"),
+    "delivered": ("ok", "delivered"),
+    "discarded": ("off", "discarded"),
+    "held": ("held", "held"),
+    "quarantined": ("warn", "quarantined"),
+    "deleted": ("off", "cleaned up"),
+}
+ARRIVAL_CHIPS = {
+    "open": ("busy", "arriving"),
+    "closed": ("busy", "complete"),
+    "waiting": ("wait", "waiting for study"),
+    "held": ("held", "held"),
+    "in_delivery": ("busy", "in delivery"),
+    "delivered": ("ok", "delivered"),
+    "discarded": ("off", "discarded"),
+    "deleted": ("off", "cleaned up"),
+}
+DELIVERY_LEVELS = {
+    "waiting": "wait",
+    "sending": "busy",
+    "retrying": "warn",
+    "confirming": "busy",
+    "parked": "bad",
+    "held": "held",
+    "delivered": "ok",
+    "cancelled": "off",
+}
+TARGET_LEVELS = {"up": "ok", "idle": "ok", "unknown": "off", "paused": "held", "degraded": "warn", "down": "bad"}
+ACTOR_LEVELS = {"running": "ok", "standby": "ok", "starting": "busy", "stopping": "off", "idle": "ok"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything one look at the node brought; `error` says why the spool could not be read."""
+
+    status: dict[str, Any] = field(default_factory=dict)
+    arrivals: list[dict[str, Any]] = field(default_factory=list)
+    error: str = ""
+    at: float = 0.0
+    """Wall time of the reading."""
+    monotonic: float = 0.0
+
+
+def topics(reading: Reading, history: Iterable[Point]) -> Topics:
+    """All topics of the dashboard."""
+    status, points = reading.status, list(history)
+    rows = attention(status, reading.error)
+    return {
+        "summary": {"all": _summary(status, rows)},
+        "attention": rows,
+        "kpi": _kpi(status, points[-1] if points else None),
+        "images": _images(status.get("images", {})),
+        "chart": _chart(points, reading.monotonic),
+        "actors": {name: _actor(name, actor) for name, actor in status.get("actors", {}).items()},
+        "targets": {name: _target(name, target) for name, target in status.get("targets", {}).items()},
+        "arrivals": {str(row["id"]): _arrival(row, reading.at) for row in reading.arrivals},
+        "disk": {"spool": _disk(status.get("disk", {}))},
+    }
+
+
+def _summary(status: dict[str, Any], rows: dict[str, Row]) -> Row:
+    if not status and not rows:
+        return {"level": "off", "chip": [["off", "no figures yet"]]}
+    if not rows:
+        return {"level": "ok", "chip": [["ok", "all is well"]]}
+    level = "bad" if any(row["level"] == "bad" for row in rows.values()) else "warn"
+    verb = "needs" if len(rows) == 1 else "need"
+    return {"level": level, "chip": [[level, f"{words.count(len(rows), 'thing')} {verb} attention"]]}
+
+
+def _tile(value: str, unit: str, level: str, word: str, note: str = "") -> Row:
+    return {"value": value, "unit": unit, "level": level, "chip": [[level, word]], "note": note}
+
+
+def _kpi(status: dict[str, Any], now: Point | None) -> dict[str, Row]:
+    deliveries, images = status.get("deliveries", {}), status.get("images", {})
+    queued = sum(deliveries.get(state) or 0 for state in ("waiting", "sending", "retrying", "confirming"))
+    oldest = deliveries.get("oldest_waiting_s")
+    retrying, sending = deliveries.get("retrying") or 0, deliveries.get("sending") or 0
+    return {
+        "in": _rate_tile(now.received if now else None, "receiving", f"{words.number(images.get('received'))} in all"),
+        "out": _rate_tile(
+            now.sent if now else None, "sending", f"{words.count(sending, 'delivery', 'deliveries')} now"
+        ),
+        "waiting": _tile(
+            words.number(queued),
+            "deliveries",
+            "warn" if retrying else "busy" if queued else "ok",
+            f"{words.number(retrying)} retrying" if retrying else "moving" if queued else "nothing waits",
+        ),
+        "oldest": _tile(words.duration(oldest), "", *_age_chip(oldest)),
+        "parked": _alarm(deliveries.get("parked") or 0, "deliveries", "bad", "given up", "none"),
+        "held": _alarm(images.get("held") or 0, "images", "held", "wait for a person", "none"),
+        "discarded": _alarm(images.get("discarded") or 0, "images", "off", "kept, no rule", "none"),
+    }
+
+
+def _rate_tile(value: float | None, word: str, note: str) -> Row:
+    if value is None:
+        return _tile(words.NONE, "images/s", "off", "measuring", note)
+    return _tile(words.rate(value), "images/s", *(("busy", word) if value > 0 else ("ok", "quiet")), note)
+
+
+def _alarm(count: int, unit: str, level: str, word: str, calm: str) -> Row:
+    return _tile(words.number(count), unit, *((level, word) if count else ("ok", calm)))
+
+
+def _age_chip(seconds: float | None) -> tuple[str, str]:
+    if seconds is None:
+        return "ok", "nothing waits"
+    if seconds >= STUCK_S:
+        return "bad", "stuck"
+    return ("warn", "slow") if seconds >= SLOW_S else ("ok", "in time")
+
+
+def _images(images: dict[str, Any]) -> dict[str, Row]:
+    rows: dict[str, Row] = {}
+    for state, (level, word) in IMAGE_STATES.items():
+        count = images.get(state) or 0
+        rows[state] = {"value": words.number(count), "level": level if count else "off", "chip": [[level, word]]}
+    missing = images_unaccounted(images)
+    sum_chip = ["ok", "every image accounted for"] if not missing else ["bad", f"{words.number(missing)} unaccounted"]
+    rows["received"] = {"value": words.number(images.get("received")), "level": sum_chip[0], "chip": [sum_chip]}
+    extra = [
+        f"{words.count(images.get('duplicates') or 0, 'duplicate')}",
+        f"{words.number(images.get('refused') or 0)} refused",
+    ]
+    rows["aside"] = {"value": "", "level": "off", "chip": [], "note": "not counted: " + ", ".join(extra)}
+    return rows
+
+
+def _chart(points: list[Point], now: float) -> dict[str, Row]:
+    """Keyed by whole seconds; a new point is one new key, an old one leaves."""
+    return {
+        str(int(point.at)): {"in": round(point.received, 2), "out": round(point.sent, 2)}
+        for point in points
+        if now - point.at <= HISTORY_S
+    }
+
+
+def _actor(name: str, actor: dict[str, Any]) -> Row:
+    state = str(actor.get("state") or "unknown")
+    level = ACTOR_LEVELS.get(state, "bad" if state in STOPPED else "warn")
+    return {
+        "name": name,
+        "level": level,
+        "chip": [[level, state]],
+        "pid": str(actor.get("pid") or words.NONE),
+        "uptime": words.uptime(actor.get("uptime_s")),
+        "version": str(actor.get("version") or words.NONE),
+    }
+
+
+def _target(name: str, target: dict[str, Any]) -> Row:
+    state = str(target.get("state") or "unknown")
+    level = TARGET_LEVELS.get(state, "warn")
+    queued = sum(target.get(part) or 0 for part in ("waiting", "sending", "retrying"))
+    parked = target.get("parked") or 0
+    return {
+        "name": name,
+        "level": level,
+        "chip": [[level, state]],
+        "address": str(target.get("address") or ""),
+        "waiting": words.number(queued),
+        "oldest": words.duration(target.get("oldest_waiting_s")),
+        "parked": [["bad", words.number(parked)]] if parked else words.NONE,
+        "delivered": words.number(target.get("delivered")),
+        "error": str(target.get("last_error") or ""),
+    }
+
+
+def _arrival(row: dict[str, Any], now: float) -> Row:
+    state = str(row.get("state") or "")
+    deliveries = [
+        [DELIVERY_LEVELS.get(part.get("state", ""), "off"), f"{part.get('target')} {part.get('state')}"]
+        for part in row.get("deliveries") or []
+    ]
+    return {
+        "order": -float(row.get("opened") or 0),
+        "level": ARRIVAL_CHIPS.get(state, ("off", state))[0],
+        "time": words.local_time(row.get("opened"), now),
+        "utc": words.utc_time(row.get("opened")),
+        "source": str(row.get("source") or ""),
+        "modality": str(row.get("modality") or ""),
+        "images": words.number(row.get("images")),
+        "chip": [list(ARRIVAL_CHIPS.get(state, ("off", state)))],
+        "deliveries": deliveries,
+    }
+
+
+def _disk(disk: dict[str, Any]) -> Row:
+    free, total, reserve = disk.get("free_bytes"), disk.get("total_bytes"), disk.get("reserve_bytes")
+    if free is None:
+        return _tile(words.NONE, "", "off", "unknown")
+    if reserve is not None and free <= reserve:
+        chip = ("bad", "reserve reached")
+    elif reserve is not None and free <= 2 * reserve:
+        chip = ("warn", "running full")
+    else:
+        chip = ("ok", "enough room")
+    note = f"of {words.size(total)}" if total else ""
+    return _tile(words.size(free), "free", *chip, note)

@@ -1,0 +1,23 @@
+"""Typed keys of what the web application carries. It must not hold behaviour."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from protocol.accounts import Accounts, Session
+from webgui.assets import Assets
+from webgui.config import WebConfig
+from webgui.hub import Hub
+from webgui.limits import LoginLimiter
+
+CONFIG = web.AppKey("config", WebConfig)
+ACCOUNTS = web.AppKey("accounts", Accounts)
+HUB = web.AppKey("hub", Hub)
+ASSETS = web.AppKey("assets", Assets)
+LIMITER = web.AppKey("limiter", LoginLimiter)
+HASHING = web.AppKey("hashing", asyncio.Semaphore)
+"""At most two password hashes at a time: each takes 64 MiB and a core."""
+
+SESSION: web.RequestKey[Session] = web.RequestKey("session", Session)

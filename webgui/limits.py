@@ -1,0 +1,66 @@
+"""A moving window of failed log-ins, per name and address. It must not know passwords or who really exists.
+
+In memory of this process: a restart forgives. Bounded, so that a flood of names cannot fill memory.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from protocol.clock import Clock
+
+WINDOW_S = 900.0
+PER_NAME_AND_ADDRESS = 5
+"""Failures of one name from one address: guessing stops here, without locking the person out elsewhere."""
+PER_ADDRESS = 30
+"""Failures from one address, whatever the names."""
+PER_NAME = 100
+"""Failures of one name from everywhere: high, since it locks the person out too."""
+MAX_KEYS = 10_000
+
+
+Key = tuple[str, str, str]
+
+
+class LoginLimiter:
+    """Counts attempts that were not successful; says how long to wait."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[Key, deque[float]] = OrderedDict()
+
+    def wait_s(self, name: str, address: str) -> float:
+        """Seconds until another attempt is allowed; 0: now."""
+        return max(self._wait(key, limit) for key, limit in _limits(name, address))
+
+    def fail(self, name: str, address: str) -> None:
+        """Note an attempt, before its password is checked: parallel guesses must count at once."""
+        for key, limit in _limits(name, address):
+            times = self._failures.setdefault(key, deque(maxlen=limit))
+            times.append(self._clock.monotonic())
+            self._failures.move_to_end(key)
+        while len(self._failures) > MAX_KEYS:
+            self._failures.popitem(last=False)
+
+    def succeed(self, name: str, address: str) -> None:
+        """Take back the attempt noted before the check; forget the failures of this name from this address."""
+        own, *others = [key for key, _ in _limits(name, address)]
+        self._failures.pop(own, None)
+        for key in others:
+            if self._failures.get(key):
+                self._failures[key].pop()
+
+    def _wait(self, key: Key, limit: int) -> float:
+        times = self._failures.get(key, deque())
+        if len(times) < limit:
+            return 0.0
+        return max(0.0, times[0] + WINDOW_S - self._clock.monotonic())
+
+
+def _limits(name: str, address: str) -> tuple[tuple[Key, int], ...]:
+    name = name[:64]
+    return (
+        (("both", name, address), PER_NAME_AND_ADDRESS),
+        (("address", "", address), PER_ADDRESS),
+        (("name", name, ""), PER_NAME),
+    )
