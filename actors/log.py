@@ -1,0 +1,108 @@
+"""Structured logs of an actor: one JSON object per line on stdout, which supervisord keeps in files.
+No patient data and no free text out of DICOM at info level; every line has a fixed `action`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+
+# Libraries that quote values of the objects they read; their warnings may hold patient data.
+_TALKATIVE = ("pydicom", "pynetdicom")
+
+
+class Output:
+    """Stdout as long as somebody reads it; when supervisord died, the same file that supervisord wrote.
+
+    An actor must outlive its supervisor: a broken pipe is no reason to fail.
+    """
+
+    def __init__(self, stream: TextIO, file: Path | None) -> None:
+        self._stream: TextIO | None = stream
+        self._file = file
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+                return len(text)
+            except (OSError, ValueError):
+                self._stream = None
+                self._keep_stdout_quiet()
+        if self._file is not None:
+            self._append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Every write is flushed."""
+
+    def _append(self, text: str) -> None:
+        assert self._file is not None
+        try:
+            with open(self._file, "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError:
+            self._file = None  # a full disk: there is no place left to complain
+
+    @staticmethod
+    def _keep_stdout_quiet() -> None:
+        # Whatever else prints in this process (and the flush at exit) must not meet the broken pipe again.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        os.close(null)
+
+
+def configure(program: str, file: Path | None = None, **fixed: Any) -> Any:
+    """Set up logging of this process and return its logger: ``log.info("arrival_closed", arrival=12)``.
+
+    Args:
+        program: what the lines say under `actor`.
+        file: where lines go when stdout is gone.
+        fixed: more keys that every line has.
+    """
+    output = Output(sys.stdout, file)
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("action"),
+        structlog.processors.JSONRenderer(default=str),
+    ]
+    structlog.configure(
+        processors=shared,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(output),  # type: ignore[arg-type]
+        cache_logger_on_first_use=True,
+    )
+    logger = structlog.get_logger().bind(actor=program, pid=os.getpid(), **fixed)
+    _redirect_libraries(logger)
+    return logger
+
+
+def _redirect_libraries(logger: Any) -> None:
+    """Warnings and errors of libraries that use the standard logging become lines of ours."""
+    handler = _Bridge(logger)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+        warnings.filterwarnings("ignore", module=name)
+
+
+class _Bridge(logging.Handler):
+    """From the standard logging into structlog."""
+
+    def __init__(self, logger: Any) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        write = self._logger.error if record.levelno >= logging.ERROR else self._logger.warning
+        write("library", library=record.name, text=record.getMessage(), exc_info=record.exc_info)
