@@ -1,0 +1,174 @@
+"""Files without a row, found at start, after a worker's death or a restore: adopted or quarantined, never removed.
+It must not touch a file whose writer still lives, and it never decides anything from a file's name but its receipt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from protocol.clock import Clock
+from protocol.errors import UnreadableImage
+from protocol.fsops import FsOps
+from protocol.header.scan import scan
+from protocol.spool import joining, quarantine
+from protocol.spool.database import Database
+from protocol.spool.images import Images, Incoming, Saved, misplaced
+from protocol.spool.part10 import MAX_META, FileMeta, decode
+from protocol.spool.places import Places
+from protocol.spool.workers import Workers
+
+HEADER_BYTES = 8 << 20  # of a data set read for its header values; adoption is rare, so be generous
+BATCH = 64
+
+
+class Adoption:
+    """Makes files and rows agree again."""
+
+    def __init__(
+        self, database: Database, places: Places, fs: FsOps, clock: Clock, images: Images, workers: Workers
+    ) -> None:
+        self._db, self._places, self._fs, self._clock = database, places, fs, clock
+        self._images, self._workers = images, workers
+
+    def adopt(self, *, everything: bool = False) -> dict[str, int]:
+        """Adopt complete files by their receipt, quarantine incomplete ones, leave alone those of living writers.
+
+        Looks at the days since the day before the newest row (a file without a row is never older than that, except
+        after a restore: then `everything`). Returns counts by adopted, duplicate, quarantined, left alone.
+        """
+        counts = {"adopted": 0, "duplicate": 0, "quarantined": 0, "left_alone": 0}
+        first = "" if everything else self._first_day()
+        for day in self._fs.listdir(self._places.images):
+            if day < first:
+                continue
+            for key in self._fs.listdir(self._places.images / day):
+                self._series(f"{day}/{key}", counts)
+        self._quarantined(counts)
+        return counts
+
+    def _first_day(self) -> str:
+        with self._db.read() as connection:
+            newest = connection.execute("SELECT max(last_image) FROM arrival").fetchone()[0]
+        since = min(newest if newest is not None else 0.0, self._clock.now())
+        return (datetime.fromtimestamp(since, UTC) - timedelta(days=1)).strftime("%Y%m%d")
+
+    def _series(self, folder: str, counts: dict[str, int]) -> None:
+        names = [name for name in self._fs.listdir(self._places.images / folder) if name.endswith((".dcm", ".tmp"))]
+        batch: list[Saved] = []
+        for name in names:
+            with self._db.read() as connection:
+                try:
+                    known = joining.known(connection, bytes.fromhex(name[:-4]))
+                except ValueError:
+                    known = False
+            if known:
+                continue
+            saved = self._examine(f"{folder}/{name}")
+            if saved is None:
+                counts["left_alone"] += 1
+            else:
+                batch.append(saved)
+            if len(batch) >= BATCH:
+                self._commit(batch, counts)
+        self._commit(batch, counts)
+
+    def _commit(self, batch: list[Saved], counts: dict[str, int]) -> None:
+        if not batch:
+            return
+        for receipt in self._images.commit(batch):
+            word = {"stored": "adopted"}.get(receipt.outcome, receipt.outcome)
+            counts[word] = counts.get(word, 0) + 1
+        batch.clear()
+
+    def _living_writer(self, meta: FileMeta | None) -> bool:
+        """Is the association of this file still served by a living worker?"""
+        if meta is None:
+            return False
+        with self._db.read() as connection:
+            row = connection.execute("SELECT owner FROM association WHERE id = ?", (meta.association,)).fetchone()
+        return row is not None and self._workers.alive(row["owner"])
+
+    def _examine(self, file: str) -> Saved | None:
+        """What a file without a row is; None if its writer lives. An incomplete one is moved to quarantine."""
+        path = self._places.images / file
+        with self._fs.open_read(path) as opened:
+            start = opened.read(MAX_META)
+        try:
+            meta = decode(start)
+        except UnreadableImage as exc:
+            return self._to_quarantine(file, None, str(exc)) if not self._any_receiver() else None
+        if self._living_writer(meta):
+            return None
+        if file.endswith(".tmp"):
+            return self._to_quarantine(file, meta, "writing was interrupted before it was acknowledged")
+        if joining.digest_of(self._fs, path, meta.offset) != (meta.length, meta.digest):
+            return self._to_quarantine(file, meta, "the bytes are not those that were received")
+        return self._placed(file, meta)
+
+    def _any_receiver(self) -> bool:
+        # The writer of a file without a readable head is unknown: wait until no receiver works.
+        return self._workers.count("receiver") > 0
+
+    def _placed(self, file: str, meta: FileMeta) -> Saved:
+        with self._fs.open_read(self._places.images / file) as opened:
+            opened.seek(meta.offset)
+            dataset = opened.read(HEADER_BYTES)
+        header = scan(dataset, meta.transfer_syntax_uid)
+        incoming = Incoming(
+            meta.association, meta.calling_ae, meta.called_ae, meta.address, None, meta.sop_class_uid,
+            meta.sop_instance_uid, meta.transfer_syntax_uid, b"", header,
+        )  # fmt: skip
+        reason = misplaced(incoming)
+        if reason is not None:
+            return self._to_quarantine(file, meta, reason)
+        return Saved(meta.receipt, meta, self._source(meta), file, dict(header.values), why="adopted")
+
+    def _source(self, meta: FileMeta) -> str | None:
+        with self._db.read() as connection:
+            row = connection.execute("SELECT source FROM association WHERE id = ?", (meta.association,)).fetchone()
+        return row["source"] if row else None
+
+    def _to_quarantine(self, file: str, meta: FileMeta | None, reason: str) -> Saved:
+        """Move a file to quarantine; dying in between leaves it in one of the two places, and both are looked at."""
+        name = file.rsplit("/", 1)[1][:-4]
+        meta = meta or FileMeta("", "", "", "", "", "")
+        if len(name) != 32 or any(char not in "0123456789abcdef" for char in name):
+            name = meta.receipt.hex() or f"{abs(hash(name)):032x}"[:32]
+        quarantine.note(self._fs, self._places, name, meta, reason)
+        self._fs.rename(self._places.images / file, self._places.quarantine / name)
+        self._fs.sync_dir(self._places.quarantine)
+        self._fs.sync_dir((self._places.images / file).parent)
+        receipt = bytes.fromhex(name)
+        size = max(0, self._fs.size(self._places.quarantine / name) - meta.offset)
+        return Saved(receipt, replace(meta, length=size), None, name, {}, reason, why="adopted")
+
+    def _quarantined(self, counts: dict[str, int]) -> None:
+        """Files in quarantine without a row: they were put there, and the row was not committed any more."""
+        batch = []
+        for name in self._fs.listdir(self._places.quarantine):
+            if "." in name and not name.endswith(".tmp"):
+                continue
+            try:
+                receipt = bytes.fromhex(name.removesuffix(".tmp"))
+            except ValueError:
+                continue
+            with self._db.read() as connection:
+                if joining.known(connection, receipt):
+                    continue
+            with self._fs.open_read(self._places.quarantine / name) as opened:
+                start = opened.read(MAX_META)
+            try:
+                meta = decode(start)
+            except UnreadableImage:
+                meta = FileMeta("", "", "", "", "", "", receipt)
+            if self._living_writer(meta) or (not meta.association and self._any_receiver()):
+                counts["left_alone"] += 1
+                continue
+            if name.endswith(".tmp"):
+                self._fs.rename(self._places.quarantine / name, self._places.quarantine / name.removesuffix(".tmp"))
+                self._fs.sync_dir(self._places.quarantine)
+            batch.append(
+                Saved(receipt, meta, None, receipt.hex(), {}, "interrupted while it was put into quarantine", "adopted")
+            )
+        self._commit(batch, counts)

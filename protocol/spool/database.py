@@ -1,0 +1,200 @@
+"""The spool's database: the only place that opens spool.sqlite3, begins and commits transactions, and checkpoints.
+It knows connections, the write lock and errors; what the tables mean stands in the files beside it.
+
+One transaction = a change of state + the events it causes. Measured reasons: spool page of the design, section 10.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from protocol.clock import Clock
+from protocol.effects import NO_EFFECTS, Effects
+from protocol.errors import DiskFailed, OutOfSpace, SpoolDamaged, SpoolError, SpoolMissing, SpoolNewer
+from protocol.spool.schema import MIGRATIONS, SCHEMA_VERSION, TABLES, TOTALS
+from protocol.spool.transaction import Transaction
+from protocol.spool.writelock import WriteLock
+
+WAL_ALERT_BYTES = 64 << 20
+ID_EPOCH = 1577836800  # 2020-01-01; ids begin at the seconds since then, see seed_ids
+
+
+@contextmanager
+def sqlite_errors(what: str) -> Iterator[None]:
+    """SQLite's errors about the disk as ours. A failed write is never retried: its outcome is unknown."""
+    try:
+        yield
+    except sqlite3.OperationalError as exc:
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise OutOfSpace(f"{what}: the disk is full") from exc
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise DiskFailed(f"{what}: {exc}") from exc
+        raise SpoolError(f"{what}: {exc}") from exc
+    except sqlite3.DatabaseError as exc:
+        if isinstance(exc, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            raise
+        raise SpoolDamaged(f"{what}: {exc}") from exc
+
+
+class Database:
+    """One writing and one reading connection; both are shared by the threads of this process."""
+
+    def __init__(
+        self, path: Path, lock: Path, clock: Clock, source: str, *, full: bool = True, effects: Effects = NO_EFFECTS
+    ) -> None:
+        self.path = path
+        self.clock = clock
+        self.source = source
+        self.full = full
+        self.committed: Callable[[], None] = lambda: None  # told after every commit that recorded events
+        self._effects = effects
+        self._lock = WriteLock(lock)
+        self._reading = threading.Lock()
+        with self._lock, sqlite_errors("open the spool"):
+            self._writer = self._connect()
+            self._reader = self._connect()
+            self._reader.execute("PRAGMA query_only=ON")
+        self._migrate()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+        connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode=WAL", "mmap_size=0", f"synchronous={'FULL' if self.full else 'NORMAL'}",
+                       "foreign_keys=OFF", "cache_size=-16000", "temp_store=MEMORY"):  # fmt: skip
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    def _version(self) -> int:
+        return int(self._writer.execute("PRAGMA user_version").fetchone()[0])
+
+    def _migrate(self) -> None:
+        found = self._version()
+        if found == 0:
+            raise SpoolMissing(f"{self.path.name} has no tables; run `scanpost spool rebuild`")
+        if found > SCHEMA_VERSION:
+            raise SpoolNewer(
+                f"{self.path.name} has schema {found}, this program knows {SCHEMA_VERSION}; update scanpost"
+            )
+        for version in range(found + 1, SCHEMA_VERSION + 1):
+            with self._lock, sqlite_errors("migrate the spool"):
+                if self._version() == version - 1:
+                    # executescript would commit by itself; one transaction is one step
+                    self._writer.executescript(
+                        f"BEGIN IMMEDIATE; {MIGRATIONS[version]}; PRAGMA user_version={version}; COMMIT;"
+                    )
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """One transaction; commits at the end, rolls back on any exception. Raises OutOfSpace, DiskFailed, SpoolNewer."""
+        with self._lock:
+            with sqlite_errors("begin"):
+                self._writer.execute("BEGIN IMMEDIATE")
+            transaction = Transaction(self._writer, self.clock, self.source)
+            try:
+                if self._version() != SCHEMA_VERSION:
+                    raise SpoolNewer("the spool's schema was changed by another program; restart scanpost")
+                with sqlite_errors("write"):
+                    yield transaction
+                self._effects.step("commit.before")
+                with sqlite_errors("commit"):
+                    self._writer.execute("COMMIT")
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+            self._effects.step("commit.after")
+        if transaction.recorded:
+            self.committed()
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A short look at one consistent state. Fetch, leave, then act: a long reader keeps the WAL growing."""
+        with self._reading:
+            self._reader.execute("BEGIN")
+            try:
+                with sqlite_errors("read"):
+                    yield self._reader
+            finally:
+                self._reader.execute("COMMIT")
+
+    def barrier(self) -> None:
+        """A commit with a sync, in every mode: all that was committed before survives a power cut."""
+        with self._lock:
+            self._writer.execute("PRAGMA synchronous=FULL")
+            try:
+                with sqlite_errors("barrier"):
+                    self._writer.execute("UPDATE meta SET value = value + 1 WHERE key = 'barrier'")
+            finally:
+                self._writer.execute(f"PRAGMA synchronous={'FULL' if self.full else 'NORMAL'}")
+        self._effects.step("barrier.after")
+
+    def wal_bytes(self) -> int:
+        """Size of the write-ahead log; above WAL_ALERT_BYTES some reader does not let go."""
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def snapshot(self) -> bytes:
+        """The whole database as bytes; for simulated power cuts in tests, small databases only."""
+        with self._reading:
+            return self._reader.serialize()
+
+    def close(self) -> None:
+        """Closing checkpoints, so it is done under the write lock."""
+        with self._lock, self._reading:
+            self._reader.close()
+            self._writer.close()
+        self._lock.close()
+
+
+def create_database(path: Path, clock: Clock, node: str, boot: str, why: str = "created") -> None:
+    """Make an empty database beside `path` and publish it by rename, so that a half made one never counts."""
+    fresh = path.with_name(path.name + ".new")
+    for leftover in (fresh, fresh.with_name(fresh.name + "-journal")):
+        leftover.unlink(missing_ok=True)
+    with sqlite_errors("create the spool"):
+        connection = sqlite3.connect(fresh, isolation_level=None)
+        try:
+            connection.executescript("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=FULL; BEGIN;" + TABLES)
+            connection.executemany("INSERT INTO total VALUES (?, 0)", [(name,) for name in TOTALS])
+            meta = {"node": node, "boot": boot, "epoch": int(clock.now()), "epoch_first_seq": 0, "barrier": 0,
+                    "created": clock.now(), "why": why}  # fmt: skip
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            seed_ids(connection, clock.now())
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+    fresh.rename(path)
+
+
+def seed_ids(connection: sqlite3.Connection, now: float) -> None:
+    """Let ids of arrivals, decisions, deliveries and commands begin at the seconds since 2020, unless they are beyond.
+
+    A database that was lost or restored from an older copy must not give an id again that the ledger already knows.
+    The clock stays ahead as long as a node opens fewer than one arrival per second on average over its life.
+    """
+    first = max(1, int(now) - ID_EPOCH)
+    for table in ("arrival", "decision", "delivery", "command"):
+        row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        if row is None:
+            connection.execute("INSERT INTO sqlite_sequence(name, seq) VALUES (?, ?)", (table, first))
+        elif row[0] < first:
+            connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (first, table))
+
+
+def begin_epoch(transaction: Transaction, now: float) -> int:
+    """Give the outbox a new numbering and return its number: it grows with the clock even if the old one is unknown."""
+    row = transaction.one("SELECT value FROM meta WHERE key = 'epoch'")
+    epoch = max(int(now), int(row[0]) + 1)
+    transaction.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
+    transaction.execute(
+        "UPDATE meta SET value = (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event')"
+        " WHERE key = 'epoch_first_seq'"
+    )
+    return epoch

@@ -1,0 +1,145 @@
+"""The outbox: every recorded event in one order per node and epoch, read by cursors.
+It is written only by Transaction.emit together with the change it tells; here it is read, confirmed and trimmed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from typing import NamedTuple
+
+from protocol.spool.database import Database, begin_epoch
+from protocol.wire.codec import unpack_map
+from protocol.wire.events import EpochBegun, OutboxTrimmed
+from protocol.wire.messages import Envelope, Event
+
+PAGE = 1000
+
+
+class Cursor(NamedTuple):
+    """A place in the outbox: everything up to and including it has been seen."""
+
+    epoch: int
+    seq: int
+
+
+class Outbox:
+    """Reading side of the events of one node."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def record(self, *events: Event, correlation: str | int = "") -> None:
+        """Record events that belong to no change of state, in a transaction of their own."""
+        with self._db.write() as tx:
+            for event in events:
+                tx.emit(event, correlation=correlation)
+
+    def read(self, after: Cursor, limit: int = PAGE) -> list[Envelope]:
+        """Events behind `after`, in order, at most `limit`, with their patient data.
+
+        A cursor of an earlier epoch first gets what is left of that epoch, then the later ones.
+        """
+        with self._db.read() as connection:
+            epoch = int(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+            if after.epoch == epoch:
+                rows = connection.execute(
+                    "SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after.seq, limit)
+                ).fetchall()
+            else:
+                rows = connection.execute(
+                    "SELECT * FROM event WHERE epoch > ? OR (epoch = ? AND seq > ?) ORDER BY seq LIMIT ?",
+                    (after.epoch, after.epoch, after.seq, limit),
+                ).fetchall()
+        return [_envelope(row) for row in rows]
+
+    def head(self) -> Cursor:
+        """Where the newest event stands (seq of the last one ever recorded, even if it was trimmed)."""
+        with self._db.read() as connection:
+            epoch = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
+            row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
+        return Cursor(int(epoch), int(row[0]) if row else 0)
+
+    def oldest(self) -> Cursor:
+        """The oldest event still here; equal to `head` if none is."""
+        with self._db.read() as connection:
+            row = connection.execute("SELECT epoch, seq FROM event ORDER BY seq LIMIT 1").fetchone()
+        return Cursor(int(row[0]), int(row[1])) if row else self.head()
+
+    def since(self, time: float) -> Cursor:
+        """The cursor from which a reader gets every event recorded at `time` (seconds UTC) or later."""
+        with self._db.read() as connection:
+            epoch = int(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+            row = connection.execute(
+                "SELECT epoch, seq FROM event WHERE time >= ? ORDER BY seq LIMIT 1", (time,)
+            ).fetchone()
+        if row is None:
+            return self.head()
+        return Cursor(min(int(row[0]), epoch), int(row[1]) - 1)
+
+    def barrier(self) -> None:
+        """Make sure that everything read so far survives a power cut (a consumer calls it before it writes elsewhere)."""
+        self._db.barrier()
+
+    def confirm(self, consumer: str, cursor: Cursor) -> None:
+        """A consumer has durably stored everything up to `cursor`; it never goes back within an epoch."""
+        with self._db.write() as tx:
+            tx.execute(
+                "INSERT INTO consumer (name, epoch, seq, time) VALUES (:name, :epoch, :seq, :now)"
+                " ON CONFLICT (name) DO UPDATE SET epoch = :epoch, seq = :seq, time = :now"
+                " WHERE :epoch > epoch OR (:epoch = epoch AND :seq > seq)",
+                {"name": consumer, "epoch": cursor.epoch, "seq": cursor.seq, "now": tx.now},
+            )
+
+    def confirmed(self, consumer: str) -> Cursor | None:
+        """How far a consumer said it is."""
+        with self._db.read() as connection:
+            row = connection.execute("SELECT epoch, seq FROM consumer WHERE name = ?", (consumer,)).fetchone()
+        return Cursor(int(row[0]), int(row[1])) if row else None
+
+    def backlog(self, consumer: str) -> int:
+        """Events recorded behind a consumer's confirmed cursor."""
+        at = self.confirmed(consumer) or Cursor(0, 0)
+        with self._db.read() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM event WHERE seq > ? OR epoch > ?" if at.epoch else "SELECT count(*) FROM event",
+                (at.seq, at.epoch) if at.epoch else (),
+            ).fetchone()
+        return int(row[0])
+
+    def trim(self, before_time: float, consumers: Collection[str], limit: int = 500) -> int:
+        """Drop at most `limit` events older than `before_time` that all `consumers` confirmed; how many went."""
+        with self._db.write() as tx:
+            rows = [tx.one("SELECT epoch, seq FROM consumer WHERE name = ?", (name,)) for name in consumers]
+            if not rows or any(row is None for row in rows):
+                return 0
+            epoch, seq = min((int(row[0]), int(row[1])) for row in rows)
+            found = tx.all(
+                "SELECT seq, epoch, time FROM event ORDER BY seq LIMIT ?", (limit,)
+            )  # a prefix: a gap in the middle would look like a loss to every consumer
+            gone = 0
+            for row in found:
+                if row["time"] >= before_time or (int(row["epoch"]), int(row["seq"])) > (epoch, seq):
+                    break
+                gone = int(row["seq"])
+            if not gone:
+                return 0
+            count = tx.changed("DELETE FROM event WHERE seq <= ?", (gone,))
+            tx.emit(OutboxTrimmed(gone, count))
+            return count
+
+    def begin_epoch(self, why: str) -> int:
+        """Start a new numbering (restore, rebuild, unclean boot in relaxed mode)."""
+        with self._db.write() as tx:
+            epoch = begin_epoch(tx, tx.now)
+            tx.emit(EpochBegun(epoch, why))
+            return epoch
+
+
+def _envelope(row: sqlite3.Row) -> Envelope:
+    return Envelope(
+        id=row["id"], source=row["source"], type=row["type"], dataschema=f"{row['type']}/{row['version']}",
+        subject=row["subject"], time=row["time"], epoch=row["epoch"], seq=row["seq"], correlationid=row["correlation"],
+        causationid=row["causation"], severitynumber=row["severity"], shard=row["shard"],
+        data=unpack_map(row["body"]), phi=None if row["phi"] is None else unpack_map(row["phi"]),
+    )  # fmt: skip

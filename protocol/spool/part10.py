@@ -1,0 +1,112 @@
+"""The DICOM Part 10 file meta header that scanpost puts before the dataset bytes (PS3.10 section 7.1).
+It never looks into the dataset; besides the standard's elements it carries who sent the image, and in one private
+element the receipt, the association, and length and digest of the dataset, so that a file alone tells its story.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from protocol.errors import UnreadableImage
+
+IMPLEMENTATION_CLASS_UID = "2.25.190146759318064935176129371268407136287"
+IMPLEMENTATION_VERSION = "SCANPOST_1"
+PRIVATE_CREATOR_UID = IMPLEMENTATION_CLASS_UID + ".1"
+PREAMBLE = bytes(128) + b"DICM"
+_PRIVATE = struct.Struct("<B16s16sQ16s")  # version, receipt, association, dataset length, dataset digest
+_LONG_VRS = frozenset({b"OB", b"UR", b"UT", b"UN", b"OW", b"SQ"})
+MAX_META = 8192
+
+
+@dataclass(frozen=True)
+class FileMeta:
+    """What a spool file says about itself; `offset` is where the dataset begins, in bytes."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae: str
+    called_ae: str
+    address: str
+    receipt: bytes = b""
+    association: bytes = b""
+    length: int = 0
+    digest: bytes = b""
+    offset: int = 0
+
+
+def _element(element: int, vr: bytes, value: bytes) -> bytes:
+    if len(value) % 2:
+        value += b"\0" if vr in (b"UI", b"OB") else b" "
+    if vr in _LONG_VRS:
+        return struct.pack("<HH2sHL", 2, element, vr, 0, len(value)) + value
+    return struct.pack("<HH2sH", 2, element, vr, len(value)) + value
+
+
+def _text(value: str, limit: int) -> bytes:
+    # A UID or AE title that is none still has to be kept: anything odd becomes "?", the dataset keeps the truth.
+    clean = "".join(char if 32 <= ord(char) < 127 and char != "\\" else "?" for char in value)
+    return clean.encode("ascii")[:limit]
+
+
+def encode(meta: FileMeta) -> bytes:
+    """Preamble, prefix and group 0002 in Explicit VR Little Endian; the dataset follows directly."""
+    address = _text(f"dicom://{meta.address}", 256)
+    caller, called = _text(meta.calling_ae, 16), _text(meta.called_ae, 16)
+    private = _PRIVATE.pack(1, meta.receipt, meta.association, meta.length, meta.digest)
+    body = b"".join((
+        _element(0x0001, b"OB", b"\0\1"),
+        _element(0x0002, b"UI", _text(meta.sop_class_uid, 64)),
+        _element(0x0003, b"UI", _text(meta.sop_instance_uid, 64)),
+        _element(0x0010, b"UI", _text(meta.transfer_syntax_uid, 64)),
+        _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode()),
+        _element(0x0013, b"SH", IMPLEMENTATION_VERSION.encode()),
+        _element(0x0016, b"AE", caller),
+        _element(0x0017, b"AE", caller),
+        _element(0x0018, b"AE", called),
+        _element(0x0026, b"UR", address),
+        _element(0x0027, b"UR", address),
+        _element(0x0028, b"UR", b"dicom://scanpost"),
+        _element(0x0100, b"UI", PRIVATE_CREATOR_UID.encode()),
+        _element(0x0102, b"OB", private),
+    ))  # fmt: skip
+    return PREAMBLE + _element(0x0000, b"UL", struct.pack("<L", len(body))) + body
+
+
+def decode(start: bytes) -> FileMeta:
+    """Read the file meta header from the first bytes of a file. Raises UnreadableImage if it is none of ours."""
+    if start[128:132] != b"DICM":
+        raise UnreadableImage("no DICM prefix")
+    try:
+        (length,) = struct.unpack_from("<L", start, 140)
+        end = 144 + length
+        if end > len(start):
+            raise UnreadableImage("file meta header is cut off")
+        found = _elements(start, 144, end)
+    except (struct.error, ValueError) as exc:
+        raise UnreadableImage("file meta header cannot be read") from exc
+    text = {element: value.rstrip(b"\0 ").decode("ascii", "replace") for element, value in found.items()}
+    private = found.get(0x0102, b"")
+    if text.get(0x0100) != PRIVATE_CREATOR_UID or len(private) < _PRIVATE.size:
+        raise UnreadableImage("file was not written by scanpost")
+    _version, receipt, association, size, digest = _PRIVATE.unpack_from(private)
+    return FileMeta(
+        text.get(0x0002, ""), text.get(0x0003, ""), text.get(0x0010, ""), text.get(0x0016, ""), text.get(0x0018, ""),
+        text.get(0x0026, "").removeprefix("dicom://"), receipt, association, size, digest, end,
+    )  # fmt: skip
+
+
+def _elements(raw: bytes, at: int, end: int) -> dict[int, bytes]:
+    found = {}
+    while at < end:
+        _group, element, vr, length = struct.unpack_from("<HH2sH", raw, at)
+        at += 8
+        if vr in _LONG_VRS:
+            (length,) = struct.unpack_from("<L", raw, at)
+            at += 4
+        if at + length > end:
+            raise ValueError("element runs beyond the group")
+        found[element] = raw[at : at + length]
+        at += length
+    return found

@@ -1,0 +1,40 @@
+"""Where things lie below $SCANPOST_HOME. It only names places; it creates and reads nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+class Places:
+    """Folders and files of one node; every path the program writes comes from here."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.config = home / "config"
+        self.routing = home / "config" / "routing"
+        self.spool = home / "spool"
+        self.database = home / "spool" / "spool.sqlite3"
+        self.images = home / "spool" / "images"
+        self.quarantine = home / "spool" / "quarantine"
+        self.ballast = home / "spool" / "ballast"
+        self.run = home / "run"
+        self.log = home / "log"
+        self.write_lock = home / "run" / "spool.write.lock"
+
+    def folders(self) -> list[Path]:
+        """Every folder a node needs, parents first."""
+        return [self.home, self.config, self.routing, self.spool, self.images, self.quarantine, self.run, self.log]
+
+
+def series_key(study_uid: str, series_uid: str, calling_ae: str) -> bytes:
+    """32 bytes that stand for one series from one sender: no DICOM value ever becomes a path (known-failures 32, 36)."""
+    text = "\0".join((study_uid, series_uid, calling_ae))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def image_place(now: float, key: bytes, receipt: bytes) -> str:
+    """Path of an image relative to the images folder: day (UTC) / series key / receipt."""
+    day = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d")
+    return f"{day}/{key.hex()}/{receipt.hex()}.dcm"

@@ -1,0 +1,91 @@
+"""Objects that cannot be read or placed: their bytes and the reason, apart from everything else, counted like any image.
+It never tries to repair an object; a person decides what becomes of it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from protocol.fsops import FsOps
+from protocol.spool.part10 import FileMeta
+from protocol.spool.places import Places
+from protocol.spool.transaction import Transaction
+from protocol.wire.events import ImageQuarantined
+
+if TYPE_CHECKING:
+    from protocol.spool.images import Receipt, Saved
+
+
+def write(
+    fs: FsOps,
+    places: Places,
+    name: str,
+    start: bytes,
+    dataset: bytes | memoryview,
+    meta: FileMeta,
+    reason: str,
+    *,
+    sync: bool,
+) -> None:
+    """Put the bytes and a readable side file into quarantine and make both durable."""
+    tmp, final = places.quarantine / f"{name}.tmp", places.quarantine / name
+    file = fs.create(tmp)
+    try:
+        file.write(start)
+        file.write(dataset)
+        if sync:
+            file.sync()
+    finally:
+        file.close()
+    note(fs, places, name, meta, reason)
+    fs.rename(tmp, final)
+    if sync:
+        fs.sync_dir(places.quarantine)
+
+
+def note(fs: FsOps, places: Places, name: str, meta: FileMeta, reason: str) -> None:
+    """The side file says why, and what the file meta header says; it is for people, the row is the truth."""
+    side = places.quarantine / f"{name}.json"
+    if fs.exists(side):
+        return
+    told = {key: value.hex() if isinstance(value, bytes) else value for key, value in asdict(meta).items()}
+    fs.write_new(side, json.dumps({"reason": reason, "meta": told}, indent=1).encode())
+
+
+def insert(tx: Transaction, saved: Saved) -> Receipt:
+    """Give quarantined bytes their row. Idempotent by receipt."""
+    from protocol.spool.images import Receipt
+
+    meta = saved.meta
+    if tx.one("SELECT 1 FROM quarantine WHERE receipt = ?", (saved.receipt,)) is None:
+        tx.execute(
+            "INSERT INTO quarantine (receipt, association, calling_ae, sop_uid, bytes, reason, stored, state)"
+            " VALUES (?,?,?,?,?,?,?,'kept')",
+            (
+                saved.receipt,
+                meta.association,
+                meta.calling_ae,
+                meta.sop_instance_uid,
+                meta.length,
+                saved.reason,
+                tx.now,
+            ),
+        )
+        tx.add("received")
+        tx.execute(
+            "UPDATE association SET images = images + 1, bytes = bytes + ? WHERE id = ?",
+            (meta.length, meta.association),
+        )
+        event = ImageQuarantined(
+            saved.receipt.hex(), meta.association.hex(), meta.calling_ae, meta.length, saved.reason or "unknown"
+        )
+        tx.emit(event, correlation=meta.association.hex())
+    return Receipt(saved.receipt, "quarantined")
+
+
+def rows(connection: Any, limit: int = 100) -> list[dict[str, Any]]:
+    """What is in quarantine, newest first."""
+    found = connection.execute("SELECT * FROM quarantine WHERE state = 'kept' ORDER BY stored DESC LIMIT ?", (limit,))
+    return [{**dict(row), "receipt": row["receipt"].hex(), "association": row["association"].hex()} for row in found]

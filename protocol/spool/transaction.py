@@ -1,0 +1,78 @@
+"""A transaction as the rooms of the spool see it: statements, plus `emit`, which records an event in the outbox.
+It never begins or commits; database.py does.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from protocol.clock import Clock
+from protocol.wire.codec import pack
+from protocol.wire.messages import Event
+
+Values = Sequence[Any] | Mapping[str, Any]
+
+
+class Transaction:
+    """Valid only inside `with database.write()`. `now` is one moment for everything that it changes."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock, source: str) -> None:
+        self._connection = connection
+        self._source = source
+        self._epoch: int | None = None
+        self.now = clock.now()
+        self.recorded = 0  # events so far
+
+    def execute(self, statement: str, values: Values = ()) -> sqlite3.Cursor:
+        return self._connection.execute(statement, values)
+
+    def many(self, statement: str, rows: Iterable[Values]) -> None:
+        self._connection.executemany(statement, rows)
+
+    def one(self, statement: str, values: Values = ()) -> Any:
+        """First row or None."""
+        return self._connection.execute(statement, values).fetchone()
+
+    def all(self, statement: str, values: Values = ()) -> list[Any]:
+        """Every row, fetched whole."""
+        return self._connection.execute(statement, values).fetchall()
+
+    def changed(self, statement: str, values: Values = ()) -> int:
+        """Run a statement and say how many rows it changed."""
+        return self._connection.execute(statement, values).rowcount
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """What happens inside is undone alone if it fails."""
+        self._connection.execute("SAVEPOINT step")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK TO step")
+            self._connection.execute("RELEASE step")
+            raise
+        self._connection.execute("RELEASE step")
+
+    def add(self, total: str, count: int = 1) -> None:
+        """Add to one of the stored totals."""
+        self._connection.execute("UPDATE total SET value = value + ? WHERE name = ?", (count, total))
+
+    def emit(
+        self, event: Event, *, correlation: str | int = "", cause: str = "", phi: Mapping[str, Any] | None = None
+    ) -> str:
+        """Record an event; it becomes visible with the change of state that it tells, or not at all. Returns its id."""
+        if self._epoch is None:
+            self._epoch = int(self.one("SELECT value FROM meta WHERE key = 'epoch'")[0])
+        event_id = str(uuid.uuid4())
+        self._connection.execute(
+            "INSERT INTO event (epoch, id, type, version, subject, shard, severity, time, source, correlation, causation,"
+            " body, phi) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (self._epoch, event_id, event.TYPE, event.VERSION, event.subject(), event.shard(), event.SEVERITY, self.now,
+             self._source, str(correlation), cause, pack(event.data()), None if phi is None else pack(dict(phi))),
+        )  # fmt: skip
+        self.recorded += 1
+        return event_id
