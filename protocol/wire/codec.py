@@ -23,7 +23,7 @@ def unpack(raw: bytes | memoryview, limit: int = MAX_BYTES) -> Any:
     if len(raw) > limit:
         raise DecodeError(f"{len(raw)} bytes are more than {limit}", bytes(raw[:64]))
     try:
-        return msgpack.unpackb(raw, raw=False, strict_map_key=False, max_buffer_size=max(limit, 1))
+        return msgpack.unpackb(raw, raw=False, strict_map_key=False)
     except (ValueError, TypeError, UnicodeError, RecursionError, msgpack.UnpackException) as exc:
         raise DecodeError(f"not a message: {exc}", bytes(raw)) from exc
 
