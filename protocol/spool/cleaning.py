@@ -1,0 +1,151 @@
+"""Deleting: first a durable mark that nothing needs the arrival any more, then the files, later the rows.
+It never removes a file without that mark, and never judges when: the cleaner hands in the times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from protocol.fsops import FsOps
+from protocol.spool.database import Database
+from protocol.spool.places import Places
+from protocol.states import ARRIVAL_DELETABLE
+from protocol.wire.events import ArrivalDeleted
+
+
+@dataclass(frozen=True)
+class Retention:
+    """An arrival may go if it is in its final state since before these times (seconds UTC); None keeps for ever."""
+
+    delivered_before: float | None
+    discarded_before: float | None
+    quarantined_before: float | None = None
+
+
+_STILL_NEEDED = (
+    "EXISTS (SELECT 1 FROM delivery d WHERE d.arrival = arrival.id AND d.state NOT IN ('delivered', 'cancelled'))"
+)
+
+
+class Cleaning:
+    """The cleaner's part of the spool."""
+
+    def __init__(self, database: Database, places: Places, fs: FsOps) -> None:
+        self._db, self._places, self._fs = database, places, fs
+
+    def deletable(self, retention: Retention, limit: int = 100) -> list[int]:
+        """Arrivals that retention lets go, those longest in their final state first."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT id FROM arrival WHERE (state = 'delivered' AND since < :delivered)"
+                " OR (state = 'discarded' AND since < :discarded) ORDER BY since LIMIT :limit",
+                {**_cutoffs(retention), "limit": limit},
+            ).fetchall()
+        return [row["id"] for row in rows]
+
+    def mark(self, id: int, retention: Retention) -> bool:
+        """Mark one arrival deleted, if it still may go: looked at again inside the transaction. False if it may not."""
+        with self._db.write() as tx:
+            before = tx.one("SELECT * FROM arrival WHERE id = ?", (id,))
+            if before is None or before["state"] not in ARRIVAL_DELETABLE:
+                return False
+            row = tx.one(
+                "UPDATE arrival SET state = 'deleted', since = :now, reason = state WHERE id = :id AND"
+                " ((state = 'delivered' AND since < :delivered) OR (state = 'discarded' AND since < :discarded))"
+                f" AND NOT {_STILL_NEEDED} RETURNING *",
+                {**_cutoffs(retention), "id": id, "now": tx.now},
+            )
+            if row is None:
+                return False
+            tx.add("deleted", row["images"])
+            policy = f"{before['state']} and older than its retention"
+            tx.emit(ArrivalDeleted(id, row["calling_ae"], row["images"], row["bytes"], policy), correlation=id)
+        return True
+
+    def marked(self, limit: int = 100) -> list[int]:
+        """Arrivals that are marked and still have files (also after a crash in the middle)."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT id FROM arrival WHERE state = 'deleted' AND files = 1 ORDER BY id LIMIT ?", (limit,)
+            )
+            return [row["id"] for row in rows.fetchall()]
+
+    def remove_files(self, id: int) -> int:
+        """Unlink the files of a marked arrival, then say so; how many files there were. Repeatable."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT i.file FROM image i JOIN arrival a ON a.id = i.arrival WHERE a.id = ? AND a.state = 'deleted'",
+                (id,),
+            ).fetchall()
+        removed, folders = 0, set()
+        for row in rows:
+            path = self._places.images / row["file"]
+            folders.add(PurePosixPath(row["file"]).parent)
+            try:
+                self._fs.unlink(path)
+                removed += 1
+            except FileNotFoundError:
+                continue
+        for folder in folders:
+            self._tidy(str(folder))
+        with self._db.write() as tx:
+            tx.execute("UPDATE arrival SET files = 0 WHERE id = ? AND state = 'deleted'", (id,))
+        return removed
+
+    def _tidy(self, folder: str) -> None:
+        """Remove an emptied series folder and day folder; one that is in use stays."""
+        path = self._places.images / folder
+        for place in (path, path.parent):
+            try:
+                if self._fs.listdir(place):
+                    return
+                self._fs.rmdir(place)
+            except OSError:
+                return
+
+    def expired_quarantine(self, retention: Retention) -> int:
+        """Let go of quarantined objects older than their retention (if one is set); how many."""
+        if retention.quarantined_before is None:
+            return 0
+        with self._db.write() as tx:
+            rows = tx.all(
+                "SELECT receipt FROM quarantine WHERE state = 'kept' AND stored < ? LIMIT 100",
+                (retention.quarantined_before,),
+            )
+            tx.many("UPDATE quarantine SET state = 'deleted' WHERE receipt = ?", [(row["receipt"],) for row in rows])
+            tx.add("deleted", len(rows))
+        for row in rows:
+            for name in (row["receipt"].hex(), row["receipt"].hex() + ".json"):
+                try:
+                    self._fs.unlink(self._places.quarantine / name)
+                except FileNotFoundError:
+                    continue
+        return len(rows)
+
+    def purge(self, before: float, limit: int = 20) -> int:
+        """Remove the rows of arrivals deleted before `before` (seconds UTC); how many arrivals. The ledger has them."""
+        with self._db.write() as tx:
+            rows = tx.all(
+                "SELECT id, images FROM arrival WHERE state = 'deleted' AND files = 0 AND since < ? ORDER BY id LIMIT ?",
+                (before, limit),
+            )
+            for row in rows:
+                id = row["id"]
+                tx.execute(
+                    "DELETE FROM delivery_image WHERE delivery IN (SELECT id FROM delivery WHERE arrival = ?)", (id,)
+                )
+                for table, column in (("delivery", "arrival"), ("decision", "arrival"), ("image", "arrival"),
+                                      ("arrival_association", "arrival"), ("arrival", "id")):  # fmt: skip
+                    tx.execute(f"DELETE FROM {table} WHERE {column} = ?", (id,))
+            count = sum(row["images"] for row in rows)
+            tx.add("purged", count)
+            tx.add("deleted", -count)
+        return len(rows)
+
+
+def _cutoffs(retention: Retention) -> dict[str, float]:
+    return {
+        "delivered": -1.0 if retention.delivered_before is None else retention.delivered_before,
+        "discarded": -1.0 if retention.discarded_before is None else retention.discarded_before,
+    }

@@ -1,0 +1,408 @@
+"""Deliveries: claimed by one statement, moved on only by their owner, given back when the owner died.
+It never speaks to a target and never decides when to try again: the dispatcher hands the decision in.
+
+Every step of an owner says `WHERE owner = me`: who was reaped meanwhile changes nothing any more (NotOwner).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.errors import NotFound, NotOwner, StepRefused
+from protocol.spool.arrivals import IMAGES_TO_SEND, settle
+from protocol.spool.commands import done
+from protocol.spool.database import Database
+from protocol.spool.images import ImageFile, image_file
+from protocol.spool.places import Places
+from protocol.spool.transaction import Transaction
+from protocol.states import DeliveryState, Priority, check_delivery_step
+from protocol.wire.events import (
+    AttemptFailed,
+    AttemptInterrupted,
+    DeliveryCancelled,
+    DeliveryClaimed,
+    DeliveryCompleted,
+    DeliveryHeld,
+    DeliveryParked,
+    DeliveryRetried,
+    ImagesSent,
+)
+
+DEATHS_ALONE = 3  # without progress: the delivery itself is the likely killer, a person must look
+
+
+@dataclass(frozen=True)
+class ImageToSend:
+    """One image of a claim; `position` is its place in the arrival."""
+
+    position: int
+    file: ImageFile
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A delivery that this owner holds. `images` are those the target has not confirmed, in order."""
+
+    delivery: int
+    arrival: int
+    target: str
+    group: str
+    attempt: int
+    owner: str
+    images: Sequence[ImageToSend]
+    total: int
+    created: float
+    first_tried: float
+    failed_before: int
+    claimed: float
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """The target's answer for one image: DIMSE status (PS3.7 Annex C), and whether it has the image now."""
+
+    position: int
+    receipt: bytes
+    status: int
+    ok: bool
+    comment: str = ""
+
+
+class Deliveries:
+    """The queue."""
+
+    def __init__(self, database: Database, places: Places) -> None:
+        self._db = database
+        self._places = places
+
+    # ---- claiming -------------------------------------------------------------------------------------------------
+    def claim(self, owner: str, limits: Mapping[str, int], now: float, start_after: str = "") -> Claim | None:
+        """Take the best delivery that is due, or None.
+
+        `limits` says how many deliveries a target may have under way (all dispatchers together); a target that is
+        not in it gets none. Targets are tried in fair rotation, beginning behind `start_after`; within a target
+        priority counts, then who is due longest. Paused targets and those in back-off are skipped.
+        """
+        names = sorted(limits)
+        names = [name for name in names if name > start_after] + [name for name in names if name <= start_after]
+        if not self._any_ready(names, now):
+            return None  # without the write lock: idle slots look often
+        with self._db.write() as tx:
+            for name in names:
+                row = self._take(tx, owner, name, limits[name], now)
+                if row is not None:
+                    tx.emit(
+                        DeliveryClaimed(row["id"], row["arrival"], name, owner, row["attempts"]),
+                        correlation=row["arrival"],
+                    )
+                    return self._claim(tx, row)
+        return None
+
+    def _any_ready(self, names: Sequence[str], now: float) -> bool:
+        with self._db.read() as connection:
+            for name in names:
+                for rank in range(len(Priority)):
+                    if connection.execute(_READY, {"target": name, "rank": rank, "now": now}).fetchone():
+                        return True
+        return False
+
+    def _take(self, tx: Transaction, owner: str, target: str, limit: int, now: float) -> Any:
+        for rank in range(len(Priority)):
+            row = tx.one(
+                "UPDATE delivery SET state = 'sending', owner = :owner, attempts = attempts + 1, claimed = :now, moved = :now,"
+                " first_tried = coalesce(first_tried, :now)"
+                f" WHERE id = ({_READY}) AND (SELECT count(*) FROM delivery WHERE target = :target AND state = 'sending') < :limit"
+                " AND NOT EXISTS (SELECT 1 FROM target_state WHERE name = :target"
+                "   AND ((paused = 1 AND coalesce(until, 9e99) > :now) OR not_before > :now))"
+                " RETURNING *",
+                {"owner": owner, "target": target, "rank": rank, "now": now, "limit": limit},
+            )
+            if row is not None:
+                return row
+        return None
+
+    def _claim(self, tx: Transaction, row: Any) -> Claim:
+        images = tx.all(
+            f"SELECT s.*, x.state AS mark FROM ({IMAGES_TO_SEND}) s LEFT JOIN delivery_image x"
+            " ON x.delivery = :delivery AND x.position = s.position"
+            " WHERE coalesce(x.state, '') = 'again' OR (x.state IS NULL AND s.position > :progress) ORDER BY s.position",
+            {"arrival": row["arrival"], "delivery": row["id"], "progress": row["progress"]},
+        )
+        return Claim(
+            row["id"], row["arrival"], row["target"], row["target_group"], row["attempts"], row["owner"],
+            [ImageToSend(image["position"], image_file(self._places, image)) for image in images],
+            row["images"], row["created"], row["first_tried"], max(0, row["attempts"] - 1), row["claimed"],
+        )  # fmt: skip
+
+    # ---- the owner's steps ------------------------------------------------------------------------------------------
+    def confirm(self, claim: Claim, results: Sequence[ImageResult]) -> None:
+        """Record the target's answers, in the order of the claim. Group them: a crash repeats at most one group."""
+        if not results:
+            return
+        with self._db.write() as tx:
+            row = _mine(tx, claim)
+            progress = max(row["progress"], max(result.position for result in results))
+            for result in results:
+                self._confirm_one(tx, claim, result)
+            sent = sum(result.ok for result in results)
+            warnings = sum(result.ok and result.status != 0 for result in results)
+            tx.execute(
+                "UPDATE delivery SET progress = ?, sent = sent + ?, warnings = warnings + ?, deaths = 0, moved = ?,"
+                " refused = (SELECT count(*) FROM delivery_image WHERE delivery = ? AND state = 'refused') WHERE id = ?",
+                (progress, sent, warnings, tx.now, claim.delivery, claim.delivery),
+            )
+            told = [[result.receipt.hex(), result.status] for result in results]
+            tx.emit(ImagesSent(claim.delivery, claim.arrival, claim.target, told), correlation=claim.arrival)
+
+    def _confirm_one(self, tx: Transaction, claim: Claim, result: ImageResult) -> None:
+        if result.ok and result.status == 0:
+            tx.execute("DELETE FROM delivery_image WHERE delivery = ? AND position = ? AND state = 'again'",
+                       (claim.delivery, result.position))  # fmt: skip
+            return
+        tx.execute(
+            "INSERT INTO delivery_image (delivery, position, receipt, state, status, comment) VALUES (?,?,?,?,?,?)"
+            " ON CONFLICT (delivery, position) DO UPDATE SET state = excluded.state, status = excluded.status,"
+            " comment = excluded.comment",
+            (claim.delivery, result.position, result.receipt, "warning" if result.ok else "refused", result.status,
+             result.comment),
+        )  # fmt: skip
+
+    def complete(self, claim: Claim) -> None:
+        """Every image is confirmed."""
+        with self._db.write() as tx:
+            row = _mine(tx, claim)
+            if row["refused"]:
+                raise StepRefused(f"delivery {claim.delivery} has refused images; park it")
+            _leave(tx, claim, DeliveryState.DELIVERED, finished=tx.now)
+            seconds = round(tx.now - row["created"], 3)
+            event = DeliveryCompleted(
+                claim.delivery, claim.arrival, claim.target, row["sent"], row["bytes"], seconds, row["warnings"]
+            )
+            tx.emit(event, correlation=claim.arrival)
+            tx.execute(
+                "INSERT INTO target_state (name, last_success) VALUES (:name, :now) ON CONFLICT (name)"
+                " DO UPDATE SET last_success = :now, fails = 0, not_before = 0, last_error = ''",
+                {"name": claim.target, "now": tx.now},
+            )
+            settle(tx, claim.arrival)
+
+    def retry(self, claim: Claim, due: float, error: str) -> None:
+        """This attempt failed; try again at `due` (seconds UTC)."""
+        with self._db.write() as tx:
+            _mine(tx, claim)
+            _leave(tx, claim, DeliveryState.RETRYING, error=error, due=due)
+            tx.emit(
+                AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, due),
+                correlation=claim.arrival,
+            )
+            _target_failed(tx, claim.target, error)
+
+    def park(self, claim: Claim, error: str) -> None:
+        """Attempts or time are used up, or images were refused for good: waits for a person."""
+        with self._db.write() as tx:
+            row = _mine(tx, claim)
+            _leave(tx, claim, DeliveryState.PARKED, error=error)
+            tx.emit(
+                AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, 0),
+                correlation=claim.arrival,
+            )
+            tx.emit(
+                DeliveryParked(claim.delivery, claim.arrival, claim.target, row["attempts"], error),
+                correlation=claim.arrival,
+            )
+            _target_failed(tx, claim.target, error)
+            settle(tx, claim.arrival)
+
+    def hold_claimed(self, claim: Claim, reason: str) -> None:
+        """Set aside what this owner holds (its target is gone, its type is not built)."""
+        with self._db.write() as tx:
+            _mine(tx, claim)
+            _leave(tx, claim, DeliveryState.HELD, error=reason)
+            tx.emit(DeliveryHeld(claim.delivery, claim.arrival, claim.target, reason), correlation=claim.arrival)
+
+    def give_back(self, claim: Claim) -> None:
+        """Orderly stop in the middle: goes on at once elsewhere; no attempt is used up."""
+        with self._db.write() as tx:
+            _mine(tx, claim)
+            _interrupt(tx, claim.delivery, counted=False)
+
+    # ---- the dead ---------------------------------------------------------------------------------------------------
+    def reap(self, owner: str, *, alone: bool = False) -> int:
+        """Give back what a dead owner held; how many. Its lock must be free.
+
+        `alone`: its process died by itself while everything else lived (its parent saw it); such deaths without
+        progress are counted, and the third sets the delivery aside. Being killed together with others counts nothing.
+        """
+        with self._db.write() as tx:
+            rows = tx.all("SELECT id FROM delivery WHERE owner = ?", (owner,))
+            for row in rows:
+                _interrupt(tx, row["id"], counted=alone)
+            tx.execute("DELETE FROM worker WHERE owner = ?", (owner,))
+            return len(rows)
+
+    # ---- people -----------------------------------------------------------------------------------------------------
+    def change(
+        self, ids: Sequence[int], act: str, command: int, *, reason: str = "", priority: Priority | None = None
+    ) -> int:
+        """Carry out retry, hold, release, cancel or priority on deliveries, all or none; answers the command.
+
+        Raises StepRefused naming the first delivery that cannot do it.
+        """
+        with self._db.write() as tx:
+            for id in ids:
+                _act(tx, id, act, command, reason, priority)
+            done(tx, command, f"{act}: {len(ids)} deliveries")
+        return len(ids)
+
+    # ---- reading ----------------------------------------------------------------------------------------------------
+    def ready(self, limits: Mapping[str, int], now: float) -> bool:
+        """Is anything due that these targets could take?"""
+        return self._any_ready(sorted(limits), now)
+
+    def count_ready(self, now: float) -> int:
+        """How many deliveries are due, whatever their target allows."""
+        with self._db.read() as connection:
+            sql = "SELECT count(*) FROM delivery WHERE state IN ('waiting','retrying') AND due <= ?"
+            return int(connection.execute(sql, (now,)).fetchone()[0])
+
+    def next_due(self) -> float | None:
+        """When the next retry is due, seconds UTC."""
+        with self._db.read() as connection:
+            row = connection.execute("SELECT min(due) FROM delivery WHERE state IN ('waiting','retrying')").fetchone()
+        return None if row is None or row[0] is None else float(row[0])
+
+    def get(self, id: int) -> dict[str, Any]:
+        """One delivery. Raises NotFound."""
+        with self._db.read() as connection:
+            row = connection.execute("SELECT * FROM delivery WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            raise NotFound(f"there is no delivery {id}")
+        return dict(row)
+
+    def list(
+        self, *, states: Sequence[str] = (), target: str | None = None, before: int | None = None, limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """Deliveries with their arrival's source and modality, newest first."""
+        tests: list[str] = []
+        values: list[Any] = []
+        if states:
+            tests.append(f"d.state IN ({','.join('?' * len(states))})")
+            values.extend(states)
+        if target is not None:
+            tests.append("d.target = ?")
+            values.append(target)
+        if before is not None:
+            tests.append("d.id < ?")
+            values.append(before)
+        where = f" WHERE {' AND '.join(tests)}" if tests else ""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT d.*, a.calling_ae, a.modality FROM delivery d JOIN arrival a ON a.id = d.arrival"
+                f"{where} ORDER BY d.id DESC LIMIT ?",
+                (*values, limit),
+            ).fetchall()
+        return [dict(row) for row in rows]
+
+    def targets_in_use(self) -> dict[str, str]:
+        """Targets that unfinished deliveries need, with why; they cannot be removed from the configuration."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT target, count(*) AS count FROM delivery WHERE state NOT IN ('delivered', 'cancelled') GROUP BY target"
+            ).fetchall()
+        return {row["target"]: f"{row['count']} unfinished deliveries" for row in rows}
+
+
+_READY = (
+    "SELECT id FROM delivery WHERE target = :target AND priority = :rank AND state IN ('waiting', 'retrying')"
+    " AND due <= :now ORDER BY due, id LIMIT 1"
+)
+
+
+def _mine(tx: Transaction, claim: Claim) -> Any:
+    row = tx.one("SELECT * FROM delivery WHERE id = ? AND owner = ? AND state = 'sending' AND attempts = ?",
+                 (claim.delivery, claim.owner, claim.attempt))  # fmt: skip
+    if row is None:
+        raise NotOwner(f"delivery {claim.delivery} was given back meanwhile")
+    return row
+
+
+def _leave(
+    tx: Transaction,
+    claim: Claim,
+    after: DeliveryState,
+    *,
+    error: str = "",
+    due: float | None = None,
+    finished: float | None = None,
+) -> None:
+    check_delivery_step(DeliveryState.SENDING, after)
+    tx.execute(
+        "UPDATE delivery SET state = ?, owner = NULL, error = ?, due = coalesce(?, due), finished = ?, deaths = 0 WHERE id = ?",
+        (after, error, due, finished, claim.delivery),
+    )
+
+
+def _target_failed(tx: Transaction, target: str, error: str) -> None:
+    tx.execute(
+        "INSERT INTO target_state (name, fails, last_error, last_error_time) VALUES (:name, 1, :error, :now)"
+        " ON CONFLICT (name) DO UPDATE SET fails = fails + 1, last_error = :error, last_error_time = :now",
+        {"name": target, "error": error, "now": tx.now},
+    )
+
+
+def _interrupt(tx: Transaction, id: int, *, counted: bool) -> None:
+    row = tx.one("SELECT * FROM delivery WHERE id = ?", (id,))
+    if row["state"] != "sending":
+        return
+    moved = (row["moved"] or 0) > (row["claimed"] or 0)
+    deaths = row["deaths"] + 1 if counted and not moved else row["deaths"]
+    after = DeliveryState.HELD if deaths >= DEATHS_ALONE else DeliveryState.WAITING
+    check_delivery_step(DeliveryState.SENDING, after)
+    reason = f"its process died {deaths} times without progress" if after is DeliveryState.HELD else ""
+    tx.execute(
+        "UPDATE delivery SET state = ?, owner = NULL, due = ?, deaths = ?, attempts = attempts - 1, error = ? WHERE id = ?",
+        (after, tx.now, deaths, reason, id),
+    )
+    tx.emit(AttemptInterrupted(id, row["arrival"], row["target"], row["owner"], deaths), correlation=row["arrival"])
+    if after is DeliveryState.HELD:
+        tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason), correlation=row["arrival"])
+
+
+_ACTS = {"retry": DeliveryState.WAITING, "hold": DeliveryState.HELD, "release": DeliveryState.WAITING,
+         "cancel": DeliveryState.CANCELLED}  # fmt: skip
+
+
+def _act(tx: Transaction, id: int, act: str, command: int, reason: str, priority: Priority | None) -> None:
+    row = tx.one("SELECT * FROM delivery WHERE id = ?", (id,))
+    if row is None:
+        raise NotFound(f"there is no delivery {id}")
+    if act == "priority":
+        assert priority is not None
+        tx.execute("UPDATE delivery SET priority = ? WHERE id = ?", (priority.rank, id))
+        return
+    before, after = DeliveryState(row["state"]), _ACTS[act]
+    if act == "release" and before is not DeliveryState.HELD:
+        raise StepRefused(f"delivery {id} is {before}, not held")
+    try:
+        check_delivery_step(before, after)
+    except StepRefused as exc:
+        raise StepRefused(f"delivery {id}: {exc}") from exc
+    if after is DeliveryState.WAITING:
+        # A fresh start: attempts and age count anew, and only what the target refused or never saw is sent.
+        tx.execute("UPDATE delivery_image SET state = 'again' WHERE delivery = ? AND state = 'refused'", (id,))
+        tx.execute(
+            "UPDATE delivery SET state = 'waiting', due = ?, attempts = 0, deaths = 0, first_tried = NULL, refused = 0, error = ''"
+            " WHERE id = ?", (tx.now, id))  # fmt: skip
+        tx.execute("UPDATE target_state SET not_before = 0 WHERE name = ?", (row["target"],))
+        tx.emit(DeliveryRetried(id, row["arrival"], row["target"], command), correlation=row["arrival"])
+    elif after is DeliveryState.HELD:
+        tx.execute("UPDATE delivery SET state = 'held', error = ? WHERE id = ?", (reason or "held by a person", id))
+        tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason), correlation=row["arrival"])
+    else:
+        tx.execute(
+            "UPDATE delivery SET state = 'cancelled', finished = ?, error = ? WHERE id = ?", (tx.now, reason, id)
+        )
+        tx.emit(DeliveryCancelled(id, row["arrival"], row["target"], command), correlation=row["arrival"])
+    settle(tx, row["arrival"])

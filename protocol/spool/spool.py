@@ -1,0 +1,87 @@
+"""The spool as one object: opens the database and hands out its rooms, one per subject.
+It holds no logic of its own; nobody opens spool.sqlite3 but through `open_spool`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from protocol.clock import Clock, SystemClock
+from protocol.effects import NO_EFFECTS, Effects
+from protocol.errors import SpoolMissing
+from protocol.fsops import FsOps, RealFs
+from protocol.spool.accounting import Accounting
+from protocol.spool.adoption import Adoption
+from protocol.spool.arrivals import Arrivals
+from protocol.spool.cleaning import Cleaning
+from protocol.spool.commands import Commands
+from protocol.spool.database import Database, create_database
+from protocol.spool.deliveries import Deliveries
+from protocol.spool.images import Images
+from protocol.spool.outbox import Outbox
+from protocol.spool.places import Places
+from protocol.spool.targets import Targets
+from protocol.spool.workers import Workers
+
+
+class Spool:
+    """All rooms over one database and one file system."""
+
+    def __init__(self, home: Path, database: Database, fs: FsOps, clock: Clock) -> None:
+        self.home = home
+        self.places = Places(home)
+        self.database = database
+        self.fs = fs
+        self.outbox = Outbox(database)
+        self.workers = Workers(database, self.places, fs)
+        self.images = Images(database, self.places, fs, clock, sync=database.full)
+        self.adoption = Adoption(database, self.places, fs, clock, self.images, self.workers)
+        self.arrivals = Arrivals(database)
+        self.deliveries = Deliveries(database, self.places)
+        self.commands = Commands(database)
+        self.targets = Targets(database)
+        self.accounting = Accounting(database, self.places, fs)
+        self.cleaning = Cleaning(database, self.places, fs)
+
+    def on_events(self, tell: Callable[[], None]) -> None:
+        """Call `tell` after every commit that recorded events (the actor's nudge to the bus)."""
+        self.database.committed = tell
+
+    def close(self) -> None:
+        """Let go of the database; the last to leave checkpoints it."""
+        self.database.close()
+
+
+def open_spool(
+    home: Path, *, source: str = "/local/test/0", fs: FsOps | None = None, clock: Clock | None = None,
+    durability: str = "fsync", effects: Effects = NO_EFFECTS, create: bool = False, node: str = "local",
+) -> Spool:  # fmt: skip
+    """Open the spool below `home`.
+
+    `source` names this process in events (/node/actor/instance). `durability` is fsync (acknowledged images survive a
+    power cut) or relaxed (they survive kill -9 only). `create` makes folders and tables on a fresh home.
+    Raises SpoolMissing (images without a database, or nothing there and not `create`), SpoolDamaged, SpoolNewer.
+    """
+    fs, clock, places = fs or RealFs(), clock or SystemClock(), Places(home)
+    if create:
+        for folder in places.folders():
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            for touched in fs.makedirs(folder):
+                fs.sync_dir(touched)
+    if not places.database.exists():
+        if not create or any(fs.listdir(places.images)):
+            raise SpoolMissing()
+        create_database(places.database, clock, node, boot_id())
+    database = Database(
+        places.database, places.write_lock, clock, source, full=durability != "relaxed", effects=effects
+    )
+    return Spool(home, database, fs, clock)
+
+
+def boot_id() -> str:
+    """A text that changes with every start of the machine."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"

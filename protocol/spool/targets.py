@@ -1,0 +1,93 @@
+"""What is known about targets at run time: paused by whom and why, failures, back-off. Their settings are configuration.
+It must not judge whether a target is down; the dispatcher does and says until when to leave it alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.spool.commands import done
+from protocol.spool.database import Database
+from protocol.wire.events import TargetPaused, TargetResumed
+
+
+@dataclass(frozen=True)
+class TargetState:
+    """One target; times are seconds since 1970 UTC, None where it never happened."""
+
+    name: str
+    paused: bool = False
+    reason: str = ""
+    until: float | None = None
+    by: str = ""
+    fails: int = 0
+    not_before: float = 0.0
+    last_success: float | None = None
+    last_error: str = ""
+    last_error_time: float | None = None
+
+
+class Targets:
+    """The table of target states; a target without a row is simply up."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def all(self) -> dict[str, TargetState]:
+        """Every target that something happened to."""
+        with self._db.read() as connection:
+            rows = connection.execute("SELECT * FROM target_state").fetchall()
+        return {row["name"]: _state(row) for row in rows}
+
+    def queue(self) -> dict[str, dict[str, Any]]:
+        """Unfinished deliveries per target: {target: {waiting, sending, retrying, parked, held, confirming, oldest}}."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT target, state, count(*) AS count, min(created) AS oldest FROM delivery"
+                " WHERE state NOT IN ('delivered', 'cancelled') GROUP BY target, state"
+            ).fetchall()
+        queues: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            queue = queues.setdefault(row["target"], {"oldest": row["oldest"]})
+            queue[row["state"]] = row["count"]
+            queue["oldest"] = min(queue["oldest"], row["oldest"])
+        return queues
+
+    def pause(self, name: str, reason: str, by: str, until: float | None, command: int) -> None:
+        """No delivery to it is claimed until it is resumed, or `until` has passed."""
+        with self._db.write() as tx:
+            tx.execute(
+                "INSERT INTO target_state (name, paused, reason, until, by) VALUES (?,1,?,?,?) ON CONFLICT (name)"
+                " DO UPDATE SET paused = 1, reason = excluded.reason, until = excluded.until, by = excluded.by",
+                (name, reason, until, by),
+            )
+            tx.emit(TargetPaused(name, reason, until or 0.0, by))
+            done(tx, command, f"target {name} is paused")
+
+    def resume(self, name: str, by: str, command: int) -> None:
+        """Deliveries go on, at once: a back-off ends as well."""
+        with self._db.write() as tx:
+            tx.execute(
+                "INSERT INTO target_state (name) VALUES (?) ON CONFLICT (name)"
+                " DO UPDATE SET paused = 0, reason = '', until = NULL, by = '', not_before = 0",
+                (name,),
+            )
+            tx.emit(TargetResumed(name, by))
+            done(tx, command, f"target {name} is resumed")
+
+    def leave_alone(self, name: str, not_before: float) -> None:
+        """Claim nothing for this target before that time (seconds UTC): it just failed, the next try may find it up."""
+        with self._db.write() as tx:
+            tx.execute(
+                "INSERT INTO target_state (name, not_before) VALUES (?, ?) ON CONFLICT (name)"
+                " DO UPDATE SET not_before = excluded.not_before",
+                (name, not_before),
+            )
+
+
+def _state(row: Any) -> TargetState:
+    return TargetState(
+        row["name"], bool(row["paused"]), row["reason"], row["until"], row["by"], row["fails"], row["not_before"],
+        row["last_success"], row["last_error"], row["last_error_time"],
+    )  # fmt: skip
