@@ -1,0 +1,52 @@
+"""Brings the ledger's database to the form this program knows: `upgrade`. Steps are additive and never go back.
+What the steps are stands in migrations/versions; this file must not name a table.
+"""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, Engine, text
+
+from protocol.errors import LedgerError
+from protocol.ledger.engine import database_errors
+
+_ONE_AT_A_TIME = 0x5CA47057  # advisory lock: several nodes may start on one PostgreSQL
+
+
+def upgrade(engine: Engine) -> None:
+    """Make or change the tables, all steps in one transaction; does nothing if they are as they should be.
+
+    Raises LedgerUnavailable, or LedgerError if a newer program wrote the ledger.
+    """
+    with database_errors(), engine.begin() as connection:
+        upgrade_on(connection)
+
+
+def upgrade_on(connection: Connection) -> None:
+    """`upgrade` inside the caller's transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
+    configuration = _configuration()
+    if revision(connection) == ScriptDirectory.from_config(configuration).get_current_head():
+        return
+    configuration.attributes["connection"] = connection
+    try:
+        command.upgrade(configuration, "head")
+    except CommandError as exc:
+        raise LedgerError("the ledger was written by a newer scanpost; update this one") from exc
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision the tables have; None for an empty database."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _configuration() -> Config:
+    configuration = Config()
+    configuration.set_main_option("script_location", "protocol.ledger:migrations")
+    configuration.set_main_option("path_separator", "os")
+    return configuration

@@ -1,0 +1,1 @@
+"""Steps that lead the ledger's tables from nothing to their present form. Only alembic reads this folder."""

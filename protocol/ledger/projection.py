@@ -1,0 +1,265 @@
+"""What an event changes in the ledger's tables, as a pure function of the event alone: `project`.
+Every change sets values and none counts, so that repeating events in their order ends in the same rows.
+
+Unknown types change nothing (the event itself is kept); a missing field leaves its column as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.states import ArrivalState, AssociationState, DeliveryState
+from protocol.wire.messages import Envelope
+
+
+@dataclass(frozen=True)
+class Change:
+    """Values to set in the row with this key of a table; the row is made if it is not there."""
+
+    table: str
+    key: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+
+Rule = Callable[[Envelope], list[Change]]
+RULES: dict[str, Rule] = {}
+EVENT_ONLY = frozenset({
+    "association.rejected", "image.rejected", "rule.failed", "target.paused", "target.resumed", "command.asked",
+    "command.answered", "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
+    "outbox.trimmed", "spool.epoch.begun",
+})  # fmt: skip
+"""Types whose whole history is the event itself."""
+OUTCOMES = {"route": ArrivalState.IN_DELIVERY, "hold": ArrivalState.HELD, "discard": ArrivalState.DISCARDED,
+            "wait": ArrivalState.WAITING}  # fmt: skip
+
+
+def project(envelope: Envelope) -> list[Change]:
+    """The changes of one event. Raises KeyError if it lacks its object's id, TypeError or ValueError for odd forms."""
+    rule = RULES.get(envelope.type)
+    return rule(envelope) if rule else []
+
+
+def _on(*types: str) -> Callable[[Rule], Rule]:
+    def register(rule: Rule) -> Rule:
+        for name in types:
+            RULES[name] = rule
+        return rule
+
+    return register
+
+
+def _take(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: data[name] for name in names if name in data}
+
+
+def _arrival(envelope: Envelope, state: ArrivalState | None = None, **values: Any) -> Change:
+    if state is not None:
+        values = {"reason": envelope.data.get("reason"), **values, "state": state.value, "since": envelope.time}
+    return Change("arrival", {"arrival": envelope.data["arrival"]}, values)
+
+
+def _delivery(envelope: Envelope, state: DeliveryState, **values: Any) -> Change:
+    values = {**_take(envelope.data, "arrival", "target"), **values, "state": state.value}
+    return Change("delivery", {"delivery": envelope.data["delivery"]}, values)
+
+
+def _image(envelope: Envelope, *names: str, **values: Any) -> Change:
+    return Change("image", {"receipt": envelope.data["receipt"]}, {**_take(envelope.data, *names), **values})
+
+
+# ---- associations and images ------------------------------------------------------------------------------------
+@_on("association.opened")
+def _association_opened(event: Envelope) -> list[Change]:
+    values = _take(event.data, "calling_ae", "called_ae", "address")
+    values |= {"opened": event.time, "state": AssociationState.OPEN.value}
+    return [Change("association", {"association": event.data["association"]}, values)]
+
+
+@_on("association.closed")
+def _association_closed(event: Envelope) -> list[Change]:
+    values = _take(event.data, "calling_ae", "images", "bytes")
+    values |= {"closed": event.time, "state": event.data.get("how")}
+    return [Change("association", {"association": event.data["association"]}, values)]
+
+
+_IMAGE = ("arrival", "association", "sop_uid", "sop_class_uid", "transfer_syntax_uid", "bytes", "digest", "why")
+
+
+@_on("image.received")
+def _image_received(event: Envelope) -> list[Change]:
+    return [_image(event, *_IMAGE, received=event.time)]
+
+
+@_on("image.duplicate")
+def _image_duplicate(event: Envelope) -> list[Change]:
+    return [_image(event, "arrival", "association", "sop_uid", "twin", received=event.time, mark="duplicate")]
+
+
+@_on("image.superseded")
+def _image_superseded(event: Envelope) -> list[Change]:
+    return [_image(event, "arrival", "sop_uid", twin=event.data.get("newer"), mark="superseded")]
+
+
+@_on("image.quarantined")
+def _image_quarantined(event: Envelope) -> list[Change]:
+    values = _take(event.data, "association", "calling_ae", "bytes", "reason") | {"received": event.time}
+    return [Change("quarantine", {"receipt": event.data["receipt"]}, values)]
+
+
+# ---- arrivals ---------------------------------------------------------------------------------------------------
+@_on("arrival.opened")
+def _arrival_opened(event: Envelope) -> list[Change]:
+    names = ("calling_ae", "called_ae", "study_uid", "series_uid", "addendum_of")
+    return [_arrival(event, ArrivalState.OPEN, **_take(event.data, *names), opened=event.time)]
+
+
+@_on("arrival.completed")
+def _arrival_completed(event: Envelope) -> list[Change]:
+    names = ("calling_ae", "study_uid", "series_uid", "images", "bytes", "why", "modality")
+    values = _take(event.data, *names) | _headers(event.phi)
+    return [_arrival(event, ArrivalState.CLOSED, **values, completed=event.time)]
+
+
+def _headers(phi: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The header values of the series, whole, and those that people search by."""
+    if not phi:
+        return {}
+    name = _header(phi, "PatientName")
+    return {
+        "headers": dict(phi),
+        "patient_id": _header(phi, "PatientID"),
+        "patient_folded": None if name is None else name.casefold(),
+        "accession": _header(phi, "AccessionNumber"),
+    }
+
+
+def _header(phi: Mapping[str, Any], keyword: str) -> str | None:
+    """One header value as text, whether the values stand in `phi` itself or one level below."""
+    for level in (phi, *(value for value in phi.values() if isinstance(value, Mapping))):
+        found = level.get(keyword)
+        if found is not None:
+            return "\\".join(map(str, found)) if isinstance(found, list | tuple) else str(found)
+    return None
+
+
+@_on("arrival.decided")
+def _arrival_decided(event: Envelope) -> list[Change]:
+    state = OUTCOMES.get(event.data.get("outcome", ""))
+    names = ("decision", "revision", "outcome", "targets", "rules", "command")
+    return [_arrival(event, state, **_take(event.data, *names), decided=event.time)]
+
+
+@_on("arrival.discarded")
+def _arrival_discarded(event: Envelope) -> list[Change]:
+    return [_arrival(event, ArrivalState.DISCARDED)]
+
+
+@_on("arrival.held")
+def _arrival_held(event: Envelope) -> list[Change]:
+    return [_arrival(event, ArrivalState.HELD)]
+
+
+@_on("arrival.released")
+def _arrival_released(event: Envelope) -> list[Change]:
+    return [_arrival(event, ArrivalState.CLOSED, **_take(event.data, "command"))]
+
+
+@_on("arrival.delivered")
+def _arrival_delivered(event: Envelope) -> list[Change]:
+    return [_arrival(event, ArrivalState.DELIVERED, delivered=event.time)]
+
+
+@_on("arrival.deleted")
+def _arrival_deleted(event: Envelope) -> list[Change]:
+    return [_arrival(event, ArrivalState.DELETED, reason=event.data.get("policy"), deleted=event.time)]
+
+
+# ---- deliveries -------------------------------------------------------------------------------------------------
+@_on("delivery.created")
+def _delivery_created(event: Envelope) -> list[Change]:
+    names = ("priority", "images", "bytes")
+    return [_delivery(event, DeliveryState.WAITING, **_take(event.data, *names), created=event.time)]
+
+
+@_on("delivery.claimed")
+def _delivery_claimed(event: Envelope) -> list[Change]:
+    values = {"owner": event.data.get("owner"), "attempts": event.data.get("attempt"), "claimed": event.time}
+    return [_delivery(event, DeliveryState.SENDING, **values, retry_at=None)]
+
+
+@_on("delivery.images.sent")
+def _images_sent(event: Envelope) -> list[Change]:
+    number, common = event.data["delivery"], _take(event.data, "arrival", "target")
+    return [
+        Change("delivery_image", {"delivery": number, "receipt": receipt},
+               {**common, "status": status, "time": event.time})
+        for receipt, status in event.data["images"]
+    ]  # fmt: skip
+
+
+@_on("delivery.attempt.failed")
+def _attempt_failed(event: Envelope) -> list[Change]:
+    values = {"attempts": event.data.get("attempt"), "error": event.data.get("error"), "owner": None}
+    return [_delivery(event, DeliveryState.RETRYING, **values, retry_at=event.data.get("retry_at") or None)]
+
+
+@_on("delivery.attempt.interrupted")
+def _attempt_interrupted(event: Envelope) -> list[Change]:
+    return [_delivery(event, DeliveryState.WAITING, owner=None, retry_at=None)]
+
+
+@_on("delivery.completed")
+def _delivery_completed(event: Envelope) -> list[Change]:
+    values = _take(event.data, "images", "bytes", "seconds", "warnings")
+    return [_delivery(event, DeliveryState.DELIVERED, **values, owner=None, retry_at=None, finished=event.time)]
+
+
+@_on("delivery.parked")
+def _delivery_parked(event: Envelope) -> list[Change]:
+    values = _take(event.data, "attempts", "error")
+    return [_delivery(event, DeliveryState.PARKED, **values, owner=None, retry_at=None)]
+
+
+@_on("delivery.held")
+def _delivery_held(event: Envelope) -> list[Change]:
+    return [_delivery(event, DeliveryState.HELD, error=event.data.get("reason"), owner=None, retry_at=None)]
+
+
+@_on("delivery.retried")
+def _delivery_retried(event: Envelope) -> list[Change]:
+    """Its arrival is unfinished again, which no event of its own says."""
+    changes = [_delivery(event, DeliveryState.WAITING, **_take(event.data, "command"), retry_at=None, finished=None)]
+    if "arrival" in event.data:
+        changes.append(_arrival(event, ArrivalState.IN_DELIVERY))
+    return changes
+
+
+@_on("delivery.cancelled")
+def _delivery_cancelled(event: Envelope) -> list[Change]:
+    values = {**_take(event.data, "command"), "owner": None, "retry_at": None, "finished": event.time}
+    return [_delivery(event, DeliveryState.CANCELLED, **values)]
+
+
+# ---- alerts -----------------------------------------------------------------------------------------------------
+@_on("alert.raised")
+def _alert_raised(event: Envelope) -> list[Change]:
+    values = {"text": event.data.get("text"), "raised": event.time, "cleared": None}
+    return [Change("alert", {"alert": event.data["alert"]}, values)]
+
+
+@_on("alert.cleared")
+def _alert_cleared(event: Envelope) -> list[Change]:
+    return [Change("alert", {"alert": event.data["alert"]}, {"cleared": event.time})]
+
+
+@_on("ledger.down")
+def _ledger_down(event: Envelope) -> list[Change]:
+    values = {"text": event.data.get("error"), "raised": event.time, "cleared": None}
+    return [Change("alert", {"alert": "ledger.down"}, values)]
+
+
+@_on("ledger.up")
+def _ledger_up(event: Envelope) -> list[Change]:
+    return [Change("alert", {"alert": "ledger.down"}, {"cleared": event.time})]

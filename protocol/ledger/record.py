@@ -1,0 +1,206 @@
+"""Writes the ledger: a batch of events, what they change, and the cursor behind them, in one transaction.
+It must not read the outbox, retry or wait; the bookkeeper does. One object = one connection = one thread at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Table, insert, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError, StatementError
+
+from protocol.clock import Clock, SystemClock
+from protocol.effects import NO_EFFECTS, Effects
+from protocol.errors import LedgerUnavailable
+from protocol.ledger.engine import database_errors, kind_of, refuses_record, writer
+from protocol.ledger.entries import Entry, entry_of, fold
+from protocol.ledger.migrate import upgrade_on
+from protocol.ledger.tables import alert, cursor, event, metadata
+from protocol.wire.messages import Envelope
+
+Position = tuple[int, int]
+"""A place in a node's outbox: epoch, seq."""
+CONSUMER = "bookkeeper"
+POISON = "ledger.refused"
+"""Alert: some event could not be stored as it is; its bytes are kept."""
+
+
+class Opened(NamedTuple):
+    """What the ledger says at the beginning."""
+
+    position: Position  # (0, 0) for a new ledger
+    said_down: bool  # a ledger.down without its ledger.up is recorded
+
+
+@dataclass
+class Recorded:
+    """What became of a batch."""
+
+    written: int = 0
+    known: int = 0  # were there already
+    flagged: list[str] = field(default_factory=list)  # ids of events that are not stored as they are
+
+
+class Ledger:
+    """The ledger of one node, for its bookkeeper."""
+
+    def __init__(self, url: str, node: str, *, clock: Clock | None = None, effects: Effects = NO_EFFECTS) -> None:
+        """Does not connect. Raises LedgerError for a URL that cannot be used."""
+        self.node = node
+        self._engine = writer(url)
+        self._clock = clock or SystemClock()
+        self._effects = effects
+        self._connection: Connection | None = None
+        self._upsert: Any = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+
+    # ---- connection ---------------------------------------------------------------------------------------------
+    def open(self) -> Opened:
+        """Connect, become the one bookkeeper of this node, bring the tables up to date, read the cursor.
+
+        Raises LedgerUnavailable, or LedgerError if a newer program wrote the ledger.
+        """
+        self.close()
+        with database_errors():
+            self._connection = self._engine.connect()
+        with self._transaction() as connection:
+            self._be_the_only_one(connection)
+            upgrade_on(connection)
+            self._begin_cursor(connection)
+            said_down = select(alert.c.raised).where(
+                alert.c.node == self.node, alert.c.alert == "ledger.down", alert.c.cleared.is_(None)
+            )
+            return Opened(self._position(connection), connection.execute(said_down).first() is not None)
+
+    def close(self) -> None:
+        """Let go of the connection, and with it of PostgreSQL's lock; `open` may be called again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError, sqlite3.Error):  # it may be broken already; nothing is left to lose
+                connection.invalidate()
+                connection.close()
+
+    def _be_the_only_one(self, connection: Connection) -> None:
+        """SQLite's file belongs to this node alone, and the actor's lock guards it."""
+        if connection.dialect.name != "postgresql":
+            return
+        key = int.from_bytes(
+            hashlib.sha256(f"scanpost {CONSUMER} {self.node}".encode()).digest()[:8], "big", signed=True
+        )
+        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar():
+            raise LedgerUnavailable(f"another bookkeeper writes for node {self.node}")
+
+    def _begin_cursor(self, connection: Connection) -> None:
+        values = {"node": self.node, "consumer": CONSUMER, "epoch": 0, "seq": 0, "time": self._clock.now()}
+        connection.execute(self._upsert(cursor).on_conflict_do_nothing(), values)
+
+    def _position(self, connection: Connection) -> Position:
+        found = connection.execute(
+            select(cursor.c.epoch, cursor.c.seq).where(cursor.c.node == self.node, cursor.c.consumer == CONSUMER)
+        ).one()
+        return int(found.epoch), int(found.seq)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Any failure drops the connection: the next `open` starts from what the database then says."""
+        if self._connection is None:
+            raise LedgerUnavailable("not connected")
+        try:
+            with database_errors(), self._connection.begin():
+                yield self._connection
+        except BaseException:
+            self.close()
+            raise
+
+    # ---- writing ------------------------------------------------------------------------------------------------
+    def record(self, batch: Sequence[Envelope], before: Position, after: Position) -> Recorded:
+        """Store a batch and move the cursor from `before` to `after`, all or nothing.
+
+        Events that are there already are left out. What the database refuses is stored as bytes with a flag.
+        Raises LedgerUnavailable; then nothing is known about the outcome and the ledger must be opened again.
+        """
+        with self._transaction() as connection:
+            self._move(connection, before, after)
+            recorded = Recorded()
+            entries = self._unknown(connection, batch, recorded)
+            self._write(connection, entries, recorded)
+            self._alert_of(connection, recorded)
+            self._effects.step("ledger.before")
+        self._effects.step("ledger.after")
+        return recorded
+
+    def _move(self, connection: Connection, before: Position, after: Position) -> None:
+        """First of all: it locks the row, so that a second writer, if there ever is one, waits and then fails here."""
+        moved = connection.execute(
+            update(cursor)
+            .where(cursor.c.node == self.node, cursor.c.consumer == CONSUMER,
+                   cursor.c.epoch == before[0], cursor.c.seq == before[1])
+            .values(epoch=after[0], seq=after[1], time=self._clock.now())
+        )  # fmt: skip
+        if moved.rowcount != 1:
+            raise LedgerUnavailable("the ledger's cursor was moved by somebody else")
+
+    def _unknown(self, connection: Connection, batch: Sequence[Envelope], recorded: Recorded) -> list[Entry]:
+        now = self._clock.now()
+        entries = {entry.id: entry for entry in (entry_of(envelope, self.node, now) for envelope in batch)}
+        there = set(connection.execute(select(event.c.id).where(event.c.id.in_(list(entries)))).scalars())
+        recorded.known = len(batch) - len(entries) + len(there)
+        return [entry for entry in entries.values() if entry.id not in there]
+
+    def _write(self, connection: Connection, entries: Sequence[Entry], recorded: Recorded) -> None:
+        if entries and self._try(connection, entries) is not None:
+            for entry in entries:  # one of them is refused: find it, keep its bytes, let the others through
+                self._write_alone(connection, entry)
+        recorded.written = len(entries)
+        recorded.flagged = [entry.id for entry in entries if entry.row["flag"] is not None]
+
+    def _write_alone(self, connection: Connection, entry: Entry) -> None:
+        """As it is; or without what it changes; or nothing but its bytes."""
+        refused = self._try(connection, [entry])
+        if refused is None:
+            return
+        entry.changes = []
+        entry.flag(f"refused: {refused}")
+        if self._try(connection, [entry]) is not None:
+            entry.reduce(f"refused: {refused}")
+            self._insert(connection, event, [entry.row])
+
+    def _try(self, connection: Connection, entries: Sequence[Entry]) -> str | None:
+        """Insert rows and changes behind a savepoint; why not, if the database refuses them."""
+        try:
+            with connection.begin_nested():
+                self._insert(connection, event, [entry.row for entry in entries])
+                for table, rows in fold(change for entry in entries for change in entry.changes):
+                    self._put(connection, metadata.tables[table], rows)
+        except StatementError as exc:
+            if not refuses_record(exc):
+                raise
+            return kind_of(exc)
+        return None
+
+    def _insert(self, connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+        connection.execute(insert(table), rows)
+
+    def _put(self, connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+        """Insert, or set just these columns; all rows have the same ones, and no two the same key."""
+        rows = [{"node": self.node, **row} for row in rows]
+        keys = [column.name for column in table.primary_key]
+        statement = self._upsert(table)
+        values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        if values:
+            statement = statement.on_conflict_do_update(index_elements=keys, set_=values)
+        else:
+            statement = statement.on_conflict_do_nothing()
+        connection.execute(statement, rows)
+
+    def _alert_of(self, connection: Connection, recorded: Recorded) -> None:
+        """Stands in the same transaction as what it is about; the bookkeeper's event about it may come to nothing."""
+        if recorded.flagged:
+            what = f"{len(recorded.flagged)} events could not be stored as they are; their bytes are kept"
+            row = {"alert": POISON, "text": what, "raised": self._clock.now(), "cleared": None}
+            self._put(connection, alert, [row])

@@ -1,0 +1,210 @@
+"""The ledger's tables as SQLAlchemy Core objects: what became of every image, arrival and delivery, and every event.
+They are the present form only; migrations/ leads there step by step, and a test holds both to be equal.
+
+Every row carries its node, so that many nodes can write into one PostgreSQL. Times are seconds since 1970 UTC.
+Only key columns are mandatory: a fact about an object whose beginning the ledger never saw is kept all the same.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+NAME, UID, ID, LABEL = 64, 64, 64, 255  # characters
+# JSONB so that values can be mined by index; none_as_null keeps "absent" and "null" one thing
+PLAIN = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+metadata = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})
+
+
+def _node() -> Column[str]:
+    return Column("node", String(LABEL), primary_key=True)
+
+
+event = Table(
+    "event", metadata,
+    Column("id", String(ID), primary_key=True),
+    Column("node", String(LABEL), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("type", String(LABEL), nullable=False),
+    Column("subject", String(LABEL), nullable=False),
+    Column("time", Double, nullable=False),
+    Column("recorded", Double, nullable=False),  # when the ledger got it
+    Column("correlation", String(LABEL), nullable=False),
+    Column("causation", String(LABEL), nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("source", String(LABEL), nullable=False),
+    Column("arrival", BigInteger),
+    Column("delivery", BigInteger),
+    Column("receipt", String(ID)),
+    Column("data", PLAIN, nullable=False),
+    Column("phi", PLAIN),
+    Column("flag", Text),  # why the columns above are not the whole truth; then `raw` is
+    Column("raw", LargeBinary),  # the envelope as msgpack, to the bit
+    Index("event_order", "node", "epoch", "seq"),
+    Index("event_time", "time"),
+    Index("event_type", "type", "time"),
+    Index("event_subject", "subject", "time"),
+)  # fmt: skip
+for _name in ("arrival", "delivery", "receipt"):
+    _present = text(f"{_name} IS NOT NULL")
+    Index(f"event_{_name}", event.c.node, event.c[_name], event.c.seq,
+          sqlite_where=_present, postgresql_where=_present)  # fmt: skip
+_serious = text("severity >= 13")
+Index("event_serious", event.c.time, sqlite_where=_serious, postgresql_where=_serious)
+_flagged = text("flag IS NOT NULL")
+Index("event_flagged", event.c.node, event.c.seq, sqlite_where=_flagged, postgresql_where=_flagged)
+
+association = Table(
+    "association", metadata,
+    _node(),
+    Column("association", String(ID), primary_key=True),
+    Column("calling_ae", String(NAME)),
+    Column("called_ae", String(NAME)),
+    Column("address", String(LABEL)),
+    Column("state", String(NAME)),
+    Column("opened", Double),
+    Column("closed", Double),
+    Column("images", BigInteger),
+    Column("bytes", BigInteger),
+    Index("association_source", "calling_ae", "opened"),
+)  # fmt: skip
+
+arrival = Table(
+    "arrival", metadata,
+    _node(),
+    Column("arrival", BigInteger, primary_key=True, autoincrement=False),
+    Column("calling_ae", String(NAME)),
+    Column("called_ae", String(NAME)),
+    Column("study_uid", String(UID)),
+    Column("series_uid", String(UID)),
+    Column("addendum_of", BigInteger),
+    Column("modality", String(NAME)),
+    Column("state", String(NAME)),
+    Column("since", Double),  # of the state
+    Column("reason", Text),  # for the state
+    Column("opened", Double),
+    Column("completed", Double),
+    Column("why", String(LABEL)),  # it counted as complete
+    Column("images", BigInteger),
+    Column("bytes", BigInteger),
+    Column("decided", Double),
+    Column("decision", BigInteger),
+    Column("revision", BigInteger),
+    Column("outcome", String(NAME)),
+    Column("targets", PLAIN),
+    Column("rules", PLAIN),
+    Column("command", BigInteger),
+    Column("delivered", Double),
+    Column("deleted", Double),
+    Column("headers", PLAIN),  # patient data: the header values of the series
+    Column("patient_id", String(LABEL)),
+    Column("patient_folded", String(LABEL)),  # patient's name, case folded, for search by its beginning
+    Column("accession", String(LABEL)),
+    Index("arrival_opened", "node", "opened"),
+    Index("arrival_source", "calling_ae", "opened"),
+    Index("arrival_study", "study_uid"),
+    Index("arrival_series", "series_uid"),
+    Index("arrival_accession", "accession"),
+    Index("arrival_patient", "patient_id"),
+    Index("arrival_patient_name", "patient_folded", postgresql_ops={"patient_folded": "varchar_pattern_ops"}),
+    Index("arrival_state", "node", "state"),
+)  # fmt: skip
+
+image = Table(
+    "image", metadata,
+    _node(),
+    Column("receipt", String(ID), primary_key=True),
+    Column("arrival", BigInteger),
+    Column("association", String(ID)),
+    Column("sop_uid", String(UID)),
+    Column("sop_class_uid", String(UID)),
+    Column("transfer_syntax_uid", String(UID)),
+    Column("bytes", BigInteger),
+    Column("digest", String(NAME)),
+    Column("received", Double),
+    Column("why", String(LABEL)),  # received, or adopted after a crash
+    Column("mark", String(NAME)),  # none, superseded or duplicate; its state is that of its arrival
+    Column("twin", String(ID)),  # the newer image, or the one it repeats
+    Index("image_arrival", "node", "arrival"),
+    Index("image_sop", "sop_uid"),
+)  # fmt: skip
+
+quarantine = Table(
+    "quarantine", metadata,
+    _node(),
+    Column("receipt", String(ID), primary_key=True),
+    Column("association", String(ID)),
+    Column("calling_ae", String(NAME)),
+    Column("bytes", BigInteger),
+    Column("reason", Text),
+    Column("received", Double),
+)  # fmt: skip
+
+delivery = Table(
+    "delivery", metadata,
+    _node(),
+    Column("delivery", BigInteger, primary_key=True, autoincrement=False),
+    Column("arrival", BigInteger),
+    Column("target", String(NAME)),
+    Column("priority", String(NAME)),
+    Column("state", String(NAME)),
+    Column("attempts", BigInteger),
+    Column("owner", String(LABEL)),
+    Column("images", BigInteger),
+    Column("bytes", BigInteger),
+    Column("created", Double),
+    Column("claimed", Double),  # last attempt began
+    Column("retry_at", Double),
+    Column("finished", Double),
+    Column("seconds", Double),
+    Column("warnings", BigInteger),
+    Column("error", Text),
+    Column("command", BigInteger),
+    Index("delivery_arrival", "node", "arrival"),
+    Index("delivery_state", "state", "target", "retry_at"),
+)  # fmt: skip
+
+delivery_image = Table(
+    "delivery_image", metadata,
+    _node(),
+    Column("delivery", BigInteger, primary_key=True, autoincrement=False),
+    Column("receipt", String(ID), primary_key=True),
+    Column("arrival", BigInteger),
+    Column("target", String(NAME)),
+    Column("status", Integer),  # the target's answer, PS3.7 Annex C
+    Column("time", Double),
+    Index("delivery_image_receipt", "node", "receipt"),
+)  # fmt: skip
+
+alert = Table(
+    "alert", metadata,
+    _node(),
+    Column("alert", String(LABEL), primary_key=True),
+    Column("text", Text),
+    Column("raised", Double),
+    Column("cleared", Double),
+)  # fmt: skip
+
+cursor = Table(
+    "cursor", metadata,
+    _node(),
+    Column("consumer", String(NAME), primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("time", Double, nullable=False),
+)  # fmt: skip

@@ -1,0 +1,107 @@
+"""A real PostgreSQL server in a folder of its own, for tests: no TCP port, only a socket, nothing left behind.
+
+As root the server runs as user `postgres` (it refuses root), in a folder that this user can reach.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+_SETTINGS = """
+listen_addresses = ''
+shared_buffers = 16MB
+max_connections = 40
+fsync = off
+autovacuum = off
+log_min_messages = fatal
+"""  # the page cache survives every way in which a test stops the server
+
+
+def binaries():
+    """Folder of initdb and pg_ctl of the newest PostgreSQL here, or None."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[4].split(".")[0]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("pg_ctl")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+def require_postgres():
+    """Skip the test on a desk without PostgreSQL; in CI (CI=true) that is a failure."""
+    if binaries() is None:
+        reason = "no PostgreSQL server is installed (apt install postgresql)"
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+class PostgresServer:
+    """`folder` keeps its log; data and socket stand in a folder with a short name that `close` removes."""
+
+    def __init__(self, folder):
+        require_postgres()
+        self._bin = binaries()
+        self._log = Path(folder) / "postgres.log"
+        self._place = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+        self._as = {}
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam("postgres")
+            os.chown(self._place, owner.pw_uid, owner.pw_gid)
+            self._as = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        self._run("initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C")
+        with (self._place / "data" / "postgresql.conf").open("a") as config:
+            config.write(_SETTINGS + f"unix_socket_directories = '{self._place}'\n")
+        self._databases = 0
+        self.start()
+
+    @property
+    def url(self):
+        """The server's first database, in the form that people write into scanpost.toml."""
+        return f"postgresql://postgres@/postgres?host={self._place}"
+
+    def database(self):
+        """URL of a new, empty database."""
+        self._databases += 1
+        name = f"test{self._databases}"
+        self.execute(f"CREATE DATABASE {name}")
+        return f"postgresql://postgres@/{name}?host={self._place}"
+
+    def execute(self, statement, url=None):
+        """Run one statement as superuser."""
+        connection = psycopg2.connect(url or self.url)
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        finally:
+            connection.close()
+
+    def start(self):
+        """Return when it answers."""
+        self._run("pg_ctl", "-w", "-t", "60", "-l", str(self._place / "log"), "start")
+
+    def stop(self, mode="immediate"):
+        """`immediate` is a crash: connections are cut, the next start recovers. Does nothing if it is stopped."""
+        if (self._place / "data" / "postmaster.pid").exists():
+            self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def close(self):
+        """Stop it and remove everything but the log."""
+        self.stop()
+        if (self._place / "log").exists():
+            shutil.copyfile(self._place / "log", self._log)
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def _run(self, program, *arguments):
+        done = subprocess.run(
+            [self._bin / program, "-D", self._place / "data", *arguments], cwd="/", stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
+            timeout=120, **self._as,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{program} failed: {done.stderr or self._place / 'log'}"
