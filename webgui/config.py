@@ -1,12 +1,12 @@
-"""What the web page needs of the settings, as one frozen object. It must not read files or the environment."""
+"""What the web page needs of the settings, as one frozen object. It must not read files or the environment.
+
+That passwords never cross a network in clear is checked with the settings (protocol/settings/model.py).
+"""
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
-
-from protocol.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +39,3 @@ class WebConfig:
     def secure(self) -> bool:
         """Whether browsers reach us over TLS."""
         return self.behind_proxy or self.tls_cert is not None
-
-    def check(self) -> None:
-        """Raises SettingsError if passwords would cross a network in clear, or half of TLS is set."""
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise SettingsError("certificate and key belong together", "scanpost.toml: webgui.tls", "set both")
-        if not self.secure and not _is_loopback(self.host):
-            raise SettingsError(
-                f"refusing to listen on {self.host} without TLS",
-                "scanpost.toml: webgui.host",
-                "set webgui.tls.cert and webgui.tls.key, or webgui.behind_proxy = true if a proxy ends TLS",
-            )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

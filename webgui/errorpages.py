@@ -30,7 +30,7 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.HTTPException as exc:
         if exc.status < 400:
             raise
-        allow = {hdrs.ALLOW: exc.headers[hdrs.ALLOW]} if hdrs.ALLOW in exc.headers else {}
+        allow = {str(hdrs.ALLOW): exc.headers[hdrs.ALLOW]} if hdrs.ALLOW in exc.headers else {}
         own_text = exc.text if exc.text and exc.text != f"{exc.status}: {exc.reason}" else ""
         return _answer(request, exc.status, own_text, allow)
     except Exception:

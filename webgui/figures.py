@@ -116,7 +116,7 @@ def _kpi(status: dict[str, Any], now: Point | None) -> dict[str, Row]:
         ),
         "oldest": _tile(words.duration(oldest), "", *_age_chip(oldest)),
         "parked": _alarm(deliveries.get("parked") or 0, "deliveries", "bad", "given up", "none"),
-        "held": _alarm(images.get("held") or 0, "images", "held", "wait for a person", "none"),
+        "held": _alarm(images.get("held") or 0, "images", "held", "to be decided", "none"),
         "discarded": _alarm(images.get("discarded") or 0, "images", "off", "kept, no rule", "none"),
     }
 

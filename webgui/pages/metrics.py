@@ -5,7 +5,7 @@ One collector for the whole node: actors open no ports of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -25,7 +25,7 @@ async def show(request: web.Request) -> web.Response:
     """All metrics in the text format."""
     await request.app[HUB].fresh(max_age_s=5.0)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(NodeCollector(request.app[HUB], request.app[CONFIG].version))  # type: ignore[arg-type]
+    registry.register(NodeCollector(request.app[HUB], request.app[CONFIG].version))
     return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 
@@ -94,7 +94,7 @@ def _disk(disk: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _gauge(
-    name: str, text: str, labels: tuple[str, ...], pairs: list[tuple[tuple[str, ...], float]]
+    name: str, text: str, labels: tuple[str, ...], pairs: Sequence[tuple[tuple[str, ...], float]]
 ) -> GaugeMetricFamily:
     family = GaugeMetricFamily(f"scanpost_{name}", text, labels=labels)
     for values, value in pairs:

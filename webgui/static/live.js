@@ -67,7 +67,7 @@
 
   // New arrivals wait behind a button while the pointer or the focus is in the table: rows must not move under it.
 
-  const busyReading = (place) => place.matches(':hover') || place.contains(document.activeElement);
+  const busyReading = (place) => place.closest('section').matches(':hover') || place.contains(document.activeElement);
 
   const withhold = (place, key, row) => {
     if (withheld.has(key)) {
@@ -221,7 +221,7 @@
     if (!document.hidden && socket === null && !ended) connect();
     else subscribe();
   });
-  places.get('arrivals').addEventListener('mouseleave', showWithheld);
+  places.get('arrivals').closest('section').addEventListener('mouseleave', showWithheld);
   pill.addEventListener('click', showWithheld);
   connect();
 })();

@@ -1,0 +1,136 @@
+"""One real browser: log in, see figures move over /ws, switch colours, stay within 360 pixels, stay safe."""
+
+import os
+import shutil
+
+import pytest
+from aiohttp import web
+from webgui_fakes import PASSWORD
+
+playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed (extra: test)")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium: apt install chromium"),
+]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+EVIL = "<img src=x onerror=\"document.title='owned'\">"
+
+
+@pytest.fixture
+async def site(app, people):
+    """Address of the application on a port of its own."""
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        socket = web.TCPSite(runner, "127.0.0.1", 0)
+        await socket.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def page(site):
+    """A logged-in page; anything on its console is an error."""
+    async with playwright.async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = await browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light")
+        page = await context.new_page()
+        page.set_default_timeout(20_000)
+        complaints = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.goto(site)
+        await page.fill("[name=name]", "ann")
+        await page.fill("[name=password]", PASSWORD)
+        await page.click("button.primary")
+        await page.wait_for_selector("#live[data-state=ok]")
+        yield page
+        await browser.close()
+        assert complaints == []
+
+
+async def has_text(page, selector, text):
+    await page.wait_for_function(
+        "([selector, text]) => document.querySelector(selector)?.textContent.includes(text)", arg=[selector, text]
+    )
+
+
+async def background(page):
+    return await page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+
+async def test_the_dashboard_lives_in_a_real_browser(page, node):
+    await figures_move(page, node)
+    await hostile_text_stays_text(page, node)
+    await rows_do_not_move_under_the_pointer(page, node)
+    await colours_follow_system_and_button(page)
+    await nothing_sticks_out_on_a_phone(page)
+
+
+async def figures_move(page, node):
+    await has_text(page, "#announce", "all is well")
+    await has_text(page, "[data-topic=kpi] [data-key=waiting] [data-f=value]", "4")
+    node.document["deliveries"]["waiting"] = 40
+    await has_text(page, "[data-topic=kpi] [data-key=waiting] [data-f=value]", "41")
+    node.document["targets"]["pacs"] |= {"state": "down", "last_error": "refused"}
+    await has_text(page, "[data-topic=targets] [data-key=pacs]", "down")
+    await has_text(page, "[data-topic=attention]", "Target pacs is down")
+    node.document["targets"]["pacs"] |= {"state": "up", "last_error": ""}
+    await has_text(page, "[data-topic=summary]", "all is well")
+    node.document["images"]["received"] += 500
+    await page.wait_for_function(
+        "() => document.querySelector('[data-topic=kpi] [data-key=in] [data-f=value]').textContent !== '0'"
+    )
+    await page.wait_for_function("() => document.querySelector('#chart polyline.in').getAttribute('points').length > 0")
+
+
+async def hostile_text_stays_text(page, node):
+    node.arrivals.insert(0, dict(node.arrivals[0], id=8, opened=1_800_000_100.0, source=EVIL, modality=EVIL))
+    node.document["targets"][EVIL] = {"state": "up", "last_error": EVIL}
+    await has_text(page, "[data-topic=arrivals] [data-key='8'] [data-f=source]", EVIL)
+    await has_text(page, "[data-topic=targets]", EVIL)
+    await page.reload()
+    await page.wait_for_selector("#live[data-state=ok]")
+    await has_text(page, "[data-topic=arrivals] [data-key='8'] [data-f=source]", EVIL)
+    assert await page.locator("main img").count() == 0
+    assert "owned" not in await page.title()
+
+
+async def rows_do_not_move_under_the_pointer(page, node):
+    await page.hover("[data-topic=arrivals] [data-key='7']")
+    node.arrivals.insert(0, dict(node.arrivals[0], id=9, opened=1_800_000_200.0, source="US3"))
+    await has_text(page, "#show-new", "1 new")
+    assert await page.locator("[data-topic=arrivals] [data-key='9']").count() == 0
+    await page.click("#show-new")
+    await page.wait_for_selector("[data-topic=arrivals] tr:first-child[data-key='9']")
+
+
+async def colours_follow_system_and_button(page):
+    light = await background(page)
+    await page.emulate_media(color_scheme="dark")
+    dark = await background(page)
+    assert light != dark
+    await page.click("#theme")
+    assert await background(page) == light
+    await page.reload()
+    assert await background(page) == light
+    await page.click("#theme")
+    assert await background(page) == dark
+
+
+async def nothing_sticks_out_on_a_phone(page):
+    await page.set_viewport_size({"width": 360, "height": 740})
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert await page.locator("[data-topic=kpi] [data-key=waiting] [data-f=value]").is_visible()
+
+
+async def test_without_websocket_and_after_logging_out_the_page_says_so(page, site, accounts):
+    await page.wait_for_selector("#live[data-state=ok]")
+    accounts.add_user("eve", "admin", PASSWORD)
+    accounts.disable("ann")
+    await page.wait_for_url("**/login*")
+    await page.wait_for_selector("[name=password]")
