@@ -18,7 +18,6 @@ from protocol.spool.part10 import MAX_META, FileMeta, decode
 from protocol.spool.places import Places
 from protocol.spool.workers import Workers
 
-HEADER_BYTES = 8 << 20  # of a data set read for its header values; adoption is rare, so be generous
 BATCH = 64
 
 
@@ -113,8 +112,11 @@ class Adoption:
     def _placed(self, file: str, meta: FileMeta) -> Saved:
         with self._fs.open_read(self._places.images / file) as opened:
             opened.seek(meta.offset)
-            dataset = opened.read(HEADER_BYTES)
-        header = scan(dataset, meta.transfer_syntax_uid)
+            dataset = opened.read()
+        try:
+            header = scan(dataset, meta.transfer_syntax_uid)
+        except UnreadableImage as exc:
+            return self._to_quarantine(file, meta, str(exc))
         incoming = Incoming(
             meta.association, meta.calling_ae, meta.called_ae, meta.address, None, meta.sop_class_uid,
             meta.sop_instance_uid, meta.transfer_syntax_uid, b"", header,

@@ -153,6 +153,7 @@ class Deliveries:
                 " refused = (SELECT count(*) FROM delivery_image WHERE delivery = ? AND state = 'refused') WHERE id = ?",
                 (progress, sent, warnings, tx.now, claim.delivery, claim.delivery),
             )
+            tx.add("sent", sent)
             told = [[result.receipt.hex(), result.status] for result in results]
             tx.emit(ImagesSent(claim.delivery, claim.arrival, claim.target, told), correlation=claim.arrival)
 

@@ -98,14 +98,10 @@ class Outbox:
         return Cursor(int(row[0]), int(row[1])) if row else None
 
     def backlog(self, consumer: str) -> int:
-        """Events recorded behind a consumer's confirmed cursor."""
-        at = self.confirmed(consumer) or Cursor(0, 0)
-        with self._db.read() as connection:
-            row = connection.execute(
-                "SELECT count(*) FROM event WHERE seq > ? OR epoch > ?" if at.epoch else "SELECT count(*) FROM event",
-                (at.seq, at.epoch) if at.epoch else (),
-            ).fetchone()
-        return int(row[0])
+        """How many numbers a consumer's confirmed cursor is behind the newest event."""
+        at, head = self.confirmed(consumer), self.head()
+        seen = at.seq if at is not None and at.epoch == head.epoch else self.oldest().seq - 1
+        return max(0, head.seq - seen)
 
     def trim(self, before_time: float, consumers: Collection[str], limit: int = 500) -> int:
         """Drop at most `limit` events older than `before_time` that all `consumers` confirmed; how many went."""

@@ -100,7 +100,7 @@ CREATE TABLE event (
 CREATE TABLE consumer (name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, time REAL NOT NULL) WITHOUT ROWID;
 """
 
-TOTALS = ("received", "duplicates", "refused", "deleted", "purged", "quarantine_deleted")
+TOTALS = ("received", "duplicates", "refused", "deleted", "purged", "sent")
 
 # version -> statements that bring version - 1 to it
 MIGRATIONS: dict[int, str] = {}

@@ -7,12 +7,13 @@ import uuid
 import pytest
 
 from protocol.errors import NotOwner, SpoolMissing, StepRefused
-from protocol.header.scan import Header
+from protocol.header.scan import Header, scan
 from protocol.spool import Spool, open_spool
 from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.cleaning import Retention
 from protocol.spool.deliveries import ImageResult
 from protocol.spool.images import Incoming
+from protocol.testing.images import TestImage
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 
@@ -190,8 +191,21 @@ def test_images_without_a_database_are_never_given_an_empty_one(tmp_path):
         open_spool(tmp_path, create=True)
 
 
-def test_a_file_without_a_row_is_adopted_once(spool):
+def readable(instance=1):
+    image = TestImage(instance=instance)
+    data = image.dataset()
+    return Incoming(bytes(16), "SCANNER", "SCANPOST", "127.0.0.1", None, image.sop_class_uid, image.sop_uid,
+                    image.transfer_syntax_uid, data, scan(data, image.transfer_syntax_uid))  # fmt: skip
+
+
+def test_a_file_without_a_row_that_cannot_be_read_is_quarantined(spool):
     saved = spool.images.save(incoming())
+    assert spool.adoption.adopt()["quarantined"] == 1
+    assert (spool.places.quarantine / saved.receipt.hex()).exists() and spool.accounting.balance(files=True) == []
+
+
+def test_a_file_without_a_row_is_adopted_once(spool):
+    saved = spool.images.save(readable())
     assert spool.adoption.adopt()["adopted"] == 1
     assert spool.adoption.adopt() == {"adopted": 0, "duplicate": 0, "quarantined": 0, "left_alone": 0}
     (receipt,) = spool.images.commit([saved])

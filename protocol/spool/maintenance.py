@@ -1,0 +1,283 @@
+"""Care of the spool as a whole: the look at start, integrity check, backup, restore, and rebuild from the files.
+It never deletes an image and never releases anything: what it cannot know for sure waits for a person.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocol.clock import Clock, SystemClock
+from protocol.errors import SpoolDamaged, SpoolError, UnreadableImage
+from protocol.fsops import FsOps, RealFs
+from protocol.header.scan import scan
+from protocol.spool import joining, quarantine
+from protocol.spool.database import create_database, seed_ids
+from protocol.spool.images import Incoming, Saved, misplaced
+from protocol.spool.part10 import MAX_META, FileMeta, decode
+from protocol.spool.places import Places
+from protocol.spool.spool import Spool, boot_id, open_spool
+from protocol.wire.events import ArrivalCompleted, ArrivalHeld, EpochBegun
+
+BATCH = 200
+REBUILT = "rebuilt from the files: what was delivered is not known; release or discard it"
+
+
+# ---- at start --------------------------------------------------------------------------------------------------------
+def prepare(
+    home: Path, *, node: str, durability: str, source: str, fs: FsOps | None = None, clock: Clock | None = None
+) -> Spool:
+    """Open the spool of a node that is about to start, creating it on a fresh home.
+
+    Once after each start of the machine the database is checked, and in relaxed mode the outbox begins a new epoch
+    (commits may have been lost in the power cut, and their numbers must not be given again).
+    Raises SpoolMissing, SpoolDamaged, SpoolNewer: one clear line each.
+    """
+    spool = open_spool(home, source=source, fs=fs, clock=clock, durability=durability, create=True, node=node)
+    boot = boot_id()
+    with spool.database.read() as connection:
+        meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+    if meta.get("boot") != boot:
+        problems = check(spool)
+        if problems:
+            spool.close()
+            raise SpoolDamaged(
+                f"the spool's database is damaged ({problems[0]}); restore a backup or run `scanpost spool rebuild`"
+            )
+        if "relaxed" in (durability, meta.get("durability")):
+            spool.outbox.begin_epoch("the machine was started anew in relaxed mode")
+    with spool.database.write() as tx:
+        for key, value in (("boot", boot), ("durability", durability), ("node", node)):
+            tx.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+    return spool
+
+
+def check(spool: Spool, *, thorough: bool = False) -> list[str]:
+    """SQLite's own integrity check; [] is healthy. `thorough` also compares indexes with their tables (slower)."""
+    pragma = "integrity_check" if thorough else "quick_check"
+    with spool.database.read() as connection:
+        try:
+            rows = connection.execute(f"PRAGMA {pragma}(20)").fetchall()
+        except sqlite3.DatabaseError as exc:
+            return [str(exc)]
+    return [row[0] for row in rows if row[0] != "ok"]
+
+
+# ---- copies ----------------------------------------------------------------------------------------------------------
+def backup(home: Path, folder: Path) -> Path:
+    """Write a copy of the database's state into `folder`, in a process of its own, while everything runs.
+
+    Images are plain files and are backed up by whatever backs up files. Raises SpoolError if the copy exists.
+    """
+    target = folder / "spool.sqlite3"
+    folder.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        raise SpoolError(f"{target} exists; name an empty folder")
+    # Its own process: closing a copy of the file here would drop the locks that our live connection holds (POSIX).
+    code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=60); c.execute('VACUUM INTO ?', (sys.argv[2],)); c.close()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(Places(home).database), str(target)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        target.unlink(missing_ok=True)
+        raise SpoolError(
+            f"the backup failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'unknown'}"
+        )
+    return target
+
+
+def restore(home: Path, folder: Path, *, fs: FsOps | None = None, clock: Clock | None = None) -> dict[str, int]:
+    """Put a backup in place of the database, begin a new epoch and adopt what came in since. The node must be down.
+
+    The former database is kept beside it. What the backup knew as under way is released by a person:
+    it may have been delivered meanwhile. Returns what adoption found.
+    """
+    places = Places(home)
+    source = folder / "spool.sqlite3"
+    if not source.exists():
+        raise SpoolError(f"{folder} holds no backup (spool.sqlite3)")
+    now = (clock or SystemClock()).now()
+    fresh = places.database.with_name("spool.sqlite3.restoring")
+    shutil.copyfile(source, fresh)
+    connection = sqlite3.connect(fresh, isolation_level=None)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise SpoolDamaged(f"the backup {source} is damaged")
+        connection.execute("BEGIN IMMEDIATE")
+        seed_ids(connection, now)
+        connection.execute("UPDATE delivery SET state = 'held', owner = NULL, error = 'restored from a backup'"
+                           " WHERE state NOT IN ('delivered', 'cancelled')")  # fmt: skip
+        connection.execute("UPDATE association SET state = 'aborted' WHERE state = 'open'")
+        connection.execute("DELETE FROM worker")
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+    _set_aside(places, now)
+    fresh.rename(places.database)
+    spool = open_spool(home, fs=fs, clock=clock)
+    try:
+        spool.outbox.begin_epoch("restored from a backup")
+        return spool.adoption.adopt(everything=True)
+    finally:
+        spool.close()
+
+
+def _set_aside(places: Places, now: float) -> None:
+    for name in ("spool.sqlite3", "spool.sqlite3-wal", "spool.sqlite3-shm"):
+        path = places.database.with_name(name)
+        if path.exists():
+            path.rename(path.with_name(f"{name}.before-{int(now)}"))
+
+
+# ---- rebuild ----------------------------------------------------------------------------------------------------------
+@dataclass
+class Rebuilt:
+    """What `rebuild` found: images given a row, objects in quarantine, arrivals made (all held)."""
+
+    images: int = 0
+    quarantined: int = 0
+    arrivals: int = 0
+
+
+def rebuild(
+    home: Path, *, node: str = "local", fs: FsOps | None = None, clock: Clock | None = None,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Rebuilt:  # fmt: skip
+    """Make the state again from the image files after the database was lost. The node must be down.
+
+    Every image gets its row; every arrival is *held (rebuilt)* until a person releases it: nothing is sent by itself.
+    Works on a database beside the real name and renames it at the end, so it can be interrupted and begun again.
+    Raises SpoolError if there is a database already.
+    """
+    fs, clock, places = fs or RealFs(), clock or SystemClock(), Places(home)
+    if places.database.exists():
+        raise SpoolError("there is a database already; move it away first if it cannot be used")
+    work = places.database.with_name("spool.sqlite3.rebuilding")
+    for name in (work.name, work.name + "-wal", work.name + "-shm"):
+        work.with_name(name).unlink(missing_ok=True)
+    create_database(work, clock, node, boot_id(), "rebuilt")
+    found = Rebuilt()
+    spool = _open_at(work, home, fs, clock)
+    try:
+        for batch in _batches(fs, places):
+            for receipt in spool.images.commit(batch):
+                found.images += receipt.outcome == "stored"
+                found.quarantined += receipt.outcome == "quarantined"
+            progress(found.images + found.quarantined)
+        found.arrivals = _hold_all(spool)
+        spool.outbox.record(EpochBegun(spool.outbox.head().epoch, "rebuilt from the image files"))
+    finally:
+        spool.close()
+    _finish_file(work)
+    work.rename(places.database)
+    RealFs().sync_dir(places.database.parent)
+    return found
+
+
+def _open_at(path: Path, home: Path, fs: FsOps, clock: Clock) -> Spool:
+    from protocol.spool.database import Database
+
+    places = Places(home)
+    return Spool(home, Database(path, places.write_lock, clock, "/local/rebuild/0"), fs, clock)
+
+
+def _finish_file(path: Path) -> None:
+    """Leave no write-ahead log behind that a rename would part from its database."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode=DELETE")
+    finally:
+        connection.close()
+
+
+def _batches(fs: FsOps, places: Places) -> Iterator[list[Saved]]:
+    batch: list[Saved] = []
+    for saved in _everything(fs, places):
+        batch.append(saved)
+        if len(batch) >= BATCH:
+            yield batch
+            batch = []
+    yield batch
+
+
+def _everything(fs: FsOps, places: Places) -> Iterator[Saved]:
+    for day in fs.listdir(places.images):
+        for key in fs.listdir(places.images / day):
+            for name in fs.listdir(places.images / day / key):
+                saved = _from_file(fs, places, f"{day}/{key}/{name}")
+                if saved is not None:
+                    yield saved
+    for name in fs.listdir(places.quarantine):
+        saved = _from_quarantine(fs, places, name) if "." not in name else None
+        if saved is not None:
+            yield saved
+
+
+def _from_file(fs: FsOps, places: Places, file: str) -> Saved | None:
+    """A row's worth out of one file; what is damaged is moved to quarantine."""
+    path = places.images / file
+    with fs.open_read(path) as opened:
+        content = opened.read()
+    try:
+        meta = decode(content[:MAX_META])
+        if file.endswith(".tmp") or joining.digest_of(fs, path, meta.offset) != (meta.length, meta.digest):
+            raise UnreadableImage("the bytes are not those that were received")
+        header = scan(memoryview(content)[meta.offset :], meta.transfer_syntax_uid)
+        reason = misplaced(
+            Incoming(meta.association, meta.calling_ae, meta.called_ae, meta.address, None, meta.sop_class_uid,
+                     meta.sop_instance_uid, meta.transfer_syntax_uid, b"", header))  # fmt: skip
+        if reason:
+            raise UnreadableImage(reason)
+    except UnreadableImage as exc:
+        name = file.rsplit("/", 1)[1].split(".")[0]
+        fs.rename(path, places.quarantine / name)
+        fs.sync_dir(places.quarantine)
+        return _from_quarantine(fs, places, name, str(exc))
+    return Saved(meta.receipt, meta, None, file, dict(header.values), why="rebuilt")
+
+
+def _from_quarantine(
+    fs: FsOps, places: Places, name: str, reason: str = "kept from before the rebuild"
+) -> Saved | None:
+    try:
+        receipt = bytes.fromhex(name)
+    except ValueError:
+        return None
+    with fs.open_read(places.quarantine / name) as opened:
+        start = opened.read(MAX_META)
+    try:
+        meta = decode(start)
+    except UnreadableImage:
+        meta = FileMeta("", "", "", "", "", "", receipt)
+    quarantine.note(fs, places, name, meta, reason)
+    return Saved(receipt, meta, None, name, {}, reason, "rebuilt")
+
+
+def _hold_all(spool: Spool) -> int:
+    """Close every arrival and hold it, in chunks."""
+    count = 0
+    while True:
+        with spool.database.write() as tx:
+            rows = tx.all("SELECT * FROM arrival WHERE state = 'open' LIMIT ?", (BATCH,))
+            for row in rows:
+                tx.execute(
+                    "UPDATE arrival SET state = 'held', closed = :now, since = :now, why = 'rebuilt', reason = :reason WHERE id = :id",
+                    {"now": tx.now, "reason": REBUILT, "id": row["id"]},
+                )
+                tx.emit(
+                    ArrivalCompleted(row["id"], row["calling_ae"], row["study_uid"], row["series_uid"], row["images"], row["bytes"],
+                                     "rebuilt", row["modality"]), correlation=row["id"])  # fmt: skip
+                tx.emit(ArrivalHeld(row["id"], row["calling_ae"], REBUILT), correlation=row["id"])
+        if not rows:
+            return count
+        count += len(rows)
