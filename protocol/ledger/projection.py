@@ -128,7 +128,7 @@ def _headers(phi: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     name = _header(phi, "PatientName")
     return {
-        "headers": dict(phi),
+        "headers": phi.get("header", phi),
         "patient_id": _header(phi, "PatientID"),
         "patient_folded": None if name is None else name.casefold(),
         "accession": _header(phi, "AccessionNumber"),
