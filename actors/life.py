@@ -161,7 +161,7 @@ class Life:
     # What others see
 
     def _heartbeat(self) -> None:
-        figures = self._figures()
+        figures = {**self._wire.figures(), **self._figures()}
         self._say(self._state, figures)
         uptime_s = self._clock.monotonic() - self._born
         self._wire.publish(

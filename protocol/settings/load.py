@@ -38,6 +38,7 @@ def load_settings(
         SettingsError: in one line: file (or variable, or flag), place, cure.
     """
     environ = os.environ if environ is None else environ
+    origin = "flag" if home else "environment SCANPOST_HOME" if environ.get("SCANPOST_HOME") else "default"
     home = home.expanduser().absolute() if home else default_home(environ)
     file = home / "config" / FILE_NAME
     values, origins = _merge(_read_file(file), environ, overrides or {}, str(file))
@@ -46,7 +47,7 @@ def load_settings(
         settings = Settings(home=home, **values)
     except ValidationError as exc:
         raise _complaint(exc, origins) from exc
-    settings._origins.update(origins)
+    settings._origins.update(origins, home=origin)
     return settings
 
 

@@ -1,0 +1,105 @@
+"""`scanpost`: finds the command that was asked for and turns errors into exit codes.
+It must stay quick to start: a command's file is imported only when that command runs.
+
+To add a command: one file in this folder, one line in COMMANDS.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from protocol.errors import ConfigurationError, ScanpostError
+from protocol.version import version
+from scanpost.common import EXIT_CONFIGURATION, EXIT_FAILED, Options
+
+# name -> (module:attribute, what `scanpost --help` says)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("scanpost.up:up", "Start everything."),
+    "down": ("scanpost.up:down", "Stop everything, in order."),
+    "restart": ("scanpost.up:restart", "Restart one actor, or all."),
+    "config": ("scanpost.config:config", "Show and check the settings."),
+    "user": ("scanpost.user:user", "Accounts of the web page."),
+}
+
+EPILOG = """\b
+Examples:
+  scanpost up -d                          start everything in the background
+  scanpost up --dispatchers 3 --no-bus    three dispatchers, no event bus
+  scanpost user add anna --role admin     asks for a password
+  scanpost --set receiver.port=11113 up   a setting for this once
+  scanpost config show --origin           all settings and where each came from
+
+\b
+Exit codes: 0 done, 1 failed, 2 usage, 78 the configuration cannot be used.
+Files: everything lies below $SCANPOST_HOME; settings in config/scanpost.toml there.
+"""
+
+
+class LazyGroup(click.Group):
+    """Commands out of a table; listing them imports none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        found: click.Command = getattr(importlib.import_module(module), attribute)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as exc:
+            click.echo(f"scanpost: {exc}", err=True)
+            ctx.exit(EXIT_CONFIGURATION)
+        except ScanpostError as exc:
+            click.echo(f"scanpost: {exc}", err=True)
+            ctx.exit(EXIT_FAILED)
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--home", type=click.Path(path_type=Path), help="Folder of this node (default: $SCANPOST_HOME).")
+@click.option("--set", "pairs", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting for this call.")
+@click.version_option(version(), prog_name="scanpost")
+@click.pass_context
+def cli(ctx: click.Context, home: Path | None, pairs: tuple[str, ...]) -> None:
+    """scanpost routes DICOM images: receives series, decides by rules, delivers, and never loses an image."""
+    overrides = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{pair!r} is not SECTION.KEY=VALUE", param_hint="--set")
+        overrides[key.strip()] = _value(pair, value.strip())
+    ctx.obj = Options(home, overrides)
+
+
+def _value(pair: str, text: str) -> Any:
+    """Text as it is; lists and tables as JSON, like in the environment."""
+    if text == "null":
+        return None
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as exc:
+        raise click.BadParameter(f"{pair!r} is not JSON: {exc}", param_hint="--set") from exc
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    cli.main(prog_name="scanpost")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Start, watch and stop one node: spool check, supervisord, readiness. It must not know how programs do their work.
+
+supervisord may die at any time: its programs go on, and whoever comes next stops them before it starts new ones.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from types import FrameType
+
+import psutil
+
+from protocol.errors import ScanpostError
+from protocol.fsops import RealFs
+from protocol.settings import Settings
+from scanpost import desired, leftovers, readiness
+from scanpost.common import EXIT_DONE, EXIT_FAILED, say
+from scanpost.supervisor import NotRunning, launch, manager, scale
+
+LOOK_S = 0.2
+TELL_S = 20.0  # how often to say what is not ready
+DETACHED_LIMIT_S = 120.0
+ANSWERS_S = 20.0  # supervisord itself
+SHORT_LIFE_S = 10.0  # a supervisord that ends sooner is not started again and again
+STOP_S = 150.0
+
+
+class Node:
+    """One call of `scanpost up`."""
+
+    def __init__(self, settings: Settings, dispatchers: int, environment: Mapping[str, str], *, demo: bool) -> None:
+        self._settings, self._dispatchers = settings, dispatchers
+        self._environment, self._demo = environment, demo
+        self._manager = manager(settings)
+        self._stop_asked = 0
+
+    def up(self, *, detach: bool) -> int:
+        """Start everything; returns the exit code. Raises ScanpostError with one clear line if it cannot."""
+        self._refuse_second()
+        self._check_spool()
+        lock = RealFs().lock(self._settings.run_folder / "up.lock")
+        if lock is None:
+            raise ScanpostError("another `scanpost up` of this node is running. Stop it with `scanpost down`")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        try:
+            desired.remember(self._settings, self._dispatchers)
+            process = self._start()
+            if not self._wait_until_ready(process, DETACHED_LIMIT_S if detach else None):
+                return self._stop(process) if self._stop_asked else EXIT_FAILED
+            print(readiness.ready_line(self._settings, self._dispatchers, self._setup_token()), flush=True)
+            return EXIT_DONE if detach else self._watch(process)
+        finally:
+            lock.release()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stop_asked += 1
+
+    # Before the start
+
+    def _refuse_second(self) -> None:
+        try:
+            pid = self._manager.pid()
+        except NotRunning:
+            return
+        raise ScanpostError(f"scanpost is already running here (supervisord {pid}). Stop it with `scanpost down`")
+
+    def _check_spool(self) -> None:
+        from protocol.spool import open_spool
+
+        settings, source = self._settings, f"/{self._settings.node.name}/up/0"
+        durability, node = settings.receiver.durability, settings.node.name
+        open_spool(settings.home, source=source, durability=durability, create=True, node=node).close()
+
+    def _setup_token(self) -> str | None:
+        from protocol.accounts import Accounts
+
+        accounts = Accounts(self._settings.home / "accounts.sqlite3")
+        try:
+            return accounts.setup_token() if accounts.needs_setup() else None
+        finally:
+            accounts.close()
+
+    # Start and watch
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        orphans = leftovers.find(self._settings.home)
+        if orphans:
+            say(f"stopping {len(orphans)} programs that an earlier run left over")
+            leftovers.stop(orphans)
+        process = launch(self._settings, self._environment)
+        deadline = time.monotonic() + ANSWERS_S
+        while True:
+            try:
+                scale(self._manager, self._dispatchers)
+                break
+            except NotRunning as exc:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise ScanpostError(f"supervisord does not start: {self._last_words() or exc}") from exc
+                time.sleep(LOOK_S)
+        if self._demo:
+            self._manager.start("demo:demo")
+        return process
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self._settings.log_folder / "supervisord.out").read_text(errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], limit_s: float | None) -> bool:
+        """False if told to stop, or (with a limit) too late; says now and then what is missing."""
+        begun = told = time.monotonic()
+        while not self._stop_asked:
+            missing = readiness.missing(self._settings, self._dispatchers)
+            if not missing:
+                return True
+            if process.poll() is not None:
+                raise ScanpostError(f"supervisord ended ({process.returncode}) before everything was ready")
+            now = time.monotonic()
+            if now - told > TELL_S:
+                told = now
+                say(f"not ready yet: {', '.join(missing)}; logs are in {self._settings.log_folder}")
+            if limit_s is not None and now - begun > limit_s:
+                say("giving up waiting; it goes on in the background. `scanpost status` tells more")
+                return False
+            time.sleep(LOOK_S)
+        return False
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for a signal or for supervisord's end; a killed supervisord is replaced."""
+        born = time.monotonic()
+        while not self._stop_asked:
+            code = process.poll()
+            if code == 0:
+                return EXIT_DONE  # `scanpost down`
+            if code is not None:
+                if time.monotonic() - born < SHORT_LIFE_S:
+                    raise ScanpostError(f"supervisord ended with {code}: {self._last_words()}")
+                say(f"supervisord ended unexpectedly ({code}); starting over")
+                process, born = self._start(), time.monotonic()
+                if self._wait_until_ready(process, None):
+                    say("everything serves again")
+            time.sleep(LOOK_S)
+        return self._stop(process)
+
+    def _stop(self, process: subprocess.Popen[bytes]) -> int:
+        say("stopping; once more Ctrl-C ends everything at once")
+        try:
+            self._manager.shut_down()
+        except ScanpostError:
+            process.terminate()
+        deadline = time.monotonic() + STOP_S
+        while process.poll() is None and self._stop_asked < 2 and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        leftovers.stop(leftovers.find(self._settings.home), 0.0 if self._stop_asked > 1 else STOP_S)
+        say("stopped")
+        return EXIT_DONE
+
+
+def stop_all(settings: Settings, limit_s: float) -> bool:
+    """Stop supervisord with all programs, and what is left over. False if nothing was running."""
+    running = manager(settings)
+    found = False
+    try:
+        pid = running.pid()
+        running.shut_down()
+        found = True
+        _wait_for_end(pid, limit_s)
+    except NotRunning:
+        pass  # killed, or never started: what it may have left over is stopped below
+    orphans = leftovers.find(settings.home)
+    leftovers.stop(orphans)
+    return found or bool(orphans)
+
+
+def _wait_for_end(pid: int, limit_s: float) -> None:
+    try:
+        psutil.Process(pid).wait(limit_s)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired as exc:
+        raise ScanpostError(f"supervisord {pid} does not end; see its log") from exc
+
+
+def wait_until_ready(settings: Settings, dispatchers: int, with_bus: bool, limit_s: float) -> list[str]:
+    """Wait until what runs serves; returns what does not after `limit_s`."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        missing = readiness.missing(settings, dispatchers)
+        missing = [name for name in missing if with_bus or not name.startswith("bus ")]
+        if not missing or time.monotonic() > deadline:
+            return missing
+        time.sleep(LOOK_S)

@@ -1,0 +1,91 @@
+"""Whether a node serves: every actor says ready in its lock file, and the web page answers /readyz.
+It must not start, stop or change anything.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+from protocol.fsops import RealFs
+from protocol.settings import Settings
+
+ACTORS = ("receiver", "router", "cleaner", "bookkeeper")
+_ANSWER_S = 2.0
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+
+
+def expected(settings: Settings, dispatchers: int) -> list[str]:
+    """Names of the lock files of everything that must run."""
+    bus = ["bus"] if settings.bus.enabled else []
+    return [*bus, *ACTORS, *(f"dispatcher-{number}" for number in range(dispatchers))]
+
+
+def actor_state(run: Path, name: str) -> dict[str, Any] | None:
+    """What the holder of a lock says about itself; None if nobody holds it."""
+    fs, path = RealFs(), run / f"{name}.lock"
+    if not fs.is_locked(path):
+        return None
+    try:
+        told = json.loads(fs.lock_text(path))
+    except ValueError:
+        return {"state": "starting"}  # just being written
+    return told if isinstance(told, dict) else {"state": "starting"}
+
+
+def missing(settings: Settings, dispatchers: int) -> list[str]:
+    """What does not serve yet, as `name (state)`; empty when everything does."""
+    found = []
+    for name in expected(settings, dispatchers):
+        state = (actor_state(settings.run_folder, name) or {}).get("state", "not running")
+        if state != "ready":
+            found.append(f"{name} ({state})")
+    answer = page_answer(settings)
+    if answer != "ready":
+        found.append(f"webgui ({answer})")
+    return found
+
+
+def page_answer(settings: Settings) -> str:
+    """`ready`, or why the web page is not."""
+    host, port = _ANY.get(settings.webgui.host, settings.webgui.host), settings.webgui.port
+    connection: http.client.HTTPConnection
+    if settings.webgui.tls.cert is not None:
+        # Only whether it serves; nothing secret is sent.
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(host, port, timeout=_ANSWER_S, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_S)
+    try:
+        connection.request("GET", "/readyz")
+        status = connection.getresponse().status
+        return "ready" if status == 200 else f"answers {status}"
+    except (OSError, http.client.HTTPException) as exc:
+        return f"no answer: {type(exc).__name__}"
+    finally:
+        connection.close()
+
+
+def page_url(settings: Settings) -> str:
+    """Address of the web page for a browser on this machine."""
+    scheme = "https" if settings.webgui.tls.cert is not None else "http"
+    host = _ANY.get(settings.webgui.host, settings.webgui.host)
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}:{settings.webgui.port}/"
+
+
+def ready_line(settings: Settings, dispatchers: int, token: str | None) -> str:
+    """The one line that says it all; scripts wait for its first word."""
+    receiver, url = settings.receiver, page_url(settings)
+    parts = [
+        f"ready  page {url}",
+        f"DICOM {receiver.ae_title}@{_ANY.get(receiver.host, receiver.host)}:{receiver.port}",
+    ]
+    parts.append(f"dispatchers {dispatchers}")
+    if token:
+        parts.append(f"first set-up {url}setup?token={token}")
+    return "  ".join(parts)
