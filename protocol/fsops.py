@@ -67,6 +67,7 @@ class FsOps(Protocol):
     def unlink(self, path: Path) -> None: ...
     def makedirs(self, path: Path) -> list[Path]: ...
     def rmdir(self, path: Path) -> None: ...
+    def sync_file(self, path: Path) -> None: ...
     def sync_dir(self, path: Path) -> None: ...
     def listdir(self, path: Path) -> list[str]: ...
     def exists(self, path: Path) -> bool: ...
@@ -184,6 +185,15 @@ class RealFs:
     def rmdir(self, path: Path) -> None:
         with disk_errors("remove folder"):
             os.rmdir(path)
+
+    def sync_file(self, path: Path) -> None:
+        """Make the data of a file durable that somebody else wrote, perhaps without syncing it."""
+        with disk_errors("sync file"):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
 
     def sync_dir(self, path: Path) -> None:
         with disk_errors("sync folder"):

@@ -13,6 +13,8 @@ from typing import Any
 
 from protocol.effects import NO_EFFECTS, Effects
 from protocol.errors import AssociationAborted, PeerTimeout, TargetUnreachable
+from protocol.wire.messages import Event
+from protocol.wire.nudges import Nudge
 
 SUCCESS = 0x0000  # PS3.7 Annex C
 REFUSED = 0xC000
@@ -78,14 +80,6 @@ class FakeTarget:
         return sum(len(times) - 1 for times in self.received.values())
 
 
-@dataclass(frozen=True)
-class FakeNudge:
-    """Same shape as the wire's Nudge."""
-
-    lane: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
 class FakeNetwork:
     """Carries nudges between the FakeWires of one world. Told so, it loses, doubles and reorders them: all are legal."""
 
@@ -104,7 +98,7 @@ class FakeNetwork:
         if wire in self._wires:
             self._wires.remove(wire)
 
-    def carry(self, nudge: FakeNudge) -> None:
+    def carry(self, nudge: Nudge) -> None:
         for wire in self._wires:
             if nudge.lane not in wire.lanes or self._random.random() < self.lose:
                 continue
@@ -121,35 +115,38 @@ class FakeWire:
         self._network = network
         self.lanes = lanes
         self._effects = effects
-        self.inbox: deque[FakeNudge] = deque()
-        self.published: list[Any] = []
+        self.inbox: deque[Nudge] = deque()
+        self.published: list[Event] = []
         self.sent: dict[str, int] = {}
 
-    def wait(self, timeout_s: float) -> list[FakeNudge]:
+    def wait(self, timeout_s: float) -> list[Nudge]:
         heard = list(self.inbox)
         self.inbox.clear()
         return heard
 
-    def arrived(self, arrival: int, data: Mapping[str, Any] | None = None) -> None:
-        self._send(FakeNudge("arrivals", {"arrival": arrival, **(data or {})}))
+    def arrived(self, arrival: int, data: Mapping[str, Any] = {}) -> None:
+        self._send(Nudge("arrivals", {"arrival": arrival, **data}))
 
-    def offer(self, count: int, data: Mapping[str, Any] | None = None) -> None:
-        self._send(FakeNudge("offers", {"count": count, **(data or {})}))
+    def offer(self, count: int, data: Mapping[str, Any] = {}) -> None:
+        self._send(Nudge("offers", {"count": count, **data}))
 
     def committed(self) -> None:
-        self._send(FakeNudge("events"))
+        self._send(Nudge("events"))
 
-    def publish(self, event: Any) -> None:
+    def publish(self, event: Event) -> None:
         self._effects.step("wire.publish")
         self.published.append(event)
 
     def wake(self) -> None:
-        self.inbox.append(FakeNudge("wake"))
+        self.inbox.append(Nudge("wake"))
+
+    def figures(self) -> dict[str, float]:
+        return {}
 
     def close(self) -> None:
         self._network.leave(self)
 
-    def _send(self, nudge: FakeNudge) -> None:
+    def _send(self, nudge: Nudge) -> None:
         self._effects.step(f"wire.{nudge.lane}.before")
         self.sent[nudge.lane] = self.sent.get(nudge.lane, 0) + 1
         self._network.carry(nudge)

@@ -166,6 +166,14 @@ class SimFs:
                 raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
             disk.folder(path.parent).change({path.name: None})
 
+    def sync_file(self, path: Path) -> None:
+        with self.effect("sync_file") as disk:
+            node = disk.file(path)
+            if disk.sync_fails(path):
+                node.sync_failed = True
+                raise DiskFailed(f"simulated disk: sync of {path.name} failed")
+            node.sync()
+
     def sync_dir(self, path: Path) -> None:
         with self.effect("sync_dir") as disk:
             folder = disk.folder(path)

@@ -39,6 +39,14 @@ def test_what_is_not_synced_is_visible_all_the_same(fs, home):
     file.close()
 
 
+def test_a_file_of_somebody_else_can_be_synced(fs, home):
+    file = fs.create(home / "a")
+    file.write(b"one")
+    fs.sync_file(home / "a")
+    file.close()
+    assert fs.read_bytes(home / "a") == b"one"
+
+
 def test_a_new_file_is_empty(fs, home):
     fs.create(home / "a").close()
     assert fs.exists(home / "a")
@@ -89,7 +97,9 @@ def test_open_read_seeks_and_fills_buffers(fs, home):
         assert file.read() == b""
 
 
-@pytest.mark.parametrize("look", ["read_bytes", "open_read", "size", "listdir", "unlink", "rmdir", "sync_dir"])
+@pytest.mark.parametrize(
+    "look", ["read_bytes", "open_read", "size", "listdir", "unlink", "rmdir", "sync_file", "sync_dir"]
+)
 def test_what_is_missing_is_reported(fs, home, look):
     with pytest.raises(FileNotFoundError):
         getattr(fs, look)(home / "none")

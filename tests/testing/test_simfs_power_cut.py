@@ -195,6 +195,15 @@ def test_a_synced_folder_does_not_make_data_safe():
     assert {b"", b"1234", b"12", b"\0\0\0\0", b"1\0\0"} <= seen
 
 
+def test_a_file_synced_by_somebody_else_is_safe():
+    def story(fs):
+        fs.create(ROOT / "x").write(b"1234")
+        fs.sync_dir(ROOT)
+        fs.sync_file(ROOT / "x")
+
+    assert outcomes(story, lambda fs: fs.read_bytes(ROOT / "x")) == {b"1234"}
+
+
 def test_a_synced_folder_can_lose_its_own_name():
     def story(fs):
         fs.makedirs(ROOT / "d")
