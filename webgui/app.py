@@ -71,3 +71,4 @@ async def _tick(app: web.Application) -> AsyncIterator[None]:
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    app[HUB].close()

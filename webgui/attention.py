@@ -9,10 +9,13 @@ from typing import Any
 
 from webgui import words
 
-STOPPED = frozenset({"stopped", "exited", "fatal", "backoff", "dead", "missing", "down"})
+STOPPED = frozenset({"missing", "stopped", "fatal"})
 """States of an actor that is not there."""
 
 OLD_S = 3600.0
+DOWN_AFTER = 3
+LEDGER_BEHIND = 20_000
+"""Events: more than a busy minute, less than an hour of a ledger that is away."""
 
 Row = dict[str, Any]
 
@@ -42,30 +45,45 @@ def images_unaccounted(images: dict[str, Any]) -> int:
     return int(images["received"]) - sum(int(images[state]) for state in states)
 
 
+def is_down(target: dict[str, Any]) -> bool:
+    """Whether enough attempts in a row failed to call a target down; one failure alone is called failing."""
+    return target.get("state") == "failing" and (target.get("fails") or 0) >= DOWN_AFTER
+
+
 def _node(status: dict[str, Any], found: dict[str, tuple[str, str]]) -> None:
     for name, actor in status.get("actors", {}).items():
         state = str(actor.get("state") or "unknown")
         if state in STOPPED:
-            found[f"actor {name}"] = ("bad", f"{name} is {state}. Start it: scanpost restart {name}")
+            found[f"actor {name}"] = ("bad", f"{name} is {state}. Start it: scanpost restart {name.split()[0]}")
+        elif state == "failing":
+            found[f"actor {name}"] = ("bad", f"{name} fails at its work and tries again; its log says why")
     if missing := images_unaccounted(status.get("images", {})):
         found["accounting"] = ("bad", f"{words.number(missing)} images are not accounted for. Run: scanpost doctor")
     disk = status.get("disk", {})
-    free, reserve = disk.get("free_bytes"), disk.get("reserve_bytes")
-    if free is not None and reserve is not None and free <= reserve:
-        found["disk"] = ("bad", f"The disk reserve is reached ({words.size(free)} free): new images are refused")
+    if disk.get("state", "ok") != "ok":
+        room = words.size(disk.get("free_bytes"))
+        found["disk"] = ("bad", f"The disk reserve is reached ({room} free): new images are refused")
+    if disk.get("wal_alert"):
+        text = f"The spool's log has grown to {words.size(disk.get('wal_bytes'))}: some program reads it without end"
+        found["wal"] = ("warn", text)
     if not status.get("ready", True) and not any(level == "bad" for level, _ in found.values()):
         found["ready"] = ("bad", "Images cannot be received and stored at the moment. Run: scanpost doctor")
 
 
 def _targets(targets: dict[str, Any], found: dict[str, tuple[str, str]]) -> None:
     for name, target in targets.items():
-        state, queued = target.get("state"), (target.get("waiting") or 0) + (target.get("retrying") or 0)
+        state, queued = target.get("state"), target.get("waiting") or 0
         waits = f", {words.count(queued, 'delivery waits', 'deliveries wait')}"
         error = f" ({target['last_error']})" if target.get("last_error") else ""
-        if state == "down":
-            found[f"target {name}"] = ("bad", f"Target {name} is down{waits}{error}")
+        if is_down(target):
+            fails = words.count(target["fails"], "failed attempt")
+            found[f"target {name}"] = ("bad", f"Target {name} is down: {fails} in a row{waits}{error}")
+        elif state == "failing":
+            found[f"target {name}"] = ("warn", f"The last attempt at target {name} failed{waits}{error}")
+        elif state == "removed":
+            found[f"target {name}"] = ("warn", f"Target {name} is in no routing configuration any more{waits} for it")
         elif state == "paused":
-            why = f": {target['pause_reason']}" if target.get("pause_reason") else ""
+            why = f": {target['reason']}" if target.get("reason") else ""
             found[f"target {name}"] = ("held", f"Target {name} is paused{why}{waits}")
 
 
@@ -83,6 +101,11 @@ def _work(status: dict[str, Any], found: dict[str, tuple[str, str]]) -> None:
     if quarantined := images.get("quarantined"):
         text = f"{words.count(quarantined, 'object', 'objects')} could not be read or placed and are kept in quarantine"
         found["quarantined"] = ("warn", text)
-    oldest = deliveries.get("oldest_waiting_s")
+    oldest = status.get("oldest_waiting_s")
     if oldest is not None and oldest >= OLD_S:
         found["oldest"] = ("warn", f"The oldest delivery has waited for {words.uptime(oldest)}")
+    behind = status.get("outbox", {}).get("bookkeeper_behind") or 0
+    if behind >= LEDGER_BEHIND:
+        found["ledger"] = ("warn", f"The ledger is {words.number(behind)} events behind; routing goes on without it")
+    for number, text in enumerate(status.get("problems", [])):
+        found[f"routing {number}"] = ("bad", f"The routing configuration cannot be used: {text}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webgui import words
-from webgui.attention import STOPPED, attention, images_unaccounted
+from webgui.attention import STOPPED, attention, images_unaccounted, is_down
 from webgui.rates import HISTORY_S, Point
 
 Chip = list[str]
@@ -51,8 +51,8 @@ DELIVERY_LEVELS = {
     "delivered": "ok",
     "cancelled": "off",
 }
-TARGET_LEVELS = {"up": "ok", "idle": "ok", "unknown": "off", "paused": "held", "degraded": "warn", "down": "bad"}
-ACTOR_LEVELS = {"running": "ok", "standby": "ok", "starting": "busy", "stopping": "off", "idle": "ok"}
+TARGET_LEVELS = {"up": "ok", "paused": "held", "failing": "warn", "removed": "off"}
+ACTOR_LEVELS = {"ready": "ok", "standby": "ok", "starting": "busy", "recovering": "busy", "stopping": "off"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def topics(reading: Reading, history: Iterable[Point]) -> Topics:
         "images": _images(status.get("images", {})),
         "chart": _chart(points, reading.monotonic),
         "actors": {name: _actor(name, actor) for name, actor in status.get("actors", {}).items()},
-        "targets": {name: _target(name, target) for name, target in status.get("targets", {}).items()},
+        "targets": {name: _target(name, target, reading.at) for name, target in status.get("targets", {}).items()},
         "arrivals": {str(row["id"]): _arrival(row, reading.at) for row in reading.arrivals},
         "disk": {"spool": _disk(status.get("disk", {}))},
     }
@@ -101,7 +101,7 @@ def _tile(value: str, unit: str, level: str, word: str, note: str = "") -> Row:
 def _kpi(status: dict[str, Any], now: Point | None) -> dict[str, Row]:
     deliveries, images = status.get("deliveries", {}), status.get("images", {})
     queued = sum(deliveries.get(state) or 0 for state in ("waiting", "sending", "retrying", "confirming"))
-    oldest = deliveries.get("oldest_waiting_s")
+    oldest = status.get("oldest_waiting_s")
     retrying, sending = deliveries.get("retrying") or 0, deliveries.get("sending") or 0
     return {
         "in": _rate_tile(now.received if now else None, "receiving", f"{words.number(images.get('received'))} in all"),
@@ -177,20 +177,21 @@ def _actor(name: str, actor: dict[str, Any]) -> Row:
     }
 
 
-def _target(name: str, target: dict[str, Any]) -> Row:
+def _target(name: str, target: dict[str, Any], now: float) -> Row:
     state = str(target.get("state") or "unknown")
-    level = TARGET_LEVELS.get(state, "warn")
-    queued = sum(target.get(part) or 0 for part in ("waiting", "sending", "retrying"))
+    level = "bad" if is_down(target) else TARGET_LEVELS.get(state, "warn")
+    queued = sum(target.get(part) or 0 for part in ("waiting", "sending"))
     parked = target.get("parked") or 0
     return {
         "name": name,
         "level": level,
-        "chip": [[level, state]],
+        "chip": [[level, "down" if is_down(target) else state]],
         "address": str(target.get("address") or ""),
         "waiting": words.number(queued),
-        "oldest": words.duration(target.get("oldest_waiting_s")),
+        "oldest": words.duration(target.get("oldest_s")),
         "parked": [["bad", words.number(parked)]] if parked else words.NONE,
-        "delivered": words.number(target.get("delivered")),
+        "success": words.local_time(target.get("last_success"), now),
+        "utc": words.utc_time(target.get("last_success")),
         "error": str(target.get("last_error") or ""),
     }
 
@@ -215,14 +216,14 @@ def _arrival(row: dict[str, Any], now: float) -> Row:
 
 
 def _disk(disk: dict[str, Any]) -> Row:
-    free, total, reserve = disk.get("free_bytes"), disk.get("total_bytes"), disk.get("reserve_bytes")
+    free, reserve = disk.get("free_bytes"), disk.get("reserve_bytes")
     if free is None:
         return _tile(words.NONE, "", "off", "unknown")
-    if reserve is not None and free <= reserve:
+    if disk.get("state", "ok") != "ok":
         chip = ("bad", "reserve reached")
     elif reserve is not None and free <= 2 * reserve:
         chip = ("warn", "running full")
     else:
         chip = ("ok", "enough room")
-    note = f"of {words.size(total)}" if total else ""
+    note = f"reserve {words.size(reserve)}" if reserve else ""
     return _tile(words.size(free), "free", *chip, note)

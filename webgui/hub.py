@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from protocol.clock import Clock
@@ -98,10 +99,11 @@ class Hub:
 
     def __init__(self, source: Source, config: WebConfig, clock: Clock) -> None:
         self._source, self._config, self._clock = source, config, clock
-        self._rates = Rates()
+        self.rates = Rates()
         self._lock = asyncio.Lock()
         self._poked = asyncio.Event()
         self._viewers: set[Viewer] = set()
+        self._thread = ThreadPoolExecutor(1, "source")
         self.reading = Reading(at=float("-inf"), monotonic=float("-inf"))
         self.topics: Topics = {}
         self.seq = 0
@@ -119,6 +121,10 @@ class Hub:
     def poke(self) -> None:
         """Something happened in the node: look soon."""
         self._poked.set()
+
+    def close(self) -> None:
+        """Let go of the thread that reads."""
+        self._thread.shutdown(wait=False)
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -147,11 +153,11 @@ class Hub:
         async with self._lock:
             if max_age_s and self._clock.monotonic() - self.reading.monotonic <= max_age_s:
                 return
-            self.reading = await asyncio.get_running_loop().run_in_executor(None, self._read)
+            self.reading = await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
             if not self.reading.error:
                 images = self.reading.status.get("images", {})
-                self._rates.add(self.reading.monotonic, images.get("received") or 0, sent_so_far(self.reading.status))
-            former, self.topics = self.topics, topics(self.reading, self._rates.history)
+                self.rates.add(self.reading.monotonic, images.get("received") or 0, sent_so_far(self.reading.status))
+            former, self.topics = self.topics, topics(self.reading, self.rates.history)
             self.seq += 1
             frames = [
                 Frame("d", topic, self.seq, changed)
@@ -178,8 +184,8 @@ class Hub:
 
 
 def sent_so_far(status: dict[str, Any]) -> int:
-    """Images sent to targets since the spool exists (each target counts)."""
-    return int(status.get("images", {}).get("sent") or 0)
+    """Images that the deliveries still on record have brought to targets (each target counts); falls when rows go."""
+    return int(status.get("sent") or 0)
 
 
 def changes(before: dict[str, Row], after: dict[str, Row]) -> dict[str, Row | None]:

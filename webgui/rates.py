@@ -26,6 +26,8 @@ class Rates:
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int, int]] = deque()
         self.history: deque[Point] = deque()
+        self.sent_total = 0
+        """Images sent since this process looks: unlike the figure it is made of, it never falls."""
 
     @property
     def now(self) -> Point | None:
@@ -33,8 +35,10 @@ class Rates:
         return self.history[-1] if self.history else None
 
     def add(self, at: float, received: int, sent: int) -> None:
-        """Take a sample. Counters that went back (restore, rebuild) start anew."""
+        """Take a sample. Counters that went back (rows cleaned, rebuild) start anew."""
         samples = self._samples
+        if samples:
+            self.sent_total += max(0, sent - samples[-1][2])
         if samples and (received < samples[-1][1] or sent < samples[-1][2]):
             samples.clear()
         samples.append((at, received, sent))

@@ -1,8 +1,23 @@
-"""Where the figures on the page come from: a small interface, so that tests bring a fake. It must not know HTTP."""
+"""Where the figures on the page come from: a small interface, and the spool behind it. It must not know HTTP.
+
+Everything here may block; the hub calls it in one thread of its own.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any, Protocol
+
+from protocol.clock import Clock
+from protocol.fsops import RealFs
+from protocol.routing.versions import RoutingVersions
+from protocol.settings import Settings
+from protocol.spool.spool import Spool, open_spool
+from protocol.spool.status import node_status
+
+GIGABYTE = 1e9
+RECEIVING = {"receiver": 1}
+"""What must be ready so that images can be received and stored."""
 
 
 class Source(Protocol):
@@ -13,3 +28,92 @@ class Source(Protocol):
 
     def last_arrivals(self, limit: int) -> list[dict[str, Any]]:
         """The newest arrivals, newest first, without patient data."""
+
+
+class SpoolSource:
+    """Reads the spool of this node. It opens it at the first look, so the page is there before the spool is."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self._fs = RealFs()
+        self._spool: Spool | None = None
+        self._routing = RoutingVersions(settings.home / "config" / "routing", self._fs, clock)
+
+    def status(self) -> dict[str, Any]:
+        """The status document; actors that should be there and are not stand in it as `missing`."""
+        routing = self._routing.current()
+        configured = routing.configuration.targets
+        document = node_status(
+            self._open(),
+            configured_targets=list(configured),
+            needed=RECEIVING,
+            reserve_bytes=self._settings.spool.reserve_gb * GIGABYTE,
+            reserve2_bytes=self._settings.spool.reserve2_gb * GIGABYTE,
+            revision=routing.number,
+        )
+        _add_missing(document["actors"], expected_actors(self._settings))
+        for name, target in document["targets"].items():
+            target["address"] = _address(configured.get(name))
+        document["problems"] = [problem.message for problem in self._routing.problems()]
+        return document
+
+    def last_arrivals(self, limit: int) -> list[dict[str, Any]]:
+        """The newest arrivals with their deliveries."""
+        spool = self._open()
+        arrivals = spool.arrivals.list(limit=limit)
+        deliveries = defaultdict(list)
+        for row in spool.deliveries.list(limit=5 * limit):
+            deliveries[row["arrival"]].append({"target": row["target"], "state": row["state"]})
+        return [
+            {
+                "id": row["id"],
+                "opened": row["opened"],
+                "source": row["source"] or row["calling_ae"],
+                "modality": row["modality"],
+                "images": row["images"] - row["superseded"],
+                "state": row["state"],
+                "deliveries": deliveries[row["id"]][::-1],
+            }
+            for row in arrivals
+        ]
+
+    def close(self) -> None:
+        """Let go of the spool."""
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+    def _open(self) -> Spool:
+        if self._spool is None:
+            self._spool = open_spool(
+                self._settings.home,
+                source=f"/{self._settings.node.name}/webgui/0",
+                fs=self._fs,
+                clock=self._clock,
+                durability=self._settings.receiver.durability,
+            )
+        return self._spool
+
+
+def expected_actors(settings: Settings) -> dict[str, int]:
+    """Which actors a node runs, and how many of each."""
+    expected = {"receiver": 1, "router": 1, "dispatcher": settings.dispatcher.instances, "cleaner": 1, "bookkeeper": 1}
+    return {"bus": 1, **expected} if settings.bus.enabled else expected
+
+
+def _add_missing(actors: dict[str, dict[str, Any]], expected: dict[str, int]) -> None:
+    for name, count in expected.items():
+        running = [key for key in actors if key.split("-")[0] == name]
+        for number in range(len(running), count):
+            key = name if not number and name not in actors else f"{name} {number + 1}"
+            actors[key] = {"state": "missing", "pid": None, "uptime_s": None, "version": ""}
+
+
+def _address(target: Any) -> str:
+    """Where a target is, in a few characters."""
+    if target is None:
+        return ""
+    if target.type == "dicom":
+        return f"{target.called_ae} @ {target.host}:{target.port}"
+    place = next((value for part in ("url", "bucket", "host", "path") if (value := getattr(target, part, None))), "")
+    return f"{target.type} {place}".strip()

@@ -76,10 +76,10 @@ async def figures_move(page, node):
     await has_text(page, "[data-topic=kpi] [data-key=waiting] [data-f=value]", "4")
     node.document["deliveries"]["waiting"] = 40
     await has_text(page, "[data-topic=kpi] [data-key=waiting] [data-f=value]", "41")
-    node.document["targets"]["pacs"] |= {"state": "down", "last_error": "refused"}
+    node.document["targets"]["pacs"] |= {"state": "failing", "fails": 3, "last_error": "refused"}
     await has_text(page, "[data-topic=targets] [data-key=pacs]", "down")
     await has_text(page, "[data-topic=attention]", "Target pacs is down")
-    node.document["targets"]["pacs"] |= {"state": "up", "last_error": ""}
+    node.document["targets"]["pacs"] |= {"state": "up", "fails": 0, "last_error": ""}
     await has_text(page, "[data-topic=summary]", "all is well")
     node.document["images"]["received"] += 500
     await page.wait_for_function(

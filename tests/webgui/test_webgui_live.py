@@ -23,7 +23,7 @@ async def test_a_subscriber_gets_a_snapshot_and_then_only_what_changes(live, nod
     await live.subscribe("targets", "arrivals")
     first = await live.frame(snap("targets"))
     assert first["d"]["pacs"]["chip"] == [["ok", "up"]]
-    node.document["targets"]["pacs"] |= {"state": "down", "last_error": "refused"}
+    node.document["targets"]["pacs"] |= {"state": "failing", "fails": 3, "last_error": "refused"}
     second = await live.frame(change("targets"))
     assert second["seq"] > first["seq"]
     assert second["d"] == {"pacs": {"level": "bad", "chip": [["bad", "down"]], "error": "refused"}}
@@ -43,7 +43,7 @@ async def test_a_hidden_page_gets_heartbeats_only_and_a_snapshot_when_it_is_back
     await live.frame(snap("targets"))
     await live.ws.send_json({"op": "pause"})
     await live.frame(lambda frame: frame["t"] == "hb")
-    node.document["targets"]["pacs"]["state"] = "down"
+    node.document["targets"]["pacs"].update(state="failing", fails=3)
     await live.frame(lambda frame: frame["t"] == "hb")
     await live.subscribe("targets")
     frame = await live.frame(lambda frame: frame["t"] != "hb")
@@ -95,7 +95,7 @@ async def test_viewers_share_the_encoded_frame(node):
     for viewer in viewers:
         viewer.subscribe(frozenset({"targets"}))
         viewer.take(hub)
-    node.document["targets"]["pacs"]["state"] = "down"
+    node.document["targets"]["pacs"].update(state="failing", fails=3)
     await hub.tick()
     first, second = (viewer.take(hub) for viewer in viewers)
     assert first == second and first[0] is second[0]

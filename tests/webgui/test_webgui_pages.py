@@ -28,7 +28,7 @@ async def test_the_dashboard_shows_the_node_without_javascript(admin):
 
 async def test_values_from_scanners_and_targets_stay_text(admin, node):
     node.arrivals[0] |= {"source": EVIL, "modality": EVIL, "deliveries": [{"target": EVIL, "state": EVIL}]}
-    node.document["targets"][EVIL] = {"state": "down", "last_error": EVIL, "waiting": 1}
+    node.document["targets"][EVIL] = {"state": "failing", "fails": 3, "last_error": EVIL, "waiting": 1}
     page = await eventually(admin, lambda text: "onerror" in text)
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;&#34;&#39;{{7*7}}" in page
@@ -112,7 +112,7 @@ async def test_healthz_answers_without_looking_at_the_node(client, node):
 async def test_readyz_follows_the_node(app, node, aiohttp_client, case):
     if case == "not ready":
         node.document["ready"] = False
-        node.document["actors"]["receiver"]["state"] = "stopped"
+        node.document["actors"]["receiver"]["state"] = "missing"
     if case == "no spool":
         node.failure = SpoolMissing()
     client = await aiohttp_client(app)
@@ -120,13 +120,13 @@ async def test_readyz_follows_the_node(app, node, aiohttp_client, case):
     body = await answer.json()
     assert (answer.status == 200) == body["ready"] == (case == "ready")
     if case == "not ready":
-        assert body["reasons"] == ["receiver is stopped"]
+        assert body["reasons"] == ["receiver is missing"]
     if case == "no spool":
         assert "scanpost spool rebuild" in body["reasons"][0]
 
 
 async def test_metrics_tell_the_status_and_name_nobody(app, aiohttp_client, node):
-    node.document["targets"]["pacs"]["state"] = "down"
+    node.document["targets"]["pacs"].update(state="failing", fails=3)
     client = await aiohttp_client(app)
     text = await (await client.get("/metrics")).text()
     for line in (

@@ -11,12 +11,11 @@ PAGE = {"Accept": "text/html"}
 STATUS = {
     "ready": True,
     "actors": {
-        "receiver": {"state": "running", "pid": 4711, "uptime_s": 7260, "version": "0.1.0"},
-        "router": {"state": "running", "pid": 4712, "uptime_s": 7259, "version": "0.1.0"},
+        "receiver": {"state": "ready", "pid": 4711, "uptime_s": 7260, "version": "0.1.0"},
+        "router": {"state": "ready", "pid": 4712, "uptime_s": 7259, "version": "0.1.0"},
     },
     "images": {
         "received": 100,
-        "sent": 60,
         "duplicates": 2,
         "refused": 0,
         "open": 10,
@@ -28,10 +27,12 @@ STATUS = {
         "quarantined": 0,
         "deleted": 0,
     },
+    "sent": 60,
     "arrivals": {"open": 1, "in_delivery": 1, "delivered": 2},
-    "deliveries": {"waiting": 3, "sending": 1, "retrying": 0, "parked": 0, "oldest_waiting_s": 42.0},
-    "targets": {"pacs": {"state": "up", "waiting": 3, "sending": 1, "last_error": ""}},
-    "disk": {"free_bytes": 400e9, "total_bytes": 1e12, "reserve_bytes": 5e9},
+    "deliveries": {"waiting": 3, "sending": 1, "retrying": 0, "parked": 0},
+    "oldest_waiting_s": 42.0,
+    "targets": {"pacs": {"state": "up", "waiting": 3, "sending": 1, "fails": 0, "last_error": ""}},
+    "disk": {"state": "ok", "free_bytes": 400e9, "reserve_bytes": 5e9},
 }
 ARRIVAL = {
     "id": 7,

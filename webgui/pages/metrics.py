@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from webgui.attention import STOPPED
-from webgui.hub import Hub, sent_so_far
+from webgui.hub import Hub
 from webgui.keys import CONFIG, HUB
 
 _COUNTERS = ("received", "duplicates", "refused")
@@ -43,8 +43,8 @@ class NodeCollector:
         if not reading.error:
             status = reading.status
             yield _gauge("ready", "1 if images can be received and stored", (), [((), int(bool(status.get("ready"))))])
-            yield from _images(status.get("images", {}), sent_so_far(status))
-            yield from _deliveries(status.get("deliveries", {}))
+            yield from _images(status.get("images", {}), self._hub.rates.sent_total)
+            yield from _deliveries(status)
             yield from _actors(status.get("actors", {}))
             yield from _targets(status.get("targets", {}))
             yield from _disk(status.get("disk", {}))
@@ -55,17 +55,17 @@ def _images(images: dict[str, Any], sent: int) -> Iterator[Metric]:
         family = CounterMetricFamily(f"scanpost_images_{name}", f"Images {name} since the spool exists")
         family.add_metric([], images.get(name) or 0)
         yield family
-    family = CounterMetricFamily("scanpost_images_sent", "Images sent, each target counted")
+    family = CounterMetricFamily("scanpost_images_sent", "Images sent while this page runs, each target counted")
     family.add_metric([], sent)
     yield family
     pairs = [((state,), images.get(state) or 0) for state in _ACCOUNTED]
     yield _gauge("images", "Images by state; together they are the images received", ("state",), pairs)
 
 
-def _deliveries(deliveries: dict[str, Any]) -> Iterator[Metric]:
-    counts = [((state,), value) for state, value in deliveries.items() if isinstance(value, int)]
+def _deliveries(status: dict[str, Any]) -> Iterator[Metric]:
+    counts = [((state,), value) for state, value in status.get("deliveries", {}).items()]
     yield _gauge("deliveries", "Deliveries by state", ("state",), counts)
-    if (oldest := deliveries.get("oldest_waiting_s")) is not None:
+    if (oldest := status.get("oldest_waiting_s")) is not None:
         yield _gauge("delivery_oldest_age_seconds", "Age of the oldest waiting delivery", (), [((), oldest)])
 
 
@@ -76,19 +76,21 @@ def _actors(actors: dict[str, Any]) -> Iterator[Metric]:
 
 def _targets(targets: dict[str, Any]) -> Iterator[Metric]:
     states = [(name, target.get("state")) for name, target in targets.items()]
-    yield _gauge("target_up", "0 if the target is down", ("target",), [((n,), int(s != "down")) for n, s in states])
+    yield _gauge("target_up", "0 if sends fail", ("target",), [((n,), int(s != "failing")) for n, s in states])
     yield _gauge("target_paused", "1 if paused", ("target",), [((n,), int(s == "paused")) for n, s in states])
     waiting = [
         ((name, state), target[state])
         for name, target in targets.items()
-        for state in ("waiting", "sending", "retrying", "parked", "held")
+        for state in ("waiting", "sending", "parked", "held")
         if isinstance(target.get(state), int)
     ]
+    oldest = [((n,), t["oldest_s"]) for n, t in targets.items() if t.get("oldest_s") is not None]
+    yield _gauge("target_oldest_age_seconds", "Age of the oldest unfinished delivery", ("target",), oldest)
     yield _gauge("target_deliveries", "Unfinished deliveries by target", ("target", "state"), waiting)
 
 
 def _disk(disk: dict[str, Any]) -> Iterator[Metric]:
-    for name, key in (("free", "free_bytes"), ("total", "total_bytes"), ("reserve", "reserve_bytes")):
+    for name, key in (("free", "free_bytes"), ("reserve", "reserve_bytes")):
         if disk.get(key) is not None:
             yield _gauge(f"spool_disk_{name}_bytes", f"Disk of the spool: {name}", (), [((), disk[key])])
 
