@@ -14,7 +14,6 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import zmq
@@ -63,9 +62,9 @@ def _return_context() -> None:
 class Station:
     """The sockets of one thread: opens lanes, polls them together with a bell, drains, sends without blocking."""
 
-    def __init__(self, endpoints: Mapping[str, str], home: Path) -> None:
+    def __init__(self, endpoints: Mapping[str, str]) -> None:
         self.bell = Bell()
-        self._endpoints, self._home = endpoints, home
+        self._endpoints = endpoints
         self._sockets: dict[str, zmq.Socket[bytes]] = {}
         self._admit: Callable[[bytes], list[bytes]] = lambda prefix: []
         self._locks: list[int] = []
@@ -90,7 +89,7 @@ class Station:
                 socket.setsockopt(zmq.XPUB_WELCOME_MSG, welcome)
             for prefix in subscribe:
                 socket.setsockopt(zmq.SUBSCRIBE, prefix.encode())
-            lanes.prepare(endpoint, self._home)
+            lanes.prepare(endpoint)
             if bind:
                 self._take(name, endpoint)
                 socket.bind(endpoint)
@@ -130,7 +129,7 @@ class Station:
                 frames = socket.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 break
-            if socket.socket_type == zmq.XPUB:
+            if socket.type == zmq.XPUB:
                 self._subscription(socket, frames)
             taken.append(frames)
         return taken
@@ -145,7 +144,7 @@ class Station:
     def send(self, name: str, frames: Frames) -> bool:
         """Send if it can be done at once; False if the message was dropped (no peer, queue full, peer gone)."""
         socket = self._sockets.get(name)
-        if socket is None:
+        if socket is None or socket.type in (zmq.PULL, zmq.SUB):  # not a lane on which we speak
             return False
         try:
             socket.send_multipart(frames, zmq.DONTWAIT)
@@ -173,14 +172,14 @@ class Station:
 class SocketWire:
     """Wire over real sockets. Threads other than the owner only append to a queue and ring the bell."""
 
-    def __init__(self, actor: str, settings: Any, source: str, clock: Clock) -> None:
+    def __init__(self, actor: str, settings: lanes.Places, source: str, clock: Clock) -> None:
         self._source, self._clock = source, clock
         self._thread = threading.get_ident()
         self._queue: deque[tuple[str, Frames]] = deque(maxlen=QUEUE)
         self._pending: deque[Nudge] = deque(maxlen=QUEUE)  # what a wire tells itself (the bus's own heartbeat)
         self._commit_waits = self._woken = self._closed = False
         self._complaints, self._dropped = Complaints(), 0
-        self._station = Station(lanes.endpoints(settings), Path(settings.home))
+        self._station = Station(lanes.endpoints(settings))
         try:
             self._open(lanes.ROLES.get(actor, lanes.ANYBODY))
         except BaseException:
@@ -305,7 +304,7 @@ class SocketWire:
 class HubWire(SocketWire):
     """The bus actor's own wire: nudges `commits`, `status`, `subscribed`, `fetch`; sends to all, answers one."""
 
-    def __init__(self, settings: Any, source: str, clock: Clock) -> None:
+    def __init__(self, settings: lanes.Places, source: str, clock: Clock) -> None:
         self.bus_id = uuid.uuid4().hex
         super().__init__("bus", settings, source, clock)
 
@@ -355,13 +354,13 @@ class HubWire(SocketWire):
 
 
 def connect_wire(
-    actor: str, instance: str, settings: Any, source: str = "", clock: Clock | None = None
+    actor: str, instance: str, settings: lanes.Places, source: str = "", clock: Clock | None = None
 ) -> SocketWire | HubWire:
     """Open the lanes of an actor (lanes.ROLES). Call it after the actor's lock is held, in the thread that will wait.
 
     `source` is who speaks, `/node/actor/instance`. Raises WireError, or SettingsError for an address that is refused.
     """
-    name = source or f"/{getattr(settings, 'node', 'local')}/{actor}/{instance}"
+    name = source or f"/local/{actor}/{instance}"
     if actor == "bus":
         return HubWire(settings, name, clock or SystemClock())
     return SocketWire(actor, settings, name, clock or SystemClock())

@@ -7,16 +7,14 @@ is not. So every send is non-blocking and every queue bounded.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from protocol.errors import SettingsError, WireError
+from protocol.errors import SettingsError
 from protocol.wire.topics import OPEN_ROOTS
 
 ARRIVALS, OFFERS, BUS_IN, BUS_OUT, REPLAY = "arrivals", "offers", "bus-in", "bus-out", "replay"
@@ -31,7 +29,7 @@ class Lane:
     name: str
     binder: str
     connector: str
-    setting: str = ""  # key in the section `bus` that may name another address
+    setting: str  # key in the section `bus` that may name another address
     bind_options: Mapping[str, int] = field(default_factory=dict)
     connect_options: Mapping[str, int] = field(default_factory=dict)
     linger_ms: int = 0
@@ -84,16 +82,23 @@ def options(lane: Lane, *, bind: bool, endpoint: str) -> dict[str, int]:
     return {**(ON_BIND if bind else {}), **(ON_TCP if endpoint.startswith("tcp://") else {}), **own}
 
 
-def endpoints(settings: Any) -> dict[str, str]:
-    """Address of each lane: as the section `bus` says, else a socket under `settings.home`/run.
+class Places(Protocol):
+    """What lanes need of the settings (protocol.settings.Settings)."""
+
+    @property
+    def bus(self) -> Any: ...
+
+    def socket(self, name: str) -> Path: ...
+
+
+def endpoints(settings: Places) -> dict[str, str]:
+    """Address of each lane: as the section `bus` says, else a unix socket of this node.
 
     Raises SettingsError for an address that is neither ipc nor tcp on this machine (see `check`).
     """
-    section = getattr(settings, "bus", None)
-    folder = _socket_folder(Path(settings.home))
     found = {}
     for lane in LANES.values():
-        endpoint = getattr(section, lane.setting, None) or f"ipc://{folder / lane.name}.ipc"
+        endpoint = getattr(settings.bus, lane.setting) or f"ipc://{settings.socket(f'{lane.name}.ipc')}"
         check(endpoint, lane.setting)
         found[lane.name] = endpoint
     return found
@@ -127,48 +132,12 @@ def may_subscribe(prefix: bytes) -> list[bytes]:
     return [prefix] if any(prefix.startswith(root) for root in roots) else []
 
 
-def prepare(endpoint: str, home: Path) -> None:
-    """Make the folder of an ipc address, closed to other users (libzmq gives sockets the mode of the umask).
-
-    The short fallback lies where everybody may write, so its owner is checked. Raises WireError if it is another's.
-    """
-    if not endpoint.startswith("ipc://"):
-        return
-    folder = Path(endpoint.removeprefix("ipc://")).parent
-    if folder != _fallback(home):
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        return
-    owner = _owner(home)
-    try:
-        folder.mkdir(mode=0o700)
-        if os.geteuid() == 0 and owner != 0:
-            os.chown(folder, owner, -1)
-    except FileExistsError:
-        pass
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
-        raise WireError(f"{folder} belongs to somebody else or is open to others; remove it or use a shorter home")
+def prepare(endpoint: str) -> None:
+    """Make the folder of an ipc address, closed to other users (libzmq gives sockets the mode of the umask)."""
+    if endpoint.startswith("ipc://"):
+        Path(endpoint.removeprefix("ipc://")).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
 
 
 def _is_loopback(host: str) -> bool:
     parts = host.split(".")
     return len(parts) == 4 and parts[0] == "127" and all(part.isdigit() and int(part) < 256 for part in parts)
-
-
-def _socket_folder(home: Path) -> Path:
-    run = Path(os.path.abspath(home)) / "run"
-    longest = max(len(os.fsencode(run / f"{name}.ipc")) for name in LANES)
-    return run if longest <= IPC_LIMIT else _fallback(home)
-
-
-def _fallback(home: Path) -> Path:
-    """A short name that every process of this home computes alike, whoever runs it and whatever TMPDIR says."""
-    digest = hashlib.sha256(os.fsencode(os.path.abspath(home))).hexdigest()[:12]
-    return Path("/tmp") / f"scanpost-{_owner(home)}-{digest}"
-
-
-def _owner(home: Path) -> int:
-    try:
-        return os.stat(home).st_uid
-    except FileNotFoundError:
-        return os.geteuid()
