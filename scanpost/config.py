@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -59,9 +60,7 @@ def _shown(key: str, value: Any) -> Any:
     from pydantic import BaseModel
 
     if key == "ledger.url":
-        from sqlalchemy.engine import make_url
-
-        return make_url(value).render_as_string(hide_password=True)
+        return re.sub(r"(//[^/:@]*:).*@", r"\1***@", value)
     if any(word in key for word in _SECRET) and not key.endswith("_file") and value:
         return "***"
     if isinstance(value, tuple):
