@@ -69,11 +69,11 @@ class Node:
         raise ScanpostError(f"scanpost is already running here (supervisord {pid}). Stop it with `scanpost down`")
 
     def _check_spool(self) -> None:
-        from protocol.spool import open_spool
+        from protocol.spool.maintenance import prepare
 
         settings, source = self._settings, f"/{self._settings.node.name}/up/0"
         durability, node = settings.receiver.durability, settings.node.name
-        open_spool(settings.home, source=source, durability=durability, create=True, node=node).close()
+        prepare(settings.home, source=source, durability=durability, node=node).close()
 
     def _setup_token(self) -> str | None:
         from protocol.accounts import Accounts

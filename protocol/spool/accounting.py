@@ -73,6 +73,22 @@ class Accounting:
             problems += self._files()
         return problems
 
+    def receipts(self, after: str = "", limit: int = 500) -> list[str]:
+        """Receipts of images in hexadecimal, in order, a page at a time; for comparing with the ledger."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT receipt FROM image WHERE receipt > ? ORDER BY receipt LIMIT ?", (bytes.fromhex(after), limit)
+            ).fetchall()
+        return [row[0].hex() for row in rows]
+
+    def states(self, after: int = 0, limit: int = 500) -> dict[int, str]:
+        """State of each arrival, in the order of ids, a page at a time."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT id, state FROM arrival WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
+            ).fetchall()
+        return {row[0]: row[1] for row in rows}
+
     def _counters(self) -> list[str]:
         """Counters of arrivals against their rows."""
         with self._db.read() as connection:

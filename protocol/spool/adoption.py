@@ -124,6 +124,8 @@ class Adoption:
         reason = misplaced(incoming)
         if reason is not None:
             return self._to_quarantine(file, meta, reason)
+        # It will count as stored, and its repetition as a duplicate: so it must be as durable as any stored image.
+        self._images.names.settle_found(self._places.images / file)
         return Saved(meta.receipt, meta, self._source(meta), file, dict(header.values), why="adopted")
 
     def _source(self, meta: FileMeta) -> str | None:
@@ -138,6 +140,7 @@ class Adoption:
         if len(name) != 32 or any(char not in "0123456789abcdef" for char in name):
             name = meta.receipt.hex() or f"{abs(hash(name)):032x}"[:32]
         quarantine.note(self._fs, self._places, name, meta, reason)
+        self._fs.sync_file(self._places.images / file)
         self._fs.rename(self._places.images / file, self._places.quarantine / name)
         self._fs.sync_dir(self._places.quarantine)
         self._fs.sync_dir((self._places.images / file).parent)
@@ -169,7 +172,8 @@ class Adoption:
                 continue
             if name.endswith(".tmp"):
                 self._fs.rename(self._places.quarantine / name, self._places.quarantine / name.removesuffix(".tmp"))
-                self._fs.sync_dir(self._places.quarantine)
+            self._fs.sync_file(self._places.quarantine / receipt.hex())
+            self._fs.sync_dir(self._places.quarantine)
             batch.append(
                 Saved(receipt, meta, None, receipt.hex(), {}, "interrupted while it was put into quarantine", "adopted")
             )

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from protocol.fsops import FsOps
 from protocol.spool.database import Database
+from protocol.spool.durable import DurableNames
 from protocol.spool.places import Places
 from protocol.states import ARRIVAL_DELETABLE
 from protocol.wire.events import ArrivalDeleted
@@ -33,6 +34,7 @@ class Cleaning:
 
     def __init__(self, database: Database, places: Places, fs: FsOps) -> None:
         self._db, self._places, self._fs = database, places, fs
+        self._names = DurableNames(fs, places.images, sync=database.full)
 
     def deletable(self, retention: Retention, limit: int = 100) -> list[int]:
         """Arrivals that retention lets go, those longest in their final state first."""
@@ -78,6 +80,8 @@ class Cleaning:
                 "SELECT i.file FROM image i JOIN arrival a ON a.id = i.arrival WHERE a.id = ? AND a.state = 'deleted'",
                 (id,),
             ).fetchall()
+        if not self._db.full:
+            self._db.barrier()  # a power cut must not take the mark back once the files are gone
         removed, folders = 0, set()
         for row in rows:
             path = self._places.images / row["file"]
@@ -89,6 +93,8 @@ class Cleaning:
                 continue
         for folder in folders:
             self._tidy(str(folder))
+            # Otherwise a power cut brings files back whose arrival says that they are gone, and they stay for ever.
+            self._names.settle_removed(self._places.images / folder)
         with self._db.write() as tx:
             tx.execute("UPDATE arrival SET files = 0 WHERE id = ? AND state = 'deleted'", (id,))
         return removed

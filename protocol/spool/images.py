@@ -22,6 +22,7 @@ from protocol.header.scan import Header
 from protocol.header.uids import valid_uid
 from protocol.spool import joining, quarantine
 from protocol.spool.database import Database
+from protocol.spool.durable import DurableNames
 from protocol.spool.part10 import FileMeta, encode
 from protocol.spool.places import Places, image_place, series_key
 from protocol.wire.events import AssociationClosed, AssociationOpened, AssociationRejected, ImageRejected
@@ -107,6 +108,7 @@ class Images:
         self._fs = fs
         self._clock = clock
         self._sync = sync
+        self.names = DurableNames(fs, places.images, sync=sync)
 
     # ---- associations -------------------------------------------------------------------------------------------
     def association_opened(
@@ -186,9 +188,8 @@ class Images:
         return replace(saved, twins=self._compare(saved))
 
     def _write(self, path: Path, start: bytes, dataset: bytes | memoryview) -> None:
-        touched = self._fs.makedirs(path.parent)
         tmp = path.with_suffix(".tmp")
-        file = self._fs.create(tmp)
+        file = self.names.create(tmp)
         try:
             file.write(start)
             file.write(dataset)
@@ -197,9 +198,7 @@ class Images:
         finally:
             file.close()
         self._fs.rename(tmp, path)
-        if self._sync:
-            for folder in (path.parent, *reversed(touched)):
-                self._fs.sync_dir(folder)
+        self.names.settle(path)
 
     def _compare(self, saved: Saved) -> dict[bytes, bool]:
         """Bytes of possible twins against ours, before the lock; the rows are looked at again inside the transaction."""

@@ -66,6 +66,12 @@ class Outbox:
             row = connection.execute("SELECT epoch, seq FROM event ORDER BY seq LIMIT 1").fetchone()
         return Cursor(int(row[0]), int(row[1])) if row else self.head()
 
+    def newest_time(self) -> float:
+        """When the newest event was recorded, seconds UTC; 0 if there is none."""
+        with self._db.read() as connection:
+            row = connection.execute("SELECT time FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        return float(row[0]) if row else 0.0
+
     def since(self, time: float) -> Cursor:
         """The cursor from which a reader gets every event recorded at `time` (seconds UTC) or later."""
         with self._db.read() as connection:

@@ -66,11 +66,16 @@ def open_spool(
     fs, clock, places = fs or RealFs(), clock or SystemClock(), Places(home)
     if create:
         for folder in places.folders():
-            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             for touched in fs.makedirs(folder):
                 fs.sync_dir(touched)
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)  # for the database, where `fs` is simulated
+        for folder in (places.home, places.spool):
+            fs.sync_dir(folder)  # also the names that an earlier start made and did not live to sync
     if not places.database.exists():
-        if not create or any(fs.listdir(places.images)):
+        if not places.images.exists() or not any(fs.listdir(places.images)):
+            if not create:
+                raise SpoolMissing(f"there is no spool in {home} yet; `scanpost up` makes one")
+        else:
             raise SpoolMissing()
         create_database(places.database, clock, node, boot_id())
     database = Database(

@@ -1,0 +1,112 @@
+"""What the commands about a node share: opening its spool, its routing, asking for an act and waiting for the answer.
+It must not print, except what people asked for wait for; nothing here changes state but through the spool.
+"""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scanpost.common import EXIT_FAILED, Options, print_json, say
+
+if TYPE_CHECKING:
+    from protocol.routing.versions import RoutingVersions
+    from protocol.settings import Settings
+    from protocol.spool import Spool
+    from protocol.spool.commands import Command
+
+ANSWER_WAIT_S = 15.0
+LOOK_S = 0.05
+
+
+@contextmanager
+def opened(options: Options) -> Iterator[tuple[Settings, Spool]]:
+    """Settings and spool of this node. Raises SettingsError, SpoolMissing, SpoolNewer."""
+    from protocol.spool import open_spool
+
+    settings = options.settings()
+    spool = open_spool(
+        settings.home, source=f"/{settings.node.name}/cli/{who()}", durability=settings.receiver.durability
+    )
+    try:
+        yield settings, spool
+    finally:
+        spool.close()
+
+
+def routing_of(settings: Settings) -> RoutingVersions:
+    """The versions of the routing configuration of this node."""
+    from protocol.clock import SystemClock
+    from protocol.fsops import RealFs
+    from protocol.routing.versions import RoutingVersions
+
+    return RoutingVersions(settings.home / "config" / "routing", RealFs(), SystemClock())
+
+
+def who() -> str:
+    """The person at the keyboard, for the record."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def status_of(settings: Settings, spool: Spool) -> dict[str, Any]:
+    """The document of `scanpost status --json`."""
+    from protocol.spool.status import node_status
+
+    version = routing_of(settings).current()
+    needed = {"receiver": 1, "router": 1, "dispatcher": 1, "cleaner": 1, "bookkeeper": 1}
+    if settings.bus.enabled:
+        needed["bus"] = 1
+    return node_status(
+        spool, configured_targets=sorted(version.configuration.targets), needed=needed, revision=version.number,
+        reserve_bytes=settings.spool.reserve_gb * 1e9, reserve2_bytes=settings.spool.reserve2_gb * 1e9,
+    )  # fmt: skip
+
+
+def act(options: Options, kind: str, arguments: Mapping[str, Any], as_json: bool = False) -> None:
+    """Ask the router for an act and wait for its answer; exit 1 if it was refused or nobody carried it out yet."""
+    with opened(options) as (_, spool):
+        id = spool.commands.ask(kind, who(), arguments)
+        command = _wait(spool, id)
+    if as_json:
+        print_json({"command": id, "state": command.state, "answer": command.answer})
+    elif command.state == "new":
+        say(
+            f"command {id} is written down; the router does not answer and carries it out when it runs (scanpost status)"
+        )
+    else:
+        say(command.answer)
+    if command.state != "done":
+        raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _wait(spool: Spool, id: int) -> Command:
+    deadline = time.monotonic() + ANSWER_WAIT_S
+    while True:
+        command = spool.commands.find(id)
+        if command.state != "new" or time.monotonic() > deadline:
+            return command
+        if not spool.fs.is_locked(spool.places.run / "router.lock"):
+            return command
+        time.sleep(LOOK_S)
+
+
+def when(seconds: float | None) -> str:
+    """A time of day and date, local, for tables."""
+    return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def size(count: float) -> str:
+    """Bytes for people (1 MB = 10^6 bytes)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

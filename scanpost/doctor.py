@@ -1,0 +1,137 @@
+"""`scanpost doctor`: proves that every image is accounted for, and looks at everything that could stop the node.
+It only reads; each check says in one line what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scanpost.asking import opened, routing_of, status_of
+from scanpost.common import EXIT_FAILED, Options, json_option, pass_options, print_json, print_table
+
+if TYPE_CHECKING:
+    from protocol.settings import Settings
+    from protocol.spool import Spool
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: `good` is healthy, `warning` needs a person some time, `bad` makes doctor exit 1."""
+
+    check: str
+    level: str
+    text: str
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Leave out the look at every file.")
+@json_option
+@pass_options
+def doctor(options: Options, quick: bool, as_json: bool) -> None:
+    """Prove that no image is missing, and check what could stop the node. Exit 0 healthy, 1 not.
+
+    \b
+    Checks: conservation of images, every file, the database, spool against ledger, configuration, actors,
+    targets, disk, clock.
+    """
+    with opened(options) as (settings, spool):
+        findings = list(examine(settings, spool, files=not quick))
+    healthy = not any(finding.level == "bad" for finding in findings)
+    if as_json:
+        print_json({"healthy": healthy, "findings": [finding.__dict__ for finding in findings]})
+    else:
+        print_table(["check", "", "finding"], [[f.check, f.level, f.text] for f in findings])
+    if not healthy:
+        raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def examine(settings: Settings, spool: Spool, *, files: bool = True) -> Iterator[Finding]:
+    """Every check in turn."""
+    from protocol.spool.maintenance import check
+
+    document = status_of(settings, spool)
+    yield from _list(
+        "images", spool.accounting.balance(files=files), f"all {document['images']['received']} images accounted for"
+    )
+    yield from _list("database", check(spool), "integrity check passed")
+    yield from _routing(settings)
+    yield from _ledger(settings, spool, document)
+    yield from _actors(document)
+    yield from _targets(document)
+    yield from _machine(spool, document)
+
+
+def _list(name: str, problems: list[str], good: str) -> Iterator[Finding]:
+    for problem in problems:
+        yield Finding(name, "bad", problem)
+    if not problems:
+        yield Finding(name, "good", good)
+
+
+def _routing(settings: Settings) -> Iterator[Finding]:
+    versions = routing_of(settings)
+    current = versions.current()
+    problems = [problem.message for problem in versions.problems()]
+    count = len(current.configuration.rules)
+    yield from _list(
+        "routing", problems, f"version {current.number}, {count} rules, {len(current.configuration.targets)} targets"
+    )
+
+
+def _ledger(settings: Settings, spool: Spool, document: dict[str, Any]) -> Iterator[Finding]:
+    """The ledger may lag while it is away, that is no loss; once it has caught up it must agree with the spool."""
+    from protocol.errors import LedgerError
+    from protocol.ledger.compare import compare
+
+    behind = document["outbox"]["bookkeeper_behind"]
+    try:
+        problems = compare(settings.ledger.url, settings.node.name, spool.accounting) if behind == 0 else []
+    except LedgerError as exc:
+        yield Finding("ledger", "warning", f"{exc}; nothing is lost, {behind} events wait")
+        return
+    if behind:
+        yield Finding("ledger", "warning", f"{behind} events are not yet written to the ledger")
+        return
+    yield from _list("ledger", problems, "the ledger knows every image of the spool")
+
+
+def _actors(document: dict[str, Any]) -> Iterator[Finding]:
+    down = [
+        name for name, actor in document["actors"].items() if actor["state"] not in ("ready", "standby", "starting")
+    ]
+    if not document["actors"]:
+        yield Finding("actors", "warning", "nothing is running (scanpost up)")
+    elif down:
+        yield Finding("actors", "warning", f"not ready: {', '.join(down)}")
+    else:
+        yield Finding("actors", "good", f"{len(document['actors'])} running")
+
+
+def _targets(document: dict[str, Any]) -> Iterator[Finding]:
+    for name, target in document["targets"].items():
+        if target["parked"] or target["held"]:
+            yield Finding(
+                "target", "warning", f"{name}: {target['parked']} parked, {target['held']} held (scanpost queue list)"
+            )
+        elif target["state"] in ("failing", "removed"):
+            yield Finding("target", "warning", f"{name} is {target['state']}: {target['last_error']}")
+    if not any(
+        target["parked"] or target["held"] or target["state"] != "up" for target in document["targets"].values()
+    ):
+        yield Finding("targets", "good", f"{len(document['targets'])} up")
+
+
+def _machine(spool: Spool, document: dict[str, Any]) -> Iterator[Finding]:
+    level = {"ok": "good", "reserve": "bad", "full": "bad"}[document["disk"]["state"]]
+    yield Finding("disk", level, f"{document['disk']['free_bytes'] / 1e9:.1f} GB free ({document['disk']['state']})")
+    if document["disk"]["wal_alert"]:
+        yield Finding("disk", "warning", "the database's write-ahead log is above 64 MB: some reader does not let go")
+    ahead = spool.outbox.newest_time() - document["time"]
+    if ahead > 60:
+        yield Finding("clock", "bad", f"the clock is {ahead:.0f} s behind the newest event; set it")
+    else:
+        yield Finding("clock", "good", "not behind the newest event")

@@ -1,0 +1,94 @@
+"""`scanpost spool`, `backup` and `restore`: care of the spool as a whole. The node must be down for restore and rebuild."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from protocol.errors import SpoolError
+from scanpost.asking import opened
+from scanpost.common import EXIT_FAILED, Options, json_option, pass_options, print_json, say
+
+
+@click.group()
+def spool() -> None:
+    """Check the spool, or make it again from the image files."""
+
+
+def _down(home: Path) -> None:
+    """Refuse while an actor of this node runs."""
+    from protocol.fsops import RealFs
+
+    fs, run = RealFs(), home / "run"
+    running = (
+        [lock.stem for lock in run.glob("*.lock") if lock.name != "spool.write.lock" and fs.is_locked(lock)]
+        if run.exists()
+        else []
+    )
+    if running:
+        raise SpoolError(f"the node is running ({', '.join(sorted(running))}); stop it first: scanpost down")
+
+
+@spool.command()
+@json_option
+@pass_options
+def check(options: Options, as_json: bool) -> None:
+    """Integrity of the database and of every file. Exit 0 if all is well."""
+    from protocol.spool.maintenance import check as check_database
+
+    with opened(options) as (_, node):
+        problems = check_database(node, thorough=True) + node.accounting.balance(files=True)
+    if as_json:
+        print_json({"ok": not problems, "problems": problems})
+    for problem in problems:
+        say(problem)
+    if problems:
+        raise click.exceptions.Exit(EXIT_FAILED)
+    say("the spool is sound")
+
+
+@spool.command()
+@json_option
+@pass_options
+def rebuild(options: Options, as_json: bool) -> None:
+    """Make the state again from the image files after the database was lost.
+
+    \b
+    Everything is held afterwards: nothing is sent until a person releases it
+    (scanpost series list --state held; scanpost series release ID).
+    """
+    from protocol.spool.maintenance import rebuild as rebuild_spool
+
+    settings = options.settings()
+    _down(settings.home)
+    found = rebuild_spool(settings.home, node=settings.node.name, progress=lambda count: say(f"{count} images"))
+    if as_json:
+        print_json({"images": found.images, "quarantined": found.quarantined, "arrivals": found.arrivals})
+    say(f"{found.images} images in {found.arrivals} arrivals are held; {found.quarantined} quarantined")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@pass_options
+def backup(options: Options, folder: Path) -> None:
+    """Copy the database's state into FOLDER while everything runs; image files are backed up like any files."""
+    from protocol.spool.maintenance import backup as copy
+
+    say(f"written: {copy(options.settings().home, folder)}")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@json_option
+@pass_options
+def restore(options: Options, folder: Path, as_json: bool) -> None:
+    """Put a backup in place; what came in since is adopted from its files, what was under way is held."""
+    from protocol.spool.maintenance import restore as put_back
+
+    settings = options.settings()
+    _down(settings.home)
+    found = put_back(settings.home, folder)
+    if as_json:
+        print_json(found)
+    say(", ".join(f"{count} {word.replace('_', ' ')}" for word, count in found.items()))

@@ -1,0 +1,88 @@
+"""`scanpost target`: list targets, test the way to one step by step, pause and resume. Settings are routing configuration."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from scanpost.asking import act, opened, routing_of, status_of, when
+from scanpost.common import EXIT_FAILED, Options, json_option, pass_options, print_answer, print_json, print_table
+
+
+@click.group()
+def target() -> None:
+    """Where images go: list, test, pause, resume."""
+
+
+@target.command("list")
+@json_option
+@pass_options
+def list_targets(options: Options, as_json: bool) -> None:
+    """Every target with its queue and what happened last."""
+    with opened(options) as (settings, spool):
+        found = status_of(settings, spool)["targets"]
+    columns = ["target", "state", "waiting", "sending", "parked", "held", "last success", "last error"]
+    print_answer(as_json, found, columns, [
+        [name, t["state"], t["waiting"], t["sending"], t["parked"], t["held"], when(t["last_success"]), t["last_error"]]
+        for name, t in found.items()])  # fmt: skip
+
+
+@target.command()
+@click.argument("name")
+@json_option
+@pass_options
+def test(options: Options, name: str, as_json: bool) -> None:
+    """Try the way to a target step by step: name, TCP, association, presentation contexts, C-ECHO. Exit 1 if a step fails."""
+    from actors.targets.ladder import climb
+
+    configuration = routing_of(options.settings()).current().configuration
+    if name not in configuration.targets:
+        raise click.BadParameter(
+            f"there is no target {name!r} (there are: {', '.join(sorted(configuration.targets)) or 'none'})"
+        )
+    steps = climb(configuration.targets[name])
+    if as_json:
+        print_json({"target": name, "ok": all(step.ok for step in steps), "steps": [step.__dict__ for step in steps]})
+    else:
+        rows = [
+            [step.name, "ok" if step.ok else "failed", f"{step.seconds * 1000:.0f} ms", step.text] for step in steps
+        ]
+        print_table(["step", "", "", ""], rows)
+    if not all(step.ok for step in steps):
+        raise click.exceptions.Exit(EXIT_FAILED)
+
+
+@target.command()
+@click.argument("name")
+@click.option("--reason", required=True, help="Shown to everybody who wonders.")
+@click.option("--until", help="ISO 8601 time or a duration such as 2h30m; without it until resumed.")
+@json_option
+@pass_options
+def pause(options: Options, name: str, reason: str, until: str | None, as_json: bool) -> None:
+    """Claim no more deliveries to a target; what is being sent is finished."""
+    act(options, "target.pause", {"target": name, "reason": reason, "until": _until(until)}, as_json)
+
+
+@target.command()
+@click.argument("name")
+@json_option
+@pass_options
+def resume(options: Options, name: str, as_json: bool) -> None:
+    """Let deliveries to a target go on."""
+    act(options, "target.resume", {"target": name}, as_json)
+
+
+def _until(text: str | None) -> float | None:
+    import re
+    from datetime import datetime
+
+    if text is None:
+        return None
+    if re.fullmatch(r"(\d+[smhd])+", text):
+        units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+        return time.time() + sum(int(count) * units[unit] for count, unit in re.findall(r"(\d+)([smhd])", text))
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError as exc:
+        raise click.BadParameter(f"{text!r} is neither a time (2026-01-31T08:00) nor a duration (2h30m)") from exc
