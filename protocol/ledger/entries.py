@@ -81,7 +81,9 @@ def _event_row(envelope: Envelope, identity: str, node: str, now: float, problem
     needed = {"type": "", "subject": "", "time": now, "correlation": "", "causation": "", "severity": 0, "source": "",
               "data": {}, "epoch": 0, "seq": 0}  # fmt: skip
     for name, instead in needed.items():
-        row[name] = instead if row[name] is None else row[name]
+        if row[name] is None:
+            problems.add(f"{name}: missing")
+            row[name] = instead
     links = {"arrival": data.get("arrival"), "delivery": data.get("delivery"), "receipt": data.get("receipt")}
     return row | fit_row(event, links, problems)
 

@@ -1,0 +1,84 @@
+"""The ledger's tables are made and brought up to date by steps, on both databases."""
+
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from protocol.errors import LedgerError, LedgerUnavailable
+from protocol.ledger.engine import normalised, reader, writer
+from protocol.ledger.migrate import revision, upgrade
+from protocol.ledger.tables import metadata
+
+
+def test_steps_lead_from_nothing_to_the_tables_the_program_knows(url):
+    upgrade(writer(url))
+    with reader(url).connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert {"event_arrival", "event_serious", "event_flagged"} <= {
+            index["name"] for index in inspect(connection).get_indexes("event")
+        }
+
+
+def test_upgrading_twice_changes_nothing(url):
+    upgrade(writer(url))
+    with reader(url).connect() as connection:
+        first = revision(connection)
+    upgrade(writer(url))
+    with reader(url).connect() as connection:
+        assert revision(connection) == first is not None
+
+
+def test_two_programs_that_start_together_both_find_the_tables(url):
+    failures = []
+
+    def start():
+        try:
+            upgrade(writer(url))
+        except Exception as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=start) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+
+
+def test_a_ledger_of_a_newer_program_is_refused_in_one_line(url):
+    engine = writer(url)
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(LedgerError, match="newer scanpost") as refused:
+        upgrade(engine)
+    assert "\n" not in str(refused.value)
+
+
+def test_reading_does_not_change_and_does_not_make_a_ledger(url, tmp_path):
+    upgrade(writer(url))
+    with reader(url).connect() as connection, pytest.raises(Exception, match="read-?only"):
+        connection.execute(text("DELETE FROM event"))
+    missing = tmp_path / "missing.sqlite3"
+    with pytest.raises(LedgerUnavailable):
+        upgrade(reader(f"sqlite:///{missing}"))
+    assert not missing.exists()
+
+
+def test_the_file_is_for_its_owner_only(tmp_path):
+    upgrade(writer(f"sqlite:///{tmp_path / 'ledger.sqlite3'}"))
+    assert (tmp_path / "ledger.sqlite3").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("given", ["postgresql://u@h/d", "postgres://u@h/d", "postgresql+psycopg2://u@h/d"])
+def test_postgresql_urls_get_the_driver(given):
+    assert normalised(given).drivername == "postgresql+psycopg2"
+
+
+@pytest.mark.parametrize("given", ["mysql://h/d", "no url", "sqlite://", "sqlite:///:memory:"])
+def test_other_databases_are_refused(given):
+    with pytest.raises(LedgerError):
+        normalised(given)
