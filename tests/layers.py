@@ -9,6 +9,7 @@ from pathlib import Path
 
 PACKAGES = ("protocol", "actors", "webgui", "scanpost")
 MAX_LINES = 400
+LISTS = {"protocol/wire/events.py"}  # one entry after the other, nothing to understand as a whole
 
 # Who must not import whom, at any level.
 NEVER = {
@@ -73,7 +74,7 @@ def read(top: Path) -> list[Source]:
 
 
 def source(place: str, text: str) -> Source:
-    return Source(place, ast.parse(text, place), text.count("\n") + 1)
+    return Source(place, ast.parse(text, place), len(text.splitlines()))
 
 
 def imports(tree: ast.Module) -> Iterator[Import]:
@@ -213,4 +214,6 @@ def _swallows(node: ast.ExceptHandler) -> bool:
 
 def too_long(one: Source) -> list[str]:
     """Files that should be two."""
-    return [f"{one.place} has {one.lines} lines, more than {MAX_LINES}"] if one.lines > MAX_LINES else []
+    if one.lines <= MAX_LINES or one.place in LISTS:
+        return []
+    return [f"{one.place} has {one.lines} lines, more than {MAX_LINES}"]

@@ -1,0 +1,41 @@
+"""For all tests: `--soak` adds the long ones, and in CI a test that was skipped for a missing tool is a failure."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+IN_CI = os.environ.get("CI", "").lower() == "true"
+_missing: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="also run tests marked soak: minutes to hours")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--soak"):
+        return
+    wait = pytest.mark.skip(reason="long; add --soak")
+    for item in items:
+        if "soak" in item.keywords:
+            item.add_marker(wait)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and isinstance(report.longrepr, tuple) and "install" in report.longrepr[2]:
+        _missing.append(f"{report.nodeid}: {report.longrepr[2]}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if IN_CI and _missing:
+        print("\nskipped in CI for want of a tool:", *_missing, sep="\n  ")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own SCANPOST_ variables must not reach a test."""
+    for name in [name for name in os.environ if name.startswith("SCANPOST_")]:
+        monkeypatch.delenv(name)
