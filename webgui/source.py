@@ -9,9 +9,11 @@ from collections import defaultdict
 from typing import Any, Protocol
 
 from protocol.clock import Clock
+from protocol.errors import SpoolMissing
 from protocol.fsops import RealFs
 from protocol.routing.versions import RoutingVersions
 from protocol.settings import Settings
+from protocol.spool.places import Places
 from protocol.spool.spool import Spool, open_spool
 from protocol.spool.status import node_status
 
@@ -35,9 +37,9 @@ class SpoolSource:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
-        self._fs = RealFs()
+        self._fs, self._places = RealFs(), Places(settings.home)
         self._spool: Spool | None = None
-        self._routing = RoutingVersions(settings.home / "config" / "routing", self._fs, clock)
+        self._routing = RoutingVersions(self._places.routing, self._fs, clock)
 
     def status(self) -> dict[str, Any]:
         """The status document; actors that should be there and are not stand in it as `missing`."""
@@ -85,6 +87,8 @@ class SpoolSource:
 
     def _open(self) -> Spool:
         if self._spool is None:
+            if not self._places.database.exists() and not self._has_images():
+                raise SpoolMissing("there is no spool here yet; `scanpost up` makes it")
             self._spool = open_spool(
                 self._settings.home,
                 source=f"/{self._settings.node.name}/webgui/0",
@@ -93,6 +97,9 @@ class SpoolSource:
                 durability=self._settings.receiver.durability,
             )
         return self._spool
+
+    def _has_images(self) -> bool:
+        return self._places.images.is_dir() and any(self._places.images.iterdir())
 
 
 def expected_actors(settings: Settings) -> dict[str, int]:

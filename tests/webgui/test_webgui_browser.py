@@ -7,6 +7,8 @@ import pytest
 from aiohttp import web
 from webgui_fakes import PASSWORD
 
+from webgui import live
+
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed (extra: test)")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -128,7 +130,10 @@ async def nothing_sticks_out_on_a_phone(page):
     assert await page.locator("[data-topic=kpi] [data-key=waiting] [data-f=value]").is_visible()
 
 
-async def test_without_websocket_and_after_logging_out_the_page_says_so(page, site, accounts):
+async def test_a_lost_connection_is_shown_and_mended_and_an_ended_session_leads_to_the_log_in(page, app, accounts):
+    await live.close_all(app)
+    await page.wait_for_selector("#live[data-state=bad]")
+    await has_text(page, "#live", "figures of")
     await page.wait_for_selector("#live[data-state=ok]")
     accounts.add_user("eve", "admin", PASSWORD)
     accounts.disable("ann")
