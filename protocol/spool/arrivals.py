@@ -51,6 +51,7 @@ class OpenArrival:
     associations_open: int
     associations_aborted: int
     associations: int
+    associations_released: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Arrivals:
             rows = connection.execute(
                 "SELECT a.id, a.source, a.calling_ae, a.address, a.images, a.last_image,"
                 " coalesce(sum(s.state = 'open'), 0) AS opened, coalesce(sum(s.state = 'aborted'), 0) AS aborted,"
-                " count(x.association) AS associations"
+                " count(x.association) AS associations, coalesce(sum(s.state = 'released'), 0) AS released"
                 " FROM arrival a LEFT JOIN arrival_association x ON x.arrival = a.id"
                 " LEFT JOIN association s ON s.id = x.association WHERE a.state = 'open' GROUP BY a.id ORDER BY a.id"
             ).fetchall()
@@ -250,6 +251,8 @@ class Arrivals:
                 _supersede_earlier(tx, arrival, verdict.targets)
                 for target in verdict.targets:
                     _create_delivery(tx, arrival, decision, target)
+            if verdict.command and state is ArrivalState.HELD and verdict.outcome != "hold":
+                tx.emit(ArrivalReleased(id, arrival["calling_ae"], verdict.command), correlation=id)
             _settle_decided(tx, arrival, verdict)
             if verdict.command:
                 done(

@@ -122,12 +122,25 @@ class Cleaning:
             tx.many("UPDATE quarantine SET state = 'deleted' WHERE receipt = ?", [(row["receipt"],) for row in rows])
             tx.add("deleted", len(rows))
         for row in rows:
-            for name in (row["receipt"].hex(), row["receipt"].hex() + ".json"):
-                try:
-                    self._fs.unlink(self._places.quarantine / name)
-                except FileNotFoundError:
-                    continue
+            self._unlink_quarantined(row["receipt"].hex())
         return len(rows)
+
+    def finish_quarantine(self) -> int:
+        """Remove quarantined files whose row was let go before a crash; how many objects."""
+        there = {name.removesuffix(".json") for name in self._fs.listdir(self._places.quarantine)}
+        with self._db.read() as connection:
+            rows = connection.execute("SELECT receipt FROM quarantine WHERE state = 'deleted'").fetchall()
+        left = sorted(there & {row["receipt"].hex() for row in rows})
+        for receipt in left:
+            self._unlink_quarantined(receipt)
+        return len(left)
+
+    def _unlink_quarantined(self, receipt: str) -> None:
+        for name in (receipt, receipt + ".json"):
+            try:
+                self._fs.unlink(self._places.quarantine / name)
+            except FileNotFoundError:
+                continue
 
     def purge(self, before: float, limit: int = 20) -> int:
         """Remove the rows of arrivals deleted before `before` (seconds UTC); how many arrivals. The ledger has them."""

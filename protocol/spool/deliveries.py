@@ -6,7 +6,7 @@ Every step of an owner says `WHERE owner = me`: who was reaped meanwhile changes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -245,17 +245,41 @@ class Deliveries:
 
     # ---- people -----------------------------------------------------------------------------------------------------
     def change(
-        self, ids: Sequence[int], act: str, command: int, *, reason: str = "", priority: Priority | None = None
-    ) -> int:
+        self, ids: Sequence[int], act: str, command: int, *, reason: str = "", priority: Priority | None = None,
+        more: bool = False,
+    ) -> int:  # fmt: skip
         """Carry out retry, hold, release, cancel or priority on deliveries, all or none; answers the command.
 
-        Raises StepRefused naming the first delivery that cannot do it.
+        `more`: a part of a long list; the command is not answered yet. Raises StepRefused naming the first delivery that
+        cannot do it.
         """
         with self._db.write() as tx:
             for id in ids:
                 _act(tx, id, act, command, reason, priority)
-            done(tx, command, f"{act}: {len(ids)} deliveries")
+            if not more:
+                done(tx, command, f"{act}: {len(ids)} deliveries")
         return len(ids)
+
+    def hold_orphans(self, known: Collection[str], limit: int = 200) -> dict[str, int]:
+        """Set aside deliveries that wait for a target (or group) not in `known`: {target: how many}, at most `limit`."""
+        orphans = sorted(set(self._waiting_targets()) - set(known))
+        held: dict[str, int] = {}
+        for target in orphans:
+            with self._db.write() as tx:
+                rows = tx.all(
+                    "SELECT id FROM delivery WHERE target = ? AND state IN ('waiting', 'retrying') ORDER BY id LIMIT ?",
+                    (target, limit - sum(held.values())),
+                )
+                for row in rows:
+                    _act(tx, row["id"], "hold", 0, f"target {target} is not in the configuration", None)
+            if rows:
+                held[target] = len(rows)
+        return held
+
+    def _waiting_targets(self) -> list[str]:
+        with self._db.read() as connection:
+            rows = connection.execute("SELECT DISTINCT target FROM delivery WHERE state IN ('waiting', 'retrying')")
+            return [row["target"] for row in rows.fetchall()]
 
     # ---- reading ----------------------------------------------------------------------------------------------------
     def ready(self, limits: Mapping[str, int], now: float) -> bool:

@@ -72,6 +72,12 @@ class Outbox:
             row = connection.execute("SELECT time FROM event ORDER BY seq DESC LIMIT 1").fetchone()
         return float(row[0]) if row else 0.0
 
+    def newest(self) -> float | None:
+        """When the newest event was recorded, seconds UTC."""
+        with self._db.read() as connection:
+            row = connection.execute("SELECT time FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        return float(row[0]) if row else None
+
     def since(self, time: float) -> Cursor:
         """The cursor from which a reader gets every event recorded at `time` (seconds UTC) or later."""
         with self._db.read() as connection:

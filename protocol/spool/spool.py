@@ -19,6 +19,7 @@ from protocol.spool.commands import Commands
 from protocol.spool.database import Database, create_database
 from protocol.spool.deliveries import Deliveries
 from protocol.spool.images import Images
+from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
 from protocol.spool.places import Places
 from protocol.spool.targets import Targets
@@ -43,6 +44,7 @@ class Spool:
         self.targets = Targets(database)
         self.accounting = Accounting(database, self.places, fs)
         self.cleaning = Cleaning(database, self.places, fs)
+        self.notices = Notices(database)
 
     def on_events(self, tell: Callable[[], None]) -> None:
         """Call `tell` after every commit that recorded events (the actor's nudge to the bus)."""
