@@ -48,7 +48,7 @@ class Follower:
 
     def begin(self, start: Place, goal: Place) -> list[Envelope]:
         """The place to start behind, once it is known, and where the outbox ends."""
-        self.covered, self._goal = start, max(start, goal)
+        self.covered, self._goal = start, max(start, goal, self._goal or goal)
         return self._settle()
 
     def live(self, one: Envelope) -> list[Envelope]:

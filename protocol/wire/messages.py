@@ -98,12 +98,15 @@ class Envelope:
             made = cls(**{key: value for key, value in plain.items() if key in known})
         except TypeError as exc:
             raise DecodeError(f"not an envelope: {exc}") from exc
-        if (
-            not isinstance(made.type, str)
-            or not isinstance(made.data, Mapping)
-            or not isinstance(made.time, int | float)
+        texts = (made.id, made.source, made.type, made.subject, made.shard, made.root, made.specversion)
+        counts = (made.epoch, made.seq, made.severitynumber)
+        if not (
+            all(isinstance(text, str) for text in texts)
+            and all(isinstance(number, int) for number in counts)
+            and isinstance(made.data, Mapping)
+            and isinstance(made.time, int | float)
         ):
-            raise DecodeError("not an envelope: type, time or data have the wrong form")
+            raise DecodeError("not an envelope: a value has the wrong form")
         if made.specversion.split(".")[0] != "1":
             raise DecodeError(f"envelope of unknown version {made.specversion!r}")
         return made

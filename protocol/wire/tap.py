@@ -43,14 +43,14 @@ def parse_since(text: str, now: float) -> Since:
 
     Raises WireError for anything else.
     """
-    if text.isascii() and text.isdigit():
+    if re.fullmatch(r"[0-9]{1,18}", text):
         return Since(seq=int(text))
-    if re.fullmatch(r"(?:\d+[smhdw])+", text):
+    if re.fullmatch(r"(?:[0-9]{1,9}[smhdw])+", text):
         parts = re.findall(r"(\d+)([smhdw])", text)
         return Since(time=now - sum(int(amount) * _UNITS_S[unit] for amount, unit in parts))
     try:
         return Since(time=datetime.fromisoformat(text).timestamp())
-    except ValueError as exc:
+    except (ValueError, OverflowError, OSError) as exc:
         raise WireError(f"cannot use {text!r} as a beginning: a number, 2h30m, or 2026-01-31T08:00") from exc
 
 
