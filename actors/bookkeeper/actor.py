@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from actors.base import Actor, Context
 from actors.bookkeeper.hand import Hand, ThreadHand
 from protocol.errors import LedgerError, OutOfSpace
-from protocol.ledger.record import CONSUMER, POISON, Ledger, Opened, Recorded
+from protocol.ledger.record import CONSUMER, POISON, Ledger, NotAlone, Opened, Recorded
 from protocol.spool.outbox import Cursor
 from protocol.wire.events import AlertRaised, LedgerDown, LedgerUp
 from protocol.wire.messages import Envelope, Event
@@ -26,6 +26,7 @@ BATCH = 1000  # events per ledger transaction
 PACE_S = 0.1  # between batches that are not full: each costs the spool and the ledger a sync
 IDLE_S = 1.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
+PATIENT_TRIES = 4  # about 3 s: so long a killed predecessor may seem to live
 HANGS_AFTER_S = 90.0  # above the database's own statement timeout: then it does not even answer
 KEEP_EVENTS_S = 7 * 86_400.0  # taps can replay them
 TRIM_EVERY_S, TRIM_AT_ONCE = 60.0, 500
@@ -110,7 +111,7 @@ class BookkeeperActor(Actor):
         try:
             result = self._hand.take()
         except LedgerError as exc:
-            return self._failed(str(exc))
+            return self._failed(exc)
         self._at = at
         return finish(result)
 
@@ -154,6 +155,8 @@ class BookkeeperActor(Actor):
             return Cursor(0, 0)  # what the ledger has it knows by its id
         if confirmed is not None and confirmed > at and oldest > Cursor(at.epoch, at.seq + 1):
             self._alert("ledger.gap", "the ledger is older than the outbox remembers; its history has a hole")
+        if at > (confirmed or Cursor(0, 0)):  # a former process died before it could say so
+            outbox.confirm(CONSUMER, at)
         return at
 
     def _recorded(self, batch: Sequence[Envelope], after: Cursor, recorded: Recorded) -> float:
@@ -172,14 +175,15 @@ class BookkeeperActor(Actor):
         self._not_before = self.context.clock.monotonic() + (0.0 if full else PACE_S)
         return 0.0 if full else PACE_S
 
-    def _failed(self, error: str) -> float:
+    def _failed(self, error: LedgerError) -> float:
         """The database is away: wait, longer each time, and say it once."""
         self._failures += 1
         wait = min(FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 10), LONGEST_RETRY_S)
         wait *= self.context.random.uniform(0.75, 1.0)  # many nodes share one database
         self._not_before = self.context.clock.monotonic() + wait
-        self.context.log.warning("ledger_away", failures=self._failures, again_in_s=round(wait, 1), error=error)
-        self._say_down(error)
+        self.context.log.warning("ledger_away", failures=self._failures, again_in_s=round(wait, 1), error=str(error))
+        if not isinstance(error, NotAlone) or self._failures >= PATIENT_TRIES:
+            self._say_down(str(error))
         return min(wait, IDLE_S)
 
     # ---- what the bookkeeper tells ----------------------------------------------------------------------------------

@@ -31,6 +31,10 @@ POISON = "ledger.refused"
 """Alert: some event could not be stored as it is; its bytes are kept."""
 
 
+class NotAlone(LedgerUnavailable):
+    """Another bookkeeper of this node holds the ledger; after a kill -9 the server takes a moment to notice."""
+
+
 class Opened(NamedTuple):
     """What the ledger says at the beginning."""
 
@@ -63,7 +67,7 @@ class Ledger:
     def open(self) -> Opened:
         """Connect, become the one bookkeeper of this node, bring the tables up to date, read the cursor.
 
-        Raises LedgerUnavailable, or LedgerError if a newer program wrote the ledger.
+        Raises LedgerUnavailable (NotAlone while another one is), or LedgerError if a newer program wrote the ledger.
         """
         self.close()
         with database_errors():
@@ -93,7 +97,7 @@ class Ledger:
             hashlib.sha256(f"scanpost {CONSUMER} {self.node}".encode()).digest()[:8], "big", signed=True
         )
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar():
-            raise LedgerUnavailable(f"another bookkeeper writes for node {self.node}")
+            raise NotAlone(f"another bookkeeper writes for node {self.node}")
 
     def _begin_cursor(self, connection: Connection) -> None:
         values = {"node": self.node, "consumer": CONSUMER, "epoch": 0, "seq": 0, "time": self._clock.now()}
