@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -97,6 +97,8 @@ class Association:
         self._accepted, self._max_send = accepted, max_send
         self._message_id = 0
         self._over = False
+        self.progress: Callable[[], None] = lambda: None
+        """Called after every chunk the peer took: one large image may take longer than any timeout."""
 
     def __enter__(self) -> Self:
         return self
@@ -219,6 +221,7 @@ class Association:
                 _read_exactly(file, chunk)
             parts += fragments(context_id, chunk, False, not left, self._max_send)
             self._connection.send(parts, self._node.dimse_timeout_s)
+            self.progress()
             parts = []
 
     def _response(self, message_id: int, field: int) -> dimse.Command:

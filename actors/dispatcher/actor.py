@@ -1,0 +1,106 @@
+"""The dispatcher: hears offers, looks for due deliveries, and has its slot processes send them.
+It never speaks to a target itself and never blocks on one: its loop always drains its sockets.
+
+Offers are only reasons to look. A look every second finds what any lost message meant.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from actors.base import Actor, Context
+from actors.dispatcher import reports
+from actors.dispatcher.limits import Limits
+from actors.dispatcher.supervision import MARGIN_S, WORKING, Child, Slots, orphans
+from protocol.wire.bus import Nudge
+from protocol.wire.events import DeliveryProgress
+
+LOOK_EVERY_S = 1.0
+ORPHANS_EVERY_S = 5.0
+
+
+class DispatcherActor(Actor):
+    """Any number of them may run; they meet only in the spool's claims."""
+
+    NAME: ClassVar[str] = "dispatcher"
+    SINGLE: ClassVar[bool] = False
+    MARGIN_S: ClassVar[float] = MARGIN_S
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        settings = context.settings.dispatcher
+        all_slots = settings.instances * settings.slots
+        self._limits = Limits(context.spool, context.routing, context.clock, all_slots)
+        self._slots = Slots(
+            spool=context.spool,
+            home=context.settings.home,
+            instance=context.instance,
+            count=settings.slots,
+            all_slots=all_slots,
+            log=context.log,
+            news=context.wire.wake,
+            told=self._told,
+            margin_s=self.MARGIN_S,
+        )
+        self._work = False  # there may be more than the slots were told of
+        self._offered = 0
+        self._look_due = self._orphans_due = float("-inf")
+
+    def recover(self) -> dict[str, int]:
+        """Give back what dead slots held."""
+        return {"deliveries_given_back": self._reap_orphans()}
+
+    def one_pass(self, nudges: list[Nudge]) -> float:
+        """Hear slots; look for work if somebody offered it, a slot moved while there was some, or a second passed."""
+        now = self.context.clock.monotonic()
+        self._offered += sum(int(nudge.data.get("count", 1)) for nudge in nudges if nudge.lane == "offers")
+        moved = self._slots.attend(now)
+        if now >= self._orphans_due:
+            self._orphans_due = now + ORPHANS_EVERY_S
+            self._reap_orphans()
+        if self._offered or now >= self._look_due or (moved and self._work):
+            self._look(now)
+        return max(0.0, self._look_due - self.context.clock.monotonic())
+
+    def _look(self, now: float) -> None:
+        self._look_due = now + LOOK_EVERY_S
+        offered, self._offered = self._offered, 0
+        deliveries, wall = self.context.spool.deliveries, self.context.clock.now()
+        self._work = deliveries.ready(self._limits.now(), wall)
+        if self._work:
+            # Without an offer one slot goes first; if it finds something it says so, and the next is told. Else every
+            # slot would try each second what a target's limit does not allow.
+            wanted = deliveries.count_ready(wall) if offered else 1
+            self._slots.employ(wanted, now)
+
+    def _told(self, child: Child, report: dict[str, Any]) -> None:
+        kind, wire = report.get("is"), self.context.wire
+        if kind == reports.EVENTS:
+            wire.committed()
+        elif kind == reports.PROGRESS and child.delivery:
+            about = child.delivery
+            wire.publish(
+                DeliveryProgress(about["delivery"], about["arrival"], about["target"], report["sent"], about["total"])
+            )
+
+    def _reap_orphans(self) -> int:
+        """How many deliveries were given back."""
+        context = self.context
+        given_back = 0
+        for owner in orphans(context.spool, context.fs, context.instance, self._slots.owners):
+            count = context.spool.deliveries.reap(owner)
+            context.log.warning("slot_reaped", owner=owner, given_back=count)
+            given_back += count
+        if given_back:
+            context.wire.committed()
+        return given_back
+
+    def stop(self) -> None:
+        """Slots finish their image and give back."""
+        self._slots.stop()
+
+    def figures(self) -> dict[str, float]:
+        """Slots by what they do, and how many had to be killed."""
+        states = self._slots.states()
+        working = sum(state == WORKING for state in states)
+        return {"slots": len(states), "working": working, "killed": self._slots.killed}

@@ -1,0 +1,122 @@
+"""One attempt of a delivery: connect, send what is left, record the answers in groups.
+It must not decide what comes after it (retry.py does) and never moves the delivery on: its slot does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from actors.targets.interface import Answer, Session, Target
+from protocol.clock import Clock
+from protocol.errors import NetworkError
+from protocol.spool.deliveries import Claim, Deliveries, ImageResult, ImageToSend
+
+GROUP_S = 0.1
+GROUP_IMAGES = 64
+DONE, STOPPED, FAILED = "done", "stopped", "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended: `done` (every image was answered), `stopped` (told to) or `failed`.
+
+    `answered` counts images that the target answered for, whatever it said. `refused` is words -> how many images.
+    """
+
+    how: str
+    answered: int = 0
+    refused: tuple[tuple[str, int], ...] = ()
+    error: str = ""
+    retryable: bool = True
+
+
+class Attempt:
+    """Used once."""
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        claim: Claim,
+        target: Target,
+        clock: Clock,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+        alive: Callable[[], None] = lambda: None,
+        moved: Callable[[int], None] = lambda sent: None,
+        reached: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`moved` hears how many images of the delivery are through, `reached` once that the target answers."""
+        self._deliveries, self._claim, self._target, self._clock = deliveries, claim, target, clock
+        self._stopping, self._alive, self._moved, self._reached = stopping, alive, moved, reached
+        self._answered = 0
+        self._refused: Counter[str] = Counter()
+        self._pending: list[ImageResult] = []
+        self._confirmed_at = clock.monotonic()
+
+    def run(self) -> Outcome:
+        """Raises NotOwner (somebody else has the delivery now) and what else the spool raises; never a NetworkError."""
+        images = [image.file for image in self._claim.images]
+        if not images:
+            return self._end(DONE)  # all was confirmed before its last owner died
+        if self._stopping():
+            return self._end(STOPPED)
+        try:
+            session = self._target.open(images, self._alive)
+        except NetworkError as exc:
+            return self._end(FAILED, str(exc), exc.retryable)
+        try:
+            outcome = self._send_all(session)
+        except BaseException:
+            session.abort()
+            raise
+        session.close()
+        return outcome
+
+    def _send_all(self, session: Session) -> Outcome:
+        for image in self._claim.images:
+            if self._stopping():
+                self._confirm()
+                return self._end(STOPPED)
+            try:
+                answer = session.send(image.file)
+            except NetworkError as exc:
+                self._confirm()
+                return self._end(FAILED, str(exc), exc.retryable)
+            except Exception:
+                self._confirm()
+                raise
+            self._count()
+            if answer.retryable and not answer.ok:
+                self._confirm()
+                place = f"image {image.position} of the arrival"
+                return self._end(FAILED, f"{answer.words} ({place})", True)
+            self._note(image, answer)
+        self._confirm()
+        return self._end(DONE)
+
+    def _count(self) -> None:
+        self._answered += 1
+        if self._answered == 1:
+            self._reached()
+
+    def _note(self, image: ImageToSend, answer: Answer) -> None:
+        if not answer.ok:
+            self._refused[answer.words] += 1
+        result = ImageResult(image.position, image.file.receipt, answer.status, answer.ok, answer.comment)
+        self._pending.append(result)
+        # Counted from the last group, not from the first pending one: a slow target's images are recorded one by one.
+        late = self._clock.monotonic() - self._confirmed_at >= GROUP_S
+        if late or len(self._pending) >= GROUP_IMAGES:
+            self._confirm()
+        self._moved(self._claim.total - len(self._claim.images) + self._answered)
+
+    def _confirm(self) -> None:
+        if self._pending:
+            self._deliveries.confirm(self._claim, self._pending)
+            self._pending = []
+        self._confirmed_at = self._clock.monotonic()
+
+    def _end(self, how: str, error: str = "", retryable: bool = True) -> Outcome:
+        return Outcome(how, self._answered, tuple(self._refused.most_common()), error, retryable)

@@ -1,0 +1,144 @@
+"""What one slot does: claim the best delivery, make one attempt, record how it ended; again and again.
+It must not know processes, pipes or signals (slot.py and supervision.py do), so that tests can let it die anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from actors.dispatcher.attempt import DONE, FAILED, STOPPED, Attempt, Outcome
+from actors.dispatcher.limits import Limits
+from actors.dispatcher.reports import NoReports, Reports
+from actors.dispatcher.retry import leave_alone_s, next_try
+from actors.targets.interface import Target
+from actors.targets.registry import make_target
+from protocol.clock import Clock
+from protocol.errors import NotOwner, SpoolError
+from protocol.routing.targets import Target as TargetSettings
+from protocol.routing.versions import RoutingVersions
+from protocol.spool import Spool
+from protocol.spool.deliveries import Claim
+
+MakeTarget = Callable[[TargetSettings], Target | None]
+
+
+class Slot:
+    """One delivery at a time. `owner` is the name under which its process is registered (spool.workers)."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        owner: str,
+        routing: RoutingVersions,
+        clock: Clock,
+        random: Random,
+        log: Any,
+        slots: int,
+        make: MakeTarget = make_target,
+        reports: Reports | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`slots` is how many slots the whole node is set to have."""
+        self._spool, self._owner, self._clock, self._random, self._log = spool, owner, clock, random, log
+        self._limits = Limits(spool, routing, clock, slots)
+        self._make, self._stopping = make, stopping
+        self._reports = reports or NoReports()
+        self._last_target = ""
+
+    def run_once(self) -> bool:
+        """Claim one delivery and make one attempt; False if there is nothing to do now.
+
+        Raises what the spool raises when it cannot record (OutOfSpace, DiskFailed): then what this owner holds has to
+        be given back by others, after its process ended.
+        """
+        allowed = self._limits.now()
+        claim = self._spool.deliveries.claim(self._owner, allowed, self._clock.now(), self._last_target)
+        if claim is None:
+            return False
+        self._last_target = claim.target
+        try:
+            self._deliver(claim)
+        except NotOwner:
+            self._log.warning("delivery_lost", delivery=claim.delivery, arrival=claim.arrival, target=claim.target)
+        return True
+
+    def _deliver(self, claim: Claim) -> None:
+        settings = self._limits.configuration.targets.get(claim.target)
+        target = self._make(settings) if settings is not None else None
+        if settings is None or target is None:
+            kind = "target groups" if settings is None else f"targets of type {settings.type}"
+            reason = f"{kind} are not built yet"
+            self._spool.deliveries.hold_claimed(claim, reason)
+            self._say("delivery_held", claim, reason=reason)
+            return
+        self._reports.working(claim, target.patience_s)
+        outcome = self._attempt(claim, target)
+        if outcome.how == FAILED:
+            self._failed(claim, settings, outcome)
+        elif outcome.how == STOPPED:
+            self._spool.deliveries.give_back(claim)
+            self._say("delivery_given_back", claim, images=outcome.answered)
+        else:
+            assert outcome.how == DONE
+            self._finish(claim, outcome)
+
+    def _attempt(self, claim: Claim, target: Target) -> Outcome:
+        attempt = Attempt(
+            self._spool.deliveries,
+            claim,
+            target,
+            self._clock,
+            stopping=self._stopping,
+            alive=self._reports.alive,
+            moved=lambda sent: self._reports.progress(claim, sent),
+            reached=lambda: self._reached(claim.target),
+        )
+        try:
+            return attempt.run()
+        except (SpoolError, MemoryError):
+            raise
+        except Exception as exc:
+            # A fault of ours must not stop the queue, and the text of a foreign exception may quote anything.
+            self._log.error("attempt_broke", delivery=claim.delivery, target=claim.target, exc_info=True)
+            return Outcome(FAILED, error=f"internal error ({type(exc).__name__}), see the log")
+
+    def _reached(self, target: str) -> None:
+        """The target answers: deliveries may go there in numbers again."""
+        state = self._spool.targets.all().get(target)
+        if state is not None and state.not_before > 0:
+            self._spool.targets.leave_alone(target, 0.0)
+
+    def _finish(self, claim: Claim, outcome: Outcome) -> None:
+        refused = self._spool.deliveries.get(claim.delivery)["refused"]
+        if not refused:
+            self._spool.deliveries.complete(claim)
+            self._say("delivery_completed", claim, images=claim.total)
+            return
+        words = "; ".join(word if count == 1 else f"{word} ({count})" for word, count in outcome.refused)
+        error = f"{refused} {'image' if refused == 1 else 'images'} refused" + (f": {words}" if words else "")
+        self._spool.deliveries.park(claim, error[:500])
+        self._say("delivery_parked", claim, reason=error[:500])
+
+    def _failed(self, claim: Claim, settings: TargetSettings, outcome: Outcome) -> None:
+        now, due = self._clock.now(), None
+        if outcome.retryable:
+            due = next_try(settings.retry, claim.failed_before, claim.first_tried, now, self._random)
+        if not outcome.answered:
+            # Nobody is there: one probe at a time from now on, or a thousand deliveries would each wait for a timeout.
+            state = self._spool.targets.all().get(claim.target)
+            until = now + leave_alone_s(settings.retry, state.fails if state else 0, self._random)
+            self._spool.targets.leave_alone(claim.target, until if due is None else min(until, due))
+        if due is None:
+            self._spool.deliveries.park(claim, outcome.error)
+            self._say("delivery_parked", claim, reason=outcome.error)
+        else:
+            self._spool.deliveries.retry(claim, due, outcome.error)
+            self._say("attempt_failed", claim, reason=outcome.error, retry_in_s=round(due - now, 1))
+
+    def _say(self, action: str, claim: Claim, **more: Any) -> None:
+        self._log.info(
+            action, delivery=claim.delivery, arrival=claim.arrival, target=claim.target, attempt=claim.attempt, **more
+        )

@@ -1,0 +1,102 @@
+"""Sends images to a DICOM node with C-STORE, byte for byte, in the transfer syntax in which they are stored.
+It must not transcode, retry, or touch the spool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actors.dicom import statuses
+from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, OutgoingImage, StoreResult, open_association
+from actors.targets.interface import Alive, Answer
+from protocol.errors import UnreadableImage
+from protocol.routing.targets import DicomTarget as DicomSettings
+from protocol.spool.images import ImageFile
+
+
+class DicomTarget:
+    """A storage SCP (PS3.4 Annex B)."""
+
+    def __init__(self, settings: DicomSettings) -> None:
+        self._node = Node(
+            settings.host, settings.port, settings.called_ae, settings.calling_ae, settings.max_pdu,
+            settings.connect_timeout_s, settings.acse_timeout_s, settings.dimse_timeout_s,
+        )  # fmt: skip
+
+    @property
+    def patience_s(self) -> float:
+        """At worst a release goes unanswered, then a new association is connected, negotiated, and a store sent."""
+        node = self._node
+        return node.connect_timeout_s + 3 * node.acse_timeout_s + 2 * node.dimse_timeout_s
+
+    def open(self, images: Sequence[ImageFile], alive: Alive) -> DicomSession:
+        """Associate. Raises TargetUnreachable, AssociationRejected, AssociationAborted, PeerTimeout."""
+        return DicomSession(self._node, images, alive)
+
+
+class DicomSession:
+    """One association after the other: an association can propose 128 contexts (PS3.8 section 9.3.2.2), a series may
+    need more; and one that broke at an image of ours that cannot be read is replaced for the rest.
+    """
+
+    def __init__(self, node: Node, images: Sequence[ImageFile], alive: Alive) -> None:
+        self._node, self._images, self._alive = node, images, alive
+        self._at = 0  # how many images were sent
+        self._proposed: frozenset[Context] = frozenset()
+        self._association: Association = self._associate()
+
+    def send(self, image: ImageFile) -> Answer:
+        """C-STORE. Raises AssociationAborted, PeerTimeout; for a further association also what `open` raises."""
+        context = _context(image)
+        if not self._association.usable or context not in self._proposed:
+            self._association.release()
+            self._association = self._associate()
+        self._at += 1
+        if not self._association.accepts(*context):
+            words = f"the target does not take {context[0]} in transfer syntax {context[1]}"
+            return Answer(statuses.SOP_CLASS_NOT_SUPPORTED, False, words, words)
+        try:
+            result = self._association.store(_outgoing(image))
+        except UnreadableImage as exc:
+            # Nothing the target could help with; the rest of the series must not wait for it.
+            words = f"not sent, {exc}"
+            return Answer(statuses.PROCESSING_FAILURE, False, words, words)
+        self._alive()
+        return _answer(result)
+
+    def close(self) -> None:
+        """Release."""
+        self._association.release()
+
+    def abort(self) -> None:
+        """A-ABORT."""
+        self._association.abort()
+
+    def _associate(self) -> Association:
+        """Propose what the next images need, as many contexts as fit."""
+        contexts: dict[Context, None] = {}
+        for image in self._images[self._at :]:
+            context = _context(image)
+            if context not in contexts and len(contexts) == MAX_CONTEXTS:
+                break
+            contexts[context] = None
+        association = open_association(self._node, contexts)
+        association.progress = self._alive
+        self._proposed = frozenset(contexts)
+        self._alive()
+        return association
+
+
+def _context(image: ImageFile) -> Context:
+    return image.sop_class_uid, image.transfer_syntax_uid
+
+
+def _outgoing(image: ImageFile) -> OutgoingImage:
+    return OutgoingImage(
+        image.path, image.offset, image.sop_class_uid, image.sop_instance_uid, image.transfer_syntax_uid
+    )
+
+
+def _answer(result: StoreResult) -> Answer:
+    """Warnings and 0111 (already there) count as delivered: the target says that it has the image."""
+    return Answer(result.status, result.category != "failure", str(result), result.comment, result.retryable)

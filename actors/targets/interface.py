@@ -1,0 +1,67 @@
+"""What every kind of target promises to the dispatcher: open, send one image after the other, close.
+It must not know deliveries, retries or the spool's tables: what an answer means for a delivery is decided elsewhere.
+
+The promises, which the tests of every kind hold:
+
+- `open` connects; when it returns, the target is there. What cannot work raises a NetworkError that says whether
+  repeating can help.
+- `send` returns the target's answer for exactly this image, and only after the target has taken responsibility for it
+  (or has refused it). An image that only the target's limits or a damaged file keep back is an answer, not an error;
+  the images behind it can still be sent.
+- A NetworkError of `send` ends the session: the fate of that image is unknown, it has to be sent again.
+- Every wait has a limit of its own; none is longer than `patience_s` without a call of `alive`.
+- `close` and `abort` never raise: every answer that counts is already in.
+- Bytes go out as they are in the spool, unless the settings of the target say otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol.spool.images import ImageFile
+
+Alive = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one image. `status` as in PS3.7 Annex C, also for targets that speak no DICOM.
+
+    `words` are ours and may be logged; `comment` may be the peer's free text and must not be. `retryable`: the target
+    refused it for now; the very same image can be taken later.
+    """
+
+    status: int
+    ok: bool
+    words: str = ""
+    comment: str = ""
+    retryable: bool = False
+
+
+class Session(Protocol):
+    """An open connection, used by one thread."""
+
+    def send(self, image: ImageFile) -> Answer:
+        """Send one image; in the order of the images `open` was told of, each once. Raises NetworkError."""
+
+    def close(self) -> None:
+        """End in order."""
+
+    def abort(self) -> None:
+        """End at once."""
+
+
+class Target(Protocol):
+    """A place to send to, made from the current settings for one attempt."""
+
+    @property
+    def patience_s(self) -> float:
+        """The longest that anything here may go on without a sign of life, in seconds."""
+
+    def open(self, images: Sequence[ImageFile], alive: Alive) -> Session:
+        """Connect, ready for these images (at least one); `alive` is called whenever something moved.
+
+        Raises NetworkError.
+        """

@@ -1,0 +1,15 @@
+"""From the settings of a target to the object that sends there. It must not import a kind that is not used."""
+
+from __future__ import annotations
+
+from actors.targets.interface import Target
+from protocol.routing import targets as settings
+
+
+def make_target(target: settings.Target) -> Target | None:
+    """The sending side of these settings, or None if targets of this type are not built yet."""
+    if isinstance(target, settings.DicomTarget):
+        from actors.targets.dicom import DicomTarget
+
+        return DicomTarget(target)
+    return None

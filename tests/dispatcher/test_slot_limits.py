@@ -1,0 +1,27 @@
+"""How many deliveries each target may have under way."""
+
+from __future__ import annotations
+
+from dispatcher_fakes import configuration
+
+from actors.dispatcher.limits import limits
+from protocol.spool.targets import TargetState
+
+TWO = configuration({"a": {"concurrency": 3}, "b": {"concurrency": 64}})
+
+
+def test_no_target_gets_more_than_half_of_the_slots_and_four_are_assumed():
+    assert limits(TWO, {}, 1, 0.0) == {"a": 2, "b": 2}
+    assert limits(TWO, {}, 12, 0.0) == {"a": 3, "b": 6}
+
+
+def test_a_failing_target_gets_one_probe_and_none_before_its_time():
+    state = {"a": TargetState("a", not_before=100.0)}
+    assert limits(TWO, state, 8, 99.0) == {"b": 4}
+    assert limits(TWO, state, 8, 101.0) == {"a": 1, "b": 4}
+
+
+def test_a_paused_target_gets_nothing_until_the_pause_ends():
+    assert limits(TWO, {"a": TargetState("a", paused=True)}, 8, 1e12) == {"b": 4}
+    state = {"a": TargetState("a", paused=True, until=100.0)}
+    assert [sorted(limits(TWO, state, 8, now)) for now in (99.0, 101.0)] == [["b"], ["a", "b"]]
