@@ -6,6 +6,7 @@ With `--json` a command prints one JSON document on stdout; whatever is said to 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
+_PIPE_WIDTH = 10_000
 
 
 @dataclass
@@ -64,9 +66,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     table = Table(*columns, title=title or None, box=None, header_style="bold", title_justify="left")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console = Console()
     # Where nobody looks (a pipe, a test) lines must not be cut to a screen's width.
-    console.print(table, width=None if console.is_terminal else 10_000)
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
 
 
 def print_answer(as_json: bool, document: Any, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
