@@ -7,6 +7,7 @@ tmp file written and synced -> renamed -> its folders synced -> row and event co
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -221,8 +222,8 @@ class Images:
                             receipts.append(quarantine.insert(tx, one))
                         else:
                             receipts.append(joining.join(tx, self._fs, self._places, one))
-                except (OutOfSpace, DiskFailed):
-                    raise
+                except (OutOfSpace, DiskFailed, sqlite3.OperationalError):
+                    raise  # the disk, not this image: the transaction as a whole has failed
                 except Exception as exc:
                     receipts.append(Receipt(one.receipt, "failed", error=exc))
         for one, receipt in zip(saved, receipts, strict=True):

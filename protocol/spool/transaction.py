@@ -52,8 +52,9 @@ class Transaction:
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK TO step")
-            self._connection.execute("RELEASE step")
+            if self._connection.in_transaction:  # a full or broken disk makes SQLite undo the whole transaction itself
+                self._connection.execute("ROLLBACK TO step")
+                self._connection.execute("RELEASE step")
             raise
         self._connection.execute("RELEASE step")
 

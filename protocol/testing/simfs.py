@@ -47,6 +47,15 @@ class SimDisk(SimTree):
                 if isinstance(node, SimFile) and isinstance(node.holder, SimLock) and node.holder.fs is fs:
                     node.holder = None
 
+    def sync(self) -> None:
+        """Make everything durable, as the `sync` command does."""
+        with self.mutex:
+            for node in self.nodes:
+                if isinstance(node, SimFile):
+                    node.sync()
+                else:
+                    node.settle(len(node.pending))
+
     def power_cut(self, random: Random) -> None:
         """Kill everybody and keep a legal remainder of what was not synced; afterwards all that is left is durable."""
         with self.mutex:

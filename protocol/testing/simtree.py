@@ -28,7 +28,7 @@ class SimTree:
         self._bytes_left: int | None = None
         self._inodes_left: int | None = None
         self._room: Room | None = None
-        self._sync_faults: list[str] = []
+        self._sync_faults: list[tuple[str, int]] = []
 
     # faults
 
@@ -47,9 +47,12 @@ class SimTree:
         """Answer `room` so, whatever is written."""
         self._room = room
 
-    def fail_sync(self, part_of_path: str = "") -> None:
-        """Let the next sync of a file or folder whose path contains this fail, and its unsynced data be lost."""
-        self._sync_faults.append(part_of_path)
+    def fail_sync(self, part_of_path: str = "", *, after: int = 0) -> None:
+        """Let the next sync of a file or folder whose path contains this fail, and its unsynced data be lost.
+
+        `after` so many that still succeed.
+        """
+        self._sync_faults.append((part_of_path, after))
 
     # room
 
@@ -74,10 +77,12 @@ class SimTree:
             self._bytes_left += len(node.data)
 
     def sync_fails(self, path: Path) -> bool:
-        for part in self._sync_faults:
+        for number, (part, after) in enumerate(self._sync_faults):
             if part in str(path):
-                self._sync_faults.remove(part)
-                return True
+                self._sync_faults[number] = (part, after - 1)
+                if after == 0:
+                    del self._sync_faults[number]
+                    return True
         return False
 
     def _number(self) -> int:

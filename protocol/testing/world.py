@@ -110,6 +110,11 @@ class World:
         elif step == "commit.after":
             self._survivors.append(self.spool.database.snapshot())
 
+    def make_durable(self) -> None:
+        """From now on no power cut can take back what happened so far, whatever the durability."""
+        self.disk.sync()
+        self._make_durable()
+
     def _make_durable(self) -> None:
         self._survivors = [self.spool.database.snapshot()]
 
