@@ -1,0 +1,133 @@
+"""Who may send and whether there is room: known and unknown sources, and the first reserve of disk.
+It must not store or record anything; it answers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import NamedTuple
+
+from protocol.clock import Clock
+from protocol.errors import OutOfSpace
+from protocol.fsops import FsOps
+from protocol.header.wanted import compile_wanted
+from protocol.routing.sources import source_for
+from protocol.routing.versions import Version
+
+LOOK_AGAIN_S = 1.0
+MIN_INODES = 10_000  # an image takes one, and one for its folder; the rest is for database and cleaner
+SAME_NOTICE_S = 1.0
+NOTICES_PER_S = 20
+_KEPT_NOTICES = 1000
+
+
+class Admitted(NamedTuple):
+    """What the routing configuration says of a peer: `reason` to turn it away (None: welcome), and its source's name."""
+
+    reason: str | None
+    source: str | None
+
+
+class Policy:
+    """One revision of the routing configuration, as far as receiving needs it. Immutable, so any thread may ask.
+
+    `keywords` are the elements that rules read beyond the default set; `unusable` says why they are not scanned.
+    """
+
+    def __init__(self, version: Version, unknown_sources: str) -> None:
+        self.revision = version.number
+        self._sources = version.configuration.sources
+        self._reject_unknown = unknown_sources == "reject"
+        self.unusable = ""
+        self.keywords: frozenset[int | str] = frozenset(version.configuration.keywords)
+        try:
+            compile_wanted(self.keywords)  # known before the first image, and kept for all
+        except ValueError as exc:
+            # A version written by a program that knows more elements: receiving must go on.
+            self.keywords, self.unusable = frozenset(), str(exc)
+
+    def admit(self, calling_ae: str, address: str) -> Admitted:
+        """Whether this peer may open an association."""
+        name = source_for(self._sources, calling_ae, address).name
+        if name is None:
+            return Admitted("unknown source" if self._reject_unknown else None, None)
+        if not self._sources[name].accept:
+            return Admitted(f"source '{name}' is not accepted", name)
+        return Admitted(None, name)
+
+
+class Reserve:
+    """The first reserve of disk: below it the receiver refuses, while database and cleaner go on.
+
+    Looks at the disk once a second and subtracts in between what it let in.
+    """
+
+    def __init__(self, fs: FsOps, folder: Path, reserve_bytes: int, clock: Clock) -> None:
+        self._fs, self._folder, self._reserve, self._clock = fs, folder, reserve_bytes, clock
+        self._lock = threading.Lock()
+        self._bytes = 0
+        self._inodes: int | None = None
+        self._next_look = float("-inf")
+
+    def take(self, size: int) -> None:
+        """Let an object of `size` bytes in. Raises OutOfSpace: refuse with A700."""
+        with self._lock:
+            self._look()
+            short = self._short(size)
+            if short:
+                raise OutOfSpace(short)
+            self._bytes -= size
+            if self._inodes is not None:
+                self._inodes -= 1
+
+    def short(self) -> str:
+        """Why nothing can be let in now, or an empty text."""
+        with self._lock:
+            self._look()
+            return self._short(0)
+
+    def _look(self) -> None:
+        now = self._clock.monotonic()
+        if now < self._next_look:
+            return
+        room = self._fs.room(self._folder)
+        self._bytes = room.bytes - self._reserve
+        self._inodes = None if room.inodes is None else room.inodes - MIN_INODES
+        self._next_look = now + LOOK_AGAIN_S
+
+    def _short(self, size: int) -> str:
+        if self._bytes < size:
+            return "the reserve of disk space is reached"
+        if self._inodes is not None and self._inodes <= 0:
+            return "the reserve of inodes is reached"
+        return ""
+
+
+class Notices:
+    """Keeps a flood of refused peers out of the outbox: the same notice once a second, and so many of all together."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._last: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._left = float(NOTICES_PER_S)
+        self._counted = clock.monotonic()
+        self.suppressed = 0
+
+    def wanted(self, *what: str) -> bool:
+        """Whether to record this one."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._left = min(float(NOTICES_PER_S), self._left + (now - self._counted) * NOTICES_PER_S)
+            self._counted = now
+            if self._left < 1 or now - self._last.get(what, float("-inf")) < SAME_NOTICE_S:
+                self.suppressed += 1
+                return False
+            self._left -= 1
+            self._last[what] = now
+            self._last.move_to_end(what)
+            if len(self._last) > _KEPT_NOTICES:
+                self._last.popitem(last=False)
+            return True

@@ -1,0 +1,102 @@
+"""The associations that this process serves now, and their rows in the spool.
+It holds nothing whose loss matters: after a death the rows say which associations were open, and they count as aborted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.dicom.service import Peer
+from protocol.errors import DiskFailed, OutOfSpace
+from protocol.spool.images import Images
+
+
+@dataclass
+class Served:
+    """One association. `recorded` is False while its row could not be written (the disk is full)."""
+
+    id: bytes
+    peer: Peer
+    source: str | None
+    recorded: bool = False
+    images: int = 0
+    arrivals: set[int] = field(default_factory=set)
+    how: str = ""
+
+
+class Associations:
+    """Opens and closes their rows; each association is used by its own thread.
+
+    Args:
+        owner: name of this process as a worker; stands in the rows.
+        closed: told which arrivals an association had brought images for, after its end is recorded.
+    """
+
+    def __init__(self, images: Images, owner: str, closed: Callable[[Served], None], log: Any) -> None:
+        self._images, self._owner, self._closed, self._log = images, owner, closed, log
+        self._lock = threading.Lock()
+        self._served: dict[bytes, Served] = {}
+        self._unclosed: list[Served] = []
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def opened(self, id: bytes, peer: Peer, source: str | None) -> None:
+        """Record a new one. On a full disk it is served without a row, so that the scanner gets to see A700."""
+        served = Served(id, peer, source)
+        try:
+            self._record(served)
+        except OutOfSpace as exc:
+            self._log.warning("association_not_recorded", association=id.hex(), reason=str(exc))
+        with self._lock:
+            self._served[id] = served
+
+    def get(self, id: bytes) -> Served:
+        """One that is open, with its row. Raises OutOfSpace if it still cannot be recorded."""
+        with self._lock:
+            served = self._served[id]
+        self._record(served)
+        return served
+
+    def _record(self, served: Served) -> None:
+        if not served.recorded:
+            peer = served.peer
+            self._images.association_opened(
+                served.id, self._owner, peer.calling_ae, peer.called_ae, peer.address, served.source
+            )
+            served.recorded = True
+
+    def closed(self, id: bytes, how: str) -> None:
+        """Record the end; if that fails now, `finish` repeats it."""
+        with self._lock:
+            served = self._served.pop(id)
+        served.how = how
+        self._log.info(
+            "association_closed", association=id.hex(), calling_ae=served.peer.calling_ae, how=how, images=served.images
+        )
+        if served.recorded:
+            self._close(served)
+
+    def finish(self) -> int:
+        """Record the ends that could not be recorded; how many are left."""
+        with self._lock:
+            unclosed, self._unclosed = self._unclosed, []
+        for served in unclosed:
+            self._close(served)
+        return len(self._unclosed)
+
+    def _close(self, served: Served) -> None:
+        try:
+            self._images.association_closed(served.id, served.how)
+        except Exception as exc:
+            with self._lock:
+                self._unclosed.append(served)
+            if isinstance(exc, DiskFailed):
+                raise
+            # Until it is recorded the router waits for the longer idle time: later, but nothing is lost.
+            self._log.warning("end_not_recorded", association=served.id.hex(), error=type(exc).__name__)
+            return
+        self._closed(served)

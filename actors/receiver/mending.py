@@ -1,0 +1,21 @@
+"""What dead receivers left: open associations and files without a row. It must not touch what a living one works on."""
+
+from __future__ import annotations
+
+from protocol.spool import Spool
+
+WORKER = "receiver"  # kind of worker, as the spool registers it
+
+
+def mend(spool: Spool) -> dict[str, int]:
+    """Close dead workers' associations as aborted, adopt files without a row; what was found, by kind.
+
+    Dying anywhere in here leaves the rest to the next call: a dead worker is forgotten last.
+    Raises OutOfSpace, DiskFailed.
+    """
+    dead = spool.workers.dead(WORKER)
+    aborted = sum(spool.images.abort_dead(owner) for owner in dead)
+    found = spool.adoption.adopt()
+    for owner in dead:
+        spool.workers.forget(owner)
+    return {"dead_workers": len(dead), "associations_aborted": aborted, **found}
