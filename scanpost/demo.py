@@ -23,6 +23,7 @@ CALLING_AE = "DEMO"
 PORT = 11119  # of the target; another one if it is taken
 LASTS_S = 600.0
 PAUSE_S = 6.0
+AGAIN_S = 1.0
 IMAGE_S = 0.15  # the target takes its time, so that a delivery can be watched
 SERIES = ("98892003/MR700", "98892001/CT5N", "98892003/MR2", "77654033/CT2")  # below pydicom's dicomdirtests
 
@@ -129,8 +130,8 @@ def sample(number: int, folder: Path) -> list[Path]:
     return made
 
 
-def send_one(settings: Settings, number: int) -> str:
-    """Send one series to the receiver; what came of it, in words."""
+def send_one(settings: Settings, number: int) -> tuple[bool, str]:
+    """Send one series to the receiver; whether anything arrived, and what came of it in words."""
     from actors.dicom.scu import Node
     from actors.dicom.tools import send_files
 
@@ -138,7 +139,8 @@ def send_one(settings: Settings, number: int) -> str:
     node = Node(host, settings.receiver.port, settings.receiver.ae_title, CALLING_AE)
     with tempfile.TemporaryDirectory(prefix="scanpost-demo-") as folder:
         report = send_files(node, sample(number, Path(folder)))
-    return f"sent {report.sent} of {report.sent + report.failed} images of {SERIES[number % len(SERIES)]}"
+    told = f"sent {report.sent} of {report.sent + report.failed} images of {SERIES[number % len(SERIES)]}"
+    return report.sent > 0, told
 
 
 def main(argv: Sequence[str]) -> int:
@@ -158,9 +160,10 @@ def main(argv: Sequence[str]) -> int:
     end = time.monotonic() + (float(argv[0]) if argv else LASTS_S)
     number = 0
     while not stop.is_set() and time.monotonic() < end:
-        print(send_one(settings, number), flush=True)
-        number += 1
-        stop.wait(PAUSE_S)
+        arrived, told = send_one(settings, number)
+        print(told, flush=True)
+        number += arrived
+        stop.wait(PAUSE_S if arrived else AGAIN_S)  # the receiver may not be up yet
     # The target stays until told to go, or what was sent last would be retried for days.
     print("no more series; the target stays", flush=True)
     while not stop.wait(1.0):

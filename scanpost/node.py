@@ -5,6 +5,7 @@ supervisord may die at any time: its programs go on, and whoever comes next stop
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -39,6 +40,7 @@ class Node:
 
     def up(self, *, detach: bool) -> int:
         """Start everything; returns the exit code. Raises ScanpostError with one clear line if it cannot."""
+        os.umask(0o027)  # as supervisord.conf says for the programs
         self._refuse_second()
         self._check_spool()
         lock = RealFs().lock(self._settings.run_folder / "up.lock")
