@@ -1,34 +1,34 @@
 """Every error scanpost raises on purpose, in one tree. It must not import anything of the project.
 
-    ScanpostError
-    ├── ConfigurationError            exit code 78; one line: file, place, cure
-    │   ├── SettingsError
-    │   └── RoutingError
-    │       └── RoutingConflict       somebody else published the next version first
-    ├── SpoolError
-    │   ├── SpoolMissing              images are there, the database is not: `scanpost spool rebuild`
-    │   ├── SpoolDamaged              the integrity check failed
-    │   ├── SpoolNewer                the database has a newer schema than this program
-    │   ├── OutOfSpace                disk or inode reserve reached, SQLITE_FULL, ENOSPC: refuse with A700
-    │   ├── DiskFailed                a sync or commit failed: never retried, the process ends
-    │   ├── StepRefused               a state change that the transition table does not have
-    │   ├── NotOwner                  the delivery was given back meanwhile; nothing may be changed any more
-    │   └── NotFound                  no such arrival, delivery, image, command
-    ├── ImageError
-    │   └── UnreadableImage           cannot be parsed or placed: quarantine with the reason
-    ├── RuleError
-    │   └── RuleSyntaxError           with the position and what to write instead
-    ├── WireError
-    │   └── DecodeError               keeps the raw bytes
-    ├── NetworkError                  says whether repeating can help
-    │   ├── TargetUnreachable
-    │   ├── AssociationRejected
-    │   ├── AssociationAborted
-    │   └── PeerTimeout               the association is never used again
-    ├── LedgerError
-    │   └── LedgerUnavailable         the database is away; wait, never exit
-    └── AccountError
-        └── AccessDenied
+ScanpostError
+├── ConfigurationError            exit code 78; one line: file, place, cure
+│   ├── SettingsError
+│   └── RoutingError
+│       └── RoutingConflict       somebody else published the next version first
+├── SpoolError
+│   ├── SpoolMissing              images are there, the database is not: `scanpost spool rebuild`
+│   ├── SpoolDamaged              the integrity check failed
+│   ├── SpoolNewer                the database has a newer schema than this program
+│   ├── OutOfSpace                disk or inode reserve reached, SQLITE_FULL, ENOSPC: refuse with A700
+│   ├── DiskFailed                a sync or commit failed: never retried, the process ends
+│   ├── StepRefused               a state change that the transition table does not have
+│   ├── NotOwner                  the delivery was given back meanwhile; nothing may be changed any more
+│   └── NotFound                  no such arrival, delivery, image, command
+├── ImageError
+│   └── UnreadableImage           cannot be parsed or placed: quarantine with the reason
+├── RuleError
+│   └── RuleSyntaxError           with the position and what to write instead
+├── WireError
+│   └── DecodeError               keeps the raw bytes
+├── NetworkError                  says whether repeating can help
+│   ├── TargetUnreachable
+│   ├── AssociationRejected
+│   ├── AssociationAborted
+│   └── PeerTimeout               the association is never used again
+├── LedgerError
+│   └── LedgerUnavailable         the database is away; wait, never exit
+└── AccountError
+    └── AccessDenied
 """
 
 from __future__ import annotations

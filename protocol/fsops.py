@@ -149,7 +149,7 @@ class RealFs:
         return path.read_bytes()
 
     def open_read(self, path: Path) -> BinaryIO:
-        return open(path, "rb", buffering=0)  # noqa: SIM115  (the caller closes it)
+        return open(path, "rb", buffering=0)
 
     def rename(self, source: Path, target: Path) -> None:
         with disk_errors("rename file"):

@@ -26,7 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("scanpost.doctor:doctor", "Prove that no image is missing; check what could stop the node."),
     "series": ("scanpost.series:series", "Series as they came in: list, show, route, hold, release, discard."),
     "queue": ("scanpost.queue:queue", "Deliveries: list, retry, hold, release, cancel, priority."),
-    "routing": ("scanpost.routing:routing", "Targets, groups, sources, rules: import, export, history, check, rollback."),
+    "routing": (
+        "scanpost.routing:routing",
+        "Targets, groups, sources, rules: import, export, history, check, rollback.",
+    ),
     "target": ("scanpost.target:target", "Where images go: list, test, pause, resume."),
     "tap": ("scanpost.tap:tap", "Listen to the events."),
     "send": ("scanpost.dicom:send", "Send DICOM files to a node."),

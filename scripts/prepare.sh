@@ -62,6 +62,6 @@ install_project() {
         return 0
     fi
     say "installing scanpost$1 into .venv (first time: a minute or two)"
-    .venv/bin/python -m pip install -q --disable-pip-version-check -e ".$1" || fail "pip could not install scanpost$1"
+    .venv/bin/python -m pip install -qq --disable-pip-version-check -e ".$1" || fail "pip could not install scanpost$1"
     cp setup.cfg "$stamp"
 }
