@@ -1,0 +1,123 @@
+"""The receiver as a process of its own: killed in the middle of several associations, and stopped in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from receiver_rig import CT, HOST, receiver, send
+
+from actors.dicom.scu import Node, open_association
+from protocol.errors import NetworkError
+from protocol.spool import open_spool
+from protocol.testing.images import TestImage
+
+pytestmark = pytest.mark.slow
+ASSOCIATIONS = 4
+
+
+class Process:
+    """`python -m actors receiver` on a free port, ready when the constructor returns."""
+
+    def __init__(self, home: Path, **variables: str) -> None:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("SCANPOST_")}
+        settings = {"HOME": str(home), "BUS__ENABLED": "false", "RECEIVER__HOST": HOST, "RECEIVER__PORT": "0",
+                    "SPOOL__RESERVE_GB": "0", "SPOOL__RESERVE2_GB": "0"}  # fmt: skip
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "actors", "receiver"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**clean, **{f"SCANPOST_{key}": value for key, value in (settings | variables).items()}},
+        )  # fmt: skip
+        self.port = int(self.until("listening")["port"])
+        self.until("ready")
+
+    def until(self, action: str) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        said = []
+        for text in self.process.stdout:
+            said.append(text)
+            line: dict[str, Any] = json.loads(text)
+            if line["action"] == action:
+                return line
+        raise AssertionError(f"ended before {action}: {said}")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    open_spool(home, create=True).close()
+    return home
+
+
+@pytest.fixture
+def process(home: Path) -> Iterator[Process]:
+    running = Process(home)
+    yield running
+    running.kill()
+
+
+def test_kill_9_loses_no_acknowledged_image(home: Path, process: Process, tmp_path: Path) -> None:
+    enough, acknowledged = threading.Event(), []
+    kill_after = random.Random(7).randrange(40, 120)
+
+    def run(series: int) -> None:
+        node = Node(HOST, process.port, "SCANPOST", f"CT{series}", dimse_timeout_s=10)
+        try:
+            with open_association(node, [CT]) as association:
+                for instance in range(1, 10_000):
+                    image = TestImage(series=series, instance=instance)
+                    assert send(association, image, tmp_path) == 0
+                    acknowledged.append(image.sop_uid)
+                    if len(acknowledged) >= kill_after:
+                        enough.set()
+        except NetworkError:
+            return  # it died, as intended
+
+    with ThreadPoolExecutor(ASSOCIATIONS) as pool:
+        runs = [pool.submit(run, series) for series in range(1, ASSOCIATIONS + 1)]
+        assert enough.wait(30)
+        process.kill()
+        for one in runs:
+            one.result(30)
+    with receiver(home) as rig:
+        stored = rig.stored()
+        assert set(acknowledged) <= set(stored) and len(acknowledged) >= kill_after
+        assert len(stored) <= len(acknowledged) + ASSOCIATIONS, "at most one image under way for each association"
+        assert rig.found["associations_aborted"] == ASSOCIATIONS and rig.found["dead_workers"] == 1
+        assert {one.associations_open for one in rig.spool.arrivals.open_ones()} == {0}
+        assert rig.healthy()
+
+
+def test_an_order_to_stop_ends_it_with_zero_and_nothing_is_left_to_mend(home: Path, process: Process) -> None:
+    with open_association(Node(HOST, process.port, "SCANPOST", "CT1"), [CT]):
+        pass
+    process.process.send_signal(signal.SIGTERM)
+    process.until("stopped")
+    assert process.process.wait(20) == 0
+    spool = open_spool(home)
+    try:
+        assert spool.workers.dead() == [] and spool.workers.count("receiver") == 0
+    finally:
+        spool.close()
+
+
+def test_a_port_in_use_is_one_clear_line(home: Path, process: Process, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    open_spool(other, create=True).close()
+    with pytest.raises(AssertionError, match=f"cannot listen on {HOST}:{process.port}"):
+        Process(other, RECEIVER__PORT=str(process.port))
