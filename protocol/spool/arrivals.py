@@ -17,6 +17,7 @@ from protocol.spool.database import Database
 from protocol.spool.transaction import Transaction
 from protocol.states import (
     ARRIVAL_STEPS,
+    DELIVERY_FINISHED,
     ArrivalState,
     DeliveryState,
     Priority,
@@ -31,7 +32,10 @@ from protocol.wire.events import (
     ArrivalDiscarded,
     ArrivalHeld,
     ArrivalReleased,
+    DeliveryCancelled,
     DeliveryCreated,
+    DeliveryHeld,
+    DeliveryRetried,
     RuleFailed,
 )
 
@@ -238,6 +242,8 @@ class Arrivals:
                 (id, verdict.revision, verdict.outcome, verdict.reason,
                  None if verdict.explanation is None else pack(verdict.explanation), verdict.command, tx.now),
             )["id"]  # fmt: skip
+            if verdict.command and state is ArrivalState.HELD and verdict.outcome != "hold":
+                tx.emit(ArrivalReleased(id, arrival["calling_ae"], verdict.command), correlation=id)
             tx.emit(
                 ArrivalDecided(
                     id, arrival["calling_ae"], decision, verdict.revision, verdict.outcome,
@@ -251,8 +257,6 @@ class Arrivals:
                 _supersede_earlier(tx, arrival, verdict.targets)
                 for target in verdict.targets:
                     _create_delivery(tx, arrival, decision, target)
-            if verdict.command and state is ArrivalState.HELD and verdict.outcome != "hold":
-                tx.emit(ArrivalReleased(id, arrival["calling_ae"], verdict.command), correlation=id)
             _settle_decided(tx, arrival, verdict)
             if verdict.command:
                 done(
@@ -271,10 +275,11 @@ class Arrivals:
                 "SELECT 1 FROM delivery WHERE arrival = ? AND state IN ('sending', 'confirming')", (id,)
             ):
                 raise StepRefused(f"arrival {id} is being sent; hold its deliveries (scanpost queue hold) instead")
-            tx.execute(
-                "UPDATE delivery SET state = 'held', error = ? WHERE arrival = ? AND state IN ('waiting','retrying','parked')",
-                (reason, id),
-            )
+            held = tx.all(
+                "UPDATE delivery SET state = 'held', error = ? WHERE arrival = ? AND state IN ('waiting','retrying','parked')"
+                " RETURNING id, target", (reason, id))  # fmt: skip
+            for row in held:
+                tx.emit(DeliveryHeld(row["id"], id, row["target"], reason), correlation=id)
             _set_state(tx, arrival, ArrivalState.HELD, reason)
             if command:
                 done(tx, command, f"arrival {id} is held")
@@ -285,11 +290,12 @@ class Arrivals:
             arrival = _row(tx, id)
             if arrival["state"] != "held":
                 raise StepRefused(f"arrival {id} is {arrival['state']}, not held")
-            freed = tx.changed(
-                "UPDATE delivery SET state = 'waiting', due = ?, error = '' WHERE arrival = ? AND state = 'held'",
-                (tx.now, id),
-            )
+            freed = tx.all(
+                "UPDATE delivery SET state = 'waiting', due = ?, error = '' WHERE arrival = ? AND state = 'held'"
+                " RETURNING id, target", (tx.now, id))  # fmt: skip
             tx.emit(ArrivalReleased(id, arrival["calling_ae"], command), correlation=id)
+            for row in freed:
+                tx.emit(DeliveryRetried(row["id"], id, row["target"], command), correlation=id)
             _set_state(tx, arrival, ArrivalState.IN_DELIVERY if freed else ArrivalState.CLOSED, "")
             done(tx, command, f"arrival {id} is released")
 
@@ -298,6 +304,7 @@ class Arrivals:
         with self._db.write() as tx:
             arrival = _row(tx, id)
             _set_state(tx, arrival, ArrivalState.CLOSED, "")
+            tx.emit(ArrivalReleased(id, arrival["calling_ae"], command), correlation=id)
             done(tx, command, f"arrival {id} will be decided again")
 
     def discard(self, id: int, reason: str, command: int) -> None:
@@ -306,10 +313,12 @@ class Arrivals:
             arrival = _row(tx, id)
             if arrival["state"] not in ("held", "closed"):
                 raise StepRefused(f"arrival {id} is {arrival['state']}; only a held one can be discarded")
-            tx.execute(
-                "UPDATE delivery SET state = 'cancelled', finished = ? WHERE arrival = ? AND state = 'held'",
+            cancelled = tx.all(
+                "UPDATE delivery SET state = 'cancelled', finished = ? WHERE arrival = ? AND state = 'held' RETURNING id, target",
                 (tx.now, id),
             )
+            for row in cancelled:
+                tx.emit(DeliveryCancelled(row["id"], id, row["target"], command), correlation=id)
             _set_state(tx, arrival, ArrivalState.DISCARDED, reason)
             done(tx, command, f"arrival {id} is discarded")
 
@@ -346,20 +355,25 @@ def _set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str) 
 
 def _settle_decided(tx: Transaction, arrival: Any, verdict: Verdict) -> None:
     if verdict.outcome == "route":
-        settle(tx, arrival["id"])
+        settle(tx, arrival["id"], decided=True)
     elif verdict.outcome == "hold":
         _set_state(tx, arrival, ArrivalState.HELD, verdict.reason)
     else:
         _set_state(tx, arrival, ArrivalState.DISCARDED, verdict.reason)
 
 
-def settle(tx: Transaction, id: int) -> None:
-    """Bring an arrival's state in line with its deliveries, after one of them changed. Held arrivals stay held."""
+def settle(tx: Transaction, id: int, *, decided: bool = False) -> None:
+    """Bring an arrival's state in line with its deliveries, after one of them changed or a decision.
+
+    A held arrival stays held until it is decided or one of its deliveries is let go.
+    """
     arrival = _row(tx, id)
     before = ArrivalState(arrival["state"])
     rows = tx.all("SELECT state, count(*) AS count FROM delivery WHERE arrival = ? GROUP BY state", (id,))
-    after = arrival_state_from({DeliveryState(row["state"]): row["count"] for row in rows})
-    if before == after or (before is ArrivalState.HELD and after is not ArrivalState.IN_DELIVERY):
+    counts = {DeliveryState(row["state"]): row["count"] for row in rows}
+    after = arrival_state_from(counts)
+    freed = any(state not in DELIVERY_FINISHED and state is not DeliveryState.HELD for state in counts)
+    if before == after or (before is ArrivalState.HELD and not freed and not decided):
         return
     if after not in ARRIVAL_STEPS[before] and ArrivalState.IN_DELIVERY in ARRIVAL_STEPS[before]:
         arrival = {**dict(arrival), "state": ArrivalState.IN_DELIVERY}  # through its own state, in one transaction
