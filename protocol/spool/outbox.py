@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from protocol.spool.database import Database, begin_epoch
 from protocol.wire.codec import unpack_map
@@ -73,10 +73,12 @@ class Outbox:
         return float(row[0]) if row else 0.0
 
     def newest(self) -> float | None:
-        """When the newest event was recorded, seconds UTC."""
+        """The latest time (seconds UTC) among the last events: after a clock was set back that is not the last one's."""
         with self._db.read() as connection:
-            row = connection.execute("SELECT time FROM event ORDER BY seq DESC LIMIT 1").fetchone()
-        return float(row[0]) if row else None
+            row = connection.execute(
+                "SELECT max(time) FROM (SELECT time FROM event ORDER BY seq DESC LIMIT ?)", (PAGE,)
+            ).fetchone()
+        return None if row[0] is None else float(row[0])
 
     def since(self, time: float) -> Cursor:
         """The cursor from which a reader gets every event recorded at `time` (seconds UTC) or later."""
@@ -149,5 +151,10 @@ def _envelope(row: sqlite3.Row) -> Envelope:
         id=row["id"], source=row["source"], type=row["type"], dataschema=f"{row['type']}/{row['version']}",
         subject=row["subject"], time=row["time"], epoch=row["epoch"], seq=row["seq"], correlationid=row["correlation"],
         causationid=row["causation"], severitynumber=row["severity"], shard=row["shard"],
-        data=unpack_map(row["body"]), phi=None if row["phi"] is None else unpack_map(row["phi"]),
+        data=_values(row["body"]), phi=None if row["phi"] is None else _values(row["phi"]),
     )  # fmt: skip
+
+
+def _values(raw: bytes) -> dict[str, Any]:
+    """Whatever was recorded can be read: the size limit of messages would block every later event here."""
+    return unpack_map(raw, limit=len(raw))

@@ -1,0 +1,245 @@
+"""The cleaner: lets go of what is delivered or discarded and older than its retention, in its window, in small steps.
+It must never remove a file before the spool has durably marked its arrival, and no pressure shortens a retention.
+
+The rules about time are pure functions above the actor; which arrival may go is the spool's own condition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import ClassVar
+
+from actors.base import Actor, Context
+from protocol.errors import OutOfSpace
+from protocol.fsops import FsOps, Room
+from protocol.settings.model import Cleaner as CleanerSettings
+from protocol.spool.cleaning import Retention
+from protocol.spool.places import Places
+from protocol.wire.bus import Nudge
+
+HOUR_S, DAY_S = 3600.0, 86_400.0
+CLOCK_PART_S = HOUR_S  # wall and monotonic clock may part this far: leap seconds and slewing are far below
+CLOCK_BEHIND_S = 5.0  # the newest event may be this far ahead: other processes stamp theirs a moment later
+PRESSURE = 1.5  # the window is lifted at this many times the reserve, before the receiver has to refuse
+INODES = 20_000  # and when so few inodes are left
+CHUNK = 20  # arrivals, between two of which other writers get their turn
+BALLAST_CHUNK = 1 << 20
+CLOCK_ALERT, DISK_ALERT, CONSUMERS = "clock", "disk", ("bookkeeper",)
+
+
+# ---- pure -------------------------------------------------------------------------------------------------------------
+def in_window(window: str, now: float, zone: tzinfo | None = None) -> bool:
+    """Is the window open at `now` (seconds UTC)? `HH:MM-HH:MM` by the clock on the wall of `zone` (None: this machine's).
+
+    It may go over midnight; equal ends mean always. Where daylight saving skips an hour, a window within it does not
+    open that day; where an hour comes twice, it opens twice (known-failures 33).
+    """
+    if window in ("always", "never"):
+        return window == "always"
+    local = datetime.fromtimestamp(now, UTC).astimezone(zone)
+    minute = local.hour * 60 + local.minute
+    start, end = (int(text[:2]) * 60 + int(text[3:]) for text in window.split("-"))
+    if start == end:
+        return True
+    if start < end:
+        return start <= minute < end
+    return minute >= start or minute < end
+
+
+def retention_at(now: float, settings: CleanerSettings) -> Retention:
+    """Who may go at `now`: finished before these times."""
+    quarantined_h = settings.retention_quarantined_h
+    return Retention(
+        now - settings.retention_delivered_h * HOUR_S,
+        now - settings.retention_discarded_h * HOUR_S,
+        None if quarantined_h is None else now - quarantined_h * HOUR_S,
+    )
+
+
+def clock_trouble(parted_s: float, now: float, newest_event: float) -> str:
+    """Why the wall clock cannot be trusted with deleting, or "". `parted_s`: how far it moved against the monotonic one."""
+    if abs(parted_s) > CLOCK_PART_S:
+        return (
+            f"the clock jumped by {parted_s / HOUR_S:+.1f} hours; nothing is deleted until it is back,"
+            " or until the cleaner is restarted because the new time is right"
+        )
+    if now < newest_event - CLOCK_BEHIND_S:
+        return f"the clock is {newest_event - now:.0f} s behind the newest event; nothing is deleted until it is right"
+    return ""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """How the disk stands against the two reserves (bytes)."""
+
+    room: Room
+    reserve: float
+    reserve2: float
+
+    @property
+    def pressure(self) -> bool:
+        """Clean now, whatever the window."""
+        return self.room.bytes < PRESSURE * self.reserve or self._few_inodes
+
+    @property
+    def below(self) -> bool:
+        """The receiver refuses."""
+        return self.room.bytes < self.reserve
+
+    @property
+    def below_second(self) -> bool:
+        """Not even the database can be sure of its room any more."""
+        return self.room.bytes < self.reserve2
+
+    @property
+    def _few_inodes(self) -> bool:
+        return self.room.inodes is not None and self.room.inodes < INODES
+
+
+# ---- the ballast ------------------------------------------------------------------------------------------------------
+class Ballast:
+    """Space set aside in good times, so that the database can work when somebody else filled the disk."""
+
+    def __init__(self, fs: FsOps, places: Places, size: int) -> None:
+        self._fs, self._path, self._size = fs, places.ballast, size
+
+    def attend(self, disk: Disk) -> None:
+        """Free it below the second reserve; make it where there is plenty of room."""
+        there = self._fs.exists(self._path)
+        if there and disk.below_second:
+            self._fs.unlink(self._path)
+        elif not there and self._size and disk.room.bytes > PRESSURE * disk.reserve + self._size:
+            self._make()
+
+    def _make(self) -> None:
+        tmp = self._path.with_suffix(".tmp")
+        if self._fs.exists(tmp):
+            self._fs.unlink(tmp)
+        file = self._fs.create(tmp)
+        try:
+            for start in range(0, self._size, BALLAST_CHUNK):
+                file.write(bytes(min(BALLAST_CHUNK, self._size - start)))
+            file.sync()
+        finally:
+            file.close()
+        self._fs.rename(tmp, self._path)
+
+
+# ---- the actor --------------------------------------------------------------------------------------------------------
+class CleanerActor(Actor):
+    """Looks at the disk each second, and every `sweep_s` at what may go."""
+
+    NAME: ClassVar[str] = "cleaner"
+
+    def __init__(self, context: Context, zone: tzinfo | None = None) -> None:
+        super().__init__(context)
+        self._settings, self._zone = context.settings.cleaner, zone
+        clock, size_mb = context.clock, getattr(context.settings.spool, "ballast_mb", 0)
+        self._ballast = Ballast(context.fs, context.spool.places, int(size_mb * 1e6))
+        self._offset = clock.now() - clock.monotonic()
+        self._due = float("-inf")  # next sweep (monotonic)
+        self._newest = 0.0  # time of the newest event seen
+        self._deleted = self._removed = 0
+
+    def start(self) -> None:
+        """Others hear of deletions at once."""
+        self.context.spool.on_events(self.context.wire.committed)
+
+    def recover(self) -> dict[str, int]:
+        """Finish what was marked before a crash: the marks are durable, the files may be left."""
+        finished = 0
+        while marked := self.context.spool.cleaning.marked(CHUNK):
+            finished += len(marked)
+            self._remove(marked)
+        return {"deletions_finished": finished, "quarantine_finished": self.context.spool.cleaning.finish_quarantine()}
+
+    def figures(self) -> dict[str, float]:
+        """What went since the start."""
+        return {"arrivals_deleted": self._deleted, "files_removed": self._removed}
+
+    def one_pass(self, nudges: list[Nudge]) -> float:
+        """Disk first, because everything else needs room; then a small step, and again at once while there is more."""
+        now = self.context.clock.monotonic()
+        disk = self._disk()
+        self._attend_ballast(disk)
+        if not disk.pressure and now < self._due:
+            return self._due - now
+        self._tell_disk(disk)
+        if self._trusted() and (
+            disk.pressure or in_window(self._settings.window, self.context.clock.now(), self._zone)
+        ):
+            if self._step():
+                return 0.0
+            self._purge()
+        self._due = now + self._settings.sweep_s
+        return min(1.0, self._settings.sweep_s)
+
+    def _disk(self) -> Disk:
+        settings = self.context.settings.spool
+        return Disk(
+            self.context.fs.room(self.context.spool.places.images),
+            settings.reserve_gb * 1e9,
+            settings.reserve2_gb * 1e9,
+        )
+
+    def _attend_ballast(self, disk: Disk) -> None:
+        try:
+            self._ballast.attend(disk)
+        except OutOfSpace as exc:
+            self.context.log.warning("no_room_for_ballast", error=str(exc))
+
+    # ---- what is told ---------------------------------------------------------------------------------------------
+    def _tell_disk(self, disk: Disk) -> None:
+        notices = self.context.spool.notices
+        if disk.below:
+            free_gb = disk.room.bytes / 1e9
+            self._alert(DISK_ALERT, f"{free_gb:.1f} GB are free, less than the reserve: images are refused")
+        else:
+            notices.clear_alert(DISK_ALERT)
+
+    def _trusted(self) -> bool:
+        """May deleting go by the wall clock now? Tells it once if not, and once when it may again."""
+        clock = self.context.clock
+        # Before the clock, so that an event recorded in between is no trouble; kept, so that newer events stamped by
+        # a wrong clock do not hide it.
+        self._newest = max(self._newest, self.context.spool.outbox.newest() or 0.0)
+        now = clock.now()
+        trouble = clock_trouble(now - clock.monotonic() - self._offset, now, self._newest)
+        if trouble:
+            self._alert(CLOCK_ALERT, f"cleaning pauses: {trouble}")
+        else:
+            self.context.spool.notices.clear_alert(CLOCK_ALERT)
+        return not trouble
+
+    def _alert(self, alert: str, text: str) -> None:
+        if self.context.spool.notices.raise_alert(alert, text):
+            self.context.log.error("alert_raised", alert=alert, text=text)
+
+    # ---- what goes ------------------------------------------------------------------------------------------------
+    def _step(self) -> bool:
+        """A chunk of what may go; True if there may be more."""
+        spool, retention = self.context.spool, retention_at(self.context.clock.now(), self._settings)
+        unfinished = spool.cleaning.marked(CHUNK)
+        may_go = [id for id in spool.cleaning.deletable(retention, CHUNK) if spool.cleaning.mark(id, retention)]
+        self._remove([*unfinished, *may_go])
+        self._deleted += len(may_go)
+        quarantined = spool.cleaning.expired_quarantine(retention)
+        if may_go or quarantined:
+            self.context.log.info("cleaned", arrivals=len(may_go), quarantined=quarantined)
+        return bool(unfinished or may_go or quarantined)
+
+    def _remove(self, marked: list[int]) -> None:
+        if marked and not self.context.spool.database.full:
+            self.context.spool.outbox.barrier()  # relaxed: the mark must survive what the unlinked file does not
+        for id in marked:
+            self._removed += self.context.spool.cleaning.remove_files(id)
+
+    def _purge(self) -> None:
+        """Rows of what was deleted long ago, and old events that the bookkeeper has: a few chunks per sweep."""
+        spool, now = self.context.spool, self.context.clock.now()
+        for _ in range(CHUNK):
+            rows = spool.cleaning.purge(now - self._settings.rows_days * DAY_S)
+            events = spool.outbox.trim(now - self._settings.outbox_days * DAY_S, CONSUMERS)
+            if not rows and not events:
+                return

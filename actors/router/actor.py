@@ -1,0 +1,158 @@
+"""The router: closes complete arrivals, decides them, carries out commands, offers deliveries, reaps the dead.
+It must not speak DICOM or carry image bytes. Everything it knows comes from the spool; nudges only wake it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from actors.base import Actor, Context
+from actors.router.arrivals import Closing, Deciding, Round
+from actors.router.commands import Commands
+from actors.router.reaping import Reaper
+from actors.router.routing import Routing
+from actors.router.watchdog import LockWatchdog
+from protocol.wire.bus import Nudge
+
+LONGEST_WAIT_S = 1.0
+SHORTEST_WAIT_S = 0.05  # between two looks for which there are only nudges of images: a fast scanner sends thousands
+LOCK_ALERT_S = 60.0  # the alert stands this long after the lock was last held for too long
+LOCK_ALERT = "spool.lock"
+ORPHAN_ALERT = "target.missing."
+RULE_ALERT = "rule.failed."
+
+
+class RouterActor(Actor):
+    """See the module; one pass is a sweep over all of it, each part a transaction per arrival or command."""
+
+    NAME: ClassVar[str] = "router"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        spool, log = context.spool, context.log
+        self._routing = Routing(context.routing, spool, context.settings, log)
+        self._closing = Closing(spool, self._routing, log)
+        self._deciding = Deciding(spool, self._routing, log)
+        self._commands = Commands(spool, self._routing, context.clock, log)
+        self._reaper = Reaper(spool, context.fs, log)
+        self._watchdog = LockWatchdog(spool.places.write_lock, log, context.wire.wake)
+        self._looked = self._swept = self._lock_trouble = float("-inf")
+        self._due = float("inf")  # when the next arrival could be complete (monotonic)
+        self._look_for_orphans = True
+        self._decided = self._offered = 0
+
+    def start(self) -> None:
+        """The watchdog looks from now on, also while we wait for the lock ourselves."""
+        self.context.spool.on_events(self.context.wire.committed)
+        self._watchdog.start()
+
+    def recover(self) -> dict[str, int]:
+        """Give back what died with an earlier life."""
+        return self._reaper.round(self.context.clock.monotonic())
+
+    def stop(self) -> None:
+        """There is nothing under way between two passes."""
+        self._watchdog.stop()
+
+    def figures(self) -> dict[str, float]:
+        """Open arrivals, and what was done since the start."""
+        return {
+            "open": self._closing.open,
+            "decided": self._decided,
+            "offered": self._offered,
+            "revision": self._routing.revision,
+        }
+
+    def one_pass(self, nudges: list[Nudge]) -> float:
+        """Everything that is due."""
+        now = self.context.clock.monotonic()
+        if self._too_soon(nudges, now):
+            return self._looked + SHORTEST_WAIT_S - now
+        self._looked = now
+        if self._routing.refresh():
+            self._on_revision()
+        asked, more_commands = self._commands.round()
+        self._due = self._closing.round(now) or float("inf")
+        done = self._deciding.round()
+        self._on_decided(done)
+        if asked or done.deliveries:
+            self._look_for_orphans = True
+        more_orphans = self._look_for_orphans and self._orphans()
+        if now >= self._swept + self.context.settings.router.sweep_s:
+            self._swept = now
+            self._sweep(now)
+        elif asked or done.deliveries:
+            self._offer()
+        return 0.0 if more_commands or done.more or more_orphans else self._wait(now)
+
+    def _too_soon(self, nudges: list[Nudge], now: float) -> bool:
+        only_images = bool(nudges) and all(nudge.lane == "arrivals" for nudge in nudges)
+        return only_images and now < min(self._looked + SHORTEST_WAIT_S, self._due)
+
+    def _wait(self, now: float) -> float:
+        """Seconds until something is due: a completion, a retry."""
+        wait_s = min(LONGEST_WAIT_S, self._due - now)
+        retry = self.context.spool.deliveries.next_due()
+        if retry is not None:
+            until_retry_s = retry - self.context.clock.now()
+            if until_retry_s > 0:
+                wait_s = min(wait_s, until_retry_s)
+        return max(SHORTEST_WAIT_S, wait_s)
+
+    # ---- what follows ---------------------------------------------------------------------------------------------
+    def _on_revision(self) -> None:
+        """Another configuration: targets may be gone, failed rules may be mended."""
+        self._look_for_orphans = True
+        for alert in self.context.spool.notices.alerts(RULE_ALERT):
+            self.context.spool.notices.clear_alert(alert)
+
+    def _on_decided(self, done: Round) -> None:
+        self._decided += done.decided
+        for rule, error in done.failed_rules.items():
+            text = f"rule {rule} cannot be evaluated ({error}); what no other rule routes is held"
+            self.context.spool.notices.raise_alert(RULE_ALERT + rule, text)
+
+    def _orphans(self) -> bool:
+        """Hold deliveries whose target is not in the configuration, with an alert while there are any; True if more are left."""
+        if not self._routing.usable:
+            return False  # nobody knows which targets there are: that is no reason to hold everything
+        spool, known = self.context.spool, self._routing.names
+        held = spool.deliveries.hold_orphans(known)
+        if held:
+            self.context.log.error("deliveries_orphaned", targets=held)
+        unfinished = spool.deliveries.targets_in_use()
+        for target in unfinished.keys() - known:
+            text = f"target {target} is not in the configuration any more, {unfinished[target]} are held"
+            spool.notices.raise_alert(ORPHAN_ALERT + target, text)
+        for alert in spool.notices.alerts(ORPHAN_ALERT):
+            if alert.removeprefix(ORPHAN_ALERT) not in unfinished.keys() - known:
+                spool.notices.clear_alert(alert)
+        self._look_for_orphans = bool(held)
+        return bool(held)
+
+    # ---- once a second --------------------------------------------------------------------------------------------
+    def _sweep(self, now: float) -> None:
+        self._reaper.round(now)
+        self._tell_lock_trouble(now)
+        self._offer()
+
+    def _offer(self) -> None:
+        """Tell as many dispatchers as there is work for; also when retries became due and when an offer was lost."""
+        spool = self.context.spool
+        ready = spool.deliveries.count_ready(self.context.clock.now())
+        if ready:
+            # One each: the lane deals them out in turn, and a dispatcher employs as many slots as there is work for.
+            count = min(ready, max(1, self._reaper.living_dispatchers()))
+            self._offered += count
+            self.context.wire.offer(count)
+
+    def _tell_lock_trouble(self, now: float) -> None:
+        holder = self._watchdog.found()
+        notices = self.context.spool.notices
+        if holder is not None:
+            self._lock_trouble = now
+            did = "it was suspended and was killed" if holder.stopped else "it is running"
+            text = f"process {holder.pid} held the spool's write lock for {holder.held_s:.0f} s; {did}"
+            notices.raise_alert(LOCK_ALERT, text)
+        elif now - self._lock_trouble > LOCK_ALERT_S:
+            notices.clear_alert(LOCK_ALERT)

@@ -1,0 +1,81 @@
+"""The arguments of a command, checked: whatever came in, the answer is clear and nothing else breaks.
+It must not know the spool; only shapes are checked here. Everything raises StepRefused.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from protocol.errors import StepRefused
+from protocol.spool.commands import Command
+from protocol.states import Priority
+
+MOST_IDS = 500  # one transaction; more go by target or all_parked
+LONGEST_REASON = 500
+
+
+class Arguments:
+    """Reads what an act needs."""
+
+    def __init__(self, command: Command) -> None:
+        self._kind, self._given = command.kind, command.arguments
+
+    def arrival(self) -> int:
+        """The arrival it is about."""
+        return self._number("arrival", self._given.get("arrival"))
+
+    def targets(self) -> list[str]:
+        """`target` (one name) or `targets` (several), each once."""
+        given = self._given.get("targets", self._given.get("target"))
+        names = [given] if isinstance(given, str) else given
+        if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
+            raise StepRefused(f"{self._kind} needs a target")
+        return list(dict.fromkeys(names))
+
+    def target(self) -> str | None:
+        """`target`, if it is given."""
+        given = self._given.get("target")
+        if given is not None and not isinstance(given, str):
+            raise StepRefused(f"{self._kind}: target must be a name")
+        return given
+
+    def ids(self) -> list[int]:
+        """`ids` of deliveries, each once; [] if they are not given."""
+        given = self._given.get("ids")
+        if given is None:
+            return []
+        if not isinstance(given, list | tuple) or len(given) > MOST_IDS:
+            raise StepRefused(f"{self._kind}: ids must be a list of at most {MOST_IDS} numbers")
+        return list(dict.fromkeys(self._number("ids", one) for one in given))
+
+    def all_parked(self) -> bool:
+        """Everything that is parked."""
+        return self._given.get("all_parked") is True
+
+    def priority(self, *, needed: bool = False) -> Priority:
+        """`priority`, normal if it is not given and not `needed`."""
+        given = self._given.get("priority", None if needed else Priority.NORMAL)
+        try:
+            return Priority(given)
+        except ValueError:
+            raise StepRefused(f"{self._kind}: priority is one of {', '.join(Priority)}") from None
+
+    def reason(self, otherwise: str) -> str:
+        """`reason`, cut to a length that fits in lists."""
+        given = self._given.get("reason")
+        return given[:LONGEST_REASON] if isinstance(given, str) and given.strip() else otherwise
+
+    def until(self, now: float) -> float | None:
+        """`until`, seconds UTC in the future, or None for ever."""
+        given: Any = self._given.get("until")
+        if given is None:
+            return None
+        if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given) or given <= now:
+            raise StepRefused(f"{self._kind}: until must be a time in the future")
+        return float(given)
+
+    def _number(self, name: str, given: Any) -> int:
+        if isinstance(given, bool) or not isinstance(given, int) or not 0 < given < 2**63:
+            raise StepRefused(f"{self._kind}: {name} must be a number")
+        return given

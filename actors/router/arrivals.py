@@ -1,0 +1,121 @@
+"""Closing and deciding: what the router does to arrivals by itself, one transaction each.
+It must not judge: `completion` says when a series is complete, `verdicts` what the rules make of it.
+
+Everything is read from the spool in each round, so dying anywhere and starting again does nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.router.completion import Complete, Seen, judge, look
+from actors.router.patience import Patience, for_everybody, where
+from actors.router.routing import Routing
+from actors.router.verdicts import verdict_for
+from protocol.errors import StepRefused
+from protocol.spool import Spool
+from protocol.spool.arrivals import OpenArrival, Verdict
+
+DECIDED_AT_ONCE = 50  # per pass, so that commands and heartbeats are not kept waiting
+
+
+class Closing:
+    """Closes what is complete; remembers when each open arrival last changed."""
+
+    def __init__(self, spool: Spool, routing: Routing, log: Any) -> None:
+        self._spool, self._routing, self._log = spool, routing, log
+        self._seen: dict[int, Seen] = {}
+        self._patience = Patience()
+        self.open = 0  # how many arrivals were open when last looked at
+
+    def round(self, now: float) -> float | None:
+        """Close what is complete at `now` (monotonic). Returns when the next could be, None if nothing is open."""
+        arrivals = self._spool.arrivals.open_ones()
+        self._seen = {one.id: look(one, self._seen.get(one.id), now) for one in arrivals}
+        self.open = len(arrivals)
+        waits = [until for one in arrivals if (until := self._one(one, now)) is not None]
+        return min(waits, default=None)
+
+    def _one(self, arrival: OpenArrival, now: float) -> float | None:
+        seen = self._seen[arrival.id]
+        judged = judge(arrival, seen, now, self._routing.times(arrival))
+        if not isinstance(judged, Complete):
+            return judged.until
+        try:
+            closed = self._spool.arrivals.close(arrival.id, judged.why, images=seen.images)
+        except Exception as exc:
+            if for_everybody(exc):
+                raise
+            self._log.error("close_failed", arrival=arrival.id, error=where(exc))
+            if self._patience.failed(arrival.id):
+                self._spool.arrivals.hold(arrival.id, f"could not be closed: {type(exc).__name__}")
+                self._patience.forget(arrival.id)
+            return None
+        self._patience.forget(arrival.id)
+        if not closed:
+            return now  # an image came in between: look again
+        self._log.info("arrival_closed", arrival=arrival.id, why=judged.why, images=seen.images)
+        return None
+
+
+@dataclass
+class Round:
+    """What one round of deciding did."""
+
+    decided: int = 0
+    deliveries: int = 0
+    more: bool = False
+    failed_rules: dict[str, str] = field(default_factory=dict)
+
+
+class Deciding:
+    """Decides what is closed; what cannot be decided is held after a few tries."""
+
+    def __init__(self, spool: Spool, routing: Routing, log: Any) -> None:
+        self._spool, self._routing, self._log = spool, routing, log
+        self._patience = Patience()
+
+    def round(self) -> Round:
+        """Decide the oldest closed arrivals. Raises what concerns the whole spool."""
+        waiting = self._spool.arrivals.undecided(DECIDED_AT_ONCE)
+        done = Round()
+        for arrival in waiting:
+            try:
+                verdict = self._decide(arrival)
+            except Exception as exc:
+                if for_everybody(exc):
+                    raise
+                self._failed(arrival, exc)
+                continue
+            self._patience.forget(arrival)
+            done.decided += 1
+            done.deliveries += len(verdict.targets)
+            done.failed_rules.update(verdict.failed_rules)
+        done.more = done.decided > 0 and len(waiting) == DECIDED_AT_ONCE
+        return done
+
+    def _decide(self, arrival: int) -> Verdict:
+        headers = self._spool.arrivals.subject(arrival)
+        verdict = verdict_for(self._routing.configuration, self._routing.revision, headers)
+        self._spool.arrivals.decide(arrival, verdict)
+        self._log.info("arrival_decided", arrival=arrival, outcome=verdict.outcome, revision=verdict.revision,
+                       targets=[target.name for target in verdict.targets])  # fmt: skip
+        return verdict
+
+    def _failed(self, arrival: int, exc: Exception) -> None:
+        self._log.error("decide_failed", arrival=arrival, error=where(exc))
+        if not self._patience.failed(arrival):
+            return
+        reason = f"could not be decided: {type(exc).__name__}"
+        self._set_aside(
+            lambda: self._spool.arrivals.decide(arrival, Verdict("hold", self._routing.revision, reason=reason))
+        )
+        self._patience.forget(arrival)
+
+    def _set_aside(self, hold: Callable[[], object]) -> None:
+        try:
+            hold()
+        except StepRefused as exc:
+            self._log.warning("hold_refused", error=str(exc))  # a person was faster

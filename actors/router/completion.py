@@ -1,0 +1,72 @@
+"""When a series counts as complete: a pure judgement of what was seen on the monotonic clock.
+It must not read the spool or any clock; the router hands in what it saw and when.
+
+Complete: every association that brought images was released and no image came for `quiet_s`. Without that evidence
+(one is still open, was aborted, or is unknown after a crash) only silence of `idle_s` completes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol.spool.arrivals import OpenArrival
+
+RELEASED, IDLE, ABORTED = "released", "idle", "aborted"
+
+
+@dataclass(frozen=True)
+class Times:
+    """Completion times of a source, in seconds."""
+
+    quiet_s: float
+    idle_s: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How many images an arrival had when it last changed, and when the router saw that (monotonic seconds)."""
+
+    images: int
+    since: float
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Close it; `why` goes into the record."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Not before this moment (monotonic seconds), if nothing changes."""
+
+    until: float
+
+
+def look(arrival: OpenArrival, before: Seen | None, now: float) -> Seen:
+    """What is remembered of an arrival after looking at it now. A new or grown one starts its silence now.
+
+    A router that starts has no memory and starts every silence anew: that delays a series, and loses nothing.
+    """
+    if before is not None and before.images == arrival.images:
+        return before
+    return Seen(arrival.images, now)
+
+
+def judge(arrival: OpenArrival, seen: Seen, now: float, times: Times) -> Complete | Wait:
+    """Complete, or wait until when."""
+    why, silence_s = _evidence(arrival, times)
+    until = seen.since + silence_s
+    return Complete(why) if now >= until else Wait(until)
+
+
+def _evidence(arrival: OpenArrival, times: Times) -> tuple[str, float]:
+    """The reason that would stand in the record, and the silence that it takes."""
+    if arrival.associations_open:
+        return IDLE, times.idle_s
+    if arrival.associations_aborted:
+        return ABORTED, times.idle_s
+    if arrival.associations and arrival.associations_released == arrival.associations:
+        return RELEASED, times.quiet_s
+    return IDLE, times.idle_s  # adopted after a crash or restore: nobody knows how its association ended

@@ -1,0 +1,81 @@
+"""The routing configuration as the router sees it: always the newest usable version, every change and damage told once.
+It must not change or judge a version; protocol/routing does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.router.completion import Times
+from protocol.routing.model import RoutingConfiguration
+from protocol.routing.sources import source_for
+from protocol.routing.versions import RoutingVersions, Version
+from protocol.settings import Settings
+from protocol.spool import Spool
+from protocol.spool.arrivals import OpenArrival
+from protocol.wire.events import ConfigChanged, ConfigDamaged
+
+_REVISION, _DAMAGED = "routing.revision", "routing.damaged:"
+
+
+class Routing:
+    """One object for the life of the router; `refresh` once per pass."""
+
+    def __init__(self, versions: RoutingVersions, spool: Spool, settings: Settings, log: Any) -> None:
+        self._versions, self._spool, self._settings, self._log = versions, spool, settings, log
+        self._version: Version | None = None
+
+    @property
+    def revision(self) -> int:
+        """Number of the version in force; 0 if there is none."""
+        return self._version.number if self._version else 0
+
+    @property
+    def configuration(self) -> RoutingConfiguration:
+        """What is in force."""
+        assert self._version is not None, "refresh comes first"
+        return self._version.configuration
+
+    @property
+    def usable(self) -> bool:
+        """False if versions exist and none can be read: then nobody knows which targets there are."""
+        return self.revision > 0 or not self._versions.problems()
+
+    @property
+    def names(self) -> set[str]:
+        """Everything a delivery can be for: targets and groups."""
+        return {*self.configuration.targets, *self.configuration.groups}
+
+    def refresh(self) -> bool:
+        """Take the newest usable version; True if it is another one than before (also the first time)."""
+        if self._version is not None and not self._versions.changed():
+            return False
+        before, self._version = self._version, self._versions.current()
+        self._tell_damage()
+        if before is not None and before.number == self._version.number:
+            return False
+        version = self._version
+        if version.number and self._spool.notices.tell(
+            _REVISION, str(version.number), ConfigChanged(version.number, version.author, version.reason)
+        ):
+            self._log.info("config_changed", revision=version.number)
+        return True
+
+    def _tell_damage(self) -> None:
+        notices = self._spool.notices
+        problems = {f"{_DAMAGED}{problem.number:06d}": problem.message for problem in self._versions.problems()}
+        for topic, message in problems.items():
+            place = f"routing/{topic.removeprefix(_DAMAGED)}"
+            if notices.tell(topic, message, ConfigDamaged(place, message)):
+                self._log.error("config_damaged", place=place, error=message)
+        for topic in notices.standing(_DAMAGED).keys() - problems.keys():
+            notices.withdraw(topic)
+
+    def times(self, arrival: OpenArrival) -> Times:
+        """Completion times for an arrival: its source's own, else those of the settings."""
+        sources, usual = self.configuration.sources, self._settings.router
+        named = sources.get(arrival.source) if arrival.source else None
+        own = named or source_for(sources, arrival.calling_ae, arrival.address)
+        quiet_s = usual.quiet_s if own.quiet_s is None else own.quiet_s
+        idle_s = usual.idle_s if own.idle_s is None else own.idle_s
+        return Times(quiet_s, idle_s)
