@@ -19,8 +19,8 @@ def actors(spool: Spool, now: float) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name in spool.fs.listdir(spool.places.run):
         stem, dot, ending = name.rpartition(".")
-        if ending != "lock" or not dot or stem.split("-")[0] not in ACTORS:
-            continue
+        if ending != "lock" or not dot or "." in stem or stem.split("-")[0] not in ACTORS:
+            continue  # bus-in.ipc.lock guards a socket of the bus
         path = spool.places.run / name
         if not spool.fs.is_locked(path):
             continue

@@ -118,5 +118,9 @@ def test_the_status_document_counts_every_image_and_says_who_is_missing(tmp_path
     lock.write('{"state": "ready", "pid": 1, "started": 0, "version": "x"}')
     told = node_status(spool, configured_targets=["pacs"], needed={"router": 1}, reserve_bytes=0, reserve2_bytes=0)
     assert told["ready"] and told["actors"]["router"]["state"] == "ready"
+    socket = spool.fs.lock(spool.places.run / "bus-in.ipc.lock")  # what guards a socket is no actor
+    told = node_status(spool, configured_targets=["pacs"], needed={"router": 1}, reserve_bytes=0, reserve2_bytes=0)
+    assert list(told["actors"]) == ["router"]
+    socket.release()
     lock.release()
     spool.close()
