@@ -19,7 +19,7 @@ from protocol.fsops import RealFs
 from protocol.settings import Settings
 from scanpost import desired, leftovers, readiness
 from scanpost.common import EXIT_DONE, EXIT_FAILED, say
-from scanpost.supervisor import NotRunning, launch, manager, scale
+from scanpost.supervisor import NotRunning, ProcessManager, launch, manager, scale
 
 LOOK_S = 0.2
 TELL_S = 20.0  # how often to say what is not ready
@@ -158,6 +158,7 @@ class Node:
             process.terminate()
         deadline = time.monotonic() + STOP_S
         while process.poll() is None and self._stop_asked < 2 and time.monotonic() < deadline:
+            self._manager.hurry()
             time.sleep(LOOK_S)
         if process.poll() is None:
             process.kill()
@@ -175,7 +176,7 @@ def stop_all(settings: Settings, limit_s: float) -> bool:
         pid = running.pid()
         running.shut_down()
         found = True
-        _wait_for_end(pid, limit_s)
+        _wait_for_end(running, pid, limit_s)
     except NotRunning:
         pass  # killed, or never started: what it may have left over is stopped below
     orphans = leftovers.find(settings.home)
@@ -183,13 +184,17 @@ def stop_all(settings: Settings, limit_s: float) -> bool:
     return found or bool(orphans)
 
 
-def _wait_for_end(pid: int, limit_s: float) -> None:
-    try:
-        psutil.Process(pid).wait(limit_s)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.TimeoutExpired as exc:
-        raise ScanpostError(f"supervisord {pid} does not end; see its log") from exc
+def _wait_for_end(running: ProcessManager, pid: int, limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        try:
+            psutil.Process(pid).wait(LOOK_S)
+            return
+        except psutil.NoSuchProcess:
+            return
+        except psutil.TimeoutExpired:
+            running.hurry()
+    raise ScanpostError(f"supervisord {pid} does not end; see its log")
 
 
 def wait_until_ready(settings: Settings, dispatchers: int, with_bus: bool, limit_s: float) -> list[str]:
