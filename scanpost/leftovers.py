@@ -81,10 +81,14 @@ def _add(found: dict[int, psutil.Process], pid: int, home: Path, *, named: bool)
 
 def _is_ours(process: psutil.Process, home: Path, named: bool) -> bool:
     line = process.cmdline()
-    if not any(flag == "-m" and module in _MODULES for flag, module in zip(line, line[1:], strict=False)):
+    if not any(flag == "-m" and _is_module(module) for flag, module in zip(line, line[1:], strict=False)):
         return False
     where = process.environ().get("SCANPOST_HOME")
     return where == str(home) or (named and where is None)
+
+
+def _is_module(name: str) -> bool:
+    return name in _MODULES or name.startswith("actors.")  # the dispatcher's slots are processes of their own
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
