@@ -47,9 +47,6 @@ def digests(files: list[Path]) -> dict[str, str]:
     return found
 
 
-OPTIONS = ("-R", "+C", "-xs")
-
-
 def send_all(port: int, files: list[Path], called: str) -> None:
     """One storescu per transfer syntax, so that each image goes out in the one it is stored in."""
     by_syntax: dict[str, list[Path]] = {}
@@ -58,7 +55,7 @@ def send_all(port: int, files: list[Path], called: str) -> None:
             str(pydicom.dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID), []
         ).append(path)
     for syntax, group in by_syntax.items():
-        done = storescu(port, group, ("-aec", called, *SYNTAX_OPTIONS.get(syntax, ())))
+        done = storescu(port, group, ("-aec", called, "-R", *SYNTAX_OPTIONS.get(syntax, ())))
         assert done.returncode == 0, done.stderr
 
 
