@@ -41,7 +41,7 @@ class Adoption:
         for day in self._fs.listdir(self._places.images):
             if day < first:
                 continue
-            for key in self._fs.listdir(self._places.images / day):
+            for key in self._names(day):
                 self._series(f"{day}/{key}", counts)
         self._quarantined(counts)
         return counts
@@ -52,8 +52,15 @@ class Adoption:
         since = min(newest if newest is not None else 0.0, self._clock.now())
         return (datetime.fromtimestamp(since, UTC) - timedelta(days=1)).strftime("%Y%m%d")
 
+    def _names(self, folder: str) -> list[str]:
+        """What is in a folder below the images; nothing if the cleaner just removed it."""
+        try:
+            return self._fs.listdir(self._places.images / folder)
+        except FileNotFoundError:
+            return []
+
     def _series(self, folder: str, counts: dict[str, int]) -> None:
-        names = [name for name in self._fs.listdir(self._places.images / folder) if name.endswith((".dcm", ".tmp"))]
+        names = [name for name in self._names(folder) if name.endswith((".dcm", ".tmp"))]
         batch: list[Saved] = []
         for name in names:
             with self._db.read() as connection:
@@ -63,7 +70,10 @@ class Adoption:
                     known = False
             if known:
                 continue
-            saved = self._examine(f"{folder}/{name}")
+            try:
+                saved = self._examine(f"{folder}/{name}")
+            except FileNotFoundError:
+                saved = None  # since it was listed its living writer renamed it, or a duplicate was dropped
             if saved is None:
                 counts["left_alone"] += 1
             else:
@@ -161,8 +171,11 @@ class Adoption:
             with self._db.read() as connection:
                 if joining.known(connection, receipt):
                     continue
-            with self._fs.open_read(self._places.quarantine / name) as opened:
-                start = opened.read(MAX_META)
+            try:
+                with self._fs.open_read(self._places.quarantine / name) as opened:
+                    start = opened.read(MAX_META)
+            except FileNotFoundError:
+                continue  # its living writer gave it its final name since it was listed
             try:
                 meta = decode(start)
             except UnreadableImage:

@@ -18,7 +18,7 @@ from receiver_rig import (
 )
 
 from protocol.errors import AssociationRejected, DiskFailed, OutOfSpace
-from protocol.fsops import Room
+from protocol.fsops import RealFs, Room
 from protocol.header.scan import scan
 from protocol.spool import open_spool
 from protocol.spool.images import Incoming
@@ -209,6 +209,22 @@ def test_a_neighbour_that_dies_meanwhile_is_mended_by_the_next_pass(tmp_path: Pa
         assert rig.until_closed() == ["aborted"], "the neighbour's association, not ours"
         sender.release()
         assert sorted(rig.until_closed(2)) == ["aborted", "released"]
+
+
+class GhostFs(RealFs):
+    """Lists, in every folder, names that are gone when one looks: renamed by their writer, removed by the cleaner."""
+
+    def listdir(self, path: Path) -> list[str]:
+        names = super().listdir(path)
+        if "images" in path.parts or path.name == "quarantine":
+            names += ["f" * 32 + ".tmp", "e" * 32 + ".dcm", "99991231"]
+        return names
+
+
+def test_files_that_vanish_while_it_looks_do_not_stop_the_mending(tmp_path: Path) -> None:
+    image = leave_behind(tmp_path / "home")
+    with receiver(tmp_path / "home", fs=GhostFs()) as rig:
+        assert rig.found["adopted"] == 1 and image.sop_uid in rig.stored()
 
 
 def test_a_stop_aborts_idle_associations_after_its_limit_and_leaves_nothing_open(tmp_path: Path) -> None:
