@@ -154,3 +154,14 @@ def tell(bookkeeper, envelopes):
     from protocol.wire.nudges import Nudge
 
     bookkeeper.one_pass([Nudge("events", one.to_map()) for one in envelopes])
+
+
+def test_an_event_larger_than_any_message_blocks_nothing(office, look):
+    from protocol.wire import events as e
+    from tests.ledger.ledger_events import example
+
+    with office.spool.database.write() as tx:
+        tx.emit(example(e.ArrivalCompleted), phi={"header": {"PatientID": "x" * (1 << 20)}})
+    office.happen(2)
+    office.work(office.hire())
+    assert look(stored) == expected(office.outbox()) and len(look(receipts)) == 2
