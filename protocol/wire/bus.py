@@ -202,10 +202,9 @@ class SocketWire:
         real = SystemClock()  # sockets wait in real time, whatever clock the actor lives by
         end = real.monotonic() + timeout_s
         while True:
-            self._flush()
             left = end - real.monotonic()
             messages, _ = self._station.poll(0 if self._pending or self._woken else left)
-            self._flush()
+            self._flush()  # whoever queued something rang the bell
             nudges = [self._pending.popleft() for _ in range(len(self._pending))]
             nudges += [nudge for name, frames in messages if (nudge := self._read(name, frames))]
             if self._woken:

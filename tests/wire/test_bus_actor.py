@@ -249,7 +249,8 @@ def test_an_asker_that_went_away_harms_nobody(node: BusNode, settings: Settings,
 def test_a_slow_subscriber_stalls_nobody(
     settings: Settings, outbox: FakeOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = replace(LANES[BUS_OUT], bind_options={"SNDHWM": 10, "XPUB_MANUAL": 1}, connect_options={"RCVHWM": 10})
+    lane = LANES[BUS_OUT]
+    small = replace(lane, bind_options={**lane.bind_options, "SNDHWM": 10}, connect_options={"RCVHWM": 10})
     monkeypatch.setitem(LANES, BUS_OUT, small)  # type: ignore[arg-type]
     node = BusNode(settings, outbox)
     slow, fast = Listener(settings, "ev.", "sys.head."), Listener(settings, "ev.", "sys.head.")

@@ -24,6 +24,12 @@ from protocol.wire.lanes import endpoints
 from protocol.wire.tap import Since, Tap, parse_since, tap
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer to answer; "from now on" begins with the answer."""
+    monkeypatch.setattr(tap_module, "BEGIN_S", 30.0)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return settings_of(tmp_path)
