@@ -43,7 +43,7 @@ class DispatcherActor(Actor):
             margin_s=self.MARGIN_S,
         )
         self._work = False  # there may be more than the slots were told of
-        self._offered = 0
+        self._offered = False
         self._look_due = self._orphans_due = float("-inf")
 
     def recover(self) -> dict[str, int]:
@@ -53,7 +53,7 @@ class DispatcherActor(Actor):
     def one_pass(self, nudges: list[Nudge]) -> float:
         """Hear slots; look for work if somebody offered it, a slot moved while there was some, or a second passed."""
         now = self.context.clock.monotonic()
-        self._offered += sum(int(nudge.data.get("count", 1)) for nudge in nudges if nudge.lane == "offers")
+        self._offered |= any(nudge.lane == "offers" for nudge in nudges)
         moved = self._slots.attend(now)
         if now >= self._orphans_due:
             self._orphans_due = now + ORPHANS_EVERY_S
@@ -64,7 +64,7 @@ class DispatcherActor(Actor):
 
     def _look(self, now: float) -> None:
         self._look_due = now + LOOK_EVERY_S
-        offered, self._offered = self._offered, 0
+        offered, self._offered = self._offered, False
         deliveries, wall = self.context.spool.deliveries, self.context.clock.now()
         self._work = deliveries.ready(self._limits.now(), wall)
         if self._work:

@@ -245,6 +245,17 @@ def test_a_slot_that_hangs_is_killed_and_its_delivery_goes_on(site):
     assert "slot_killed" in site.log.actions() and len(peer.copies()) == 5
 
 
+def test_slots_that_cannot_start_are_tried_again_with_growing_waits(site):
+    site.targets(a=at(1))
+    actor = site.actor(slots=1)
+    (site.home / "config" / "scanpost.toml").write_text("this is not TOML")
+    site.send("a")
+    died = lambda: [said for action, said in site.log.lines if action == "slot_died"]  # noqa: E731
+    wait_for(lambda: len(died()) == 3, LIMIT_S, turn(actor))
+    assert [said["again_in_s"] for said in died()] == [0.2, 0.4, 0.8] and died()[0]["code"] == 78
+    assert states(site.spool) == ["waiting"]
+
+
 def test_slots_start_with_the_first_work_sleep_when_idle_and_end_with_their_parent(site):
     peer, port = site.peer()
     site.targets(a=at(port))
