@@ -19,7 +19,7 @@ CHUNKS_AT_ONCE = 10  # in one pass of the router
 # What an act means for all deliveries of a target: those that can do it.
 CAN = {
     "retry": ("parked", "retrying"),
-    "hold": ("waiting", "retrying", "parked"),
+    "hold": ("waiting", "sending", "retrying", "parked"),
     "release": ("held",),
     "cancel": ("waiting", "retrying", "parked", "held"),
     "priority": ("waiting", "retrying", "parked", "held"),

@@ -410,6 +410,8 @@ def _act(tx: Transaction, id: int, act: str, command: int, reason: str, priority
     before, after = DeliveryState(row["state"]), _ACTS[act]
     if act == "release" and before is not DeliveryState.HELD:
         raise StepRefused(f"delivery {id} is {before}, not held")
+    if act == "retry" and before is DeliveryState.SENDING:
+        raise StepRefused(f"delivery {id} is being sent")
     try:
         check_delivery_step(before, after)
     except StepRefused as exc:
@@ -423,7 +425,11 @@ def _act(tx: Transaction, id: int, act: str, command: int, reason: str, priority
         tx.execute("UPDATE target_state SET not_before = 0 WHERE name = ?", (row["target"],))
         tx.emit(DeliveryRetried(id, row["arrival"], row["target"], command), correlation=row["arrival"])
     elif after is DeliveryState.HELD:
-        tx.execute("UPDATE delivery SET state = 'held', error = ? WHERE id = ?", (reason or "held by a person", id))
+        # One being sent is taken from its owner, whose next step finds that out (NotOwner).
+        tx.execute(
+            "UPDATE delivery SET state = 'held', owner = NULL, error = ? WHERE id = ?",
+            (reason or "held by a person", id),
+        )
         tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason), correlation=row["arrival"])
     else:
         tx.execute(

@@ -18,7 +18,7 @@ from protocol.testing.spoolworld import SpoolWorld
 from protocol.wire.messages import Envelope
 
 TARGET = {"type": "dicom", "host": "127.0.0.1", "port": 104, "called_ae": "A"}
-TARGETS = {name: TARGET for name in ("archive", "pacs", "research")}
+TARGETS = dict.fromkeys(("archive", "pacs", "research"), TARGET)
 CT = {"name": "ct", "when": "Modality == 'CT'", "action": "route", "targets": ["pacs"]}
 ALL = {"name": "all", "when": "True", "action": "route", "targets": ["archive", "pacs"]}
 MR_ONLY = {"name": "mr", "when": "Modality == 'MR'", "action": "route", "targets": ["pacs"]}

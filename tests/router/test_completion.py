@@ -56,7 +56,9 @@ def test_silence_starts_anew_with_each_image_and_without_memory() -> None:
 
 
 @given(arrivals, moments, spans, spans, spans)
-def test_a_wait_ends_exactly_when_it_said(one: OpenArrival, since: float, silence: float, quiet: float, idle: float) -> None:
+def test_a_wait_ends_exactly_when_it_said(
+    one: OpenArrival, since: float, silence: float, quiet: float, idle: float
+) -> None:
     times, seen = Times(quiet, idle), Seen(one.images, since)
     judged = judge(one, seen, since + silence, times)
     if isinstance(judged, Wait):
@@ -72,7 +74,9 @@ def test_nothing_but_full_release_completes_before_idle(one: OpenArrival, since:
 
 
 @given(arrivals, moments, spans, spans)
-def test_waiting_longer_never_undoes_completeness(one: OpenArrival, since: float, silence: float, longer: float) -> None:
+def test_waiting_longer_never_undoes_completeness(
+    one: OpenArrival, since: float, silence: float, longer: float
+) -> None:
     seen = Seen(one.images, since)
     if isinstance(judge(one, seen, since + silence, TIMES), Complete):
         assert isinstance(judge(one, seen, since + silence + longer, TIMES), Complete)

@@ -74,7 +74,9 @@ def test_an_image_between_look_and_close_keeps_the_arrival_open(rig):
 
 
 def test_a_source_has_its_own_times(rig):
-    node: Rig = rig(CT, sources={"slow": {"calling_ae": "MR1", "quiet_s": 20.0}, "ct1": {"calling_ae": "X", "quiet_s": 1.0}})
+    node: Rig = rig(
+        CT, sources={"slow": {"calling_ae": "MR1", "quiet_s": 20.0}, "ct1": {"calling_ae": "X", "quiet_s": 1.0}}
+    )
     node.world.receive(A, calling_ae="MR1")  # found by its AE title
     node.world.receive(TestImage(study=2), calling_ae="CT1")  # the receiver said which source it is
     node.work()
