@@ -85,11 +85,14 @@ def _routing(settings: Settings) -> Iterator[Finding]:
 def _ledger(settings: Settings, spool: Spool, document: dict[str, Any]) -> Iterator[Finding]:
     """The ledger may lag while it is away, that is no loss; once it has caught up it must agree with the spool."""
     from protocol.errors import LedgerError
-    from protocol.ledger.compare import compare
+    from protocol.ledger.compare import compare, reach
 
-    behind = document["outbox"]["bookkeeper_behind"]
+    behind, problems = document["outbox"]["bookkeeper_behind"], []
     try:
-        problems = compare(settings.ledger.url, settings.node.name, spool.accounting) if behind == 0 else []
+        if behind:
+            reach(settings.ledger.url)
+        else:
+            problems = compare(settings.ledger.url, settings.node.name, spool.accounting)
     except LedgerError as exc:
         yield Finding("ledger", "warning", f"{exc}; nothing is lost, {behind} events wait")
         return

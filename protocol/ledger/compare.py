@@ -32,6 +32,16 @@ def compare(url: str, node: str, spool: Accounts) -> list[str]:
         engine.dispose()
 
 
+def reach(url: str) -> None:
+    """Raises LedgerUnavailable unless the ledger can be read now."""
+    engine = reader(url)
+    try:
+        with reading(engine) as connection:
+            connection.execute(select(arrival.c.arrival).limit(1)).first()
+    finally:
+        engine.dispose()
+
+
 def _images(connection: Connection, node: str, spool: Accounts) -> list[str]:
     problems: list[str] = []
     page = spool.receipts()
