@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from types import FrameType
@@ -25,7 +24,7 @@ LOOK_S = 0.2
 TELL_S = 20.0  # how often to say what is not ready
 DETACHED_LIMIT_S = 120.0
 ANSWERS_S = 20.0  # supervisord itself
-SHORT_LIFE_S = 10.0  # a supervisord that ends sooner is not started again and again
+SHORT_LIFE_S = 10.0  # one that ends sooner, with an error of its own, is not started again and again
 STOP_S = 150.0
 
 
@@ -37,6 +36,7 @@ class Node:
         self._environment, self._demo = environment, demo
         self._manager = manager(settings)
         self._stop_asked = 0
+        self._replaced = False
 
     def up(self, *, detach: bool) -> int:
         """Start everything; returns the exit code. Raises ScanpostError with one clear line if it cannot."""
@@ -50,11 +50,11 @@ class Node:
             signal.signal(number, self._on_signal)
         try:
             desired.remember(self._settings, self._dispatchers)
-            process = self._start()
-            if not self._wait_until_ready(process, DETACHED_LIMIT_S if detach else None):
-                return self._stop(process) if self._stop_asked else EXIT_FAILED
+            self._start()
+            if not self._wait_until_ready(DETACHED_LIMIT_S if detach else None):
+                return self._not_ready()
             print(readiness.ready_line(self._settings, self._dispatchers, self._setup_token()), flush=True)
-            return EXIT_DONE if detach else self._watch(process)
+            return EXIT_DONE if detach else self._watch()
         finally:
             lock.release()
 
@@ -88,24 +88,46 @@ class Node:
 
     # Start and watch
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> None:
+        """Start supervisord and the wanted dispatchers; again if it is killed while it starts."""
+        while not self._start_once():
+            say("supervisord was killed while it started; starting over")
+        if self._demo:
+            self._manager.start("demo:demo")
+
+    def _start_once(self) -> bool:
         orphans = leftovers.find(self._settings.home)
         if orphans:
             say(f"stopping {len(orphans)} programs that an earlier run left over")
             leftovers.stop(orphans)
-        process = launch(self._settings, self._environment)
-        deadline = time.monotonic() + ANSWERS_S
+        self._process, self._born = launch(self._settings, self._environment), time.monotonic()
         while True:
             try:
                 scale(self._manager, self._dispatchers)
-                break
+                return True
             except NotRunning as exc:
-                if process.poll() is not None or time.monotonic() > deadline:
+                code = self._process.poll()
+                if code is not None and code < 0:
+                    return False
+                if code is not None or time.monotonic() - self._born > ANSWERS_S:
                     raise ScanpostError(f"supervisord does not start: {self._last_words() or exc}") from exc
                 time.sleep(LOOK_S)
-        if self._demo:
-            self._manager.start("demo:demo")
-        return process
+
+    def _goes_on(self) -> bool:
+        """False once supervisord ended in order (`scanpost down`); one that was killed is replaced.
+
+        Raises ScanpostError if it ends by itself soon after its start.
+        """
+        code = self._process.poll()
+        if code in (None, 0):
+            return code is None
+        if code > 0 and time.monotonic() - self._born < SHORT_LIFE_S:
+            raise ScanpostError(f"supervisord ended with {code}: {self._last_words()}")
+        say(f"supervisord ended unexpectedly ({code}); starting over")
+        self._dispatchers = desired.dispatchers(self._settings)  # may have been changed meanwhile
+        self._start()
+        self._replaced = True
+        return True
 
     def _last_words(self) -> str:
         try:
@@ -114,44 +136,45 @@ class Node:
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
-    def _wait_until_ready(self, process: subprocess.Popen[bytes], limit_s: float | None) -> bool:
+    def _wait_until_ready(self, limit_s: float | None) -> bool:
         """False if told to stop, or (with a limit) too late; says now and then what is missing."""
         begun = told = time.monotonic()
-        while not self._stop_asked:
+        while not self._stop_asked and self._goes_on():
             missing = readiness.missing(self._settings, self._dispatchers)
             if not missing:
                 return True
-            if process.poll() is not None:
-                raise ScanpostError(f"supervisord ended ({process.returncode}) before everything was ready")
             now = time.monotonic()
             if now - told > TELL_S:
                 told = now
                 say(f"not ready yet: {', '.join(missing)}; logs are in {self._settings.log_folder}")
             if limit_s is not None and now - begun > limit_s:
-                say("giving up waiting; it goes on in the background. `scanpost status` tells more")
                 return False
             time.sleep(LOOK_S)
         return False
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> int:
-        """Wait for a signal or for supervisord's end; a killed supervisord is replaced."""
-        born = time.monotonic()
-        while not self._stop_asked:
-            code = process.poll()
-            if code == 0:
-                return EXIT_DONE  # `scanpost down`
-            if code is not None:
-                if time.monotonic() - born < SHORT_LIFE_S:
-                    raise ScanpostError(f"supervisord ended with {code}: {self._last_words()}")
-                say(f"supervisord ended unexpectedly ({code}); starting over")
-                process, born = self._start(), time.monotonic()
-                if self._wait_until_ready(process, None):
-                    say("everything serves again")
-            time.sleep(LOOK_S)
-        return self._stop(process)
+    def _not_ready(self) -> int:
+        if self._stop_asked:
+            return self._stop()
+        if self._process.poll() is None:
+            say("giving up waiting; it goes on in the background. `scanpost status` tells more")
+        else:
+            say("stopped before everything was ready")
+        return EXIT_FAILED
 
-    def _stop(self, process: subprocess.Popen[bytes]) -> int:
+    def _watch(self) -> int:
+        """Wait for a signal or for supervisord's end in order."""
+        while not self._stop_asked:
+            if not self._goes_on():
+                return EXIT_DONE  # `scanpost down`
+            if self._replaced and self._wait_until_ready(None):
+                self._replaced = False
+                say("everything serves again")
+            time.sleep(LOOK_S)
+        return self._stop()
+
+    def _stop(self) -> int:
         say("stopping; once more Ctrl-C ends everything at once")
+        process = self._process
         try:
             self._manager.shut_down()
         except ScanpostError:
