@@ -57,7 +57,7 @@ class Rig:
 
     def new_router(self) -> RouterActor:
         self.versions = RoutingVersions(self.spool.places.routing, self.spool.fs, self.world.clock)
-        self.wire = self.world.network.wire("arrivals")
+        self.wire = self.world.network.wire("arrivals", effects=self.world.points)
         self.router = RouterActor(
             make_context(self.settings, self.spool, wire=self.wire, log=self.log, clock=self.world.clock,
                          fs=self.spool.fs, rng=Random(1), routing=self.versions)

@@ -1,0 +1,220 @@
+"""What the cleaner removes, and above all what it never does (known-failures 8 and 9)."""
+
+from __future__ import annotations
+
+import pytest
+from cleaner_rig import ALWAYS, AT_ONCE, HOUR, Rig
+
+from actors.cleaner import CHUNK
+from protocol.spool.outbox import Cursor
+from protocol.testing.images import TestImage
+
+NEVER_TOUCHED = ("open", "closed", "hold", "in_delivery", "parked")
+
+
+def test_delivered_and_discarded_go_after_their_own_retention(cleaner):
+    node: Rig = cleaner(**ALWAYS, **{"cleaner.retention_delivered_h": 3.0, "cleaner.retention_discarded_h": 1.0})
+    delivered, discarded = node.series(1), node.series(2, "discard")
+    node.after(HOUR)
+    assert (node.state(delivered), node.state(discarded)) == ("delivered", "discarded")
+    node.after(61)
+    assert (node.state(delivered), node.state(discarded)) == ("delivered", "deleted")
+    assert node.files() == 2
+    node.after(2 * HOUR)
+    assert (node.state(delivered), node.files()) == ("deleted", 0)
+    assert node.spool.accounting.balance(files=True) == []
+    assert [event.data["images"] for event in node.events("arrival.deleted")] == [2, 2]
+
+
+@pytest.mark.parametrize("outcome", NEVER_TOUCHED)
+def test_what_is_not_finished_is_never_removed(cleaner, outcome):
+    node: Rig = cleaner(**AT_ONCE)
+    arrival = node.series(1, outcome)
+    before = node.state(arrival)
+    node.free_gb(0.1)
+    for days in (0, 1, 365):
+        node.after(days * 24 * HOUR)
+    assert node.state(arrival) == before and node.files() == 2
+
+
+def test_pressure_lifts_the_window_but_never_the_retention(cleaner):
+    node: Rig = cleaner(**{"cleaner.window": "never", "cleaner.retention_delivered_h": 10.0})
+    old = node.series(1)
+    node.world.clock.advance(11 * HOUR)
+    young, held = node.series(2), node.series(3, "hold")
+    node.work()
+    assert node.state(old) == "delivered"
+    node.free_gb(4)
+    node.after(1)
+    assert (node.state(old), node.state(young), node.state(held)) == ("deleted", "delivered", "held")
+    assert node.files() == 4
+
+
+def test_a_protected_delivery_keeps_its_arrival_even_if_the_state_says_delivered(cleaner):
+    node: Rig = cleaner(**AT_ONCE)
+    arrival = node.series(1)
+    with node.spool.database.write() as tx:  # as no step of the program does
+        tx.execute("UPDATE delivery SET state = 'parked' WHERE arrival = ?", (arrival,))
+    node.after(10)
+    assert node.files() == 2
+
+
+def test_retention_zero_with_the_window_always_open_goes_on_with_every_sweep(cleaner):
+    node: Rig = cleaner(**AT_ONCE)
+    for study in range(2 * CHUNK + 3):
+        node.series(study + 1, images=1)
+    node.after(1)
+    assert node.files() == 0
+    last = node.series(99)
+    node.after(1)
+    assert node.state(last) == "deleted"
+    assert node.spool.accounting.balance(files=True) == []
+
+
+def test_outside_the_window_nothing_goes(cleaner):
+    node: Rig = cleaner(**{**AT_ONCE, "cleaner.window": "22:00-06:00"})
+    node.world.clock._now = 1_800_014_400.0  # 2027-01-15 12:00 UTC
+    node.new_cleaner()
+    arrival = node.series(1)
+    node.after(9 * HOUR)
+    assert node.state(arrival) == "delivered"
+    node.after(HOUR)
+    assert node.state(arrival) == "deleted"
+
+
+def test_between_sweeps_it_looks_at_the_disk_only(cleaner):
+    node: Rig = cleaner(**{**AT_ONCE, "cleaner.sweep_s": 60.0})
+    node.work()
+    arrival = node.series(1)
+    node.after(30)
+    assert node.state(arrival) == "delivered"
+    node.free_gb(6)
+    node.after(1)
+    assert node.state(arrival) == "deleted"
+
+
+def test_quarantine_is_kept_unless_a_retention_is_set(cleaner):
+    node: Rig = cleaner(**AT_ONCE)
+    node.world.send(node.world.connect(), TestImage(), reason="cannot be read")
+    node.after(1000 * HOUR)
+    quarantine = node.spool.places.quarantine
+    assert len(node.spool.fs.listdir(quarantine)) == 2
+    node.settings = type(node.settings).model_validate(
+        {**dict(node.settings), "cleaner": {**dict(node.settings.cleaner), "retention_quarantined_h": 24.0}}
+    )
+    node.new_cleaner()
+    node.work()
+    assert node.spool.fs.listdir(quarantine) == []
+    assert node.spool.accounting.balance(files=True) == []
+
+
+def test_rows_go_days_after_the_files_and_are_still_counted(cleaner):
+    node: Rig = cleaner(**AT_ONCE, **{"cleaner.rows_days": 1.0})
+    node.series(1)
+    node.after(1)
+    assert len(node.spool.arrivals.list()) == 1
+    node.after(25 * HOUR)
+    assert node.spool.arrivals.list() == []
+    assert node.spool.accounting.figures().images["deleted"] == 2
+    assert node.spool.accounting.balance() == []
+
+
+def test_events_go_when_they_are_old_and_the_bookkeeper_has_them(cleaner):
+    node: Rig = cleaner(**ALWAYS, **{"cleaner.outbox_days": 7.0})
+    node.series(1)
+    node.after(8 * 24 * HOUR)
+    first = node.spool.outbox.read(Cursor(0, 0))[0].seq
+    node.spool.outbox.confirm("bookkeeper", node.spool.outbox.head())
+    node.after(61)
+    assert node.spool.outbox.read(Cursor(0, 0))[0].seq > first
+
+
+# ---- the clock
+
+
+@pytest.mark.parametrize("hours", [2, -2, 24 * 365])
+def test_a_clock_that_jumps_pauses_cleaning_with_one_alert_until_it_is_back(cleaner, hours):
+    node: Rig = cleaner(**AT_ONCE)
+    node.work()
+    arrival = node.series(1)
+    node.world.clock.jump_wall(hours * HOUR)
+    for _ in range(5):
+        node.after(1)
+    assert node.state(arrival) == "delivered" and node.files() == 2
+    assert [event.data["alert"] for event in node.events("alert.raised")] == ["clock"]
+    node.world.clock.jump_wall(-hours * HOUR)
+    if hours > 0:
+        node.new_cleaner()  # the alert itself was stamped by the wrong clock
+        node.world.clock.advance(hours * HOUR)
+        node.new_cleaner()
+    node.after(20)
+    assert node.state(arrival) == "deleted"
+    assert len(node.events("alert.raised")) == len(node.events("alert.cleared")) == 1
+
+
+def test_a_cleaner_that_starts_before_the_clock_is_right_waits(cleaner):
+    node: Rig = cleaner(**AT_ONCE)
+    arrival = node.series(1)
+    node.world.clock.advance(10)
+    node.world.clock.jump_wall(-10 * 365 * 24 * HOUR)
+    node.new_cleaner()
+    for _ in range(5):
+        node.after(1)
+    assert node.state(arrival) == "delivered"
+    (alert,) = node.events("alert.raised")
+    assert "behind the newest event" in alert.data["text"]
+
+
+def test_events_stamped_by_a_wrong_clock_do_not_hide_that_it_is_behind(cleaner):
+    node: Rig = cleaner(**AT_ONCE)
+    node.work()
+    node.series(1)
+    node.work()
+    node.world.clock.jump_wall(-30 * 60)
+    arrival = node.series(2, "discard")
+    node.after(10)
+    assert node.state(arrival) == "discarded"
+    node.after(30 * 60)
+    assert node.state(arrival) == "deleted"
+
+
+# ---- the disk
+
+
+def test_the_reserve_is_an_alert_while_it_is_reached(cleaner):
+    node: Rig = cleaner(**ALWAYS)
+    node.free_gb(4)
+    for _ in range(3):
+        node.after(1)
+    (alert,) = node.events("alert.raised")
+    assert alert.data["alert"] == "disk" and "4.0 GB" in alert.data["text"]
+    node.free_gb(100)
+    node.after(61)
+    assert len(node.events("alert.cleared")) == 1
+
+
+def test_ballast_is_made_with_plenty_of_room_and_freed_at_the_second_reserve(cleaner):
+    from actors.cleaner import Ballast, Disk
+    from protocol.fsops import Room
+
+    node: Rig = cleaner()
+    fs, places = node.spool.fs, node.spool.places
+    ballast = Ballast(fs, places, 3_000_000)
+
+    def disk(size: float) -> Disk:
+        return Disk(Room(int(size), None), 10e6, 2e6)
+
+    ballast.attend(disk(17e6))
+    assert not fs.exists(places.ballast), "it must not bring the disk under pressure"
+    ballast.attend(disk(100e6))
+    assert fs.size(places.ballast) == 3_000_000
+    ballast.attend(disk(5e6))
+    assert fs.exists(places.ballast)
+    ballast.attend(disk(1e6))
+    assert not fs.exists(places.ballast)
+
+
+def test_without_a_size_there_is_no_ballast(cleaner):
+    node: Rig = cleaner()
+    node.after(61)
+    assert not node.spool.fs.exists(node.spool.places.ballast)
