@@ -105,9 +105,9 @@ class Life:
         spool = open_spool(
             settings.home, source=source, fs=self._fs, clock=self._clock, durability=settings.receiver.durability
         )
-        if not settings.bus.enabled:
-            return spool, NoWire()
-        return spool, connect_wire(self._actor_name, self._instance, settings, source)
+        wire = connect_wire(self._actor_name, self._instance, settings, source) if settings.bus.enabled else NoWire()
+        spool.on_events(wire.committed)  # whatever commits events, from any thread, wakes the bus
+        return spool, wire
 
     def _begin(self) -> None:
         boot = uuid.uuid4().hex

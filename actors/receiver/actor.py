@@ -56,7 +56,7 @@ class ReceiverActor(Actor):
 
     def _mend(self) -> dict[str, int]:
         try:
-            found = mend(self.context.spool)
+            found = mend(self.context.spool, self.context.routing.current().configuration.keywords)
         except OutOfSpace as exc:
             # Refusing every image is a better answer than no answer; `one_pass` tries again.
             self.context.log.error("not_mended", reason=str(exc))

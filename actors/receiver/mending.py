@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from protocol.spool import Spool
 
 WORKER = "receiver"  # kind of worker, as the spool registers it
 
 
-def mend(spool: Spool) -> dict[str, int]:
+def mend(spool: Spool, extra: Collection[int | str] = ()) -> dict[str, int]:
     """Close dead workers' associations as aborted, adopt files without a row; what was found, by kind.
 
-    Dying anywhere in here leaves the rest to the next call: a dead worker is forgotten last.
+    `extra` names header values that rules read besides the usual ones. Dying anywhere in here leaves the rest to the next call: a dead worker is forgotten last.
     Raises OutOfSpace, DiskFailed.
     """
     dead = spool.workers.dead(WORKER)
     aborted = sum(spool.images.abort_dead(owner) for owner in dead)
-    found = spool.adoption.adopt()
+    found = spool.adoption.adopt(extra=extra)
     for owner in dead:
         spool.workers.forget(owner)
     return {"dead_workers": len(dead), "associations_aborted": aborted, **found}

@@ -4,6 +4,7 @@ It must not touch a file whose writer still lives, and it never decides anything
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -29,13 +30,16 @@ class Adoption:
     ) -> None:
         self._db, self._places, self._fs, self._clock = database, places, fs, clock
         self._images, self._workers = images, workers
+        self._extra: Collection[int | str] = ()
 
-    def adopt(self, *, everything: bool = False) -> dict[str, int]:
+    def adopt(self, *, everything: bool = False, extra: Collection[int | str] = ()) -> dict[str, int]:
         """Adopt complete files by their receipt, quarantine incomplete ones, leave alone those of living writers.
 
         Looks at the days since the day before the newest row (a file without a row is never older than that, except
-        after a restore: then `everything`). Returns counts by adopted, duplicate, quarantined, left alone.
+        after a restore: then `everything`). `extra` names header values to keep besides the usual ones (those that
+        rules read). Returns counts by adopted, duplicate, quarantined, left alone.
         """
+        self._extra = extra
         counts = {"adopted": 0, "duplicate": 0, "quarantined": 0, "left_alone": 0}
         first = "" if everything else self._first_day()
         for day in self._fs.listdir(self._places.images):
@@ -124,7 +128,7 @@ class Adoption:
             opened.seek(meta.offset)
             dataset = opened.read()
         try:
-            header = scan(dataset, meta.transfer_syntax_uid)
+            header = scan(dataset, meta.transfer_syntax_uid, extra=self._extra)
         except UnreadableImage as exc:
             return self._to_quarantine(file, meta, str(exc))
         incoming = Incoming(
