@@ -21,7 +21,7 @@ from scanpost.common import EXIT_DONE, EXIT_FAILED, say
 from scanpost.supervisor import NotRunning, ProcessManager, launch, manager, scale
 
 LOOK_S = 0.2
-TELL_S = 20.0  # how often to say what is not ready
+TELL_S = 10.0  # how often to say what is not ready
 DETACHED_LIMIT_S = 120.0
 ANSWERS_S = 20.0  # supervisord itself
 SHORT_LIFE_S = 10.0  # one that ends sooner, with an error of its own, is not started again and again

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from protocol.settings import Settings
 
 ACTORS = ("receiver", "router", "cleaner", "bookkeeper")
 _ANSWER_S = 2.0
+_TAIL_BYTES = 16_384  # of a log: enough for a traceback
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
@@ -40,13 +42,38 @@ def missing(settings: Settings, dispatchers: int) -> list[str]:
     """What does not serve yet, as `name (state)`; empty when everything does."""
     found = []
     for name in expected(settings, dispatchers):
-        state = (actor_state(settings.run_folder, name) or {}).get("state", "not running")
-        if state != "ready":
+        state = (actor_state(settings.run_folder, name) or {}).get("state")
+        if state is None:
+            why = last_complaint(settings.log_folder / f"{name}.log")
+            found.append(f"{name} (not running{': ' if why else ''}{why})")
+        elif state != "ready":
             found.append(f"{name} ({state})")
     answer = page_answer(settings)
     if answer != "ready":
         found.append(f"webgui ({answer})")
     return found
+
+
+def last_complaint(log: Path) -> str:
+    """Why a program ended, out of the end of its log: the reason or the last line of the traceback; empty if unknown."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    for line in reversed(lines):
+        try:
+            told = json.loads(line)
+        except ValueError:
+            if line.strip() and not line.startswith((" ", "{", "}")):
+                return line.strip()  # a program that did not get as far as its log
+            continue
+        if isinstance(told, dict) and told.get("level") in ("error", "critical"):
+            traceback = str(told.get("exception", "")).strip().splitlines()
+            return str(told.get("reason") or (traceback[-1] if traceback else told.get("text", "")))
+        return ""  # its last word is no complaint
+    return ""
 
 
 def page_answer(settings: Settings) -> str:

@@ -221,6 +221,25 @@ def test_readiness_names_what_is_missing(settings: Settings) -> None:
     assert "router (not running)" in readiness.missing(settings, 2)  # its text is history
 
 
+@pytest.mark.parametrize(
+    ("log", "why"),
+    [
+        ('{"level": "info", "action": "ready"}\n{"level": "error", "reason": "port in use"}\n', "port in use"),
+        (
+            '{"level": "critical", "exception": "Traceback\\n  File\\nOSError: address in use"}\n',
+            "OSError: address in use",
+        ),
+        ("Traceback (most recent call last):\n  File x\nModuleNotFoundError: no y\n", "ModuleNotFoundError: no y"),
+        ('{"level": "error", "reason": "old"}\n{"level": "info", "action": "ready"}\n', ""),
+        ("", ""),
+    ],
+)
+def test_what_does_not_run_is_named_with_its_last_complaint(settings: Settings, log: str, why: str) -> None:
+    (settings.log_folder / "router.log").write_text(log)
+    told = next(one for one in readiness.missing(settings, 1) if one.startswith("router"))
+    assert told == (f"router (not running: {why})" if why else "router (not running)")
+
+
 def test_without_bus_nobody_waits_for_it(tmp_path: Path) -> None:
     quiet = load_settings(tmp_path, {"bus.enabled": False}, {})
     assert "bus" not in readiness.expected(quiet, 1)
