@@ -17,7 +17,7 @@ def postgres(tmp_path_factory):
 def url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
-    return request.getfixturevalue("postgres").database()
+    return request.getfixturevalue("postgres").emptied()
 
 
 @pytest.fixture
