@@ -12,7 +12,8 @@ WORKER = "receiver"  # kind of worker, as the spool registers it
 def mend(spool: Spool, extra: Collection[int | str] = ()) -> dict[str, int]:
     """Close dead workers' associations as aborted, adopt files without a row; what was found, by kind.
 
-    `extra` names header values that rules read besides the usual ones. Dying anywhere in here leaves the rest to the next call: a dead worker is forgotten last.
+    `extra` names header values that rules read besides the usual ones.
+    Dying anywhere in here leaves the rest to the next call: a dead worker is forgotten last.
     Raises OutOfSpace, DiskFailed.
     """
     dead = spool.workers.dead(WORKER)

@@ -4,40 +4,40 @@ It never judges whether a series is complete or where it goes: the router does, 
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from protocol.errors import NotFound, StepRefused
+from protocol.errors import StepRefused
 from protocol.header.diff import overlay, shared
-from protocol.spool import joining
 from protocol.spool.commands import done
 from protocol.spool.database import Database
-from protocol.spool.transaction import Transaction
+from protocol.spool.settling import (
+    TargetChoice,
+    Verdict,
+    arrival_row,
+    create_delivery,
+    plain,
+    set_state,
+    settle_decided,
+    supersede_earlier,
+)
 from protocol.states import (
-    ARRIVAL_STEPS,
-    DELIVERY_FINISHED,
     ArrivalState,
-    DeliveryState,
-    Priority,
-    arrival_state_from,
     check_arrival_step,
 )
 from protocol.wire.codec import pack, unpack, unpack_map
 from protocol.wire.events import (
     ArrivalCompleted,
     ArrivalDecided,
-    ArrivalDelivered,
-    ArrivalDiscarded,
-    ArrivalHeld,
     ArrivalReleased,
     DeliveryCancelled,
-    DeliveryCreated,
     DeliveryHeld,
     DeliveryRetried,
     RuleFailed,
 )
+
+__all__ = ["ArrivalHeaders", "Arrivals", "OpenArrival", "TargetChoice", "Verdict"]
 
 EXPLANATION_LIMIT = 16 << 20
 
@@ -56,29 +56,6 @@ class OpenArrival:
     associations_aborted: int
     associations: int
     associations_released: int = 0
-
-
-@dataclass(frozen=True)
-class TargetChoice:
-    """One delivery to be made: a target (or a group), with its priority."""
-
-    name: str
-    is_group: bool = False
-    priority: Priority = Priority.NORMAL
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A decision on one arrival; `outcome` is route, hold or discard, `explanation` plain values."""
-
-    outcome: str
-    revision: int
-    targets: Sequence[TargetChoice] = ()
-    rules: Sequence[str] = ()
-    reason: str = ""
-    explanation: Any = None
-    failed_rules: Mapping[str, str] = field(default_factory=dict)  # rule name -> error
-    command: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,7 +95,7 @@ class Arrivals:
     def get(self, id: int) -> dict[str, Any]:
         """The row of one arrival. Raises NotFound."""
         with self._db.read() as connection:
-            return _plain(_row(connection, id))
+            return plain(arrival_row(connection, id))
 
     def list(
         self, *, state: str | None = None, before: int | None = None, limit: int = 50, calling_ae: str | None = None,
@@ -141,12 +118,12 @@ class Arrivals:
                 f"SELECT * FROM arrival{where} ORDER BY id DESC LIMIT :limit",
                 {**wanted, "before": before, "limit": limit},
             ).fetchall()
-        return [_plain(row) for row in rows]
+        return [plain(row) for row in rows]
 
     def subject(self, id: int) -> ArrivalHeaders:
         """What rules may read: the headers of all arrivals of that series, and where the earlier ones went."""
         with self._db.read() as connection:
-            arrival = _row(connection, id)
+            arrival = arrival_row(connection, id)
             family = connection.execute(
                 "SELECT id, header FROM arrival WHERE series_key = ? AND id <= ? ORDER BY id",
                 (arrival["series_key"], id),
@@ -166,12 +143,12 @@ class Arrivals:
                 " WHERE a.series_key = ? AND a.id < ? AND d.state <> 'cancelled'",
                 (arrival["series_key"], id),
             ).fetchall()
-        return ArrivalHeaders(_plain(arrival), images, [(row[0], row[1]) for row in earlier])
+        return ArrivalHeaders(plain(arrival), images, [(row[0], row[1]) for row in earlier])
 
     def story(self, id: int) -> dict[str, Any]:
         """Everything about one arrival, for `series show`: its row, images, decisions with explanation, deliveries."""
         with self._db.read() as connection:
-            arrival = _plain(_row(connection, id))
+            arrival = plain(arrival_row(connection, id))
             images = connection.execute(
                 "SELECT receipt, position, sop_uid, sop_class_uid, transfer_syntax_uid, bytes, stored, superseded FROM image"
                 " WHERE arrival = ? ORDER BY position", (id,)).fetchall()  # fmt: skip
@@ -232,7 +209,7 @@ class Arrivals:
         one, `verdict.command` is answered in the same transaction: its effect happens once.
         """
         with self._db.write() as tx:
-            arrival = _row(tx, id)
+            arrival = arrival_row(tx, id)
             state = ArrivalState(arrival["state"])
             if not verdict.command and state is not ArrivalState.CLOSED:
                 raise StepRefused(f"arrival {id} is {state}, not closed; it was decided already")
@@ -254,10 +231,10 @@ class Arrivals:
             for rule, error in verdict.failed_rules.items():
                 tx.emit(RuleFailed(rule, id, verdict.revision, error), correlation=id)
             if verdict.outcome == "route":
-                _supersede_earlier(tx, arrival, verdict.targets)
+                supersede_earlier(tx, arrival, verdict.targets)
                 for target in verdict.targets:
-                    _create_delivery(tx, arrival, decision, target)
-            _settle_decided(tx, arrival, verdict)
+                    create_delivery(tx, arrival, decision, target)
+            settle_decided(tx, arrival, verdict)
             if verdict.command:
                 done(
                     tx,
@@ -269,7 +246,7 @@ class Arrivals:
     def hold(self, id: int, reason: str, command: int = 0) -> None:
         """Set aside whole. Deliveries that are waiting are held with it; one being sent ends its attempt first."""
         with self._db.write() as tx:
-            arrival = _row(tx, id)
+            arrival = arrival_row(tx, id)
             check_arrival_step(ArrivalState(arrival["state"]), ArrivalState.HELD)
             if arrival["state"] == "in_delivery" and tx.one(
                 "SELECT 1 FROM delivery WHERE arrival = ? AND state IN ('sending', 'confirming')", (id,)
@@ -280,14 +257,14 @@ class Arrivals:
                 " RETURNING id, target", (reason, id))  # fmt: skip
             for row in held:
                 tx.emit(DeliveryHeld(row["id"], id, row["target"], reason), correlation=id)
-            _set_state(tx, arrival, ArrivalState.HELD, reason)
+            set_state(tx, arrival, ArrivalState.HELD, reason)
             if command:
                 done(tx, command, f"arrival {id} is held")
 
     def release(self, id: int, command: int) -> None:
         """A person releases a held arrival: its held deliveries go on, or, without any, the rules decide again."""
         with self._db.write() as tx:
-            arrival = _row(tx, id)
+            arrival = arrival_row(tx, id)
             if arrival["state"] != "held":
                 raise StepRefused(f"arrival {id} is {arrival['state']}, not held")
             freed = tx.all(
@@ -296,21 +273,21 @@ class Arrivals:
             tx.emit(ArrivalReleased(id, arrival["calling_ae"], command), correlation=id)
             for row in freed:
                 tx.emit(DeliveryRetried(row["id"], id, row["target"], command), correlation=id)
-            _set_state(tx, arrival, ArrivalState.IN_DELIVERY if freed else ArrivalState.CLOSED, "")
+            set_state(tx, arrival, ArrivalState.IN_DELIVERY if freed else ArrivalState.CLOSED, "")
             done(tx, command, f"arrival {id} is released")
 
     def reroute(self, id: int, command: int) -> None:
         """Let the current rules decide again (held, delivered or discarded arrivals)."""
         with self._db.write() as tx:
-            arrival = _row(tx, id)
-            _set_state(tx, arrival, ArrivalState.CLOSED, "")
+            arrival = arrival_row(tx, id)
+            set_state(tx, arrival, ArrivalState.CLOSED, "")
             tx.emit(ArrivalReleased(id, arrival["calling_ae"], command), correlation=id)
             done(tx, command, f"arrival {id} will be decided again")
 
     def discard(self, id: int, reason: str, command: int) -> None:
         """A person discards a held arrival: its held deliveries are cancelled, it is kept for its retention."""
         with self._db.write() as tx:
-            arrival = _row(tx, id)
+            arrival = arrival_row(tx, id)
             if arrival["state"] not in ("held", "closed"):
                 raise StepRefused(f"arrival {id} is {arrival['state']}; only a held one can be discarded")
             cancelled = tx.all(
@@ -319,113 +296,5 @@ class Arrivals:
             )
             for row in cancelled:
                 tx.emit(DeliveryCancelled(row["id"], id, row["target"], command), correlation=id)
-            _set_state(tx, arrival, ArrivalState.DISCARDED, reason)
+            set_state(tx, arrival, ArrivalState.DISCARDED, reason)
             done(tx, command, f"arrival {id} is discarded")
-
-
-# ---- inside a transaction -------------------------------------------------------------------------------------------
-def _row(connection: sqlite3.Connection | Transaction, id: int) -> Any:
-    row = connection.execute("SELECT * FROM arrival WHERE id = ?", (id,)).fetchone()
-    if row is None:
-        raise NotFound(f"there is no arrival {id}")
-    return row
-
-
-def _plain(row: Any) -> dict[str, Any]:
-    """A row without its key and header blob (patient data stay where they are asked for)."""
-    return {name: row[name] for name in row.keys() if name not in ("series_key", "header", "files", "positions")}  # noqa: SIM118
-
-
-def _set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str) -> None:
-    before = ArrivalState(arrival["state"])
-    check_arrival_step(before, after)
-    tx.execute(
-        "UPDATE arrival SET state = ?, since = ?, reason = ? WHERE id = ?", (after, tx.now, reason, arrival["id"])
-    )
-    event: Any = None
-    if after is ArrivalState.HELD:
-        event = ArrivalHeld(arrival["id"], arrival["calling_ae"], reason)
-    elif after is ArrivalState.DISCARDED:
-        event = ArrivalDiscarded(arrival["id"], arrival["calling_ae"], reason)
-    elif after is ArrivalState.DELIVERED:
-        event = ArrivalDelivered(arrival["id"], arrival["calling_ae"])
-    if event is not None:
-        tx.emit(event, correlation=arrival["id"])
-
-
-def _settle_decided(tx: Transaction, arrival: Any, verdict: Verdict) -> None:
-    if verdict.outcome == "route":
-        settle(tx, arrival["id"], decided=True)
-    elif verdict.outcome == "hold":
-        _set_state(tx, arrival, ArrivalState.HELD, verdict.reason)
-    else:
-        _set_state(tx, arrival, ArrivalState.DISCARDED, verdict.reason)
-
-
-def settle(tx: Transaction, id: int, *, decided: bool = False) -> None:
-    """Bring an arrival's state in line with its deliveries, after one of them changed or a decision.
-
-    A held arrival stays held until it is decided or one of its deliveries is let go.
-    """
-    arrival = _row(tx, id)
-    before = ArrivalState(arrival["state"])
-    rows = tx.all("SELECT state, count(*) AS count FROM delivery WHERE arrival = ? GROUP BY state", (id,))
-    counts = {DeliveryState(row["state"]): row["count"] for row in rows}
-    after = arrival_state_from(counts)
-    freed = any(state not in DELIVERY_FINISHED and state is not DeliveryState.HELD for state in counts)
-    if before == after or (before is ArrivalState.HELD and not freed and not decided):
-        return
-    if after not in ARRIVAL_STEPS[before] and ArrivalState.IN_DELIVERY in ARRIVAL_STEPS[before]:
-        arrival = {**dict(arrival), "state": ArrivalState.IN_DELIVERY}  # through its own state, in one transaction
-    _set_state(tx, arrival, after, "all deliveries were cancelled" if after is ArrivalState.DISCARDED else "")
-
-
-# Images of an arrival that a delivery sends: those that no other image of the same arrival replaces.
-IMAGES_TO_SEND = (
-    "SELECT i.* FROM image i WHERE i.arrival = :arrival AND (i.superseded IS NULL OR i.superseded NOT IN"
-    " (SELECT n.receipt FROM image n WHERE n.arrival = :arrival))"
-)
-
-
-def _create_delivery(tx: Transaction, arrival: Any, decision: int, target: TargetChoice) -> None:
-    unfinished = tx.one(
-        "SELECT 1 FROM delivery WHERE arrival = ? AND target = ? AND state NOT IN ('delivered', 'cancelled')",
-        (arrival["id"], target.name),
-    )
-    if unfinished:
-        return
-    size = tx.one(
-        f"SELECT count(*) AS images, coalesce(sum(bytes), 0) AS bytes FROM ({IMAGES_TO_SEND})",
-        {"arrival": arrival["id"]},
-    )
-    row = tx.one(
-        "INSERT INTO delivery (arrival, decision, target, target_group, priority, due, state, images, bytes, created)"
-        " VALUES (?,?,?,?,?,?,'waiting',?,?,?) RETURNING id",
-        (arrival["id"], decision, target.name, target.name if target.is_group else "", target.priority.rank, tx.now,
-         size["images"], size["bytes"], tx.now),
-    )  # fmt: skip
-    tx.emit(
-        DeliveryCreated(row["id"], arrival["id"], target.name, target.priority, size["images"], size["bytes"]),
-        correlation=arrival["id"],
-    )
-
-
-def _supersede_earlier(tx: Transaction, arrival: Any, targets: Sequence[TargetChoice]) -> None:
-    """Images of earlier arrivals that this one replaces leave unfinished deliveries to the same targets, and only those."""
-    pairs = tx.all(
-        "SELECT o.receipt AS older, o.position, o.arrival, o.sop_uid, n.receipt AS newer FROM image n"
-        " JOIN image o ON o.sop_uid = n.sop_uid JOIN arrival a ON a.id = o.arrival"
-        " WHERE n.arrival = ? AND n.superseded IS NULL AND o.superseded IS NULL AND a.series_key = ? AND a.id < ?"
-        " AND a.state <> 'deleted'",
-        (arrival["id"], arrival["series_key"], arrival["id"]),
-    )
-    for pair in pairs:
-        joining.supersede(tx, pair["older"], pair["newer"], pair["arrival"], arrival["calling_ae"], pair["sop_uid"])
-        for target in targets:
-            tx.execute(
-                "INSERT INTO delivery_image (delivery, position, receipt, state, comment)"
-                " SELECT id, ?, ?, 'left', 'superseded' FROM delivery WHERE arrival = ? AND target = ?"
-                " AND state IN ('waiting', 'retrying', 'parked', 'held', 'sending') AND progress < ?"
-                " ON CONFLICT (delivery, position) DO UPDATE SET state = 'left', comment = 'superseded'",
-                (pair["position"], pair["older"], pair["arrival"], target.name, pair["position"]),
-            )

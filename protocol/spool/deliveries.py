@@ -7,67 +7,27 @@ Every step of an owner says `WHERE owner = me`: who was reaped meanwhile changes
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from protocol.errors import NotFound, NotOwner, StepRefused
-from protocol.spool.arrivals import IMAGES_TO_SEND, settle
+from protocol.errors import NotFound, StepRefused
 from protocol.spool.commands import done
 from protocol.spool.database import Database
-from protocol.spool.images import ImageFile, image_file
+from protocol.spool.images import image_file
 from protocol.spool.places import Places
+from protocol.spool.settling import IMAGES_TO_SEND, settle
+from protocol.spool.steps import Claim, ImageResult, ImageToSend, carry_out, interrupt, leave, mine, target_failed
 from protocol.spool.transaction import Transaction
-from protocol.states import DeliveryState, Priority, check_delivery_step
+from protocol.states import DeliveryState, Priority
 from protocol.wire.events import (
     AttemptFailed,
-    AttemptInterrupted,
-    DeliveryCancelled,
     DeliveryClaimed,
     DeliveryCompleted,
     DeliveryHeld,
     DeliveryParked,
-    DeliveryRetried,
     ImagesSent,
 )
 
-DEATHS_ALONE = 3  # without progress: the delivery itself is the likely killer, a person must look
-
-
-@dataclass(frozen=True)
-class ImageToSend:
-    """One image of a claim; `position` is its place in the arrival."""
-
-    position: int
-    file: ImageFile
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A delivery that this owner holds. `images` are those the target has not confirmed, in order."""
-
-    delivery: int
-    arrival: int
-    target: str
-    group: str
-    attempt: int
-    owner: str
-    images: Sequence[ImageToSend]
-    total: int
-    created: float
-    first_tried: float
-    failed_before: int
-    claimed: float
-
-
-@dataclass(frozen=True)
-class ImageResult:
-    """The target's answer for one image: DIMSE status (PS3.7 Annex C), and whether it has the image now."""
-
-    position: int
-    receipt: bytes
-    status: int
-    ok: bool
-    comment: str = ""
+__all__ = ["Claim", "Deliveries", "ImageResult", "ImageToSend"]
 
 
 class Deliveries:
@@ -142,7 +102,7 @@ class Deliveries:
         if not results:
             return
         with self._db.write() as tx:
-            row = _mine(tx, claim)
+            row = mine(tx, claim)
             progress = max(row["progress"], max(result.position for result in results))
             for result in results:
                 self._confirm_one(tx, claim, result)
@@ -173,10 +133,10 @@ class Deliveries:
     def complete(self, claim: Claim) -> None:
         """Every image is confirmed."""
         with self._db.write() as tx:
-            row = _mine(tx, claim)
+            row = mine(tx, claim)
             if row["refused"]:
                 raise StepRefused(f"delivery {claim.delivery} has refused images; park it")
-            _leave(tx, claim, DeliveryState.DELIVERED, finished=tx.now)
+            leave(tx, claim, DeliveryState.DELIVERED, finished=tx.now)
             seconds = round(tx.now - row["created"], 3)
             event = DeliveryCompleted(
                 claim.delivery, claim.arrival, claim.target, row["sent"], row["bytes"], seconds, row["warnings"]
@@ -192,19 +152,19 @@ class Deliveries:
     def retry(self, claim: Claim, due: float, error: str) -> None:
         """This attempt failed; try again at `due` (seconds UTC)."""
         with self._db.write() as tx:
-            _mine(tx, claim)
-            _leave(tx, claim, DeliveryState.RETRYING, error=error, due=due)
+            mine(tx, claim)
+            leave(tx, claim, DeliveryState.RETRYING, error=error, due=due)
             tx.emit(
                 AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, due),
                 correlation=claim.arrival,
             )
-            _target_failed(tx, claim.target, error)
+            target_failed(tx, claim.target, error)
 
     def park(self, claim: Claim, error: str) -> None:
         """Attempts or time are used up, or images were refused for good: waits for a person."""
         with self._db.write() as tx:
-            row = _mine(tx, claim)
-            _leave(tx, claim, DeliveryState.PARKED, error=error)
+            row = mine(tx, claim)
+            leave(tx, claim, DeliveryState.PARKED, error=error)
             tx.emit(
                 AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, 0),
                 correlation=claim.arrival,
@@ -213,21 +173,21 @@ class Deliveries:
                 DeliveryParked(claim.delivery, claim.arrival, claim.target, row["attempts"], error),
                 correlation=claim.arrival,
             )
-            _target_failed(tx, claim.target, error)
+            target_failed(tx, claim.target, error)
             settle(tx, claim.arrival)
 
     def hold_claimed(self, claim: Claim, reason: str) -> None:
         """Set aside what this owner holds (its target is gone, its type is not built)."""
         with self._db.write() as tx:
-            _mine(tx, claim)
-            _leave(tx, claim, DeliveryState.HELD, error=reason)
+            mine(tx, claim)
+            leave(tx, claim, DeliveryState.HELD, error=reason)
             tx.emit(DeliveryHeld(claim.delivery, claim.arrival, claim.target, reason), correlation=claim.arrival)
 
     def give_back(self, claim: Claim) -> None:
         """Orderly stop in the middle: goes on at once elsewhere; no attempt is used up."""
         with self._db.write() as tx:
-            _mine(tx, claim)
-            _interrupt(tx, claim.delivery, counted=False)
+            mine(tx, claim)
+            interrupt(tx, claim.delivery, counted=False)
 
     # ---- the dead ---------------------------------------------------------------------------------------------------
     def reap(self, owner: str, *, alone: bool = False) -> int:
@@ -239,7 +199,7 @@ class Deliveries:
         with self._db.write() as tx:
             rows = tx.all("SELECT id FROM delivery WHERE owner = ?", (owner,))
             for row in rows:
-                _interrupt(tx, row["id"], counted=alone)
+                interrupt(tx, row["id"], counted=alone)
             tx.execute("DELETE FROM worker WHERE owner = ?", (owner,))
             return len(rows)
 
@@ -255,7 +215,7 @@ class Deliveries:
         """
         with self._db.write() as tx:
             for id in ids:
-                _act(tx, id, act, command, reason, priority)
+                carry_out(tx, id, act, command, reason, priority)
             if not more:
                 done(tx, command, f"{act}: {len(ids)} deliveries")
         return len(ids)
@@ -271,7 +231,7 @@ class Deliveries:
                     (target, limit - sum(held.values())),
                 )
                 for row in rows:
-                    _act(tx, row["id"], "hold", 0, f"target {target} is not in the configuration", None)
+                    act(tx, row["id"], "hold", 0, f"target {target} is not in the configuration", None)
             if rows:
                 held[target] = len(rows)
         return held
@@ -343,97 +303,3 @@ _READY = (
     "SELECT id FROM delivery WHERE target = :target AND priority = :rank AND state IN ('waiting', 'retrying')"
     " AND due <= :now ORDER BY due, id LIMIT 1"
 )
-
-
-def _mine(tx: Transaction, claim: Claim) -> Any:
-    row = tx.one("SELECT * FROM delivery WHERE id = ? AND owner = ? AND state = 'sending' AND attempts = ?",
-                 (claim.delivery, claim.owner, claim.attempt))  # fmt: skip
-    if row is None:
-        raise NotOwner(f"delivery {claim.delivery} was given back meanwhile")
-    return row
-
-
-def _leave(
-    tx: Transaction,
-    claim: Claim,
-    after: DeliveryState,
-    *,
-    error: str = "",
-    due: float | None = None,
-    finished: float | None = None,
-) -> None:
-    check_delivery_step(DeliveryState.SENDING, after)
-    tx.execute(
-        "UPDATE delivery SET state = ?, owner = NULL, error = ?, due = coalesce(?, due), finished = ?, deaths = 0 WHERE id = ?",
-        (after, error, due, finished, claim.delivery),
-    )
-
-
-def _target_failed(tx: Transaction, target: str, error: str) -> None:
-    tx.execute(
-        "INSERT INTO target_state (name, fails, last_error, last_error_time) VALUES (:name, 1, :error, :now)"
-        " ON CONFLICT (name) DO UPDATE SET fails = fails + 1, last_error = :error, last_error_time = :now",
-        {"name": target, "error": error, "now": tx.now},
-    )
-
-
-def _interrupt(tx: Transaction, id: int, *, counted: bool) -> None:
-    row = tx.one("SELECT * FROM delivery WHERE id = ?", (id,))
-    if row["state"] != "sending":
-        return
-    moved = (row["moved"] or 0) > (row["claimed"] or 0)
-    deaths = row["deaths"] + 1 if counted and not moved else row["deaths"]
-    after = DeliveryState.HELD if deaths >= DEATHS_ALONE else DeliveryState.WAITING
-    check_delivery_step(DeliveryState.SENDING, after)
-    reason = f"its process died {deaths} times without progress" if after is DeliveryState.HELD else ""
-    tx.execute(
-        "UPDATE delivery SET state = ?, owner = NULL, due = ?, deaths = ?, attempts = attempts - 1, error = ? WHERE id = ?",
-        (after, tx.now, deaths, reason, id),
-    )
-    tx.emit(AttemptInterrupted(id, row["arrival"], row["target"], row["owner"], deaths), correlation=row["arrival"])
-    if after is DeliveryState.HELD:
-        tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason), correlation=row["arrival"])
-
-
-_ACTS = {"retry": DeliveryState.WAITING, "hold": DeliveryState.HELD, "release": DeliveryState.WAITING,
-         "cancel": DeliveryState.CANCELLED}  # fmt: skip
-
-
-def _act(tx: Transaction, id: int, act: str, command: int, reason: str, priority: Priority | None) -> None:
-    row = tx.one("SELECT * FROM delivery WHERE id = ?", (id,))
-    if row is None:
-        raise NotFound(f"there is no delivery {id}")
-    if act == "priority":
-        assert priority is not None
-        tx.execute("UPDATE delivery SET priority = ? WHERE id = ?", (priority.rank, id))
-        return
-    before, after = DeliveryState(row["state"]), _ACTS[act]
-    if act == "release" and before is not DeliveryState.HELD:
-        raise StepRefused(f"delivery {id} is {before}, not held")
-    if act == "retry" and before is DeliveryState.SENDING:
-        raise StepRefused(f"delivery {id} is being sent")
-    try:
-        check_delivery_step(before, after)
-    except StepRefused as exc:
-        raise StepRefused(f"delivery {id}: {exc}") from exc
-    if after is DeliveryState.WAITING:
-        # A fresh start: attempts and age count anew, and only what the target refused or never saw is sent.
-        tx.execute("UPDATE delivery_image SET state = 'again' WHERE delivery = ? AND state = 'refused'", (id,))
-        tx.execute(
-            "UPDATE delivery SET state = 'waiting', due = ?, attempts = 0, deaths = 0, first_tried = NULL, refused = 0, error = ''"
-            " WHERE id = ?", (tx.now, id))  # fmt: skip
-        tx.execute("UPDATE target_state SET not_before = 0 WHERE name = ?", (row["target"],))
-        tx.emit(DeliveryRetried(id, row["arrival"], row["target"], command), correlation=row["arrival"])
-    elif after is DeliveryState.HELD:
-        # One being sent is taken from its owner, whose next step finds that out (NotOwner).
-        tx.execute(
-            "UPDATE delivery SET state = 'held', owner = NULL, error = ? WHERE id = ?",
-            (reason or "held by a person", id),
-        )
-        tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason), correlation=row["arrival"])
-    else:
-        tx.execute(
-            "UPDATE delivery SET state = 'cancelled', finished = ?, error = ? WHERE id = ?", (tx.now, reason, id)
-        )
-        tx.emit(DeliveryCancelled(id, row["arrival"], row["target"], command), correlation=row["arrival"])
-    settle(tx, row["arrival"])

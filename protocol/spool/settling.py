@@ -1,0 +1,154 @@
+"""What happens to arrivals inside a transaction: their state, the deliveries of a decision, images that were replaced.
+Called by arrivals.py and steps.py only; it never begins or commits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from protocol.errors import NotFound
+from protocol.spool import joining
+from protocol.spool.transaction import Transaction
+from protocol.states import (
+    ARRIVAL_STEPS,
+    DELIVERY_FINISHED,
+    ArrivalState,
+    DeliveryState,
+    Priority,
+    arrival_state_from,
+    check_arrival_step,
+)
+from protocol.wire.events import ArrivalDelivered, ArrivalDiscarded, ArrivalHeld, DeliveryCreated
+
+
+@dataclass(frozen=True)
+class TargetChoice:
+    """One delivery to be made: a target (or a group), with its priority."""
+
+    name: str
+    is_group: bool = False
+    priority: Priority = Priority.NORMAL
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision on one arrival; `outcome` is route, hold or discard, `explanation` plain values."""
+
+    outcome: str
+    revision: int
+    targets: Sequence[TargetChoice] = ()
+    rules: Sequence[str] = ()
+    reason: str = ""
+    explanation: Any = None
+    failed_rules: Mapping[str, str] = field(default_factory=dict)  # rule name -> error
+    command: int = 0
+
+
+def arrival_row(connection: sqlite3.Connection | Transaction, id: int) -> Any:
+    row = connection.execute("SELECT * FROM arrival WHERE id = ?", (id,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no arrival {id}")
+    return row
+
+
+def plain(row: Any) -> dict[str, Any]:
+    """A row without its key and header blob (patient data stay where they are asked for)."""
+    return {name: row[name] for name in row.keys() if name not in ("series_key", "header", "files", "positions")}  # noqa: SIM118
+
+
+def set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str) -> None:
+    before = ArrivalState(arrival["state"])
+    check_arrival_step(before, after)
+    tx.execute(
+        "UPDATE arrival SET state = ?, since = ?, reason = ? WHERE id = ?", (after, tx.now, reason, arrival["id"])
+    )
+    event: Any = None
+    if after is ArrivalState.HELD:
+        event = ArrivalHeld(arrival["id"], arrival["calling_ae"], reason)
+    elif after is ArrivalState.DISCARDED:
+        event = ArrivalDiscarded(arrival["id"], arrival["calling_ae"], reason)
+    elif after is ArrivalState.DELIVERED:
+        event = ArrivalDelivered(arrival["id"], arrival["calling_ae"])
+    if event is not None:
+        tx.emit(event, correlation=arrival["id"])
+
+
+def settle_decided(tx: Transaction, arrival: Any, verdict: Verdict) -> None:
+    if verdict.outcome == "route":
+        settle(tx, arrival["id"], decided=True)
+    elif verdict.outcome == "hold":
+        set_state(tx, arrival, ArrivalState.HELD, verdict.reason)
+    else:
+        set_state(tx, arrival, ArrivalState.DISCARDED, verdict.reason)
+
+
+def settle(tx: Transaction, id: int, *, decided: bool = False) -> None:
+    """Bring an arrival's state in line with its deliveries, after one of them changed or a decision.
+
+    A held arrival stays held until it is decided or one of its deliveries is let go.
+    """
+    arrival = arrival_row(tx, id)
+    before = ArrivalState(arrival["state"])
+    rows = tx.all("SELECT state, count(*) AS count FROM delivery WHERE arrival = ? GROUP BY state", (id,))
+    counts = {DeliveryState(row["state"]): row["count"] for row in rows}
+    after = arrival_state_from(counts)
+    freed = any(state not in DELIVERY_FINISHED and state is not DeliveryState.HELD for state in counts)
+    if before == after or (before is ArrivalState.HELD and not freed and not decided):
+        return
+    if after not in ARRIVAL_STEPS[before] and ArrivalState.IN_DELIVERY in ARRIVAL_STEPS[before]:
+        arrival = {**dict(arrival), "state": ArrivalState.IN_DELIVERY}  # through its own state, in one transaction
+    set_state(tx, arrival, after, "all deliveries were cancelled" if after is ArrivalState.DISCARDED else "")
+
+
+# Images of an arrival that a delivery sends: those that no other image of the same arrival replaces.
+IMAGES_TO_SEND = (
+    "SELECT i.* FROM image i WHERE i.arrival = :arrival AND (i.superseded IS NULL OR i.superseded NOT IN"
+    " (SELECT n.receipt FROM image n WHERE n.arrival = :arrival))"
+)
+
+
+def create_delivery(tx: Transaction, arrival: Any, decision: int, target: TargetChoice) -> None:
+    unfinished = tx.one(
+        "SELECT 1 FROM delivery WHERE arrival = ? AND target = ? AND state NOT IN ('delivered', 'cancelled')",
+        (arrival["id"], target.name),
+    )
+    if unfinished:
+        return
+    size = tx.one(
+        f"SELECT count(*) AS images, coalesce(sum(bytes), 0) AS bytes FROM ({IMAGES_TO_SEND})",
+        {"arrival": arrival["id"]},
+    )
+    row = tx.one(
+        "INSERT INTO delivery (arrival, decision, target, target_group, priority, due, state, images, bytes, created)"
+        " VALUES (?,?,?,?,?,?,'waiting',?,?,?) RETURNING id",
+        (arrival["id"], decision, target.name, target.name if target.is_group else "", target.priority.rank, tx.now,
+         size["images"], size["bytes"], tx.now),
+    )  # fmt: skip
+    tx.emit(
+        DeliveryCreated(row["id"], arrival["id"], target.name, target.priority, size["images"], size["bytes"]),
+        correlation=arrival["id"],
+    )
+
+
+def supersede_earlier(tx: Transaction, arrival: Any, targets: Sequence[TargetChoice]) -> None:
+    """Images of earlier arrivals that this one replaces leave unfinished deliveries to the same targets, and only those."""
+    pairs = tx.all(
+        "SELECT o.receipt AS older, o.position, o.arrival, o.sop_uid, n.receipt AS newer FROM image n"
+        " JOIN image o ON o.sop_uid = n.sop_uid JOIN arrival a ON a.id = o.arrival"
+        " WHERE n.arrival = ? AND n.superseded IS NULL AND o.superseded IS NULL AND a.series_key = ? AND a.id < ?"
+        " AND a.state <> 'deleted'",
+        (arrival["id"], arrival["series_key"], arrival["id"]),
+    )
+    for pair in pairs:
+        joining.supersede(tx, pair["older"], pair["newer"], pair["arrival"], arrival["calling_ae"], pair["sop_uid"])
+        for target in targets:
+            tx.execute(
+                "INSERT INTO delivery_image (delivery, position, receipt, state, comment)"
+                " SELECT id, ?, ?, 'left', 'superseded' FROM delivery WHERE arrival = ? AND target = ?"
+                " AND state IN ('waiting', 'retrying', 'parked', 'held', 'sending') AND progress < ?"
+                " ON CONFLICT (delivery, position) DO UPDATE SET state = 'left', comment = 'superseded'",
+                (pair["position"], pair["older"], pair["arrival"], target.name, pair["position"]),
+            )

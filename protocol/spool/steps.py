@@ -1,0 +1,149 @@
+"""Steps of deliveries inside a transaction: what their owner, the reaper of dead owners and people do to one.
+Called by deliveries.py only; it never begins or commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.errors import NotFound, NotOwner, StepRefused
+from protocol.spool.images import ImageFile
+from protocol.spool.settling import settle
+from protocol.spool.transaction import Transaction
+from protocol.states import DeliveryState, Priority, check_delivery_step
+from protocol.wire.events import AttemptInterrupted, DeliveryCancelled, DeliveryHeld, DeliveryRetried
+
+DEATHS_ALONE = 3  # without progress: the delivery itself is the likely killer, a person must look
+
+
+@dataclass(frozen=True)
+class ImageToSend:
+    """One image of a claim; `position` is its place in the arrival."""
+
+    position: int
+    file: ImageFile
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A delivery that this owner holds. `images` are those the target has not confirmed, in order."""
+
+    delivery: int
+    arrival: int
+    target: str
+    group: str
+    attempt: int
+    owner: str
+    images: Sequence[ImageToSend]
+    total: int
+    created: float
+    first_tried: float
+    failed_before: int
+    claimed: float
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """The target's answer for one image: DIMSE status (PS3.7 Annex C), and whether it has the image now."""
+
+    position: int
+    receipt: bytes
+    status: int
+    ok: bool
+    comment: str = ""
+
+
+def mine(tx: Transaction, claim: Claim) -> Any:
+    row = tx.one("SELECT * FROM delivery WHERE id = ? AND owner = ? AND state = 'sending' AND attempts = ?",
+                 (claim.delivery, claim.owner, claim.attempt))  # fmt: skip
+    if row is None:
+        raise NotOwner(f"delivery {claim.delivery} was given back meanwhile")
+    return row
+
+
+def leave(
+    tx: Transaction,
+    claim: Claim,
+    after: DeliveryState,
+    *,
+    error: str = "",
+    due: float | None = None,
+    finished: float | None = None,
+) -> None:
+    check_delivery_step(DeliveryState.SENDING, after)
+    tx.execute(
+        "UPDATE delivery SET state = ?, owner = NULL, error = ?, due = coalesce(?, due), finished = ?, deaths = 0 WHERE id = ?",
+        (after, error, due, finished, claim.delivery),
+    )
+
+
+def target_failed(tx: Transaction, target: str, error: str) -> None:
+    tx.execute(
+        "INSERT INTO target_state (name, fails, last_error, last_error_time) VALUES (:name, 1, :error, :now)"
+        " ON CONFLICT (name) DO UPDATE SET fails = fails + 1, last_error = :error, last_error_time = :now",
+        {"name": target, "error": error, "now": tx.now},
+    )
+
+
+def interrupt(tx: Transaction, id: int, *, counted: bool) -> None:
+    row = tx.one("SELECT * FROM delivery WHERE id = ?", (id,))
+    if row["state"] != "sending":
+        return
+    moved = (row["moved"] or 0) > (row["claimed"] or 0)
+    deaths = row["deaths"] + 1 if counted and not moved else row["deaths"]
+    after = DeliveryState.HELD if deaths >= DEATHS_ALONE else DeliveryState.WAITING
+    check_delivery_step(DeliveryState.SENDING, after)
+    reason = f"its process died {deaths} times without progress" if after is DeliveryState.HELD else ""
+    tx.execute(
+        "UPDATE delivery SET state = ?, owner = NULL, due = ?, deaths = ?, attempts = attempts - 1, error = ? WHERE id = ?",
+        (after, tx.now, deaths, reason, id),
+    )
+    tx.emit(AttemptInterrupted(id, row["arrival"], row["target"], row["owner"], deaths), correlation=row["arrival"])
+    if after is DeliveryState.HELD:
+        tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason), correlation=row["arrival"])
+
+
+_ACTS = {"retry": DeliveryState.WAITING, "hold": DeliveryState.HELD, "release": DeliveryState.WAITING,
+         "cancel": DeliveryState.CANCELLED}  # fmt: skip
+
+
+def carry_out(tx: Transaction, id: int, act: str, command: int, reason: str, priority: Priority | None) -> None:
+    row = tx.one("SELECT * FROM delivery WHERE id = ?", (id,))
+    if row is None:
+        raise NotFound(f"there is no delivery {id}")
+    if act == "priority":
+        assert priority is not None
+        tx.execute("UPDATE delivery SET priority = ? WHERE id = ?", (priority.rank, id))
+        return
+    before, after = DeliveryState(row["state"]), _ACTS[act]
+    if act == "release" and before is not DeliveryState.HELD:
+        raise StepRefused(f"delivery {id} is {before}, not held")
+    if act == "retry" and before is DeliveryState.SENDING:
+        raise StepRefused(f"delivery {id} is being sent")
+    try:
+        check_delivery_step(before, after)
+    except StepRefused as exc:
+        raise StepRefused(f"delivery {id}: {exc}") from exc
+    if after is DeliveryState.WAITING:
+        # A fresh start: attempts and age count anew, and only what the target refused or never saw is sent.
+        tx.execute("UPDATE delivery_image SET state = 'again' WHERE delivery = ? AND state = 'refused'", (id,))
+        tx.execute(
+            "UPDATE delivery SET state = 'waiting', due = ?, attempts = 0, deaths = 0, first_tried = NULL, refused = 0, error = ''"
+            " WHERE id = ?", (tx.now, id))  # fmt: skip
+        tx.execute("UPDATE target_state SET not_before = 0 WHERE name = ?", (row["target"],))
+        tx.emit(DeliveryRetried(id, row["arrival"], row["target"], command), correlation=row["arrival"])
+    elif after is DeliveryState.HELD:
+        # One being sent is taken from its owner, whose next step finds that out (NotOwner).
+        tx.execute(
+            "UPDATE delivery SET state = 'held', owner = NULL, error = ? WHERE id = ?",
+            (reason or "held by a person", id),
+        )
+        tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason), correlation=row["arrival"])
+    else:
+        tx.execute(
+            "UPDATE delivery SET state = 'cancelled', finished = ?, error = ? WHERE id = ?", (tx.now, reason, id)
+        )
+        tx.emit(DeliveryCancelled(id, row["arrival"], row["target"], command), correlation=row["arrival"])
+    settle(tx, row["arrival"])
