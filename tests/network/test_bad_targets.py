@@ -1,0 +1,127 @@
+"""Targets that are down, refuse, abort or hang: the good one does not notice, they are retried, parked, and brought through."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocol.wire.messages import Envelope
+from tests.network import evidence
+from tests.network.evidence import arrived, digests, doctor, events, send, series
+from tests.network.system import Node, rule, target, wait_until
+from tests.peers import StoreScp, free_port, needs_dcmtk
+
+pytestmark = [needs_dcmtk, pytest.mark.slow, pytest.mark.timeout(240)]
+
+BAD = ("down", "refuses", "aborts", "hangs")
+ATTEMPTS = 3
+RETRY = {"first_s": 0.5, "factor": 4, "max_s": 60, "give_up_after_s": None, "max_attempts": ATTEMPTS}
+SILENCE_S = 8.0  # how long the hanging target is listened to at first
+IMAGES = [image for study in (1, 2) for image in series(study, 8)]
+
+
+class Sinks:
+    """The good target and the bad ones; `mend` replaces each bad one by a good one at the same port."""
+
+    def __init__(self, folder) -> None:
+        self._folder = folder
+        self.good = StoreScp(folder / "good", options=("+uf",))
+        self.bad = {
+            "refuses": StoreScp(folder / "refuses", options=("--refuse",)),
+            "aborts": StoreScp(folder / "aborts", options=("--abort-during",)),
+            "hangs": StoreScp(folder / "hangs", options=("--sleep-during", "100")),
+        }
+        self.ports = {"good": self.good.port, "down": free_port()} | {n: sink.port for n, sink in self.bad.items()}
+
+    def mend(self) -> None:
+        for sink in self.bad.values():
+            sink.stop()
+        self.bad = {
+            name: StoreScp(self._folder / f"{name}-mended", self.ports[name], options=("+uf",)) for name in BAD
+        }
+
+    def stop(self) -> None:
+        for sink in (self.good, *self.bad.values()):
+            sink.stop()
+
+
+def publish(node: Node, sinks: Sinks, silence_s: float) -> None:
+    targets = {
+        name: target(port, retry=RETRY, concurrency=1, dimse_timeout_s=silence_s) for name, port in sinks.ports.items()
+    }
+    node.route(targets, [rule("all", "True", *targets)])
+
+
+def of(found: list[Envelope], type_: str, name: str) -> list[Envelope]:
+    return [event for event in found if event.type == type_ and event.data["target"] == name]
+
+
+def test_bad_targets_do_not_delay_the_good_one_and_are_retried_then_parked_then_brought_through(tmp_path):
+    sinks = Sinks(tmp_path)
+    node = Node(tmp_path / "home")
+    try:
+        publish(node, sinks, SILENCE_S)
+        with node:
+            send(node, tmp_path / "scanner", IMAGES[:8])
+            send(node, tmp_path / "scanner", IMAGES[8:])
+            wait_until(lambda: len(of(events(node), "delivery.completed", "good")) == 2, 60, "the good target has all")
+            assert arrived(sinks.good) == digests(IMAGES)
+            publish(node, sinks, 1.0)  # now it is known what a long silence does; do not wait for six of them
+            wait_until(lambda: len(events(node, "delivery.parked")) == 2 * len(BAD), 120, "all bad ones are parked", 0.2)
+            found = events(node)
+            the_good_one_was_first(found)
+            for name in BAD:
+                retried_with_growing_waits_then_parked(found, name)
+            parked_is_shown(node)
+
+            sinks.mend()
+            node.cli("queue", "retry", "--all-parked")
+            wait_until(lambda: evidence.images(node)["delivered"] == len(IMAGES), 90, "all is brought through")
+            for name in BAD:
+                assert arrived(sinks.bad[name]) == digests(IMAGES), name
+            assert arrived(sinks.good) == digests(IMAGES)  # and nothing twice
+            assert not doctor(node)["bad"]
+    finally:
+        node.stop()
+        sinks.stop()
+
+
+def the_good_one_was_first(found: list[Envelope]) -> None:
+    """By the order of events in the outbox, whatever the speed of this machine."""
+    order = [(event.type, event.data.get("target")) for event in found]
+    claimed = order.index(("delivery.claimed", "hangs"))
+    timed_out = order.index(("delivery.attempt.failed", "hangs"))
+    completed = [place for place, what in enumerate(order) if what == ("delivery.completed", "good")]
+    assert len(completed) == 2 and claimed < timed_out and max(completed) < timed_out
+    first = of(found, "delivery.attempt.failed", "hangs")[0]
+    assert f"no answer within {SILENCE_S:g} s" in first.data["error"]
+
+
+def retried_with_growing_waits_then_parked(found: list[Envelope], name: str) -> None:
+    for parked in of(found, "delivery.parked", name):
+        failed = [
+            event
+            for event in of(found, "delivery.attempt.failed", name)
+            if event.data["delivery"] == parked.data["delivery"]
+        ]
+        assert [event.data["attempt"] for event in failed] == list(range(1, ATTEMPTS + 1)), name
+        waits = [event.data["retry_at"] - event.time for event in failed[:-1]]
+        assert 0.4 < waits[0] < 0.6 and 1.5 < waits[1] < 2.3, (name, waits)  # 0.5 s, then four times that, +-10 %
+        begun = [
+            event.time
+            for event in of(found, "delivery.claimed", name)
+            if event.data["delivery"] == parked.data["delivery"]
+        ]
+        assert all(at >= event.data["retry_at"] for at, event in zip(begun[1:], failed, strict=False)), name
+        assert failed[-1].data["retry_at"] == 0 and parked.data["attempts"] == ATTEMPTS
+        assert parked.data["error"] == failed[-1].data["error"] != ""
+
+
+def parked_is_shown(node: Node) -> None:
+    document = node.status()
+    assert document["deliveries"]["parked"] == 2 * len(BAD) and document["images"]["in_delivery"] == len(IMAGES)
+    for name in BAD:
+        shown = document["targets"][name]
+        assert shown["state"] == "failing" and shown["parked"] == 2 and shown["last_error"], shown
+    assert document["targets"]["good"]["state"] == "up"
+    warned = [text for check, text in doctor(node)["warning"] if check == "target"]
+    assert [name for name in BAD if any(text.startswith(f"{name}: 2 parked") for text in warned)] == list(BAD)
