@@ -231,7 +231,7 @@ class Deliveries:
                     (target, limit - sum(held.values())),
                 )
                 for row in rows:
-                    act(tx, row["id"], "hold", 0, f"target {target} is not in the configuration", None)
+                    carry_out(tx, row["id"], "hold", 0, f"target {target} is not in the configuration", None)
             if rows:
                 held[target] = len(rows)
         return held
