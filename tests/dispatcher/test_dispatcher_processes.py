@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ from tests.peers import HOST, StoreScp, dataset_bytes, free_port, needs_dcmtk
 
 pytestmark = pytest.mark.slow
 QUICK = {"host": HOST, "called_ae": "PACS", "connect_timeout_s": 1.0, "acse_timeout_s": 2.0, "dimse_timeout_s": 1.0}
-RETRY = {"first_s": 0.2, "factor": 2.0, "max_s": 3.0, "max_attempts": 3}
+RETRY = {"first_s": 0.2, "factor": 2.0, "max_s": 1.0, "max_attempts": 3}
 LIMIT_S = 40.0
 OFFER = [Nudge("offers", {"count": 99})]
 
@@ -45,6 +46,7 @@ class Peer:
         self.handler.on_store = self._store
         self.hold_at = 0  # the n-th image waits until `go`
         self.slow_s = 0.0
+        self.gated = False  # every image waits until `go`
         self.held, self.go = threading.Event(), threading.Event()
         self.most = 0
         self._lock, self._busy, self._count = threading.Lock(), 0, 0
@@ -55,7 +57,7 @@ class Peer:
             self._busy += 1
             self.most = max(self.most, self._busy)
             held = self._count == self.hold_at
-        if held:
+        if held or self.gated:
             self.held.set()
             self.go.wait(LIMIT_S)
         elif self.slow_s:
@@ -161,7 +163,9 @@ def test_targets_that_are_down_refuse_abort_or_hang_delay_nobody_and_are_retried
         peers = {
             name: stack.enter_context(StoreScp(tmp_path / name, options=option.split())) for name, option in bad.items()
         }
-        site.targets(good=at(good.port), down=at(down), **{name: at(peer.port) for name, peer in peers.items()})
+        patient = {"dimse_timeout_s": 4.0, "retry": {**RETRY, "max_attempts": 2}}
+        settings = {name: at(peer.port, **(patient if name == "hangs" else {})) for name, peer in peers.items()}
+        site.targets(good=at(good.port), down=at(down), **settings)
         for number in (1, 2):
             site.send("good", "down", *bad, number=number)
         actor = site.actor(slots=4)
@@ -175,7 +179,7 @@ def test_targets_that_are_down_refuse_abort_or_hang_delay_nobody_and_are_retried
     for row in rows:
         tries = [event.data for event in events(site.spool) if event.data.get("delivery") == row["id"]
                  and event.type == "delivery.attempt.failed"]  # fmt: skip
-        assert len(tries) == (0 if row["target"] == "good" else 3), row["target"]
+        assert len(tries) == {"good": 0, "hangs": 2}.get(row["target"], 3), row["target"]
     sent = sorted(image.dataset() for number in (1, 2) for image in series(number, 5))
     assert sorted(map(dataset_bytes, good.received())) == sent
 
@@ -233,7 +237,7 @@ def test_a_slot_that_hangs_is_killed_and_its_delivery_goes_on(site):
 
     peer, port = site.peer()
     peer.hold_at = 3
-    site.targets(a=at(port, connect_timeout_s=0.2, acse_timeout_s=0.2, dimse_timeout_s=0.5))
+    site.targets(a=at(port, connect_timeout_s=0.2, acse_timeout_s=0.2, dimse_timeout_s=1.0))
     site.send("a")
     actor = site.actor(actor_class=Impatient)
     wait_for(peer.held.is_set, LIMIT_S, turn(actor, OFFER))
@@ -241,7 +245,7 @@ def test_a_slot_that_hangs_is_killed_and_its_delivery_goes_on(site):
     os.kill(child.process.pid, signal.SIGSTOP)
     peer.go.set()
     wait_for(site.finished, LIMIT_S, turn(actor))
-    assert states(site.spool) == ["delivered"] and actor.figures()["killed"] == 1
+    assert states(site.spool) == ["delivered"] and actor.figures()["killed"] >= 1
     assert "slot_killed" in site.log.actions() and len(peer.copies()) == 5
 
 
@@ -291,12 +295,14 @@ def test_progress_is_published_at_most_four_times_a_second(site):
     site.targets(a=at(port))
     site.send("a", images=30)
     actor = site.actor()
+    begin = time.monotonic()
     told = []
     actor.context.wire.publish = told.append
     wait_for(site.finished, LIMIT_S, turn(actor, OFFER))
     wait_for(lambda: told and told[-1].sent == 30, LIMIT_S, turn(actor))
     sent = [event.sent for event in told]
-    assert sent == sorted(set(sent)) and 2 <= len(sent) <= 10 and told[0].total == 30
+    assert sent == sorted(set(sent)) and told[0].total == 30
+    assert 2 <= len(sent) <= 4 * (time.monotonic() - begin) + 2
 
 
 def test_sigterm_finishes_the_image_and_gives_the_rest_back(site):
@@ -358,14 +364,18 @@ def test_parent_and_slots_killed_together_count_no_death_and_the_next_goes_on(si
 
 def test_three_dispatchers_share_fifty_deliveries_to_two_targets_within_the_limits(site):
     (peer_a, port_a), (peer_b, port_b) = site.peer(), site.peer()
-    peer_a.slow_s = peer_b.slow_s = 0.005
-    site.targets(a=at(port_a, concurrency=1), b=at(port_b, concurrency=2))
+    peer_a.gated = peer_b.gated = True
+    site.targets(a=at(port_a, concurrency=1, dimse_timeout_s=60.0), b=at(port_b, concurrency=2, dimse_timeout_s=60.0))
     for number in range(50):
         urgent = number in (40, 41)
         priority = Priority.URGENT if urgent else Priority.NORMAL
         site.send("a" if number % 2 else "b", number=number + 1, images=3, priority=priority)
     for instance in range(3):
         site.process(instance)
+    # Three at once are more than the two slots of one dispatcher.
+    wait_for(lambda: (peer_a.most, peer_b.most) == (1, 2), LIMIT_S, pause)
+    peer_a.go.set()
+    peer_b.go.set()
     wait_for(site.finished, LIMIT_S, pause)
     assert states(site.spool) == ["delivered"] * 50
     for peer, most in ((peer_a, 1), (peer_b, 2)):
