@@ -26,7 +26,7 @@ from protocol.states import (
     ArrivalState,
     check_arrival_step,
 )
-from protocol.wire.codec import pack, unpack, unpack_map
+from protocol.wire.codec import pack, unpack, unpack_stored
 from protocol.wire.events import (
     ArrivalCompleted,
     ArrivalDecided,
@@ -130,13 +130,13 @@ class Arrivals:
             ).fetchall()
             images: list[dict[str, Any]] = []
             for member in family:
-                common = unpack_map(member["header"]) if member["header"] else {}
+                common = unpack_stored(member["header"]) if member["header"] else {}
                 rows = connection.execute(
                     "SELECT header, transfer_syntax_uid FROM image WHERE arrival = ? AND superseded IS NULL ORDER BY position",
                     (member["id"],),
                 ).fetchall()
                 for row in rows:
-                    values = overlay(common, unpack_map(row["header"]) if row["header"] else {})
+                    values = overlay(common, unpack_stored(row["header"]) if row["header"] else {})
                     images.append({**values, "TransferSyntaxUID": row["transfer_syntax_uid"]})
             earlier = connection.execute(
                 "SELECT DISTINCT d.target, d.target_group FROM delivery d JOIN arrival a ON a.id = d.arrival"
@@ -189,10 +189,10 @@ class Arrivals:
             if row is None:
                 return False
             differing = [
-                unpack_map(image["header"]) if image["header"] else {}
+                unpack_stored(image["header"]) if image["header"] else {}
                 for image in tx.all("SELECT header FROM image WHERE arrival = ?", (id,))
             ]
-            common = shared(unpack_map(row["header"]), differing)
+            common = shared(unpack_stored(row["header"]), differing)
             tx.emit(
                 ArrivalCompleted(
                     id, row["calling_ae"], row["study_uid"], row["series_uid"], row["images"], row["bytes"], why, row["modality"]

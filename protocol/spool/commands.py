@@ -12,7 +12,7 @@ from protocol.errors import NotFound
 from protocol.spool.database import Database
 from protocol.spool.transaction import Transaction
 from protocol.states import CommandState
-from protocol.wire.codec import pack, unpack_map
+from protocol.wire.codec import pack, unpack_stored
 from protocol.wire.events import CommandAnswered, CommandAsked
 
 KINDS = frozenset(
@@ -100,7 +100,7 @@ def _command(row: Any) -> Command:
         row["kind"],
         row["executor"],
         row["by"],
-        unpack_map(row["arguments"]),
+        unpack_stored(row["arguments"]),
         CommandState(row["state"]),
         row["answer"],
     )

@@ -13,7 +13,7 @@ from protocol.fsops import FsOps
 from protocol.header.diff import difference
 from protocol.spool.places import Places, series_key
 from protocol.spool.transaction import Transaction
-from protocol.wire.codec import pack, unpack_map
+from protocol.wire.codec import pack, unpack_stored
 from protocol.wire.events import ArrivalOpened, ImageDuplicate, ImageReceived, ImageSuperseded
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _insert(tx: Transaction, saved: Saved, arrival: Any) -> None:
     )
     for row in older:
         supersede(tx, row["receipt"], saved.receipt, arrival["id"], meta.calling_ae, meta.sop_instance_uid)
-    differing = difference(unpack_map(arrival["header"]), saved.values)
+    differing = difference(unpack_stored(arrival["header"]), saved.values)
     tx.execute(
         "INSERT INTO image (receipt, arrival, position, association, sop_uid, sop_class_uid, transfer_syntax_uid, bytes,"
         " digest, file, offset, header, stored) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",

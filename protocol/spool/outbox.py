@@ -8,8 +8,9 @@ import sqlite3
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from protocol.errors import DecodeError
 from protocol.spool.database import Database, begin_epoch
-from protocol.wire.codec import unpack_map
+from protocol.wire.codec import unpack_stored
 from protocol.wire.events import EpochBegun, OutboxTrimmed
 from protocol.wire.messages import Envelope, Event
 
@@ -156,5 +157,8 @@ def _envelope(row: sqlite3.Row) -> Envelope:
 
 
 def _values(raw: bytes) -> dict[str, Any]:
-    """Whatever was recorded can be read: the size limit of messages would block every later event here."""
-    return unpack_map(raw, limit=len(raw))
+    """What was recorded, or, if its bytes were damaged, the bytes: one bad record must not stop those behind it."""
+    try:
+        return unpack_stored(raw)
+    except DecodeError:
+        return {"undecodable": raw.hex()}

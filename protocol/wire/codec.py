@@ -34,3 +34,8 @@ def unpack_map(raw: bytes | memoryview, limit: int = MAX_BYTES) -> dict[str, Any
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise DecodeError("not a map with text keys", bytes(raw))
     return value
+
+
+def unpack_stored(raw: bytes) -> dict[str, Any]:
+    """A map that we wrote into our own database: no limit of size, since refusing it would block what stands behind it."""
+    return unpack_map(raw, limit=len(raw))

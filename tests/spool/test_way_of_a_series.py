@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -235,3 +236,19 @@ def test_events_stand_in_the_outbox_in_the_order_of_their_changes(spool):
 def test_a_transaction_inside_a_transaction_is_refused(spool):
     with spool.database.write(), pytest.raises(RuntimeError), spool.database.write():
         pass
+
+
+def test_a_damaged_event_does_not_stop_those_behind_it(spool):
+    receive(spool, incoming())
+    with spool.database.write() as tx:
+        tx.execute("UPDATE event SET body = x'c1' WHERE seq = 1")
+    events = spool.outbox.read(spool.outbox.head()._replace(seq=0))
+    assert events[0].data == {"undecodable": "c1"} and events[1].type == "image.received"
+
+
+def test_header_values_above_the_size_of_a_message_are_kept(spool):
+    image = incoming()
+    long = {**image.header.values, **{f"{n:04x},0010": "x" * 60_000 for n in range(9, 60, 2)}}
+    receive(spool, replace(image, header=Header(long)), incoming("1.2.3.2"))
+    arrival = spool.arrivals.open_ones()[0].id
+    assert len(spool.arrivals.subject(arrival).images) == 2 and spool.arrivals.close(arrival, "idle")
