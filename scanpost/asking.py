@@ -5,6 +5,7 @@ It must not print, except what people asked for wait for; nothing here changes s
 from __future__ import annotations
 
 import getpass
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -72,8 +73,9 @@ def status_of(settings: Settings, spool: Spool) -> dict[str, Any]:
 
 def act(options: Options, kind: str, arguments: Mapping[str, Any], as_json: bool = False) -> None:
     """Ask the router for an act and wait for its answer; exit 1 if it was refused or nobody carried it out yet."""
-    with opened(options) as (_, spool):
+    with opened(options) as (settings, spool):
         id = spool.commands.ask(kind, who(), arguments)
+        _nudge(settings)
         command = _wait(spool, id)
     if as_json:
         print_json({"command": id, "state": command.state, "answer": command.answer})
@@ -85,6 +87,22 @@ def act(options: Options, kind: str, arguments: Mapping[str, Any], as_json: bool
         say(command.answer)
     if command.state != "done":
         raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _nudge(settings: Settings) -> None:
+    """Tell the bus, so that the router looks now and not at its next sweep; may be lost."""
+    from protocol.errors import WireError
+    from protocol.wire.bus import connect_wire
+
+    if not settings.bus.enabled:
+        return
+    try:
+        wire = connect_wire("cli", str(os.getpid()), settings, f"/{settings.node.name}/cli/{who()}")
+    except WireError:
+        return
+    wire.committed()
+    wire.wait(0.01)  # sends what was queued
+    wire.close()
 
 
 def _wait(spool: Spool, id: int) -> Command:
