@@ -142,10 +142,6 @@ class CleanerActor(Actor):
         self._newest = 0.0  # time of the newest event seen
         self._deleted = self._removed = 0
 
-    def start(self) -> None:
-        """Others hear of deletions at once."""
-        self.context.spool.on_events(self.context.wire.committed)
-
     def recover(self) -> dict[str, int]:
         """Finish what was marked before a crash: the marks are durable, the files may be left."""
         finished = 0

@@ -11,6 +11,7 @@ from actors.router.arrivals import Closing, Deciding, Round
 from actors.router.commands import Commands
 from actors.router.reaping import Reaper
 from actors.router.routing import Routing
+from actors.router.underway import UnderWay
 from actors.router.watchdog import LockWatchdog
 from protocol.wire.bus import Nudge
 
@@ -31,8 +32,9 @@ class RouterActor(Actor):
         super().__init__(context)
         spool, log = context.spool, context.log
         self._routing = Routing(context.routing, spool, context.settings, log)
-        self._closing = Closing(spool, self._routing, log)
-        self._deciding = Deciding(spool, self._routing, log)
+        self._under_way = UnderWay(context.fs, spool.places.run)
+        self._closing = Closing(spool, self._routing, self._under_way, log)
+        self._deciding = Deciding(spool, self._routing, self._under_way, log)
         self._commands = Commands(spool, self._routing, context.clock, log)
         self._reaper = Reaper(spool, context.fs, log)
         self._watchdog = LockWatchdog(spool.places.write_lock, log, context.wire.wake)
@@ -43,16 +45,18 @@ class RouterActor(Actor):
 
     def start(self) -> None:
         """The watchdog looks from now on, also while we wait for the lock ourselves."""
-        self.context.spool.on_events(self.context.wire.committed)
         self._watchdog.start()
 
     def recover(self) -> dict[str, int]:
         """Give back what died with an earlier life."""
+        if died_with := self._under_way.recover():
+            self.context.log.warning("router_died_with", arrival=died_with)
         return self._reaper.round(self.context.clock.monotonic())
 
     def stop(self) -> None:
         """There is nothing under way between two passes."""
         self._watchdog.stop()
+        self._under_way.stop()
 
     def figures(self) -> dict[str, float]:
         """Open arrivals, and what was done since the start."""

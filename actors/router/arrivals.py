@@ -6,26 +6,27 @@ Everything is read from the spool in each round, so dying anywhere and starting 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from actors.router.completion import Complete, Seen, judge, look
 from actors.router.patience import Patience, for_everybody, where
 from actors.router.routing import Routing
+from actors.router.underway import UnderWay
 from actors.router.verdicts import verdict_for
 from protocol.errors import StepRefused
 from protocol.spool import Spool
 from protocol.spool.arrivals import OpenArrival, Verdict
 
+KILLS = "working on it ended the router's process time and again"
 DECIDED_AT_ONCE = 50  # per pass, so that commands and heartbeats are not kept waiting
 
 
 class Closing:
     """Closes what is complete; remembers when each open arrival last changed."""
 
-    def __init__(self, spool: Spool, routing: Routing, log: Any) -> None:
-        self._spool, self._routing, self._log = spool, routing, log
+    def __init__(self, spool: Spool, routing: Routing, under_way: UnderWay, log: Any) -> None:
+        self._spool, self._routing, self._under_way, self._log = spool, routing, under_way, log
         self._seen: dict[int, Seen] = {}
         self._patience = Patience()
         self.open = 0  # how many arrivals were open when last looked at
@@ -43,8 +44,12 @@ class Closing:
         judged = judge(arrival, seen, now, self._routing.times(arrival))
         if not isinstance(judged, Complete):
             return judged.until
+        if self._under_way.killed_too_often(arrival.id):
+            self._spool.arrivals.hold(arrival.id, KILLS)
+            return None
         try:
-            closed = self._spool.arrivals.close(arrival.id, judged.why, images=seen.images)
+            with self._under_way.work(arrival.id):
+                closed = self._spool.arrivals.close(arrival.id, judged.why, images=seen.images)
         except Exception as exc:
             if for_everybody(exc):
                 raise
@@ -73,8 +78,8 @@ class Round:
 class Deciding:
     """Decides what is closed; what cannot be decided is held after a few tries."""
 
-    def __init__(self, spool: Spool, routing: Routing, log: Any) -> None:
-        self._spool, self._routing, self._log = spool, routing, log
+    def __init__(self, spool: Spool, routing: Routing, under_way: UnderWay, log: Any) -> None:
+        self._spool, self._routing, self._under_way, self._log = spool, routing, under_way, log
         self._patience = Patience()
 
     def round(self) -> Round:
@@ -82,8 +87,12 @@ class Deciding:
         waiting = self._spool.arrivals.undecided(DECIDED_AT_ONCE)
         done = Round()
         for arrival in waiting:
+            if self._under_way.killed_too_often(arrival):
+                self._hold(arrival, KILLS)
+                continue
             try:
-                verdict = self._decide(arrival)
+                with self._under_way.work(arrival):
+                    verdict = self._decide(arrival)
             except Exception as exc:
                 if for_everybody(exc):
                     raise
@@ -108,14 +117,11 @@ class Deciding:
         self._log.error("decide_failed", arrival=arrival, error=where(exc))
         if not self._patience.failed(arrival):
             return
-        reason = f"could not be decided: {type(exc).__name__}"
-        self._set_aside(
-            lambda: self._spool.arrivals.decide(arrival, Verdict("hold", self._routing.revision, reason=reason))
-        )
+        self._hold(arrival, f"could not be decided: {type(exc).__name__}")
         self._patience.forget(arrival)
 
-    def _set_aside(self, hold: Callable[[], object]) -> None:
+    def _hold(self, arrival: int, reason: str) -> None:
         try:
-            hold()
+            self._spool.arrivals.decide(arrival, Verdict("hold", self._routing.revision, reason=reason))
         except StepRefused as exc:
             self._log.warning("hold_refused", error=str(exc))  # a person was faster

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from router_rig import ALL, CT, MR_ONLY, TARGET, Rig
 
 from actors.router.verdicts import with_earlier
+from protocol.errors import OutOfSpace
 from protocol.spool.arrivals import TargetChoice
 from protocol.states import Priority
+from protocol.testing.crash import Died
 from protocol.testing.images import TestImage
 
 A, B, C = (TestImage(instance=number) for number in (1, 2, 3))
@@ -184,11 +187,56 @@ def test_poison_that_a_person_moved_meanwhile_is_let_go(rig):
     node.spool.arrivals.subject = subject
 
 
+@pytest.mark.parametrize("act", ["close", "subject"])
+def test_an_arrival_that_kills_the_router_three_times_is_held(rig, act):
+    node: Rig = rig(CT)
+    node.world.receive(A)
+    killer = node.newest()["id"]
+    node.world.receive(TestImage(study=2))
+    deaths = 0
+    for life in range(5):
+        works = getattr(node.spool.arrivals, act)
+
+        def deadly(id, *arguments, works=works, **more):
+            if id == killer:
+                raise Died
+            return works(id, *arguments, **more)
+
+        setattr(node.spool.arrivals, act, deadly)
+        node.new_router().recover()
+        try:
+            node.work()
+            node.after(5)
+        except Died:
+            deaths += 1
+            node.world.kill()
+            node.world.restart()
+        assert life < 3 or node.arrival(killer)["state"] == "held"
+    assert deaths == 3
+    assert "ended the router's process" in node.arrival(killer)["reason"]
+    assert node.newest()["state"] == "in_delivery"
+
+
+def test_a_router_that_is_killed_at_work_on_many_arrivals_holds_none(rig):
+    node: Rig = rig(CT)
+    node.router.recover()
+    for study in range(5):
+        node.world.receive(TestImage(study=study + 1))
+        node.work()
+        node.world.points.on_step = lambda step: node.world.points.arm(1) if step == "fs.lock_write.after" else None
+        with pytest.raises(Died):
+            node.after(5)
+        node.world.points.on_step = None
+        node.world.points.disarm()
+        node.world.kill()
+        node.world.restart()
+        node.new_router().recover()
+        node.work()
+        node.after(5)
+        assert node.newest()["state"] == "in_delivery"
+
+
 def test_a_full_disk_is_nobodys_poison(rig):
-    import pytest
-
-    from protocol.errors import OutOfSpace
-
     node: Rig = rig(CT)
     decide, full = node.spool.arrivals.decide, True
 

@@ -72,16 +72,6 @@ def test_nothing_is_offered_where_nothing_waits(rig):
     assert offers(node) == 0
 
 
-def test_commits_of_the_router_nudge_the_bus(rig):
-    node: Rig = rig(CT)
-    node.router.start()
-    try:
-        node.series(A)
-    finally:
-        node.router.stop()
-    assert node.wire.sent["events"] >= 2
-
-
 # ---- the dead
 
 
