@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from protocol.errors import RuleSyntaxError
-from protocol.routing.fields import Frozen, Name, NotYet, Switch, Text
+from protocol.routing.fields import Frozen, Name, NotYet, Switch, Text, Trigger
 from protocol.routing.groups import Group
 from protocol.routing.rules.compiler import CompiledRule, compile_rule
 from protocol.routing.rules.names import did_you_mean
@@ -68,7 +68,7 @@ class Rule(Frozen):
     when: str
     action: Literal["route", "discard", "hold"]
     targets: tuple[Name, ...] = ()
-    trigger: Literal["series", "study", "image"] = "series"
+    trigger: Trigger = "series"
     priority: Literal["urgent", "normal", "offpeak"] = "normal"
     mode: Literal["active", "shadow", "off"] = "active"
     stop: Switch = False

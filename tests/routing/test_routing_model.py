@@ -127,6 +127,7 @@ def rule(**changes: Any) -> Callable[[dict[str, Any]], None]:
         (lambda data: data["targets"]["share"].update(layout="../{PatientID}"), "targets.share.layout", "relative"),
         (lambda data: data["targets"]["share"].update(layout="{PatientID.x}"), "targets.share.layout", "keyword"),
         (lambda data: data["targets"]["web"].update(url="https://u:p@h/"), "targets.web.url", "password"),
+        (rule(trigger="study"), "rules[0].trigger", "planned"),
         (rule(when="Modalty == 'MR'"), "rules[0].when", "'Modality'"),
         (rule(when="x" * 5000), "rules[0].when", "4000"),
         (rule(targets=["paks"]), "rules[0].targets[0]", "Did you mean 'pacs'"),
