@@ -122,9 +122,9 @@ def images(node: Node) -> dict[str, int]:
 # ---- arrivals and deliveries --------------------------------------------------------------------------------------
 def arrival_of(node: Node, image: TestImage) -> int:
     """Number of the newest arrival of an image's series."""
-    rows = node.json("series", "list", "--series", image.series_uid)
-    assert rows, f"no arrival of {image.series_uid}"
-    return int(rows[0]["id"])
+    opened = [event for event in events(node, "arrival.opened") if event.data["series_uid"] == image.series_uid]
+    assert opened, f"no arrival of {image.series_uid}"
+    return int(opened[-1].data["arrival"])
 
 
 def doctor(node: Node) -> dict[str, list[tuple[str, str]]]:
