@@ -149,14 +149,14 @@ class SpoolWorld(World):
 
     # after a death
 
-    def recover(self) -> None:
-        """What the actors do when they start."""
+    def recover(self, *, every_day: bool = False) -> None:
+        """What the actors do when they start; `every_day` looks for files of any day, as after a restore."""
         spool = self.spool
         for owner in spool.workers.dead():
             spool.images.abort_dead(owner)
             spool.deliveries.reap(owner)
             spool.workers.forget(owner)
-        spool.adoption.adopt()
+        spool.adoption.adopt(everything=every_day)
         for arrival in spool.cleaning.marked():
             spool.cleaning.remove_files(arrival)
 
@@ -166,13 +166,14 @@ class SpoolWorld(World):
             target.away, target.hang_at, target.abort_at = False, 0, 0
             target.refuse.clear()
         for _ in range(MANY_ROUNDS):
-            done = self._release_all() + self.close_arrivals() + self.decide() + self._deliver_all()
-            self.clock.advance(61)
-            if not done and self.spool.deliveries.next_due() is None:
+            done = self.release_all() + self.close_arrivals() + self.decide() + self._deliver_all()
+            due = self.spool.deliveries.next_due()
+            if not done and due is None:
                 return
+            self.clock.advance(max(61.0, (due or 0.0) - self.clock.now()))
         raise AssertionError(f"not done after {MANY_ROUNDS} rounds")
 
-    def _release_all(self) -> int:
+    def release_all(self) -> int:
         """What a person would do."""
         held = self.spool.arrivals.list(state="held")
         for row in held:
