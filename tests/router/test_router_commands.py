@@ -7,6 +7,7 @@ from router_rig import ALL, CT, MR_ONLY, TARGET, Rig
 
 from actors.router import queue
 from protocol.errors import NotOwner, SpoolError
+from protocol.spool.cleaning import Retention
 from protocol.testing.images import TestImage
 
 A, B = TestImage(instance=1), TestImage(instance=2)
@@ -342,3 +343,13 @@ def test_an_exception_after_the_commit_does_not_undo_or_repeat_the_answer(rig):
     node.spool.arrivals.hold = holds_and_breaks
     answer = node.ask("series.hold", arrival=arrival)
     assert answer.state == "done" and node.arrival(arrival)["state"] == "held"
+
+
+def test_a_deleted_series_cannot_be_routed(rig):
+    node: Rig = rig(MR_ONLY)
+    arrival = node.series(A)["id"]
+    now = node.world.clock.now() + 1
+    assert node.spool.cleaning.mark(arrival, Retention(now, now))
+    answer = node.ask("series.route", arrival=arrival, target="pacs")
+    assert answer.state == "failed" and "deleted" in answer.answer
+    assert node.deliveries() == {}

@@ -165,7 +165,7 @@ def clean(world: CleanedWorld) -> None:
 
 
 def check_cleaned(world: CleanedWorld) -> None:
-    world.recover()
+    world.spool.adoption.adopt()  # what the receiver does; the rest of the recovery is the cleaner's own
     cleaner = world.cleaner()
     cleaner.recover()
     world.clock.advance(61)
