@@ -172,6 +172,7 @@ def check_cleaned(world: CleanedWorld) -> None:
     passes(cleaner)
     check_promises(world)
     assert sorted(row["state"] for row in world.spool.arrivals.list()) == ["deleted", "in_delivery"]
+    assert world.spool.cleaning.marked() == [], "files of a marked arrival are left"
     assert len([one for one in world.spool.outbox.read(Cursor(0, 0), 10_000) if one.type == "arrival.deleted"]) == 1
     world.finish()
     check_end(world)
