@@ -43,6 +43,7 @@ def test_discarded_images_are_kept_and_routed_later_and_a_bad_configuration_neve
             wait_until(lambda: evidence.images(node)["delivered"] == len(CT) + len(LATER), 60, "routed as before")
             assert [event.data["revision"] for event in events(node, "arrival.decided")] == [1, 1, 1]
             assert arrived(pacs) == digests([*CT, *LATER])
+            the_current_file_cut_short_leaves_the_former_revision(node)
 
             node.cli("series", "route", str(arrival_of(node, MR[0])), "--target", "pacs")
             wait_until(lambda: evidence.images(node)["delivered"] == 13, 60, "the discarded series is delivered")
@@ -79,6 +80,19 @@ def a_file_damaged_by_hand_changes_nothing(node: Node) -> None:
     assert node.status()["revision"] == 1
     said = node.cli("doctor", check=False)
     assert said.returncode == 1 and "000002.json" in said.stdout
+
+
+def the_current_file_cut_short_leaves_the_former_revision(node: Node) -> None:
+    """A router that runs keeps what it has read; one that starts takes the newest version that can be used."""
+    export = node.home / "export.json"
+    export.write_text(node.cli("routing", "export").stdout)
+    assert node.json("routing", "import", str(export))["version"] == 3  # number 2 is taken, if only by nonsense
+    wait_until(lambda: [event.data["revision"] for event in events(node, "config.changed")] == [1, 3], 30, "3 in force")
+    file = node.home / "config" / "routing" / "000003.json"
+    file.write_bytes(file.read_bytes()[:100])
+    node.cli("restart", "router")
+    assert [event.data["revision"] for event in events(node, "config.changed")] == [1, 3, 1]
+    assert "000003.json" in events(node, "config.damaged")[-1].data["error"] and node.status()["revision"] == 1
 
 
 def test_settings_that_cannot_be_used_stop_up_with_one_line(tmp_path):
