@@ -24,8 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 START_S = 90.0
 
 
-def wait_until(condition: Callable[[], Any], limit_s: float, what: str, every_s: float = 0.05) -> Any:
-    """Look until `condition` is true and return its value; fail with `what` after `limit_s` seconds."""
+def wait_until(
+    condition: Callable[[], Any], limit_s: float, what: str | Callable[[], str], every_s: float = 0.05
+) -> Any:
+    """Look until `condition` is true and return its value; fail with `what` (asked then) after `limit_s` seconds."""
     deadline = time.monotonic() + limit_s
     pause = threading.Event()
     while True:
@@ -33,7 +35,7 @@ def wait_until(condition: Callable[[], Any], limit_s: float, what: str, every_s:
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {limit_s} s: {what}")
+            raise AssertionError(f"not within {limit_s} s: {what if isinstance(what, str) else what()}")
         pause.wait(every_s)
 
 
@@ -76,7 +78,11 @@ class Node:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
-        wait_until(lambda: self.is_ready() or self.process.poll() is not None, START_S, f"ready; said {self.lines}")
+        wait_until(
+            lambda: self.is_ready() or self.process.poll() is not None,
+            START_S,
+            lambda: f"ready; said {self.lines}\n{self.logs()}",
+        )
         assert self.process.poll() is None, f"up ended: {self.lines}\n{self.logs()}"
         return self
 

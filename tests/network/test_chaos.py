@@ -199,7 +199,7 @@ def finish(node: Node, around: Bystanders) -> None:
     wait_until(
         settled,
         120,
-        f"seed {SEED}: everything is delivered, deleted and booked: {node.cli('status').stdout}\n{node.logs()}",
+        lambda: f"seed {SEED}: everything is delivered, deleted and booked: {node.cli('status').stdout}\n{node.logs()}",
         0.5,
     )
 

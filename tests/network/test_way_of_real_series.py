@@ -97,7 +97,7 @@ def test_series_are_split_by_modality_and_arrive_bit_for_bit(tmp_path, bus):
                 wait_until(
                     lambda s=sink, n=name: len(s.received()) >= len(wanted[n]),
                     120,
-                    f"{name}: {node.status()}\n{node.logs()}",
+                    lambda n=name: f"{n}: {node.status()}\n{node.logs()}",
                 )
             wait_until(lambda: node.status()["images"]["in_delivery"] == 0, 30, "deliveries are finished")
             sent = digests(reference.received())
