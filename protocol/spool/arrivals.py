@@ -4,6 +4,7 @@ It never judges whether a series is complete or where it goes: the router does, 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from protocol.spool.settling import (
     settle_decided,
     supersede_earlier,
 )
+from protocol.spool.transaction import Transaction
 from protocol.states import (
     ArrivalState,
     check_arrival_step,
@@ -65,6 +67,14 @@ class ArrivalHeaders:
     arrival: Mapping[str, Any]
     images: list[dict[str, Any]]
     earlier_targets: list[tuple[str, str]]  # (target, group) that earlier arrivals of the series went to
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """Header values that all images of an arrival share, when it had so many positions."""
+
+    positions: int
+    values: Mapping[str, Any]
 
 
 class Arrivals:
@@ -180,6 +190,7 @@ class Arrivals:
 
         An image committed later finds no open arrival and opens the next one; there is no race to lose it in.
         """
+        alike = self._alike(id)  # before the lock: 10,000 headers take a tenth of a second
         with self._db.write() as tx:
             row = tx.one(
                 "UPDATE arrival SET state = 'closed', closed = :now, since = :now, why = :why"
@@ -188,18 +199,19 @@ class Arrivals:
             )
             if row is None:
                 return False
-            differing = [
-                unpack_stored(image["header"]) if image["header"] else {}
-                for image in tx.all("SELECT header FROM image WHERE arrival = ?", (id,))
-            ]
-            common = shared(unpack_stored(row["header"]), differing)
+            if alike.positions != row["positions"]:
+                alike = _alike(tx, id)  # an image came in between
             tx.emit(
                 ArrivalCompleted(
                     id, row["calling_ae"], row["study_uid"], row["series_uid"], row["images"], row["bytes"], why, row["modality"]
                 ),
-                correlation=id, phi={"header": common},
+                correlation=id, phi={"header": alike.values},
             )  # fmt: skip
         return True
+
+    def _alike(self, id: int) -> _Alike:
+        with self._db.read() as connection:
+            return _alike(connection, id)
 
     # ---- deciding -------------------------------------------------------------------------------------------------
     def decide(self, id: int, verdict: Verdict) -> int:
@@ -281,6 +293,7 @@ class Arrivals:
         with self._db.write() as tx:
             arrival = arrival_row(tx, id)
             set_state(tx, arrival, ArrivalState.CLOSED, "")
+            _cancel_held(tx, id, command)  # else what they were held for would outlive a new decision to send nothing
             tx.emit(ArrivalReleased(id, arrival["calling_ae"], command), correlation=id)
             done(tx, command, f"arrival {id} will be decided again")
 
@@ -290,11 +303,24 @@ class Arrivals:
             arrival = arrival_row(tx, id)
             if arrival["state"] not in ("held", "closed"):
                 raise StepRefused(f"arrival {id} is {arrival['state']}; only a held one can be discarded")
-            cancelled = tx.all(
-                "UPDATE delivery SET state = 'cancelled', finished = ? WHERE arrival = ? AND state = 'held' RETURNING id, target",
-                (tx.now, id),
-            )
-            for row in cancelled:
-                tx.emit(DeliveryCancelled(row["id"], id, row["target"], command), correlation=id)
+            _cancel_held(tx, id, command)
             set_state(tx, arrival, ArrivalState.DISCARDED, reason)
             done(tx, command, f"arrival {id} is discarded")
+
+
+def _alike(connection: sqlite3.Connection | Transaction, id: int) -> _Alike:
+    row = connection.execute("SELECT header, positions FROM arrival WHERE id = ?", (id,)).fetchone()
+    if row is None:
+        return _Alike(0, {})
+    headers = connection.execute("SELECT header FROM image WHERE arrival = ?", (id,)).fetchall()
+    differing = (unpack_stored(image["header"]) if image["header"] else {} for image in headers)
+    return _Alike(row["positions"], shared(unpack_stored(row["header"]) if row["header"] else {}, differing))
+
+
+def _cancel_held(tx: Transaction, id: int, command: int) -> None:
+    cancelled = tx.all(
+        "UPDATE delivery SET state = 'cancelled', finished = ? WHERE arrival = ? AND state = 'held' RETURNING id, target",
+        (tx.now, id),
+    )
+    for row in cancelled:
+        tx.emit(DeliveryCancelled(row["id"], id, row["target"], command), correlation=id)

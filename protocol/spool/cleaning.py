@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from protocol.fsops import FsOps
 from protocol.spool.database import Database
 from protocol.spool.durable import DurableNames
 from protocol.spool.places import Places
+from protocol.spool.transaction import Transaction
 from protocol.states import ARRIVAL_DELETABLE
 from protocol.wire.events import ArrivalDeleted
 
@@ -23,6 +25,8 @@ class Retention:
     discarded_before: float | None
     quarantined_before: float | None = None
 
+
+PURGED_AT_ONCE = 500  # rows; the write lock is to be held for about 10 ms at most
 
 _STILL_NEEDED = (
     "EXISTS (SELECT 1 FROM delivery d WHERE d.arrival = arrival.id AND d.state NOT IN ('delivered', 'cancelled'))"
@@ -40,8 +44,9 @@ class Cleaning:
         """Arrivals that retention lets go, those longest in their final state first."""
         with self._db.read() as connection:
             rows = connection.execute(
-                "SELECT id FROM arrival WHERE (state = 'delivered' AND since < :delivered)"
-                " OR (state = 'discarded' AND since < :discarded) ORDER BY since LIMIT :limit",
+                "SELECT id, since FROM (SELECT id, since FROM arrival WHERE state = 'delivered' AND since < :delivered"
+                " ORDER BY since LIMIT :limit) UNION ALL SELECT id, since FROM (SELECT id, since FROM arrival"
+                " WHERE state = 'discarded' AND since < :discarded ORDER BY since LIMIT :limit) ORDER BY since LIMIT :limit",
                 {**_cutoffs(retention), "limit": limit},
             ).fetchall()
         return [row["id"] for row in rows]
@@ -69,7 +74,8 @@ class Cleaning:
         """Arrivals that are marked and still have files (also after a crash in the middle)."""
         with self._db.read() as connection:
             rows = connection.execute(
-                "SELECT id FROM arrival WHERE state = 'deleted' AND files = 1 ORDER BY id LIMIT ?", (limit,)
+                "SELECT id FROM arrival INDEXED BY arrival_unlink WHERE state = 'deleted' AND files = 1 ORDER BY id LIMIT ?",
+                (limit,),
             )
             return [row["id"] for row in rows.fetchall()]
 
@@ -142,25 +148,43 @@ class Cleaning:
             except FileNotFoundError:
                 continue
 
-    def purge(self, before: float, limit: int = 20) -> int:
-        """Remove the rows of arrivals deleted before `before` (seconds UTC); how many arrivals. The ledger has them."""
+    def purge(self, before: float, limit: int = PURGED_AT_ONCE) -> int:
+        """Remove up to `limit` rows of images of arrivals deleted before `before` (seconds UTC), and those of the arrivals
+        when none is left; how many rows. The ledger has them.
+        """
         with self._db.write() as tx:
-            rows = tx.all(
-                "SELECT id, images FROM arrival WHERE state = 'deleted' AND files = 0 AND since < ? ORDER BY id LIMIT ?",
-                (before, limit),
+            arrivals = tx.all(
+                "SELECT id FROM arrival WHERE state = 'deleted' AND files = 0 AND since < ? ORDER BY since LIMIT 20",
+                (before,),
             )
-            for row in rows:
-                id = row["id"]
-                tx.execute(
-                    "DELETE FROM delivery_image WHERE delivery IN (SELECT id FROM delivery WHERE arrival = ?)", (id,)
-                )
-                for table, column in (("delivery", "arrival"), ("decision", "arrival"), ("image", "arrival"),
-                                      ("arrival_association", "arrival"), ("arrival", "id")):  # fmt: skip
-                    tx.execute(f"DELETE FROM {table} WHERE {column} = ?", (id,))
-            count = sum(row["images"] for row in rows)
-            tx.add("purged", count)
-            tx.add("deleted", -count)
-        return len(rows)
+            removed = 0
+            for row in arrivals:
+                if removed >= limit:
+                    break
+                removed += self._purge_one(tx, row, limit - removed)
+        return removed
+
+    def _purge_one(self, tx: Transaction, row: Any, limit: int) -> int:
+        """A part of a large arrival: its counters follow, so that the books balance between two parts."""
+        id = row["id"]
+        gone = tx.all(
+            "DELETE FROM image WHERE receipt IN (SELECT receipt FROM image WHERE arrival = ? LIMIT ?)"
+            " RETURNING bytes, superseded",
+            (id, limit),
+        )
+        tx.add("purged", len(gone))
+        tx.add("deleted", -len(gone))
+        if len(gone) == limit:
+            tx.execute(
+                "UPDATE arrival SET images = images - ?, superseded = superseded - ?, bytes = bytes - ? WHERE id = ?",
+                (len(gone), sum(image["superseded"] is not None for image in gone), sum(i["bytes"] for i in gone), id),
+            )
+            return len(gone)
+        tx.execute("DELETE FROM delivery_image WHERE delivery IN (SELECT id FROM delivery WHERE arrival = ?)", (id,))
+        for table, column in (("delivery", "arrival"), ("decision", "arrival"), ("arrival_association", "arrival"),
+                              ("arrival", "id")):  # fmt: skip
+            tx.execute(f"DELETE FROM {table} WHERE {column} = ?", (id,))
+        return len(gone) + 1
 
 
 def _cutoffs(retention: Retention) -> dict[str, float]:

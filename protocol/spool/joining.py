@@ -39,13 +39,20 @@ def _key(saved: Saved) -> bytes:
 
 
 def twins(connection: sqlite3.Connection | Transaction, saved: Saved) -> list[Any]:
-    """Rows that may be the same object: same series and sender, same SOP instance, transfer syntax and digest."""
+    """Rows that may be the same object: same series and sender, same SOP instance, transfer syntax and digest.
+
+    Not one that a newer version in a later arrival is about to replace: what comes now is newer still, and must win.
+    """
     return connection.execute(
-        "SELECT i.* FROM image i JOIN arrival a ON a.id = i.arrival WHERE i.sop_uid = ? AND a.series_key = ?"
-        " AND i.transfer_syntax_uid = ? AND i.digest = ? AND i.superseded IS NULL AND i.receipt <> ?"
-        f" AND a.state NOT IN {_TWIN_GONE!r} ORDER BY i.stored DESC",
-        (saved.meta.sop_instance_uid, _key(saved), saved.meta.transfer_syntax_uid, saved.meta.digest, saved.receipt),
-    ).fetchall()
+        "SELECT i.* FROM arrival a CROSS JOIN image i INDEXED BY image_sop ON i.arrival = a.id"
+        " WHERE i.sop_uid = :sop AND a.series_key = :key AND i.transfer_syntax_uid = :syntax AND i.digest = :digest"
+        f" AND i.superseded IS NULL AND i.receipt <> :receipt AND a.state NOT IN {_TWIN_GONE!r}"
+        " AND NOT EXISTS (SELECT 1 FROM arrival b CROSS JOIN image n INDEXED BY image_sop ON n.arrival = b.id"
+        "   WHERE b.series_key = :key AND b.id > a.id AND n.sop_uid = :sop AND n.superseded IS NULL AND n.digest <> :digest)"
+        " ORDER BY i.stored DESC",
+        {"sop": saved.meta.sop_instance_uid, "key": _key(saved), "syntax": saved.meta.transfer_syntax_uid,
+         "digest": saved.meta.digest, "receipt": saved.receipt},
+    ).fetchall()  # fmt: skip
 
 
 def same_bytes(fs: FsOps, places: Places, row: Any, saved: Saved) -> bool:
@@ -131,7 +138,7 @@ def _short(value: Any) -> str:
 def _insert(tx: Transaction, saved: Saved, arrival: Any) -> None:
     meta, position = saved.meta, arrival["positions"] + 1
     older = tx.all(
-        "SELECT receipt FROM image WHERE arrival = ? AND sop_uid = ? AND superseded IS NULL",
+        "SELECT receipt FROM image INDEXED BY image_sop WHERE arrival = ? AND sop_uid = ? AND superseded IS NULL",
         (arrival["id"], meta.sop_instance_uid),
     )
     for row in older:

@@ -33,6 +33,8 @@ CREATE TABLE arrival (
 CREATE UNIQUE INDEX arrival_one_open ON arrival(series_key) WHERE state = 'open';
 CREATE INDEX arrival_series ON arrival(series_key, id);
 CREATE INDEX arrival_state ON arrival(state, id);
+-- For the cleaner: who is longest in a final state. Without it every look sorts all that were ever delivered.
+CREATE INDEX arrival_since ON arrival(state, since);
 CREATE INDEX arrival_study ON arrival(study_uid, id);
 CREATE INDEX arrival_unlink ON arrival(id) WHERE state = 'deleted' AND files = 1;
 CREATE TABLE arrival_association (
@@ -46,12 +48,14 @@ CREATE TABLE image (
   header BLOB, stored REAL NOT NULL, superseded BLOB
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX image_arrival ON image(arrival, position);
-CREATE INDEX image_sop ON image(sop_uid);
+-- Each image that comes in asks whether it replaces another one; through image_arrival that is a walk over its whole arrival.
+CREATE INDEX image_sop ON image(sop_uid, arrival) WHERE superseded IS NULL;
 
 CREATE TABLE quarantine (
   receipt BLOB PRIMARY KEY, association BLOB, calling_ae TEXT NOT NULL, sop_uid TEXT NOT NULL, bytes INTEGER NOT NULL,
   reason TEXT NOT NULL, stored REAL NOT NULL, state TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX quarantine_state ON quarantine(state, stored);
 
 CREATE TABLE decision (
   id INTEGER PRIMARY KEY AUTOINCREMENT, arrival INTEGER NOT NULL, revision INTEGER NOT NULL, outcome TEXT NOT NULL,
@@ -72,7 +76,9 @@ CREATE INDEX delivery_ready ON delivery(target, priority, due, id) WHERE state I
 CREATE INDEX delivery_sending ON delivery(target) WHERE state = 'sending';
 CREATE INDEX delivery_owner ON delivery(owner) WHERE owner IS NOT NULL;
 CREATE INDEX delivery_arrival ON delivery(arrival, target);
-CREATE INDEX delivery_state ON delivery(state, target, id);
+CREATE INDEX delivery_due ON delivery(due) WHERE state IN ('waiting', 'retrying');
+-- With `created`, so that queues are counted and aged without touching a row.
+CREATE INDEX delivery_state ON delivery(state, target, id, created);
 
 -- Only images that are not plainly successful: again, warning, refused, left.
 CREATE TABLE delivery_image (

@@ -135,9 +135,12 @@ def create_delivery(tx: Transaction, arrival: Any, decision: int, target: Target
 
 def supersede_earlier(tx: Transaction, arrival: Any, targets: Sequence[TargetChoice]) -> None:
     """Images of earlier arrivals that this one replaces leave unfinished deliveries to the same targets, and only those."""
+    if not arrival["addendum_of"]:
+        return
     pairs = tx.all(
+        # CROSS JOIN keeps this order: the other one compares each image with each earlier one of its series.
         "SELECT o.receipt AS older, o.position, o.arrival, o.sop_uid, n.receipt AS newer FROM image n"
-        " JOIN image o ON o.sop_uid = n.sop_uid JOIN arrival a ON a.id = o.arrival"
+        " CROSS JOIN arrival a CROSS JOIN image o INDEXED BY image_sop ON o.sop_uid = n.sop_uid AND o.arrival = a.id"
         " WHERE n.arrival = ? AND n.superseded IS NULL AND o.superseded IS NULL AND a.series_key = ? AND a.id < ?"
         " AND a.state <> 'deleted'",
         (arrival["id"], arrival["series_key"], arrival["id"]),
@@ -148,7 +151,9 @@ def supersede_earlier(tx: Transaction, arrival: Any, targets: Sequence[TargetCho
             tx.execute(
                 "INSERT INTO delivery_image (delivery, position, receipt, state, comment)"
                 " SELECT id, ?, ?, 'left', 'superseded' FROM delivery WHERE arrival = ? AND target = ?"
-                " AND state IN ('waiting', 'retrying', 'parked', 'held', 'sending') AND progress < ?"
+                " AND state IN ('waiting', 'retrying', 'parked', 'held', 'sending') AND (progress < ? OR EXISTS"
+                "   (SELECT 1 FROM delivery_image x WHERE x.delivery = delivery.id AND x.position = ?"
+                "    AND x.state IN ('refused', 'again')))"
                 " ON CONFLICT (delivery, position) DO UPDATE SET state = 'left', comment = 'superseded'",
-                (pair["position"], pair["older"], pair["arrival"], target.name, pair["position"]),
+                (pair["position"], pair["older"], pair["arrival"], target.name, pair["position"], pair["position"]),
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 from protocol.spool.commands import done
 from protocol.spool.database import Database
+from protocol.spool.deliveries import UNFINISHED
 from protocol.wire.events import TargetPaused, TargetResumed
 
 
@@ -45,7 +46,7 @@ class Targets:
         with self._db.read() as connection:
             rows = connection.execute(
                 "SELECT target, state, count(*) AS count, min(created) AS oldest FROM delivery"
-                " WHERE state NOT IN ('delivered', 'cancelled') GROUP BY target, state"
+                f" WHERE state IN {UNFINISHED!r} GROUP BY state, target"
             ).fetchall()
         queues: dict[str, dict[str, Any]] = {}
         for row in rows:

@@ -1,0 +1,197 @@
+"""What costs nothing with ten images must not cost seconds, under everybody's write lock, with ten thousand."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+import pytest
+
+from protocol.header.scan import Header
+from protocol.spool import open_spool
+from protocol.spool.arrivals import TargetChoice, Verdict
+from protocol.spool.cleaning import Retention
+from protocol.spool.deliveries import ImageResult
+from protocol.spool.images import Incoming
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+SMALL = {"meta", "total", "worker", "target_state", "consumer", "sqlite_sequence"}
+MANY = 3000
+
+
+@pytest.fixture
+def spool(tmp_path):
+    spool = open_spool(tmp_path, create=True)
+    yield spool
+    spool.close()
+
+
+def incoming(sop, data=b"bytes", series="1.2.3", association=bytes(16)):
+    header = Header({"StudyInstanceUID": "1.2", "SeriesInstanceUID": series, "SOPInstanceUID": sop, "Modality": "CT"})
+    return Incoming(association, "SCANNER", "SCANPOST", "127.0.0.1", None, "1.2.840.10008.5.1.4.1.1.2", sop, EXPLICIT,
+                    data, header)  # fmt: skip
+
+
+def receive(spool, *images):
+    return spool.images.commit([spool.images.save(image) for image in images])
+
+
+class Statements:
+    """Every statement that a connection of the spool runs."""
+
+    def __init__(self, spool):
+        self.spool, self.seen = spool, set()
+        for connection in (spool.database._writer, spool.database._reader):
+            connection.set_trace_callback(self.seen.add)
+
+    def walks(self):
+        """Those that walk a whole table of the large ones."""
+        for connection in (self.spool.database._writer, self.spool.database._reader):
+            connection.set_trace_callback(None)
+        found = []
+        with self.spool.database.read() as connection:
+            for statement in self.seen:
+                if not statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
+                    continue
+                try:
+                    plan = connection.execute("EXPLAIN QUERY PLAN " + statement).fetchall()
+                except sqlite3.OperationalError:
+                    continue
+                steps = [row["detail"] for row in plan]
+                found += [(step, statement) for step in steps if self._walk(step, statement)]
+        return found
+
+    @staticmethod
+    def _walk(step, statement):
+        words = step.split()
+        if words[:2] == ["SCAN", "event"] and "ORDER BY seq" in statement and " LIMIT " in statement:
+            return False
+        if words[0] != "SCAN" or words[1] in SMALL or words[1].startswith("("):
+            return False
+        # A walk over an index that holds nothing but what is wanted now.
+        return "delivery_ready" not in step and "arrival_unlink" not in step
+
+
+def test_no_statement_of_daily_work_walks_through_a_whole_table(spool):
+    statements = Statements(spool)
+    now = time.time()
+    owner = spool.workers.enter("dispatcher", "0").owner
+    for version in (b"first", b"second"):
+        association = b"%-16s" % version
+        spool.images.association_opened(association, owner, "SCANNER", "SCANPOST", "127.0.0.1", None)
+        (receipt,) = receive(spool, incoming("1.2.3.4", version, association=association))
+        receive(spool, incoming("1.2.3.4", version, association=association))
+        spool.images.association_closed(association, "released")
+        (open_one,) = spool.arrivals.open_ones()
+        assert spool.arrivals.close(receipt.arrival, "released", images=open_one.images)
+        assert spool.arrivals.undecided() == [receipt.arrival]
+        spool.arrivals.subject(receipt.arrival)
+        spool.arrivals.decide(receipt.arrival, Verdict("route", 1, [TargetChoice("pacs")]))
+    for _ in range(2):
+        assert spool.deliveries.ready({"pacs": 1}, now + 10) and spool.deliveries.count_ready(now + 10)
+        spool.deliveries.next_due()
+        claim = spool.deliveries.claim(owner, {"pacs": 1}, now + 10)
+        spool.deliveries.confirm(claim, [ImageResult(i.position, i.file.receipt, 0, True) for i in claim.images])
+        spool.deliveries.complete(claim)
+    spool.deliveries.reap("nobody")
+    spool.images.abort_dead("nobody")
+    spool.deliveries.targets_in_use()
+    spool.deliveries.hold_orphans({"pacs"})
+    spool.targets.queue()
+    spool.commands.pending("router")
+    spool.outbox.read(spool.outbox.head())
+    spool.outbox.newest()
+    late = Retention(now + 10, now + 10, now + 10)
+    for id in spool.cleaning.deletable(late):
+        assert spool.cleaning.mark(id, late)
+    for id in spool.cleaning.marked():
+        spool.cleaning.remove_files(id)
+    spool.cleaning.expired_quarantine(late)
+    assert spool.cleaning.purge(now + 100)
+    assert len(statements.seen) > 60
+    assert statements.walks() == []
+
+
+def rows_visited(spool, work):
+    """Steps of SQLite's machine on the writing connection: unlike time, the same on every computer."""
+    steps = [0]
+
+    def count():
+        steps[0] += 1
+        return 0
+
+    spool.database._writer.set_progress_handler(count, 100)
+    work()
+    spool.database._writer.set_progress_handler(None, 0)
+    return steps[0] * 100
+
+
+def fill(spool, arrival, first, count):
+    """Rows of more images, without files."""
+    with spool.database.write() as tx:
+        tx.many(
+            "INSERT INTO image (receipt, arrival, position, association, sop_uid, sop_class_uid, transfer_syntax_uid, bytes,"
+            " digest, file, offset, stored) VALUES (?,?,?,?,?,'1.2','1.2',1,?,'x',1,1)",
+            [
+                (b"%010d%06d" % (arrival, n), arrival, n, bytes(16), f"1.2.3.9.{n}", b"d")
+                for n in range(first, first + count)
+            ],
+        )
+        tx.execute("UPDATE arrival SET positions = ?, images = images + ?, bytes = bytes + ? WHERE id = ?",
+                   (first + count - 1, count, count, arrival))  # fmt: skip
+        tx.add("received", count)
+
+
+def test_an_image_of_a_large_series_costs_no_more_than_its_first(spool):
+    (first,) = receive(spool, incoming("1.2.3.1"))
+    saved = [spool.images.save(incoming("1.2.3.2"))]
+    few = rows_visited(spool, lambda: spool.images.commit(saved))
+    fill(spool, first.arrival, 3, MANY)
+    saved = [spool.images.save(incoming("1.2.3.3"))]
+    many = rows_visited(spool, lambda: spool.images.commit(saved))
+    assert many < few + 1000
+
+
+def test_a_large_addendum_to_a_large_series_is_not_compared_image_by_image(spool):
+    arrivals = []
+    for _ in range(2):
+        (receipt,) = receive(spool, incoming(f"1.2.3.{len(arrivals) + 1}"))
+        fill(spool, receipt.arrival, 2, MANY)
+        spool.arrivals.close(receipt.arrival, "idle")
+        arrivals.append(receipt.arrival)
+    spool.arrivals.decide(arrivals[0], Verdict("discard", 1))
+    work = rows_visited(spool, lambda: spool.arrivals.decide(arrivals[1], Verdict("route", 1, [TargetChoice("pacs")])))
+    assert work < 500 * MANY
+    assert spool.arrivals.get(arrivals[0])["superseded"] == MANY
+    assert spool.accounting.balance() == []
+
+
+def test_a_claim_of_a_large_delivery_holds_the_write_lock_no_longer_than_one_of_a_small(spool):
+    for count in (1, MANY):
+        (receipt,) = receive(spool, incoming("1.2.3.1", series=f"1.2.3.{count}"))
+        fill(spool, receipt.arrival, 2, count)
+        spool.arrivals.close(receipt.arrival, "idle")
+        spool.arrivals.decide(receipt.arrival, Verdict("route", 1, [TargetChoice("pacs")]))
+    claims = []
+    work = [
+        rows_visited(spool, lambda: claims.append(spool.deliveries.claim("me", {"pacs": 9}, time.time() + 9)))
+        for _ in range(2)
+    ]
+    assert [len(claim.images) for claim in claims] == [2, MANY + 1]
+    assert work[1] < work[0] + 1000
+
+
+def test_purging_a_large_arrival_is_done_in_parts_and_the_books_balance_after_each(spool):
+    (receipt,) = receive(spool, incoming("1.2.3.1"))
+    fill(spool, receipt.arrival, 2, 1200)
+    spool.arrivals.close(receipt.arrival, "idle")
+    spool.arrivals.decide(receipt.arrival, Verdict("discard", 1))
+    late = time.time() + 100
+    assert spool.cleaning.mark(receipt.arrival, Retention(late, late))
+    spool.cleaning.remove_files(receipt.arrival)
+    parts = []
+    while removed := spool.cleaning.purge(late):
+        parts.append(removed)
+        assert spool.accounting.balance() == []
+    assert parts == [500, 500, 202]
+    assert spool.accounting.figures().images["deleted"] == 1201
