@@ -42,7 +42,7 @@ class Accounting:
             totals = {row[0]: int(row[1]) for row in connection.execute("SELECT name, value FROM total")}
             rows = connection.execute(
                 "SELECT state, count(*) AS arrivals, sum(images - superseded) AS images, sum(superseded) AS superseded"
-                " FROM arrival GROUP BY state"
+                " FROM arrival NOT INDEXED GROUP BY state"  # in the order of the file: an index would jump to each row
             ).fetchall()
             kept = connection.execute("SELECT count(*) FROM quarantine WHERE state = 'kept'").fetchone()[0]
             deliveries = dict(connection.execute("SELECT state, count(*) FROM delivery GROUP BY state").fetchall())
