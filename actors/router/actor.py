@@ -17,6 +17,8 @@ from protocol.wire.bus import Nudge
 
 LONGEST_WAIT_S = 1.0
 SHORTEST_WAIT_S = 0.05  # between two looks for which there are only nudges of images: a fast scanner sends thousands
+MEND_EVERY_S = 10.0
+LONGEST_BREAK_S = 120.0  # more than a dispatcher ever leaves a target alone
 LOCK_ALERT_S = 60.0  # the alert stands this long after the lock was last held for too long
 LOCK_ALERT = "spool.lock"
 ORPHAN_ALERT = "target.missing."
@@ -38,7 +40,7 @@ class RouterActor(Actor):
         self._commands = Commands(spool, self._routing, context.clock, log)
         self._reaper = Reaper(spool, context.fs, log)
         self._watchdog = LockWatchdog(spool.places.write_lock, log, context.wire.wake)
-        self._looked = self._swept = self._lock_trouble = float("-inf")
+        self._looked = self._swept = self._mended = self._lock_trouble = float("-inf")
         self._due = float("inf")  # when the next arrival could be complete (monotonic)
         self._look_for_orphans = True
         self._decided = self._offered = 0
@@ -137,6 +139,7 @@ class RouterActor(Actor):
     # ---- once a second --------------------------------------------------------------------------------------------
     def _sweep(self, now: float) -> None:
         self._reaper.round(now)
+        self._mend_times(now)
         self._tell_lock_trouble(now)
         self._offer()
 
@@ -149,6 +152,16 @@ class RouterActor(Actor):
             count = min(ready, max(1, self._reaper.living_dispatchers()))
             self._offered += count
             self.context.wire.offer(count)
+
+    def _mend_times(self, now: float) -> None:
+        """A clock that was set back must not stop what a wrong one put off."""
+        if now < self._mended + MEND_EVERY_S:
+            return
+        self._mended = now
+        longest_s = max((target.retry.max_s for target in self._routing.configuration.targets.values()), default=0.0)
+        spool = self.context.spool
+        if mended := spool.deliveries.mend_times(self.context.clock.now(), LONGEST_BREAK_S + 1.2 * longest_s):
+            self.context.log.warning("due_times_mended", deliveries=mended)
 
     def _tell_lock_trouble(self, now: float) -> None:
         holder = self._watchdog.found()

@@ -4,7 +4,8 @@ It must not touch a file whose writer still lives, and it never decides anything
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import sqlite3
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,10 +17,11 @@ from protocol.spool import joining, quarantine
 from protocol.spool.database import Database
 from protocol.spool.images import Images, Incoming, Saved, misplaced
 from protocol.spool.part10 import MAX_META, FileMeta, decode
-from protocol.spool.places import Places
+from protocol.spool.places import ENDINGS, Places, is_day, is_series
 from protocol.spool.workers import Workers
 
 BATCH = 64
+LOOKED_UP = 500
 
 
 class Adoption:
@@ -42,10 +44,10 @@ class Adoption:
         self._extra = extra
         counts = {"adopted": 0, "duplicate": 0, "quarantined": 0, "left_alone": 0}
         first = "" if everything else self._first_day()
-        for day in self._fs.listdir(self._places.images):
+        for day in filter(is_day, self._fs.listdir(self._places.images)):
             if day < first:
                 continue
-            for key in self._names(day):
+            for key in filter(is_series, self._names(day)):
                 self._series(f"{day}/{key}", counts)
         self._quarantined(counts)
         return counts
@@ -64,16 +66,9 @@ class Adoption:
             return []
 
     def _series(self, folder: str, counts: dict[str, int]) -> None:
-        names = [name for name in self._names(folder) if name.endswith((".dcm", ".tmp"))]
+        names = [name for name in self._names(folder) if name.endswith(ENDINGS)]
         batch: list[Saved] = []
-        for name in names:
-            with self._db.read() as connection:
-                try:
-                    known = joining.known(connection, bytes.fromhex(name[:-4]))
-                except ValueError:
-                    known = False
-            if known:
-                continue
+        for name in self._unknown(names):
             try:
                 saved = self._examine(f"{folder}/{name}")
             except FileNotFoundError:
@@ -85,6 +80,13 @@ class Adoption:
             if len(batch) >= BATCH:
                 self._commit(batch, counts)
         self._commit(batch, counts)
+
+    def _unknown(self, names: list[str]) -> Iterator[str]:
+        """Those without a row, looked up many at a time: a start must not take minutes with a million files."""
+        for start in range(0, len(names), LOOKED_UP):
+            with self._db.read() as connection:
+                part = [name for name in names[start : start + LOOKED_UP] if not _known(connection, name)]
+            yield from part
 
     def _commit(self, batch: list[Saved], counts: dict[str, int]) -> None:
         if not batch:
@@ -149,10 +151,8 @@ class Adoption:
 
     def _to_quarantine(self, file: str, meta: FileMeta | None, reason: str) -> Saved:
         """Move a file to quarantine; dying in between leaves it in one of the two places, and both are looked at."""
-        name = file.rsplit("/", 1)[1][:-4]
+        name = quarantine.free_name(self._fs, self._places, file)
         meta = meta or FileMeta("", "", "", "", "", "")
-        if len(name) != 32 or any(char not in "0123456789abcdef" for char in name):
-            name = meta.receipt.hex() or f"{abs(hash(name)):032x}"[:32]
         quarantine.note(self._fs, self._places, name, meta, reason)
         self._fs.sync_file(self._places.images / file)
         self._fs.rename(self._places.images / file, self._places.quarantine / name)
@@ -195,3 +195,10 @@ class Adoption:
                 Saved(receipt, meta, None, receipt.hex(), {}, "interrupted while it was put into quarantine", "adopted")
             )
         self._commit(batch, counts)
+
+
+def _known(connection: sqlite3.Connection, name: str) -> bool:
+    try:
+        return joining.known(connection, bytes.fromhex(name[:-4]))
+    except ValueError:
+        return False

@@ -15,6 +15,7 @@ from pathlib import Path
 from protocol.clock import Clock
 from protocol.effects import NO_EFFECTS, Effects
 from protocol.errors import DiskFailed, OutOfSpace, SpoolDamaged, SpoolError, SpoolMissing, SpoolNewer
+from protocol.fsops import RealFs
 from protocol.spool.schema import MIGRATIONS, SCHEMA_VERSION, TABLES, TOTALS
 from protocol.spool.transaction import Transaction
 from protocol.spool.writelock import WriteLock
@@ -65,7 +66,8 @@ class Database:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
         connection.row_factory = sqlite3.Row
         for pragma in ("journal_mode=WAL", "mmap_size=0", f"synchronous={'FULL' if self.full else 'NORMAL'}",
-                       "foreign_keys=OFF", "cache_size=-16000", "temp_store=MEMORY"):  # fmt: skip
+                       f"journal_size_limit={WAL_ALERT_BYTES // 2}", "foreign_keys=OFF",
+                       "cache_size=-16000", "temp_store=MEMORY"):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
@@ -92,10 +94,10 @@ class Database:
     def write(self) -> Iterator[Transaction]:
         """One transaction; commits at the end, rolls back on any exception. Raises OutOfSpace, DiskFailed, SpoolNewer."""
         with self._lock:
-            with sqlite_errors("begin"):
-                self._writer.execute("BEGIN IMMEDIATE")
-            transaction = Transaction(self._writer, self.clock, self.source)
             try:
+                with sqlite_errors("begin"):
+                    self._writer.execute("BEGIN IMMEDIATE")
+                transaction = Transaction(self._writer, self.clock, self.source)
                 if self._version() != SCHEMA_VERSION:
                     raise SpoolNewer("the spool's schema was changed by another program; restart scanpost")
                 with sqlite_errors("write"):
@@ -105,7 +107,8 @@ class Database:
                     self._writer.execute("COMMIT")
             finally:
                 if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                    with sqlite_errors("roll back"):
+                        self._writer.execute("ROLLBACK")
             self._effects.step("commit.after")
         if transaction.recorded:
             self.committed()
@@ -114,12 +117,14 @@ class Database:
     def read(self) -> Iterator[sqlite3.Connection]:
         """A short look at one consistent state. Fetch, leave, then act: a long reader keeps the WAL growing."""
         with self._reading:
-            self._reader.execute("BEGIN")
             try:
                 with sqlite_errors("read"):
+                    self._reader.execute("BEGIN")
                     yield self._reader
             finally:
-                self._reader.execute("COMMIT")
+                if self._reader.in_transaction:
+                    with sqlite_errors("end of reading"):
+                        self._reader.execute("ROLLBACK")  # unlike COMMIT it cannot be refused: a look must end
 
     def barrier(self) -> None:
         """A commit with a sync, in every mode: all that was committed before survives a power cut."""
@@ -155,8 +160,7 @@ class Database:
 def create_database(path: Path, clock: Clock, node: str, boot: str, why: str = "created") -> None:
     """Make an empty database beside `path` and publish it by rename, so that a half made one never counts."""
     fresh = path.with_name(path.name + ".new")
-    for leftover in (fresh, fresh.with_name(fresh.name + "-journal")):
-        leftover.unlink(missing_ok=True)
+    remove_attempt(fresh)
     with sqlite_errors("create the spool"):
         connection = sqlite3.connect(fresh, isolation_level=None)
         try:
@@ -170,7 +174,28 @@ def create_database(path: Path, clock: Clock, node: str, boot: str, why: str = "
             connection.execute("COMMIT")
         finally:
             connection.close()
+    publish(fresh, path, clock.now())
+
+
+ENDINGS = ("", "-wal", "-shm", "-journal")
+
+
+def remove_attempt(path: Path) -> None:
+    """Remove what an interrupted attempt to make a database left; nothing of it counts yet."""
+    for ending in ENDINGS:
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+def publish(fresh: Path, path: Path, now: float) -> None:
+    """Give a finished, closed database its name. What is there is kept aside, its log as well: SQLite would play the
+    log of a former database into the new one.
+    """
+    for ending in ENDINGS:  # the database first: without its log it would be an older one, and look whole
+        there = path.with_name(path.name + ending)
+        if there.exists():
+            there.rename(there.with_name(f"{there.name}.before-{int(now)}"))
     fresh.rename(path)
+    RealFs().sync_dir(path.parent)
 
 
 def seed_ids(connection: sqlite3.Connection, now: float) -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from protocol.errors import SpoolDamaged, SpoolError, UnreadableImage
 from protocol.fsops import FsOps, RealFs
 from protocol.header.scan import scan
 from protocol.spool import joining, quarantine
-from protocol.spool.database import create_database, seed_ids
+from protocol.spool.database import create_database, publish, remove_attempt, seed_ids
 from protocol.spool.images import Incoming, Saved, misplaced
 from protocol.spool.part10 import MAX_META, FileMeta, decode
-from protocol.spool.places import Places
+from protocol.spool.places import ENDINGS, Places, is_day, is_series
 from protocol.spool.spool import Spool, boot_id, open_spool
+from protocol.spool.writelock import WriteLock
 from protocol.wire.events import ArrivalCompleted, ArrivalHeld, EpochBegun
 
 BATCH = 200
@@ -100,12 +102,14 @@ def restore(home: Path, folder: Path, *, fs: FsOps | None = None, clock: Clock |
     The former database is kept beside it. What the backup knew as under way is released by a person:
     it may have been delivered meanwhile. Returns what adoption found.
     """
-    places = Places(home)
+    fs, places = fs or RealFs(), Places(home)
     source = folder / "spool.sqlite3"
     if not source.exists():
         raise SpoolError(f"{folder} holds no backup (spool.sqlite3)")
+    refuse_running(home, fs)
     now = (clock or SystemClock()).now()
     fresh = places.database.with_name("spool.sqlite3.restoring")
+    remove_attempt(fresh)
     shutil.copyfile(source, fresh)
     connection = sqlite3.connect(fresh, isolation_level=None)
     try:
@@ -121,8 +125,7 @@ def restore(home: Path, folder: Path, *, fs: FsOps | None = None, clock: Clock |
         connection.execute("COMMIT")
     finally:
         connection.close()
-    _set_aside(places, now)
-    fresh.rename(places.database)
+    _exchange(home, fresh, fs, now, over=True)
     spool = open_spool(home, fs=fs, clock=clock)
     try:
         spool.outbox.begin_epoch("restored from a backup")
@@ -131,11 +134,25 @@ def restore(home: Path, folder: Path, *, fs: FsOps | None = None, clock: Clock |
         spool.close()
 
 
-def _set_aside(places: Places, now: float) -> None:
-    for name in ("spool.sqlite3", "spool.sqlite3-wal", "spool.sqlite3-shm"):
-        path = places.database.with_name(name)
-        if path.exists():
-            path.rename(path.with_name(f"{name}.before-{int(now)}"))
+def refuse_running(home: Path, fs: FsOps) -> None:
+    """Raises SpoolError while an actor of this node lives: its database must not be exchanged under it."""
+    run, write_lock = Places(home).run, Places(home).write_lock.name
+    names = [
+        name for name in (fs.listdir(run) if fs.exists(run) else []) if name.endswith(".lock") and name != write_lock
+    ]
+    living = sorted(name.removesuffix(".lock") for name in names if fs.is_locked(run / name))
+    if living:
+        raise SpoolError(f"the node is running ({', '.join(living)}); stop it first: scanpost down")
+
+
+def _exchange(home: Path, fresh: Path, fs: FsOps, now: float, *, over: bool) -> None:
+    """Publish a database. An actor that starts meanwhile waits for the write lock before it opens one."""
+    places = Places(home)
+    with closing(WriteLock(places.write_lock)) as lock, lock:
+        refuse_running(home, fs)
+        if places.database.exists() and not over:
+            raise SpoolError("a database has appeared meanwhile; nothing was changed")
+        publish(fresh, places.database, now)
 
 
 # ---- rebuild ----------------------------------------------------------------------------------------------------------
@@ -162,8 +179,8 @@ def rebuild(
     if places.database.exists():
         raise SpoolError("there is a database already; move it away first if it cannot be used")
     work = places.database.with_name("spool.sqlite3.rebuilding")
-    for name in (work.name, work.name + "-wal", work.name + "-shm"):
-        work.with_name(name).unlink(missing_ok=True)
+    refuse_running(home, fs)
+    remove_attempt(work)
     create_database(work, clock, node, boot_id(), "rebuilt")
     found = Rebuilt()
     spool = _open_at(work, home, fs, clock)
@@ -178,8 +195,7 @@ def rebuild(
     finally:
         spool.close()
     _finish_file(work)
-    work.rename(places.database)
-    RealFs().sync_dir(places.database.parent)
+    _exchange(home, work, fs, clock.now(), over=False)
     return found
 
 
@@ -211,13 +227,16 @@ def _batches(fs: FsOps, places: Places) -> Iterator[list[Saved]]:
 
 
 def _everything(fs: FsOps, places: Places) -> Iterator[Saved]:
-    for day in fs.listdir(places.images):
-        for key in fs.listdir(places.images / day):
+    before = fs.listdir(places.quarantine)  # what is moved there now is given out with its reason
+    for day in filter(is_day, fs.listdir(places.images)):
+        for key in filter(is_series, fs.listdir(places.images / day)):
             for name in fs.listdir(places.images / day / key):
+                if not name.endswith(ENDINGS):
+                    continue
                 saved = _from_file(fs, places, f"{day}/{key}/{name}")
                 if saved is not None:
                     yield saved
-    for name in fs.listdir(places.quarantine):
+    for name in before:
         saved = _from_quarantine(fs, places, name) if "." not in name else None
         if saved is not None:
             yield saved
@@ -239,7 +258,7 @@ def _from_file(fs: FsOps, places: Places, file: str) -> Saved | None:
         if reason:
             raise UnreadableImage(reason)
     except UnreadableImage as exc:
-        name = file.rsplit("/", 1)[1].split(".")[0]
+        name = quarantine.free_name(fs, places, file)
         fs.rename(path, places.quarantine / name)
         fs.sync_dir(places.quarantine)
         return _from_quarantine(fs, places, name, str(exc))

@@ -34,6 +34,19 @@ def series_key(study_uid: str, series_uid: str, calling_ae: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
+ENDINGS = (".dcm", ".tmp")  # of image files, complete and being written
+
+
+def is_day(name: str) -> bool:
+    """Is this one of our folders of a day? Others may stand beside them: lost+found, if the folder is a disk's own."""
+    return len(name) == 8 and name.isascii() and name.isdigit()
+
+
+def is_series(name: str) -> bool:
+    """Is this one of our folders of a series?"""
+    return len(name) == 64 and all(char in "0123456789abcdef" for char in name)
+
+
 def image_place(now: float, key: bytes, receipt: bytes) -> str:
     """Path of an image relative to the images folder: day (UTC) / series key / receipt."""
     day = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d")

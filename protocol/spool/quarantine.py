@@ -4,6 +4,7 @@ It never tries to repair an object; a person decides what becomes of it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,17 @@ def note(fs: FsOps, places: Places, name: str, meta: FileMeta, reason: str) -> N
         return
     told = {key: value.hex() if isinstance(value, bytes) else value for key, value in asdict(meta).items()}
     fs.write_new(side, json.dumps({"reason": reason, "meta": told}, indent=1).encode())
+
+
+def free_name(fs: FsOps, places: Places, file: str) -> str:
+    """The name in quarantine of a file of the images folder (relative): its receipt, or one made from its path.
+
+    Never one that is taken: a rename would put one object in place of another.
+    """
+    name = file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    if len(name) == 32 and all(char in "0123456789abcdef" for char in name) and not fs.exists(places.quarantine / name):
+        return name
+    return hashlib.sha256(file.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def insert(tx: Transaction, saved: Saved) -> Receipt:

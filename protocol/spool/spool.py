@@ -5,6 +5,7 @@ It holds no logic of its own; nobody opens spool.sqlite3 but through `open_spool
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from protocol.clock import Clock, SystemClock
@@ -21,9 +22,10 @@ from protocol.spool.deliveries import Deliveries
 from protocol.spool.images import Images
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
-from protocol.spool.places import Places
+from protocol.spool.places import Places, is_day
 from protocol.spool.targets import Targets
 from protocol.spool.workers import Workers
+from protocol.spool.writelock import WriteLock
 
 
 class Spool:
@@ -74,12 +76,16 @@ def open_spool(
         for folder in (places.home, places.spool):
             fs.sync_dir(folder)  # also the names that an earlier start made and did not live to sync
     if not places.database.exists():
-        if not places.images.exists() or not any(fs.listdir(places.images)):
-            if not create:
-                raise SpoolMissing(f"there is no spool in {home} yet; `scanpost up` makes one")
-        else:
+        if places.images.exists() and any(is_day(name) for name in fs.listdir(places.images)):
             raise SpoolMissing()
-        create_database(places.database, clock, node, boot_id())
+        if not create:
+            raise SpoolMissing(f"there is no spool in {home} yet; `scanpost up` makes one")
+        with (
+            closing(WriteLock(places.write_lock)) as lock,
+            lock,
+        ):  # two who start at once must not take each other's database away
+            if not places.database.exists():
+                create_database(places.database, clock, node, boot_id())
     database = Database(
         places.database, places.write_lock, clock, source, full=durability != "relaxed", effects=effects
     )

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,20 +41,27 @@ class WriteLock:
             if self._fd < 0:
                 self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             fcntl.flock(self._fd, fcntl.LOCK_EX)
-            os.pwrite(self._fd, b"%-10d %-20.3f\n" % (self._pid, time.monotonic()), 0)
         except BaseException:
             self._holder = None
             self._threads.release()
             raise
+        self._note(self._pid, time.monotonic())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.pwrite(self._fd, b"%-10d %-20.3f\n" % (0, 0.0), 0)
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
-        self._holder = None
-        self._threads.release()
+        self._note(0, 0.0)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        finally:
+            self._holder = None
+            self._threads.release()
+
+    def _note(self, pid: int, since: float) -> None:
+        """For the watchdog. A disk that refuses even these bytes must not keep the lock from being let go."""
+        with suppress(OSError):
+            os.pwrite(self._fd, b"%-10d %-20.3f\n" % (pid, since), 0)
 
     def close(self) -> None:
         """Let go of the file; only while nobody in this process holds the lock."""
@@ -74,17 +82,48 @@ class Holder:
 def holder(path: Path) -> Holder | None:
     """Look at the lock without touching it. None if nobody holds it."""
     try:
+        if not _locked(path):
+            return None  # whoever is named there died, and its number may be another process's by now
         pid_text, since_text = path.read_text().split()
         pid, since = int(pid_text), float(since_text)
     except (OSError, ValueError):
-        return None
-    if pid <= 0:
-        return None
+        pid, since = 0, 0.0
+    if pid > 0 and psutil.pid_exists(pid):
+        return Holder(pid, max(0.0, time.monotonic() - since), _stopped(pid))
+    # Between taking the lock and saying so, or between unsaying and letting go: only one stuck there is worth telling.
+    pid = _kernel_names(path)
+    return Holder(pid, HELD_TOO_LONG_S, True) if pid > 0 and _stopped(pid) else None
+
+
+def _locked(path: Path) -> bool:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        stopped = psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _stopped(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
     except psutil.Error:
-        return None
-    return Holder(pid, max(0.0, time.monotonic() - since), stopped)
+        return False
+
+
+def _kernel_names(path: Path) -> int:
+    """Who holds the flock as /proc/locks tells it, or 0."""
+    try:
+        inode = str(path.stat().st_ino)
+        for line in Path("/proc/locks").read_text().splitlines():
+            words = line.split()  # 1: FLOCK  ADVISORY  WRITE 4711 08:01:123456 0 EOF
+            if words[1] == "FLOCK" and words[3] == "WRITE" and words[5].rpartition(":")[2] == inode:
+                return int(words[4])
+    except (OSError, ValueError, IndexError):
+        pass
+    return 0
 
 
 def free_from_stopped_holder(path: Path) -> Holder | None:
