@@ -25,7 +25,7 @@ PRESSURE = 1.5  # the window is lifted at this many times the reserve, before th
 INODES = 20_000  # and when so few inodes are left
 CHUNK = 20  # arrivals, between two of which other writers get their turn
 BALLAST_CHUNK = 1 << 20
-CLOCK_ALERT, DISK_ALERT, CONSUMERS = "clock", "disk", ("bookkeeper",)
+CLOCK_ALERT, DISK_ALERT, STUCK_ALERT, CONSUMERS = "clock", "disk", "cleaning.stuck", ("bookkeeper",)
 
 
 # ---- pure -------------------------------------------------------------------------------------------------------------
@@ -107,8 +107,10 @@ class Ballast:
     def attend(self, disk: Disk) -> None:
         """Free it below the second reserve; make it where there is plenty of room."""
         there = self._fs.exists(self._path)
-        if there and disk.below_second:
-            self._fs.unlink(self._path)
+        if disk.below_second:
+            for path in (self._path, self._path.with_suffix(".tmp")):
+                if self._fs.exists(path):
+                    self._fs.unlink(path)
         elif not there and self._size and disk.room.bytes > PRESSURE * disk.reserve + self._size:
             self._make()
 
@@ -141,11 +143,13 @@ class CleanerActor(Actor):
         self._due = float("-inf")  # next sweep (monotonic)
         self._newest = 0.0  # time of the newest event seen
         self._deleted = self._removed = 0
+        self._stuck = ""  # what could not be removed in this sweep
+        self._behind = 0  # arrivals up to this one are not tried again in this sweep
 
     def recover(self) -> dict[str, int]:
         """Finish what was marked before a crash: the marks are durable, the files may be left."""
         finished = 0
-        while marked := self.context.spool.cleaning.marked(CHUNK):
+        while marked := self.context.spool.cleaning.marked(CHUNK, self._behind):
             finished += len(marked)
             self._remove(marked)
         return {"deletions_finished": finished, "quarantine_finished": self.context.spool.cleaning.finish_quarantine()}
@@ -168,6 +172,7 @@ class CleanerActor(Actor):
             if self._step():
                 return 0.0
             self._purge()
+        self._tell_stuck()
         self._due = now + self._settings.sweep_s
         return min(1.0, self._settings.sweep_s)
 
@@ -216,7 +221,7 @@ class CleanerActor(Actor):
     def _step(self) -> bool:
         """A chunk of what may go; True if there may be more."""
         spool, retention = self.context.spool, retention_at(self.context.clock.now(), self._settings)
-        unfinished = spool.cleaning.marked(CHUNK)
+        unfinished = spool.cleaning.marked(CHUNK, self._behind)
         may_go = [id for id in spool.cleaning.deletable(retention, CHUNK) if spool.cleaning.mark(id, retention)]
         self._remove([*unfinished, *may_go])
         self._deleted += len(may_go)
@@ -229,7 +234,19 @@ class CleanerActor(Actor):
         if marked and not self.context.spool.database.full:
             self.context.spool.outbox.barrier()  # relaxed: the mark must survive what the unlinked file does not
         for id in marked:
-            self._removed += self.context.spool.cleaning.remove_files(id)
+            try:
+                self._removed += self.context.spool.cleaning.remove_files(id)
+            except OSError as exc:  # not the disk (that is DiskFailed) but these files: they must not keep the others
+                self._behind, self._stuck = max(self._behind, id), f"arrival {id}: {exc.strerror}"
+                self.context.log.error("files_not_removed", arrival=id, error=exc.strerror)
+
+    def _tell_stuck(self) -> None:
+        """At the end of a sweep; the next one tries again."""
+        if self._stuck:
+            self._alert(STUCK_ALERT, f"files of deleted arrivals cannot be removed, the last: {self._stuck}")
+        else:
+            self.context.spool.notices.clear_alert(STUCK_ALERT)
+        self._behind, self._stuck = 0, ""
 
     def _purge(self) -> None:
         """Rows of what was deleted long ago, and old events that the bookkeeper has: a few chunks per sweep."""

@@ -70,12 +70,13 @@ class Cleaning:
             tx.emit(ArrivalDeleted(id, row["calling_ae"], row["images"], row["bytes"], policy), correlation=id)
         return True
 
-    def marked(self, limit: int = 100) -> list[int]:
-        """Arrivals that are marked and still have files (also after a crash in the middle)."""
+    def marked(self, limit: int = 100, after: int = 0) -> list[int]:
+        """Arrivals behind `after` that are marked and still have files (also after a crash in the middle)."""
         with self._db.read() as connection:
             rows = connection.execute(
-                "SELECT id FROM arrival INDEXED BY arrival_unlink WHERE state = 'deleted' AND files = 1 ORDER BY id LIMIT ?",
-                (limit,),
+                "SELECT id FROM arrival INDEXED BY arrival_unlink WHERE state = 'deleted' AND files = 1 AND id > ?"
+                " ORDER BY id LIMIT ?",
+                (after, limit),
             )
             return [row["id"] for row in rows.fetchall()]
 
@@ -127,6 +128,8 @@ class Cleaning:
             )
             tx.many("UPDATE quarantine SET state = 'deleted' WHERE receipt = ?", [(row["receipt"],) for row in rows])
             tx.add("deleted", len(rows))
+        if rows and not self._db.full:
+            self._db.barrier()  # as with arrivals: the row must not come back without its file
         for row in rows:
             self._unlink_quarantined(row["receipt"].hex())
         return len(rows)

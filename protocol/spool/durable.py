@@ -4,6 +4,7 @@ It knows nothing of images and rows; with `sync` off (durability "relaxed") it s
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from protocol.errors import SpoolError
@@ -22,13 +23,17 @@ class DurableNames:
     def __init__(self, fs: FsOps, top: Path, *, sync: bool) -> None:
         self._fs, self._top, self._sync = fs, top, sync
         self._safe: set[Path] = set()
+        self._making = (
+            threading.Lock()
+        )  # who finds a folder must find it unsafe as well, if another thread just made it
 
     def create(self, path: Path) -> NewFile:
         """Make a file and the folders above it, again if the cleaner removed an emptied folder in between."""
         for _ in range(MANY_TRIES):
-            touched = self._fs.makedirs(path.parent)
-            self._safe -= {folder for folder in self._above(path) if folder.parent in touched}
             try:
+                with self._making:
+                    touched = self._fs.makedirs(path.parent)
+                    self._safe.difference_update(f for f in self._above(path) if f.parent in touched)
                 return self._fs.create(path)
             except FileNotFoundError:
                 continue

@@ -69,7 +69,9 @@ def _kept(world: SpoolWorld) -> set[tuple[str, str, str]]:
             name = (row["calling_ae"], row["sop_uid"], digest(data))
             found.add(name)
             current[name] += row["superseded"] is None
-    twice = [name for name, count in current.items() if count > 1]
+    versions = Counter((name[0], name[1]) for name in found)
+    # One that came back after another version is a new image: the newest must be the last that a target gets.
+    twice = [name for name, count in current.items() if count > 1 and versions[name[:2]] == 1]
     assert not twice, f"there are two rows for the same object: {twice}"
     names = {_name(promise, promise.image.dataset()) for promise in world.promises}
     return found | {name for name in names if name[:2] in gone or name[1] in world.purged}

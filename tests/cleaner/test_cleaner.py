@@ -218,3 +218,22 @@ def test_without_a_size_there_is_no_ballast(cleaner):
     node: Rig = cleaner()
     node.after(61)
     assert not node.spool.fs.exists(node.spool.places.ballast)
+
+
+def test_files_that_cannot_be_removed_do_not_keep_the_others(cleaner, monkeypatch):
+    rig = cleaner(**AT_ONCE)
+    ids = [rig.series(study) for study in range(1, 5)]
+    real, stuck = rig.spool.cleaning.remove_files, {ids[0], ids[2]}
+
+    def remove(id):
+        if id in stuck:
+            raise PermissionError(1, "Operation not permitted")
+        return real(id)
+
+    monkeypatch.setattr(rig.spool.cleaning, "remove_files", remove)
+    rig.after(2)
+    assert rig.spool.cleaning.marked() == sorted(stuck)
+    assert "cleaning.stuck" in rig.spool.notices.alerts()
+    stuck.clear()
+    rig.after(2)
+    assert rig.spool.cleaning.marked() == [] and rig.spool.notices.alerts() == {}
