@@ -12,7 +12,7 @@ from typing import Any
 from protocol.errors import NotFound, StepRefused
 from protocol.spool.commands import done
 from protocol.spool.database import Database
-from protocol.spool.images import image_file
+from protocol.spool.objects import image_file
 from protocol.spool.places import Places
 from protocol.spool.settling import IMAGES_TO_SEND, settle
 from protocol.spool.steps import Claim, ImageResult, ImageToSend, carry_out, interrupt, leave, mine, target_failed

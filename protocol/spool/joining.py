@@ -5,19 +5,17 @@ Called by images.py and adoption.py only; it never commits and never touches a f
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import xxhash
 
 from protocol.fsops import FsOps
 from protocol.header.diff import difference
+from protocol.spool.objects import Receipt, Saved
 from protocol.spool.places import Places, series_key
 from protocol.spool.transaction import Transaction
 from protocol.wire.codec import pack, unpack_stored
 from protocol.wire.events import ArrivalOpened, ImageDuplicate, ImageReceived, ImageSuperseded
-
-if TYPE_CHECKING:
-    from protocol.spool.images import Receipt, Saved
 
 CHUNK = 1 << 20
 # The twin of a duplicate must still be on its way or kept: a discarded one may go unsent, so the new one counts.
@@ -87,8 +85,6 @@ def digest_of(fs: FsOps, path: Any, offset: int) -> tuple[int, bytes]:
 
 def join(tx: Transaction, fs: FsOps, places: Places, saved: Saved) -> Receipt:
     """Give a saved image its row, in the open arrival of its series or a new one; or find it a duplicate."""
-    from protocol.spool.images import Receipt
-
     if known(tx, saved.receipt):
         row = tx.one("SELECT arrival FROM image WHERE receipt = ?", (saved.receipt,))
         return Receipt(saved.receipt, "stored", row["arrival"] if row else 0)

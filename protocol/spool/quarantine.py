@@ -7,16 +7,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from protocol.fsops import FsOps
+from protocol.spool.objects import Receipt, Saved
 from protocol.spool.part10 import FileMeta
 from protocol.spool.places import Places
 from protocol.spool.transaction import Transaction
 from protocol.wire.events import ImageQuarantined
-
-if TYPE_CHECKING:
-    from protocol.spool.images import Receipt, Saved
 
 
 def write(
@@ -68,8 +66,6 @@ def free_name(fs: FsOps, places: Places, file: str) -> str:
 
 def insert(tx: Transaction, saved: Saved) -> Receipt:
     """Give quarantined bytes their row. Idempotent by receipt."""
-    from protocol.spool.images import Receipt
-
     meta = saved.meta
     if tx.one("SELECT 1 FROM quarantine WHERE receipt = ?", (saved.receipt,)) is None:
         tx.execute(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import NotFound, NotOwner, StepRefused
-from protocol.spool.images import ImageFile
+from protocol.spool.objects import ImageFile
 from protocol.spool.settling import settle
 from protocol.spool.transaction import Transaction
 from protocol.states import DeliveryState, Priority, check_delivery_step

@@ -1,0 +1,94 @@
+"""One DICOM object on its way into the spool, from what came in to what is stored; plain values and pure questions.
+It must not read or write anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from protocol.header.scan import Header
+from protocol.header.uids import valid_uid
+from protocol.spool.part10 import FileMeta
+from protocol.spool.places import Places
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One object as it came in. `reason` set: it cannot be read or placed and goes to quarantine."""
+
+    association: bytes
+    calling_ae: str
+    called_ae: str
+    address: str
+    source: str | None
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    dataset: bytes | memoryview
+    header: Header | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """An object whose bytes are durable at their final place; it counts once `commit` has its row."""
+
+    receipt: bytes
+    meta: FileMeta
+    source: str | None
+    file: str  # relative to the images or quarantine folder
+    values: Mapping[str, Any]
+    reason: str | None = None
+    why: str = "received"
+    twins: Mapping[bytes, bool] | None = None  # receipts compared before the lock: are the bytes equal?
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of one image; `stored`, `duplicate` and `quarantined` may be acknowledged, `failed` may not."""
+
+    receipt: bytes
+    outcome: str
+    arrival: int = 0
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """Where a stored image's data set is: bytes from `offset` (bytes) to the end of `path`."""
+
+    receipt: bytes
+    path: Path
+    offset: int
+    bytes: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+
+def misplaced(incoming: Incoming) -> str | None:
+    """Why an object cannot be placed, or None (known-failures 36, 37). Pure; the text has no patient data."""
+    if incoming.reason:
+        return incoming.reason
+    header = incoming.header
+    if header is None:
+        return "the header was not read"
+    for name, uid in (("study", header.study_uid), ("series", header.series_uid), ("SOP", header.sop_uid)):
+        if not valid_uid(uid):
+            return f"the {name} instance UID is missing or invalid"
+    if header.sop_uid != incoming.sop_instance_uid:
+        return "the SOP instance UID of the data set is not the one of the C-STORE command"
+    if not valid_uid(incoming.sop_class_uid):
+        return "the SOP class UID is missing or invalid"
+    return None
+
+
+def image_file(places: Places, row: Any) -> ImageFile:
+    """The file of an image row."""
+    return ImageFile(
+        row["receipt"], places.images / row["file"], row["offset"], row["bytes"], row["sop_class_uid"], row["sop_uid"],
+        row["transfer_syntax_uid"],
+    )  # fmt: skip
