@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocol.errors import AssociationAborted
+from protocol.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 # PDU types, PS3.8 table 9-1
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"  # the DICOM application context, PS3.7 Annex A
-IMPLEMENTATION_CLASS_UID = "2.25.245436453081500848271991590597351020924"  # ours, PS3.7 section D.3.3.2
-IMPLEMENTATION_VERSION = "SCANPOST_1"
 
 # Reasons of an abort by the provider, PS3.8 table 9-26
 UNRECOGNISED_PDU, UNEXPECTED_PDU, INVALID_PARAMETER = 1, 2, 6

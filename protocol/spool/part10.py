@@ -9,9 +9,8 @@ import struct
 from dataclasses import dataclass
 
 from protocol.errors import UnreadableImage
+from protocol.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
-IMPLEMENTATION_CLASS_UID = "2.25.190146759318064935176129371268407136287"
-IMPLEMENTATION_VERSION = "SCANPOST_1"
 PRIVATE_CREATOR_UID = IMPLEMENTATION_CLASS_UID + ".1"
 PREAMBLE = bytes(128) + b"DICM"
 _PRIVATE = struct.Struct("<B16s16sQ16s")  # version, receipt, association, dataset length, dataset digest
