@@ -192,12 +192,11 @@ class CleanerActor(Actor):
 
     # ---- what is told ---------------------------------------------------------------------------------------------
     def _tell_disk(self, disk: Disk) -> None:
-        notices = self.context.spool.notices
         if disk.below:
             free_gb = disk.room.bytes / 1e9
             self._alert(DISK_ALERT, f"{free_gb:.1f} GB are free, less than the reserve: images are refused")
         else:
-            notices.clear_alert(DISK_ALERT)
+            self._clear(DISK_ALERT)
 
     def _trusted(self) -> bool:
         """May deleting go by the wall clock now? Tells it once if not, and once when it may again."""
@@ -210,12 +209,21 @@ class CleanerActor(Actor):
         if trouble:
             self._alert(CLOCK_ALERT, f"cleaning pauses: {trouble}")
         else:
-            self.context.spool.notices.clear_alert(CLOCK_ALERT)
+            self._clear(CLOCK_ALERT)
         return not trouble
 
     def _alert(self, alert: str, text: str) -> None:
-        if self.context.spool.notices.raise_alert(alert, text):
-            self.context.log.error("alert_raised", alert=alert, text=text)
+        try:
+            if self.context.spool.notices.raise_alert(alert, text):
+                self.context.log.error("alert_raised", alert=alert, text=text)
+        except OutOfSpace as exc:  # what is wanted now is room, whether or not it can be told
+            self.context.log.error("alert_not_recorded", alert=alert, text=text, error=str(exc))
+
+    def _clear(self, alert: str) -> None:
+        try:
+            self.context.spool.notices.clear_alert(alert)
+        except OutOfSpace as exc:
+            self.context.log.warning("alert_not_cleared", alert=alert, error=str(exc))
 
     # ---- what goes ------------------------------------------------------------------------------------------------
     def _step(self) -> bool:
@@ -245,7 +253,7 @@ class CleanerActor(Actor):
         if self._stuck:
             self._alert(STUCK_ALERT, f"files of deleted arrivals cannot be removed, the last: {self._stuck}")
         else:
-            self.context.spool.notices.clear_alert(STUCK_ALERT)
+            self._clear(STUCK_ALERT)
         self._behind, self._stuck = 0, ""
 
     def _purge(self) -> None:

@@ -121,8 +121,11 @@ class RealLock:
         self._fd = fd
 
     def write(self, text: str) -> None:
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, text.encode(), 0)
+        # Never empty in between: who reads meanwhile sees the old text or the new one, perhaps with blanks behind it;
+        # and a disk that became full still has the room of the old one.
+        new = text.encode()
+        os.pwrite(self._fd, new.ljust(os.fstat(self._fd).st_size), 0)
+        os.ftruncate(self._fd, len(new))
 
     def release(self) -> None:
         if self._fd >= 0:

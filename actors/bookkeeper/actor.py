@@ -28,7 +28,7 @@ IDLE_S = 1.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
 PATIENT_TRIES = 4  # about 3 s: so long a killed predecessor may seem to live
 HANGS_AFTER_S = 90.0  # above the database's own statement timeout: then it does not even answer
-KEEP_EVENTS_S = 7 * 86_400.0  # taps can replay them
+DAY_S = 86_400.0
 TRIM_EVERY_S, TRIM_AT_ONCE = 60.0, 500
 ALERT_EVERY_S = 600.0
 STOP_WAIT_S = 10.0
@@ -130,7 +130,9 @@ class BookkeeperActor(Actor):
             return 0.0
         now = self.context.clock.monotonic()
         if now >= self._trim_at:
-            old = self.context.clock.now() - KEEP_EVENTS_S
+            old = (
+                self.context.clock.now() - self.context.settings.cleaner.outbox_days * DAY_S
+            )  # taps can replay the rest
             gone = self.context.spool.outbox.trim(old, {CONSUMER}, TRIM_AT_ONCE)
             self._trim_at = now + (PACE_S if gone >= TRIM_AT_ONCE else TRIM_EVERY_S)
         return IDLE_S

@@ -18,15 +18,17 @@ from protocol.errors import SpoolDamaged, SpoolError, UnreadableImage
 from protocol.fsops import FsOps, RealFs
 from protocol.header.scan import scan
 from protocol.spool import joining, quarantine
-from protocol.spool.database import create_database, publish, remove_attempt, seed_ids
+from protocol.spool.database import begin_epoch, create_database, publish, remove_attempt, seed_ids
 from protocol.spool.images import Incoming, Saved, misplaced
 from protocol.spool.part10 import MAX_META, FileMeta, decode
 from protocol.spool.places import ENDINGS, Places, is_day, is_series
 from protocol.spool.spool import Spool, boot_id, open_spool
+from protocol.spool.transaction import Transaction
 from protocol.spool.writelock import WriteLock
-from protocol.wire.events import ArrivalCompleted, ArrivalHeld, EpochBegun
+from protocol.wire.events import ArrivalCompleted, ArrivalHeld, DeliveryHeld, EpochBegun
 
 BATCH = 200
+RESTORED = "restored from a backup"
 REBUILT = "rebuilt from the files: what was delivered is not known; release or discard it"
 
 
@@ -80,19 +82,26 @@ def backup(home: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if target.exists():
         raise SpoolError(f"{target} exists; name an empty folder")
+    part = folder / "spool.sqlite3.part"
+    part.unlink(missing_ok=True)
     # Its own process: closing a copy of the file here would drop the locks that our live connection holds (POSIX).
     code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=60); c.execute('VACUUM INTO ?', (sys.argv[2],)); c.close()"
     done = subprocess.run(
-        [sys.executable, "-c", code, str(Places(home).database), str(target)],
+        [sys.executable, "-c", code, str(Places(home).database), str(part)],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        target.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise SpoolError(
             f"the backup failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'unknown'}"
         )
+    # Under its name only when it is whole and on the disk: VACUUM INTO does not sync.
+    fs = RealFs()
+    fs.sync_file(part)
+    fs.rename(part, target)
+    fs.sync_dir(folder)
     return target
 
 
@@ -117,21 +126,32 @@ def restore(home: Path, folder: Path, *, fs: FsOps | None = None, clock: Clock |
         if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise SpoolDamaged(f"the backup {source} is damaged")
         connection.execute("BEGIN IMMEDIATE")
-        seed_ids(connection, now)
-        connection.execute("UPDATE delivery SET state = 'held', owner = NULL, error = 'restored from a backup'"
-                           " WHERE state NOT IN ('delivered', 'cancelled')")  # fmt: skip
-        connection.execute("UPDATE association SET state = 'aborted' WHERE state = 'open'")
-        connection.execute("DELETE FROM worker")
+        _make_restored(connection, clock or SystemClock())
         connection.execute("COMMIT")
     finally:
         connection.close()
     _exchange(home, fresh, fs, now, over=True)
     spool = open_spool(home, fs=fs, clock=clock)
     try:
-        spool.outbox.begin_epoch("restored from a backup")
         return spool.adoption.adopt(everything=True)
     finally:
         spool.close()
+
+
+def _make_restored(connection: sqlite3.Connection, clock: Clock) -> None:
+    """All in the copy, before it gets its name: dying half-way must not leave one that gives old numbers again."""
+    tx = Transaction(connection, clock, "/local/restore/0")
+    seed_ids(connection, tx.now)
+    tx.emit(EpochBegun(begin_epoch(tx, tx.now), RESTORED))
+    held = tx.all(
+        "UPDATE delivery SET state = 'held', owner = NULL, error = ? WHERE state NOT IN ('delivered', 'cancelled', 'held')"
+        " RETURNING id, arrival, target",
+        (RESTORED,),
+    )
+    for id, arrival, target in held:
+        tx.emit(DeliveryHeld(id, arrival, target, RESTORED), correlation=arrival)
+    tx.execute("UPDATE association SET state = 'aborted' WHERE state = 'open'")
+    tx.execute("DELETE FROM worker")
 
 
 def refuse_running(home: Path, fs: FsOps) -> None:

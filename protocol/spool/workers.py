@@ -72,9 +72,14 @@ class Workers:
         """Registered owners whose process is gone, of one kind of actor or of all."""
         with self._db.read() as connection:
             rows = connection.execute("SELECT owner, actor, lock FROM worker").fetchall()
-        return [
+            # Without a row nobody would ever look after what it holds; a living owner has one.
+            strays = connection.execute(
+                "SELECT DISTINCT owner FROM delivery WHERE owner IS NOT NULL AND owner NOT IN (SELECT owner FROM worker)"
+            ).fetchall()
+        dead = [
             row["owner"] for row in rows if actor in (None, row["actor"]) and not self._holds(row["lock"], row["owner"])
         ]
+        return dead + [row[0] for row in strays if actor in (None, row[0].partition("/")[0])]
 
     def count(self, actor: str) -> int:
         """How many of this kind are registered and alive."""

@@ -176,3 +176,55 @@ def test_due_times_of_a_wrong_clock_do_not_outlive_it(tmp_path):
     for _ in range(2):
         assert spool.deliveries.claim("me", {"pacs": 9}, clock.now()) is not None
     spool.close()
+
+
+def test_a_restored_database_has_its_epoch_and_its_holds_before_it_has_its_name(tmp_path, monkeypatch):
+    home, copies = tmp_path / "home", tmp_path / "copies"
+    spool = open_spool(home, create=True)
+    (receipt,) = receive(spool, TestImage())
+    spool.arrivals.close(receipt.arrival, "idle")
+    spool.arrivals.decide(receipt.arrival, Verdict("route", 1, [TargetChoice("pacs")]))
+    backup(home, copies)
+    before = spool.outbox.head()
+    receive(spool, TestImage(series=2))
+    spool.close()
+
+    def die(*args, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("protocol.spool.maintenance.open_spool", die)
+    clock = ManualClock()
+    with pytest.raises(KeyboardInterrupt):
+        restore(home, copies, clock=clock)
+    spool = open_spool(home)
+    assert spool.outbox.head().epoch > before.epoch
+    assert spool.deliveries.claim("me", {"pacs": 9}, clock.now() + 1e9) is None
+    types = [event.type for event in spool.outbox.read(before)]
+    assert types == ["spool.epoch.begun", "delivery.held"], "what was held is told"
+    spool.close()
+
+
+def test_an_interrupted_backup_is_no_backup(tmp_path, monkeypatch):
+    spool = open_spool(tmp_path, create=True)
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    (folder / "spool.sqlite3.part").write_bytes(b"half of one")
+    with pytest.raises(SpoolError):
+        restore(tmp_path, folder)
+    assert backup(tmp_path, folder).exists() and [path.name for path in folder.iterdir()] == ["spool.sqlite3"]
+    spool.close()
+
+
+def test_what_an_owner_without_a_row_holds_is_found(tmp_path):
+    spool = open_spool(tmp_path, create=True)
+    (receipt,) = receive(spool, TestImage())
+    spool.arrivals.close(receipt.arrival, "idle")
+    spool.arrivals.decide(receipt.arrival, Verdict("route", 1, [TargetChoice("pacs")]))
+    worker = spool.workers.enter("dispatcher", "0-1")
+    claim = spool.deliveries.claim(worker.owner, {"pacs": 9}, spool.database.clock.now() + 1)
+    assert spool.workers.dead("dispatcher") == []
+    spool.workers.forget(worker.owner)
+    assert spool.workers.dead("dispatcher") == [worker.owner] and spool.workers.dead("receiver") == []
+    assert spool.deliveries.reap(worker.owner) == 1
+    assert spool.deliveries.get(claim.delivery)["state"] == "waiting" and spool.workers.dead() == []
+    spool.close()
