@@ -117,20 +117,25 @@ def create_delivery(tx: Transaction, arrival: Any, decision: int, target: Target
     )
     if unfinished:
         return
-    size = tx.one(
-        f"SELECT count(*) AS images, coalesce(sum(bytes), 0) AS bytes FROM ({IMAGES_TO_SEND})",
-        {"arrival": arrival["id"]},
-    )
+    images, size = _size(tx, arrival)
     row = tx.one(
         "INSERT INTO delivery (arrival, decision, target, target_group, priority, due, state, images, bytes, created)"
         " VALUES (?,?,?,?,?,?,'waiting',?,?,?) RETURNING id",
         (arrival["id"], decision, target.name, target.name if target.is_group else "", target.priority.rank, tx.now,
-         size["images"], size["bytes"], tx.now),
+         images, size, tx.now),
     )  # fmt: skip
     tx.emit(
-        DeliveryCreated(row["id"], arrival["id"], target.name, target.priority, size["images"], size["bytes"]),
+        DeliveryCreated(row["id"], arrival["id"], target.name, target.priority, images, size),
         correlation=arrival["id"],
     )
+
+
+def _size(tx: Transaction, arrival: Any) -> tuple[int, int]:
+    """How many images a delivery of this arrival sends, and their bytes; counted only where the counters do not say."""
+    if not arrival["superseded"]:
+        return int(arrival["images"]), int(arrival["bytes"])
+    row = tx.one(f"SELECT count(*), coalesce(sum(bytes), 0) FROM ({IMAGES_TO_SEND})", {"arrival": arrival["id"]})
+    return int(row[0]), int(row[1])
 
 
 def supersede_earlier(tx: Transaction, arrival: Any, targets: Sequence[TargetChoice]) -> None:

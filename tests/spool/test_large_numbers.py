@@ -195,3 +195,12 @@ def test_purging_a_large_arrival_is_done_in_parts_and_the_books_balance_after_ea
         assert spool.accounting.balance() == []
     assert parts == [500, 500, 202]
     assert spool.accounting.figures().images["deleted"] == 1201
+
+
+def test_a_decision_for_many_targets_does_not_count_the_images_for_each(spool):
+    (receipt,) = receive(spool, incoming("1.2.3.1"))
+    fill(spool, receipt.arrival, 2, MANY)
+    spool.arrivals.close(receipt.arrival, "idle")
+    targets = [TargetChoice(f"pacs{number}") for number in range(10)]
+    assert rows_visited(spool, lambda: spool.arrivals.decide(receipt.arrival, Verdict("route", 1, targets))) < 10 * MANY
+    assert {row["images"] for row in spool.deliveries.list()} == {MANY + 1}
