@@ -25,7 +25,9 @@ PRESSURE = 1.5  # the window is lifted at this many times the reserve, before th
 INODES = 20_000  # and when so few inodes are left
 CHUNK = 20  # arrivals, between two of which other writers get their turn
 BALLAST_CHUNK = 1 << 20
-CLOCK_ALERT, DISK_ALERT, STUCK_ALERT, CONSUMERS = "clock", "disk", "cleaning.stuck", ("bookkeeper",)
+CLOCK_ALERT, DISK_ALERT, STUCK_ALERT, OUTBOX_ALERT = "clock", "disk", "cleaning.stuck", "outbox.long"
+CONSUMERS = ("bookkeeper",)
+OUTBOX_CAP = 2_000_000  # events, about 1 GB: nobody books them, and the disk is the images'
 
 
 # ---- pure -------------------------------------------------------------------------------------------------------------
@@ -137,7 +139,7 @@ class CleanerActor(Actor):
     def __init__(self, context: Context, zone: tzinfo | None = None) -> None:
         super().__init__(context)
         self._settings, self._zone = context.settings.cleaner, zone
-        clock, size_mb = context.clock, getattr(context.settings.spool, "ballast_mb", 0)
+        clock, size_mb = context.clock, context.settings.spool.ballast_mb
         self._ballast = Ballast(context.fs, context.spool.places, int(size_mb * 1e6))
         self._offset = clock.now() - clock.monotonic()
         self._due = float("-inf")  # next sweep (monotonic)
@@ -173,6 +175,7 @@ class CleanerActor(Actor):
                 return 0.0
             self._purge()
         self._tell_stuck()
+        self._tell_outbox()
         self._due = now + self._settings.sweep_s
         return min(1.0, self._settings.sweep_s)
 
@@ -191,6 +194,14 @@ class CleanerActor(Actor):
             self.context.log.warning("no_room_for_ballast", error=str(exc))
 
     # ---- what is told ---------------------------------------------------------------------------------------------
+    def _tell_outbox(self) -> None:
+        """Events wait for the bookkeeper as long as the ledger is away; that must not fill the disk unseen."""
+        behind = self.context.spool.outbox.backlog(CONSUMERS[0])
+        if behind > OUTBOX_CAP:
+            self._alert(OUTBOX_ALERT, f"{behind} events wait for the ledger; see why the bookkeeper cannot write")
+        else:
+            self._clear(OUTBOX_ALERT)
+
     def _tell_disk(self, disk: Disk) -> None:
         if disk.below:
             free_gb = disk.room.bytes / 1e9
@@ -262,5 +273,6 @@ class CleanerActor(Actor):
         for _ in range(CHUNK):
             rows = spool.cleaning.purge(now - self._settings.rows_days * DAY_S)
             events = spool.outbox.trim(now - self._settings.outbox_days * DAY_S, CONSUMERS)
+            rows += spool.cleaning.purge_records(now - self._settings.rows_days * DAY_S)
             if not rows and not events:
                 return

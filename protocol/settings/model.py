@@ -107,6 +107,7 @@ class Spool(Section):
 
     reserve_gb: Gigabytes = 5.0
     reserve2_gb: Gigabytes = 1.0
+    ballast_mb: Annotated[float, Field(ge=0, le=100_000)] = 256.0
 
     @model_validator(mode="after")
     def _ordered(self) -> Spool:

@@ -77,9 +77,9 @@ class Adoption:
                 counts["left_alone"] += 1
             else:
                 batch.append(saved)
-            if len(batch) >= BATCH:
-                self._commit(batch, counts)
-        self._commit(batch, counts)
+        batch.sort(key=lambda saved: saved.meta.received)  # of two versions of an object the newer one comes last
+        for start in range(0, len(batch), BATCH):
+            self._commit(batch[start : start + BATCH], counts)
 
     def _unknown(self, names: list[str]) -> Iterator[str]:
         """Those without a row, looked up many at a time: a start must not take minutes with a million files."""
@@ -94,7 +94,6 @@ class Adoption:
         for receipt in self._images.commit(batch):
             word = {"stored": "adopted"}.get(receipt.outcome, receipt.outcome)
             counts[word] = counts.get(word, 0) + 1
-        batch.clear()
 
     def _living_writer(self, meta: FileMeta | None) -> bool:
         """Is the association of this file still served by a living worker?"""

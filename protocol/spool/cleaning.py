@@ -167,6 +167,20 @@ class Cleaning:
                 removed += self._purge_one(tx, row, limit - removed)
         return removed
 
+    def purge_records(self, before: float, limit: int = PURGED_AT_ONCE) -> int:
+        """Remove associations that no arrival names any more, answered commands and let-go quarantine rows that ended before
+        `before` (seconds UTC), at most `limit` of each; how many rows. The ledger has them.
+        """
+        statements = (
+            "DELETE FROM association WHERE id IN (SELECT id FROM association s WHERE state <> 'open' AND closed < ?"
+            " AND NOT EXISTS (SELECT 1 FROM arrival_association x WHERE x.association = s.id) LIMIT ?)",
+            "DELETE FROM command WHERE id IN (SELECT id FROM command WHERE state <> 'new' AND answered < ? LIMIT ?)",
+            "DELETE FROM quarantine WHERE receipt IN"
+            " (SELECT receipt FROM quarantine WHERE state = 'deleted' AND stored < ? LIMIT ?)",
+        )
+        with self._db.write() as tx:
+            return sum(tx.changed(statement, (before, limit)) for statement in statements)
+
     def _purge_one(self, tx: Transaction, row: Any, limit: int) -> int:
         """A part of a large arrival: its counters follow, so that the books balance between two parts."""
         id = row["id"]

@@ -101,6 +101,7 @@ class Images:
         meta = FileMeta(
             incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid, incoming.calling_ae,
             incoming.called_ae, incoming.address, receipt, incoming.association, len(incoming.dataset), digest,
+            received=self._clock.now(),
         )  # fmt: skip
         start = encode(meta)
         meta = replace(meta, offset=len(start))

@@ -250,12 +250,10 @@ def _everything(fs: FsOps, places: Places) -> Iterator[Saved]:
     before = fs.listdir(places.quarantine)  # what is moved there now is given out with its reason
     for day in filter(is_day, fs.listdir(places.images)):
         for key in filter(is_series, fs.listdir(places.images / day)):
-            for name in fs.listdir(places.images / day / key):
-                if not name.endswith(ENDINGS):
-                    continue
-                saved = _from_file(fs, places, f"{day}/{key}/{name}")
-                if saved is not None:
-                    yield saved
+            names = [name for name in fs.listdir(places.images / day / key) if name.endswith(ENDINGS)]
+            found = [_from_file(fs, places, f"{day}/{key}/{name}") for name in names]
+            # Of two versions of an object the newer one must come last.
+            yield from sorted((saved for saved in found if saved is not None), key=lambda saved: saved.meta.received)
     for name in before:
         saved = _from_quarantine(fs, places, name) if "." not in name else None
         if saved is not None:

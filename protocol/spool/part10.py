@@ -1,6 +1,6 @@
 """The DICOM Part 10 file meta header that scanpost puts before the dataset bytes (PS3.10 section 7.1).
 It never looks into the dataset; besides the standard's elements it carries who sent the image, and in one private
-element the receipt, the association, and length and digest of the dataset, so that a file alone tells its story.
+element the receipt, the association, length and digest of the dataset and when it came, so that a file alone tells its story.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from protocol.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 PRIVATE_CREATOR_UID = IMPLEMENTATION_CLASS_UID + ".1"
 PREAMBLE = bytes(128) + b"DICM"
-_PRIVATE = struct.Struct("<B16s16sQ16s")  # version, receipt, association, dataset length, dataset digest
+_PRIVATE = struct.Struct("<B16s16sQ16sd")  # version, receipt, association, dataset length, dataset digest, received
 _LONG_VRS = frozenset({b"OB", b"UR", b"UT", b"UN", b"OW", b"SQ"})
 MAX_META = 8192
 
@@ -33,6 +33,7 @@ class FileMeta:
     length: int = 0
     digest: bytes = b""
     offset: int = 0
+    received: float = 0.0  # seconds since 1970 UTC: which of two versions of an object is the newer
 
 
 def _element(element: int, vr: bytes, value: bytes) -> bytes:
@@ -53,7 +54,7 @@ def encode(meta: FileMeta) -> bytes:
     """Preamble, prefix and group 0002 in Explicit VR Little Endian; the dataset follows directly."""
     address = _text(f"dicom://{meta.address}", 256)
     caller, called = _text(meta.calling_ae, 16), _text(meta.called_ae, 16)
-    private = _PRIVATE.pack(1, meta.receipt, meta.association, meta.length, meta.digest)
+    private = _PRIVATE.pack(1, meta.receipt, meta.association, meta.length, meta.digest, meta.received)
     body = b"".join((
         _element(0x0001, b"OB", b"\0\1"),
         _element(0x0002, b"UI", _text(meta.sop_class_uid, 64)),
@@ -89,10 +90,10 @@ def decode(start: bytes) -> FileMeta:
     private = found.get(0x0102, b"")
     if text.get(0x0100) != PRIVATE_CREATOR_UID or len(private) < _PRIVATE.size:
         raise UnreadableImage("file was not written by scanpost")
-    _version, receipt, association, size, digest = _PRIVATE.unpack_from(private)
+    _version, receipt, association, size, digest, received = _PRIVATE.unpack_from(private)
     return FileMeta(
         text.get(0x0002, ""), text.get(0x0003, ""), text.get(0x0010, ""), text.get(0x0016, ""), text.get(0x0018, ""),
-        text.get(0x0026, "").removeprefix("dicom://"), receipt, association, size, digest, end,
+        text.get(0x0026, "").removeprefix("dicom://"), receipt, association, size, digest, end, received,
     )  # fmt: skip
 
 

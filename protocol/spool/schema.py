@@ -21,6 +21,7 @@ CREATE TABLE association (
   images INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX association_open ON association(owner) WHERE state = 'open';
+CREATE INDEX association_closed ON association(closed) WHERE state <> 'open';
 
 CREATE TABLE arrival (
   id INTEGER PRIMARY KEY AUTOINCREMENT, series_key BLOB NOT NULL, study_uid TEXT NOT NULL, series_uid TEXT NOT NULL,
@@ -40,6 +41,7 @@ CREATE INDEX arrival_unlink ON arrival(id) WHERE state = 'deleted' AND files = 1
 CREATE TABLE arrival_association (
   arrival INTEGER NOT NULL, association BLOB NOT NULL, PRIMARY KEY (arrival, association)
 ) WITHOUT ROWID;
+CREATE INDEX arrival_association_other ON arrival_association(association);
 
 CREATE TABLE image (
   receipt BLOB PRIMARY KEY, arrival INTEGER NOT NULL, position INTEGER NOT NULL, association BLOB NOT NULL,

@@ -32,7 +32,7 @@ class Rig:
 
     def __init__(self, home: Path, world: SpoolWorld | None = None, **settings: Any) -> None:
         self.world = world or SpoolWorld(home)
-        self.settings = load_settings(self.world.home, settings, environ={})
+        self.settings = load_settings(self.world.home, {"spool.ballast_mb": 0.0, **settings}, environ={})
         self.new_cleaner()
 
     @property

@@ -58,6 +58,7 @@ class Node:
             "SCANPOST_ROUTER__IDLE_S": "3",
             "SCANPOST_SPOOL__RESERVE_GB": "0.1",
             "SCANPOST_SPOOL__RESERVE2_GB": "0.05",
+            "SCANPOST_SPOOL__BALLAST_MB": "1",
             **(environment or {}),
         }
         self.process: subprocess.Popen[str] | None = None

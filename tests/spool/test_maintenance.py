@@ -124,3 +124,36 @@ def test_the_status_document_counts_every_image_and_says_who_is_missing(tmp_path
     socket.release()
     lock.release()
     spool.close()
+
+
+def test_after_a_rebuild_the_newer_version_of_an_object_is_the_newer_one(tmp_path):
+    for attempt in range(4):  # receipts are random: their order must not decide
+        home, clock = tmp_path / str(attempt), ManualClock()
+        spool = open_spool(home, create=True, clock=clock)
+        for content in (b"first", b"second", b"third!"):
+            receive(spool, TestImage(content=content))
+            clock.advance(1)
+        newest = spool.arrivals.story(spool.arrivals.list()[0]["id"])["images"][-1]["receipt"]
+        spool.close()
+        lose_database(home)
+        rebuild(home, clock=clock)
+        spool = open_spool(home)
+        images = spool.arrivals.story(spool.arrivals.list()[0]["id"])["images"]
+        assert [image["receipt"] for image in images if image["superseded"] is None] == [newest]
+        spool.close()
+
+
+def test_records_that_nothing_names_any_more_are_purged(tmp_path):
+    clock = ManualClock()
+    spool = open_spool(tmp_path, create=True, clock=clock)
+    for number in (1, 2):
+        spool.images.association_opened(bytes([number]) * 16, "receiver/0/x", "CT1", "SCANPOST", "127.0.0.1", None)
+    spool.images.association_closed(bytes([1]) * 16, "released")
+    command = spool.commands.ask("target.resume", "test", {"target": "pacs"})
+    spool.targets.resume("pacs", "test", command)
+    waiting = spool.commands.ask("target.resume", "test", {"target": "pacs"})
+    clock.advance(100)
+    assert spool.cleaning.purge_records(clock.now() - 200) == 0
+    assert spool.cleaning.purge_records(clock.now()) == 2, "one association, one answered command"
+    assert [one.id for one in spool.commands.pending("router")] == [waiting]
+    spool.close()
