@@ -70,7 +70,6 @@ class ReceiverActor(Actor):
         images = context.spool.images
         self._failure = Failure(context.wire.wake)
         self._committer = Committer(images.commit, self._arrived, self._failure.set, context.log)
-        self._committer.start()
         self._associations = Associations(images, owner, self._association_closed, context.log)
         folder = context.spool.places.images
         self._reserve = Reserve(context.fs, folder, int(settings.spool.reserve_gb * GB), context.clock)

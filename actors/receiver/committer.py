@@ -6,27 +6,41 @@ A commit costs a sync, whatever is in it. While one runs, the images of other as
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 from protocol.errors import DiskFailed, OutOfSpace, SpoolDamaged, SpoolError, SpoolNewer
 from protocol.spool.images import Receipt, Saved
 
-Waiting = tuple[Saved, Future[Receipt]]
-
 LARGEST_GROUP = 32  # images; the write lock is to be held for about 10 ms at most
 _STOPPED = "the receiver is stopping"
 
 
+class Ticket:
+    """One image that waits for its row, with what became of it."""
+
+    __slots__ = ("called", "error", "receipt", "saved")
+
+    def __init__(self, saved: Saved) -> None:
+        self.saved = saved
+        self.receipt: Receipt | None = None
+        self.error: Exception | None = None
+        self.called = threading.Event()  # it is done, or its thread is to lead
+
+    @property
+    def done(self) -> bool:
+        return self.receipt is not None or self.error is not None
+
+
 class Committer:
-    """One thread and a queue.
+    """No thread of its own: of those that wait one leads and commits for all, then names the next. Handing every image to
+    another thread and back cost a millisecond each (the interpreter lock), more than the commit itself.
 
     Args:
         commit: one transaction for all, such as `spool.images.commit`.
-        arrived: told in the committer's thread, after the waiting ones, which arrivals have new images.
+        arrived: told by the leader, after the group has its receipts, which arrivals have new images.
         fatal: told if a commit failed so that the process has to end; nothing is committed after that.
     """
 
@@ -38,22 +52,24 @@ class Committer:
         log: Any,
     ) -> None:
         self._commit, self._arrived, self._fatal, self._log = commit, arrived, fatal, log
-        self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
-        self._gate = threading.Lock()  # nothing may be queued behind the end
+        self._gate = threading.Lock()  # of the three below
+        self._queue: deque[Ticket] = deque()
         self._closed = ""
-        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._led = False
+        self._idle = threading.Event()
+        self._idle.set()
         self.commits = 0
         self.images = 0
 
-    def start(self) -> None:
-        """Begin to commit."""
-        self._thread.start()
+    @property
+    def waiting(self) -> int:
+        """Images behind the group that is being committed."""
+        return len(self._queue)
 
     def stop(self) -> None:
-        """Commit what waits, then end. More than once is allowed."""
+        """Take nothing more and wait until what waits is committed. More than once is allowed."""
         self._close(_STOPPED)
-        if self._thread.is_alive():
-            self._thread.join()
+        self._idle.wait()
 
     def commit(self, saved: Saved) -> Receipt:
         """Wait until the image has its row; from any thread, several at a time.
@@ -61,81 +77,68 @@ class Committer:
         Raises:
             OutOfSpace, DiskFailed, SpoolError: it has none, and must not be acknowledged.
         """
-        promise: Future[Receipt] = Future()
+        ticket = Ticket(saved)
         with self._gate:
             if self._closed:
                 raise SpoolError(self._closed)
-            self._waiting.put((saved, promise))
-        return promise.result()
+            self._queue.append(ticket)
+            leads, self._led = not self._led, True
+            self._idle.clear()
+        if not leads:
+            ticket.called.wait()
+        if not ticket.done:
+            self._lead(ticket)
+        if ticket.error is not None:
+            raise ticket.error
+        assert ticket.receipt is not None
+        return ticket.receipt
 
-    # -- the committing thread ---------------------------------------------------------------------------------
+    def _lead(self, mine: Ticket) -> None:
+        """Commit group after group until mine is done, then let the next one lead."""
+        while not mine.done:
+            with self._gate:
+                group = [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST_GROUP))]
+            self._commit_group(group)
+        with self._gate:
+            self._led = bool(self._queue)
+            if self._queue:
+                self._queue[0].called.set()
+            else:
+                self._idle.set()
 
-    def _run(self) -> None:
-        while True:
-            group, ended = self._next_group()
-            if group and not self._commit_group(group):
-                ended = True
-            if ended:
-                return
-
-    def _next_group(self) -> tuple[list[Waiting], bool]:
-        """What waits now (at least one), and whether the end was reached."""
-        group: list[Waiting] = []
-        block = True
-        while len(group) < LARGEST_GROUP:
-            try:
-                one = self._waiting.get(block)
-            except queue.Empty:
-                break
-            if one is None:
-                return group, True
-            group.append(one)
-            block = False
-        return group, False
-
-    def _commit_group(self, group: list[Waiting]) -> bool:
-        """False if nothing may be committed any more."""
+    def _commit_group(self, group: list[Ticket]) -> None:
         try:
-            receipts = self._commit([saved for saved, _ in group])
+            receipts = self._commit([ticket.saved for ticket in group])
         except BaseException as exc:
-            return self._failed(group, exc)
+            self._failed(group, exc)
+            return
         self.commits += 1
         self.images += len(receipts)
-        for (_, promise), receipt in zip(group, receipts, strict=True):
-            promise.set_result(receipt)
+        for ticket, receipt in zip(group, receipts, strict=True):
+            ticket.receipt = receipt
+            ticket.called.set()
         try:
             self._arrived({receipt.arrival for receipt in receipts if receipt.outcome == "stored"})
         except Exception as exc:  # only a nudge: the router finds the images by looking
             self._log.warning("nudge_failed", error=type(exc).__name__)
-        return True
 
-    def _failed(self, group: list[Waiting], exc: BaseException) -> bool:
+    def _failed(self, group: list[Ticket], exc: BaseException) -> None:
         """None of them counts. A full disk or a busy database pass; what is broken ends the process."""
         goes_on = isinstance(exc, Exception) and not isinstance(exc, DiskFailed | SpoolDamaged | SpoolNewer)
         self._log.error("commit_failed", images=len(group), error=type(exc).__name__, reason=_told(exc))
         if not goes_on:
             self._close(f"an earlier commit failed: {_told(exc)}")
             self._fatal(exc)
-            group = group + self._rest()
-        for _, promise in group:
-            promise.set_exception(_copy(exc))  # each thread needs an exception of its own
-        return goes_on
-
-    def _rest(self) -> list[Waiting]:
-        rest: list[Waiting] = []
-        while True:
-            try:
-                one = self._waiting.get_nowait()
-            except queue.Empty:
-                return rest
-            if one is not None:
-                rest.append(one)
+            with self._gate:
+                group = group + list(self._queue)
+                self._queue.clear()
+        for ticket in group:
+            ticket.error = _copy(exc)  # each thread needs an exception of its own
+            ticket.called.set()
 
     def _close(self, why: str) -> None:
         with self._gate:
-            if not self._closed:
-                self._closed = why
-                self._waiting.put(None)
+            self._closed = self._closed or why
 
 
 def _told(exc: BaseException) -> str:

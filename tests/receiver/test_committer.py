@@ -48,7 +48,6 @@ def database() -> Database:
 @pytest.fixture
 def committer(database: Database) -> Iterator[Committer]:
     made = Committer(database.commit, database.told.append, database.fatal.append, database.log)
-    made.start()
     yield made
     database.let_through.release(1000)
     made.stop()
@@ -66,7 +65,7 @@ def queue_up(committer: Committer, database: Database, pool: ThreadPoolExecutor,
     assert database.begun.acquire(timeout=10)
     rest = [pool.submit(committer.commit, saved(number)) for number in range(1, count)]
     deadline = threading.Event()
-    while committer._waiting.qsize() < count - 1:
+    while committer.waiting < count - 1:
         deadline.wait(0.001)
     return [first, *rest]
 
@@ -129,7 +128,6 @@ def test_a_nudge_that_fails_takes_nothing_back(database, pool):
 
     database.let_through.release(2)
     committer = Committer(database.commit, fail, database.fatal.append, database.log)
-    committer.start()
     assert committer.commit(saved(1)).outcome == "stored" and committer.commit(saved(2)).outcome == "stored"
     committer.stop()
     assert len(database.log.of("nudge_failed")) == 2
