@@ -30,7 +30,6 @@ def receive(spool: Spool) -> Any:
     """Several associations at once bring images of the same few series; the receipts by SOP instance UID."""
     log, receipts = ListLog(), {}
     committer = Committer(spool.images.commit, lambda arrivals: None, lambda exc: None, log)
-    committer.start()
 
     def association(number: int) -> None:
         for instance in range(number, PER_SERIES, THREADS):
