@@ -4,7 +4,7 @@ It knows nothing of what the scenario does; the world it runs in is handed to it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from threading import Lock
@@ -108,20 +108,46 @@ class ScenarioFailed(AssertionError):
     """A promise was broken after a death; the text names the step and how to repeat it."""
 
 
+def all_points(names: Sequence[str]) -> list[int]:
+    """Every step."""
+    return list(range(1, len(names) + 1))
+
+
+def moments(names: Sequence[str], fleeting: tuple[str, ...] = ()) -> list[int]:
+    """Every step at which a death leaves something else than at the step before it.
+
+    Nothing outside a process changes between the end of one of its effects and the beginning of its next one, and what
+    `fleeting` effects (beginnings of their names) change dies with all processes. Names are "<process> <effect>.<when>".
+    """
+
+    def same(n: int) -> bool:
+        (before, last), (now, effect) = names[n - 2].split(" "), names[n - 1].split(" ")
+        quiet = bool(fleeting) and effect.startswith(fleeting)
+        return quiet or (before == now and last.endswith(".after") and effect.endswith(".before"))
+
+    return [n for n in all_points(names) if n == 1 or not same(n)]
+
+
 def run_at_every_point(
-    scenario: Scenario[W], *, power: bool, seeds: Iterable[int] = (1,), every: int = 1, first: int = 1
+    scenario: Scenario[W],
+    *,
+    power: bool,
+    seeds: Iterable[int] = (1,),
+    every: int = 1,
+    first: int = 1,
+    points: Callable[[Sequence[str]], list[int]] = all_points,
 ) -> int:
     """Run `scenario` once to count its effects, then once per effect (each `every`-th) and seed with a death there.
 
-    `power` cuts the power after the death, with a remainder drawn from the seed. Returns how many effects there are.
-    Raises ScenarioFailed at the first broken promise.
+    `power` cuts the power after the death, with a remainder drawn from the seed; `points` chooses among the steps.
+    Returns how many effects there are. Raises ScenarioFailed at the first broken promise.
     """
     seeds = tuple(seeds)
     names = _uninterrupted(scenario, seeds[0])
     if not names:
         raise ScenarioFailed(f"{scenario.name}: no effects, nothing to interrupt")
     for seed in seeds:
-        for n in range(first, len(names) + 1, every):
+        for n in points(names)[first - 1 :: every]:
             run_at_point(scenario, n, power=power, seed=seed, names=names)
     return len(names)
 
