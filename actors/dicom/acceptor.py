@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
+import time
 import traceback
 import uuid
 from collections.abc import Callable
@@ -54,6 +56,9 @@ class Acceptor:
         self._max_send = 0
         self._contexts: dict[int, tuple[str, str]] = {}
         self._id = uuid.uuid4().bytes
+        self._secured = not isinstance(sock, ssl.SSLSocket)
+        self._subject = ""
+        self._deadline = time.monotonic() + config.acse_timeout_s
 
     def cut(self) -> None:
         """End the association soon, from another thread: a handler under way finishes and its answer is sent."""
@@ -63,7 +68,7 @@ class Acceptor:
     def run(self) -> None:
         """Serve until the end. Never raises."""
         try:
-            request = self._receive_request()
+            request = self._receive_request() if self._secured or self._secure() else None
             if request is not None:
                 self._serve(request)
         except NetworkError as exc:
@@ -76,9 +81,24 @@ class Acceptor:
 
     # -- opening -----------------------------------------------------------------------------------------------
 
+    def _secure(self) -> bool:
+        """Shake hands. False if the peer was turned away: it gets an alert of TLS, and an event tells why."""
+        try:
+            self._subject = self._connection.handshake(self._config.acse_timeout_s)
+            return True
+        except (PeerTimeout, ConnectionLost) as exc:
+            # Nothing at all and closed is a load balancer's health check.
+            if self._stopping or (isinstance(exc, ConnectionLost) and not self._connection.received_anything):
+                return False
+            reason = str(exc)
+        log.warning("TLS failed", extra={"action": "scp.tls_failed", "address": self._address, "reason": reason})
+        self._tell(self._handler.refused_pdu, self._address, reason)
+        self._connection.linger(_LINGER_S)  # a reset would overtake the alert
+        return False
+
     def _receive_request(self) -> AssociateRq | None:
         try:
-            kind, body = self._connection.read_pdu(self._config.acse_timeout_s)
+            kind, body = self._connection.read_pdu(max(0.0, self._deadline - time.monotonic()))
             if kind == pdus.ABORT:
                 return None
             if kind != pdus.ASSOCIATE_RQ:
@@ -100,7 +120,7 @@ class Acceptor:
         self._connection.abort(_BY_PROVIDER, code, linger_s=0 if self._open else _LINGER_S)
 
     def _serve(self, request: AssociateRq) -> None:
-        peer = Peer(self._address, self._port, request.calling_ae, request.called_ae)
+        peer = Peer(self._address, self._port, request.calling_ae, request.called_ae, self._subject)
         rejection = self._rejection(request, peer)
         if rejection is not None:
             self._connection.send([pdus.encode_reject(*rejection)], self._config.network_timeout_s)

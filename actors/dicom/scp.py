@@ -13,6 +13,7 @@ import time
 
 from actors.dicom.acceptor import Acceptor
 from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreRequest
+from actors.dicom.tls import ServerTls
 
 __all__ = ["How", "Peer", "ScpConfig", "ScpHandler", "StorageScp", "StoreRequest"]
 
@@ -23,10 +24,10 @@ _LAST_WORD_S = 2.0  # after the limit of `stop`: time to send the A-ABORTs
 
 
 class StorageScp:
-    """A DICOM storage and verification SCP (PS3.4 Annexes A and B)."""
+    """A DICOM storage and verification SCP (PS3.4 Annexes A and B); with `tls` it serves nothing else (PS3.15 B.12)."""
 
-    def __init__(self, config: ScpConfig, handler: ScpHandler) -> None:
-        self._config, self._handler = config, handler
+    def __init__(self, config: ScpConfig, handler: ScpHandler, tls: ServerTls | None = None) -> None:
+        self._config, self._handler, self._tls = config, handler, tls
         self._listener: socket.socket | None = None
         self._stopping = threading.Event()
         self._changed = threading.Condition()
@@ -94,6 +95,8 @@ class StorageScp:
         acceptor = None
         try:
             sock.setblocking(True)
+            if self._tls is not None:
+                sock = self._tls.wrap(sock)  # the handshake is the business of the association's own thread
             acceptor = Acceptor(self._config, self._handler, sock, (host, address[1]), self._admit, self._dismiss)
             with self._changed:
                 while len(self._waiting) >= self._config.max_waiting:

@@ -6,6 +6,8 @@ It must not decode a dataset, retry, or decide what a status means for a deliver
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ from actors.dicom import dimse, pdus, statuses
 from actors.dicom.dialling import connect
 from actors.dicom.negotiation import IMPLICIT_LITTLE
 from actors.dicom.pdus import AssociateAc, AssociateRq, ProposedContext
-from actors.dicom.upper import Connection, Message, ReleaseRequested, fragments
+from actors.dicom.tls import ClientTls, dial
+from actors.dicom.upper import Connection, ConnectionLost, Message, ReleaseRequested, fragments
 from protocol.errors import (
     AssociationAborted,
     AssociationRejected,
@@ -39,7 +42,10 @@ _RESPONSE_BYTES = 1024 * 1024  # a response has no dataset; what comes neverthel
 
 @dataclass(frozen=True)
 class Node:
-    """A DICOM node to send to. `max_pdu` (bytes, 0: no limit of ours) bounds PDUs both ways; times in seconds."""
+    """A DICOM node to send to. `max_pdu` (bytes, 0: no limit of ours) bounds PDUs both ways; times in seconds.
+
+    With `tls` the handshake has `acse_timeout_s`, too.
+    """
 
     host: str
     port: int
@@ -49,6 +55,7 @@ class Node:
     connect_timeout_s: float = 10.0
     acse_timeout_s: float = 30.0
     dimse_timeout_s: float = 60.0
+    tls: ClientTls | None = None
 
     def __str__(self) -> str:
         return f"{self.called_ae}@{self.host}:{self.port}"
@@ -190,7 +197,7 @@ class Association:
 
     def cancel(self) -> None:
         """From another thread: make what is under way end now with AssociationAborted."""
-        self._connection.shutdown(both=True)
+        self._connection.shutdown(socket.SHUT_RDWR)
 
     # -- inner -------------------------------------------------------------------------------------------------
 
@@ -253,7 +260,7 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
     An association in which the peer accepted nothing is returned all the same: ask `accepts`.
 
     Raises:
-        TargetUnreachable: name, route or port; AssociationRejected; AssociationAborted; PeerTimeout: no answer.
+        TargetUnreachable: name, route or port; AssociationRejected (also by TLS); AssociationAborted; PeerTimeout.
         ValueError: no contexts, or more than 128.
     """
     pairs = list(dict.fromkeys(contexts))
@@ -263,12 +270,15 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
         ProposedContext(2 * index + 1, sop_class, (syntax,)) for index, (sop_class, syntax) in enumerate(pairs)
     )
     request = AssociateRq(node.called_ae, node.calling_ae, proposed, node.max_pdu)
-    connection = Connection(connect(node.host, node.port, node.connect_timeout_s), node.max_pdu, _RESPONSE_BYTES)
+    connection = Connection(_dial(node), node.max_pdu, _RESPONSE_BYTES)
     try:
         answer = _negotiate(node, connection, request)
-    except BaseException:
+    except BaseException as exc:
         connection.abort(linger_s=0)
         connection.close()
+        # Since TLS 1.3 a server says only after the handshake what it thinks of our certificate.
+        if isinstance(exc, ConnectionLost) and isinstance(exc.__cause__, ssl.SSLError):
+            raise AssociationRejected(f"{node}: {exc}") from exc
         raise
     by_id = {context.context_id: pair for context, pair in zip(proposed, pairs, strict=True)}
     accepted = {
@@ -280,6 +290,16 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
     }
     limits = [limit for limit in (answer.max_pdu, node.max_pdu) if limit] or [_UNLIMITED_SEND]
     return Association(node, connection, accepted, max(min(limits), 128))
+
+
+def _dial(node: Node) -> socket.socket:
+    sock = connect(node.host, node.port, node.connect_timeout_s)
+    if node.tls is None:
+        return sock
+    try:
+        return dial(sock, node.tls, node.host, node.acse_timeout_s)
+    except NetworkError as exc:
+        raise type(exc)(f"{node}: {exc}", exc.retryable) from exc
 
 
 def pack_contexts(contexts: Iterable[Context]) -> list[list[Context]]:

@@ -18,7 +18,7 @@ class ScpConfig:
     Attributes:
         port: 0 lets the system choose; `StorageScp.start` returns the port bound.
         max_pdu: largest P-DATA-TF body announced to peers, PS3.8 section D.1; 0 is unlimited.
-        acse_timeout_s: from connecting until the whole association request has arrived (ARTIM).
+        acse_timeout_s: from connecting until the whole association request has arrived (ARTIM), TLS included.
         idle_timeout_s: an open association may be silent between two messages; scanners keep one open for a whole scan.
         network_timeout_s: a PDU once begun, and the next PDU of a message once begun, must arrive within this;
             also the longest time a peer may refuse to take our response.
@@ -45,12 +45,16 @@ class ScpConfig:
 
 @dataclass(frozen=True)
 class Peer:
-    """Who opened the association. AE titles come without padding; unprintable characters are replaced by ``?``."""
+    """Who opened the association. AE titles come without padding; unprintable characters are replaced by ``?``.
+
+    `subject` is that of the verified TLS certificate (RFC 4514), empty without one.
+    """
 
     address: str
     port: int
     calling_ae: str
     called_ae: str
+    subject: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class ScpHandler(Protocol):
         """The association is over; called exactly once for each `opened` that returned."""
 
     def refused_pdu(self, address: str, reason: str) -> None:
-        """A malformed PDU, or a peer that speaks no DICOM or says nothing; it got an A-ABORT."""
+        """A malformed PDU, or a peer that speaks no DICOM or says nothing; it got an A-ABORT. Or TLS failed."""
 
     def fatal(self, exc: BaseException) -> None:
         """DiskFailed came out of a handler: the outcome is unknown and the process has to end."""

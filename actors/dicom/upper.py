@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actors.dicom import dimse, pdus
+from actors.dicom import dimse, pdus, tls
 from actors.dicom.pdus import InvalidPdu
 from protocol.errors import AssociationAborted, PeerTimeout
 
@@ -25,6 +26,8 @@ _MAX_ASSOCIATE_BYTES = 256 * 1024  # 128 contexts with 50 transfer syntaxes each
 _MAX_COMMAND_BYTES = 64 * 1024
 _TOLERATED_PDU_BYTES = 4 * 1024 * 1024  # some senders overrun the announced maximum; a length of 4 GB is an attack
 _MAX_IOV = 512  # buffers per sendmsg, half of Linux's IOV_MAX
+_TLS_BYTES = 64 * 1024  # four records; a write of TLS ends only when the peer's side took it all
+_TLS_HANDSHAKE = b"\x16"  # content type of a record, RFC 8446 section 5.1
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 
 
@@ -54,7 +57,7 @@ class Connection:
     """Owns the socket; used by one thread, except `shutdown`, which another may call to end a wait.
 
     Args:
-        sock: a connected TCP socket.
+        sock: a connected TCP socket, or one of TLS (whose handshake may still be to come, see `handshake`).
         max_pdu: the largest P-DATA-TF body we announced, bytes; 0 is unlimited.
         max_object_bytes: datasets above this are read but not kept.
     """
@@ -64,6 +67,7 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._sock = sock
+        self._tls = isinstance(sock, ssl.SSLSocket)
         self._max_pdu = max(max_pdu, _TOLERATED_PDU_BYTES) if max_pdu else 0xFFFFFFFF
         self._max_object = max_object_bytes
         self._buffer = bytearray(_BUFFER_BYTES)
@@ -74,6 +78,34 @@ class Connection:
         self._command = bytearray()
         self._message: Message | None = None
         self.received_anything = False
+
+    def handshake(self, timeout_s: float) -> str:
+        """Shake hands as TLS server; the subject of the peer's verified certificate, or an empty text.
+
+        Raises:
+            PeerTimeout, ConnectionLost: the words say why, without any of the peer's.
+        """
+        assert isinstance(self._sock, ssl.SSLSocket)
+        deadline = time.monotonic() + timeout_s
+        try:
+            self._sock.settimeout(timeout_s)
+            # A look below TLS: who sends nothing at all checks our health, who sends a PDU has the wrong port.
+            first = socket.socket.recv(self._sock, 1, socket.MSG_PEEK)
+            if not first:
+                raise ConnectionLost("the peer closed the connection")
+            self.received_anything = True
+            if first != _TLS_HANDSHAKE:
+                raise ConnectionLost("TLS: the peer speaks no TLS")
+            self._sock.settimeout(max(0.001, deadline - time.monotonic()))
+            self._sock.do_handshake()
+        except TimeoutError as exc:
+            raise PeerTimeout(f"no TLS handshake within {timeout_s:g} s") from exc
+        except OSError as exc:
+            raise ConnectionLost(tls.words(exc)) from exc
+        if self._sock.context.verify_mode == ssl.CERT_NONE:
+            return ""
+        shown = tls.peer_certificate(self._sock)
+        return shown.subject if shown is not None else ""
 
     # -- receiving ---------------------------------------------------------------------------------------------
 
@@ -213,7 +245,7 @@ class Connection:
             except TimeoutError as exc:
                 raise PeerTimeout("the peer fell silent") from exc
             except OSError as exc:
-                raise ConnectionLost(f"the connection broke: {exc.strerror or exc}") from exc
+                raise ConnectionLost(_broken(exc)) from exc
             if not count:
                 raise ConnectionLost("the peer closed the connection")
             self._end += count
@@ -231,22 +263,43 @@ class Connection:
         Raises:
             PeerTimeout, ConnectionLost; PeerAborted if the peer's A-ABORT explains the broken connection
         """
-        queue = [memoryview(part) for part in parts]
-        first = 0
         try:
             self._sock.settimeout(stall_s)
-            while first < len(queue):
-                sent = self._sock.sendmsg(queue[first : first + _MAX_IOV])
-                while first < len(queue) and sent >= len(queue[first]):
-                    sent -= len(queue[first])
-                    first += 1
-                if sent:
-                    queue[first] = queue[first][sent:]
+            if self._tls:
+                self._send_tls(parts)
+            else:
+                self._send_plain(parts)
         except TimeoutError as exc:
             raise PeerTimeout("the peer stopped taking data") from exc
         except OSError as exc:
             self._explain_broken_send()
-            raise ConnectionLost(f"the connection broke: {exc.strerror or exc}") from exc
+            raise ConnectionLost(_broken(exc)) from exc
+
+    def _send_plain(self, parts: Sequence[Any]) -> None:
+        queue = [memoryview(part) for part in parts]
+        first = 0
+        while first < len(queue):
+            sent = self._sock.sendmsg(queue[first : first + _MAX_IOV])
+            while first < len(queue) and sent >= len(queue[first]):
+                sent -= len(queue[first])
+                first += 1
+            if sent:
+                queue[first] = queue[first][sent:]
+
+    def _send_tls(self, parts: Sequence[Any]) -> None:
+        """TLS knows no sendmsg: headers and slices are put together, so that they do not become a record each."""
+        together = bytearray()
+        for part in parts:
+            view = memoryview(part)
+            while view:
+                piece = view[: _TLS_BYTES - len(together)]
+                together += piece
+                view = view[len(piece) :]
+                if len(together) == _TLS_BYTES:
+                    self._sock.sendall(together)
+                    together.clear()
+        if together:
+            self._sock.sendall(together)
 
     def _explain_broken_send(self) -> None:
         """A peer that aborts closes its socket, so our send fails first; its A-ABORT may still be readable."""
@@ -254,7 +307,10 @@ class Connection:
             self._next_data_pdu(0.2, 0.2)
         except PeerAborted:
             raise
-        except (PeerTimeout, AssociationAborted, ReleaseRequested):
+        except ConnectionLost as exc:
+            if isinstance(exc.__cause__, ssl.SSLError):  # an alert of TLS says more than a broken pipe
+                raise
+        except (PeerTimeout, AssociationAborted, ReleaseRequested, InvalidPdu):
             return
 
     def send_command(self, context_id: int, command: bytes, max_send: int, stall_s: float) -> None:
@@ -275,22 +331,39 @@ class Connection:
         Closing with unread bytes would reset the connection, and the reset would overtake our last PDU.
         """
         deadline = time.monotonic() + limit_s
+        if self._tls:
+            self._notify_close()
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_WR)
+            self.shutdown(socket.SHUT_WR)
             while (remaining := deadline - time.monotonic()) > 0:
                 self._sock.settimeout(remaining)
-                if not self._sock.recv_into(self._buffer):
+                if not socket.socket.recv_into(self._sock, self._buffer):  # below TLS: only the end counts
                     break
 
-    def shutdown(self, both: bool = False) -> None:
-        """End a read that is under way in another thread; with `both` a send too."""
+    def _notify_close(self) -> None:
+        """The last word of TLS (RFC 8446 section 6.1), without waiting for the peer's."""
+        with contextlib.suppress(OSError, ValueError):
+            self._sock.settimeout(0)
+            self._sock.unwrap()  # type: ignore[attr-defined]
+
+    def shutdown(self, how: int = socket.SHUT_RD) -> None:
+        """End a read that is under way in another thread; with SHUT_RDWR a send too."""
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR if both else socket.SHUT_RD)
+            # Below TLS: SSLSocket.shutdown drops the encryption, and what follows would go out in the clear.
+            socket.socket.shutdown(self._sock, how)
 
     def close(self) -> None:
         """Close the socket; more than once is allowed."""
+        if self._tls:
+            self._notify_close()
         with contextlib.suppress(OSError):
             self._sock.close()
+
+
+def _broken(exc: OSError) -> str:
+    if isinstance(exc, ssl.SSLError):
+        return tls.words(exc)
+    return f"the connection broke: {exc.strerror or exc}"
 
 
 def fragments(context_id: int, data: Any, is_command: bool, is_last: bool, max_send: int) -> list[Any]:

@@ -9,12 +9,13 @@ from typing import ClassVar
 
 from actors.base import Actor, Context
 from actors.dicom.scp import ScpConfig, StorageScp
+from actors.dicom.tls import ServerTls
 from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
 from actors.receiver.committer import Committer
 from actors.receiver.handler import Failure, Handler
 from actors.receiver.mending import WORKER, mend
-from protocol.errors import NetworkError, OutOfSpace
+from protocol.errors import ConfigurationError, NetworkError, OutOfSpace
 from protocol.settings.model import Listener
 from protocol.spool.workers import Worker
 from protocol.wire.nudges import Nudge
@@ -34,6 +35,7 @@ class ReceiverActor(Actor):
         super().__init__(context)
         self.ports: list[int] = []
         self._scps: list[StorageScp] = []
+        self._tls: ServerTls | None = None
         self._worker: Worker | None = None
         self._unmended = False
         self._short = ""
@@ -87,23 +89,39 @@ class ReceiverActor(Actor):
 
     def _listen(self) -> None:
         settings = self.context.settings.receiver
-        if settings.tls.enabled:
-            self.context.log.error("tls_not_served", reason="this version serves DICOM without TLS only")
         main = Listener(host=settings.host, port=settings.port, ae_title=settings.ae_title)
+        if settings.tls.cert is not None and settings.tls.key is not None:
+            tls = settings.tls
+            self._tls = ServerTls(settings.tls.cert, settings.tls.key, tls.ca, tls.require_client_cert)
         for listener in (main, *settings.listeners):
-            config = ScpConfig(
-                host=listener.host, port=listener.port, ae_title=listener.ae_title, max_pdu=settings.max_pdu,
-                acse_timeout_s=settings.acse_timeout_s, idle_timeout_s=settings.idle_timeout_s,
-                max_associations=settings.max_associations,
-            )  # fmt: skip
-            scp = StorageScp(config, self._handler)
-            try:
-                port = scp.start()
-            except OSError as exc:
-                raise NetworkError(f"cannot listen on {listener.host}:{listener.port}: {exc.strerror}") from exc
-            self._scps.append(scp)
-            self.ports.append(port)
-            self.context.log.info("listening", host=listener.host, port=port, ae_title=listener.ae_title)
+            self._open(listener, None)
+        if self._tls is not None:
+            self._open(main.model_copy(update={"port": settings.tls.port}), self._tls)
+            self._tell_certificate("certificate_loaded", self._tls)
+
+    def _open(self, listener: Listener, tls: ServerTls | None) -> None:
+        settings = self.context.settings.receiver
+        config = ScpConfig(
+            host=listener.host, port=listener.port, ae_title=listener.ae_title, max_pdu=settings.max_pdu,
+            acse_timeout_s=settings.acse_timeout_s, idle_timeout_s=settings.idle_timeout_s,
+            max_associations=settings.max_associations,
+        )  # fmt: skip
+        scp = StorageScp(config, self._handler, tls)
+        try:
+            port = scp.start()
+        except OSError as exc:
+            raise NetworkError(f"cannot listen on {listener.host}:{listener.port}: {exc.strerror}") from exc
+        self._scps.append(scp)
+        self.ports.append(port)
+        self.context.log.info(
+            "listening", host=listener.host, port=port, ae_title=listener.ae_title, tls=tls is not None
+        )
+
+    def _tell_certificate(self, action: str, tls: ServerTls) -> None:
+        expires = tls.certificate.expires
+        self.context.log.info(action, subject=tls.certificate.subject, expires=expires.isoformat())
+        if expires.timestamp() < self.context.clock.now():
+            self.context.log.warning("certificate_expired", expires=expires.isoformat())
 
     # -- nudges, out of other threads --------------------------------------------------------------------------
 
@@ -123,11 +141,22 @@ class ReceiverActor(Actor):
         if self.context.routing.changed():
             self._handler.policy = self._policy()
         self._associations.finish()
+        self._renew_certificate()
         if self._unmended or self.context.spool.workers.dead(WORKER):
             found = self._mend()
             self.context.log.warning("mended", found=found)
         self._watch_reserve()
         return PERIOD_S
+
+    def _renew_certificate(self) -> None:
+        """Certificates are renewed every few months, by programs that cannot restart a receiver."""
+        if self._tls is None:
+            return
+        try:
+            if self._tls.reload():
+                self._tell_certificate("certificate_renewed", self._tls)
+        except ConfigurationError as exc:
+            self.context.log.warning("certificate_kept", reason=str(exc))
 
     def _watch_reserve(self) -> None:
         short = self._reserve.short()

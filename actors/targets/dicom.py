@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from actors.dicom import statuses
 from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, OutgoingImage, StoreResult, open_association
+from actors.dicom.tls import ClientTls
 from actors.targets.interface import Alive, Answer
 from protocol.errors import UnreadableImage
 from protocol.routing.targets import DicomTarget as DicomSettings
@@ -18,16 +19,14 @@ class DicomTarget:
     """A storage SCP (PS3.4 Annex B)."""
 
     def __init__(self, settings: DicomSettings) -> None:
-        self._node = Node(
-            settings.host, settings.port, settings.called_ae, settings.calling_ae, settings.max_pdu,
-            settings.connect_timeout_s, settings.acse_timeout_s, settings.dimse_timeout_s,
-        )  # fmt: skip
+        self._node = node_of(settings)
 
     @property
     def patience_s(self) -> float:
         """At worst a release goes unanswered, then a new association is connected, negotiated, and a store sent."""
         node = self._node
-        return node.connect_timeout_s + 3 * node.acse_timeout_s + 2 * node.dimse_timeout_s
+        negotiating = 4 if node.tls is not None else 3
+        return node.connect_timeout_s + negotiating * node.acse_timeout_s + 2 * node.dimse_timeout_s
 
     def open(self, images: Sequence[ImageFile], alive: Alive) -> DicomSession:
         """Associate. Raises TargetUnreachable, AssociationRejected, AssociationAborted, PeerTimeout."""
@@ -85,6 +84,16 @@ class DicomSession:
         self._proposed = frozenset(contexts)
         self._alive()
         return association
+
+
+def node_of(settings: DicomSettings) -> Node:
+    """Whom to call, and how patiently."""
+    tls = settings.tls
+    return Node(
+        settings.host, settings.port, settings.called_ae, settings.calling_ae, settings.max_pdu,
+        settings.connect_timeout_s, settings.acse_timeout_s, settings.dimse_timeout_s,
+        None if tls is None else ClientTls(tls.ca, tls.cert, tls.key, tls.verify, tls.server_name),
+    )  # fmt: skip
 
 
 def _context(image: ImageFile) -> Context:

@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from actors.dicom.dialling import connect
 from actors.dicom.scu import VERIFICATION_CONTEXT, Node, open_association
+from actors.dicom.tls import dial, peer_certificate
+from actors.targets.dicom import node_of
 from protocol.errors import NetworkError
 from protocol.routing.targets import DicomTarget
 
@@ -25,13 +28,12 @@ class Step:
 
 
 def climb(target: object) -> list[Step]:
-    """Try name, TCP, association, contexts and C-ECHO (PS3.4 annex A) until one fails."""
+    """Try name, TCP, TLS if asked for, association, contexts and C-ECHO (PS3.4 annex A) until one fails."""
     if not isinstance(target, DicomTarget):
         return [Step("type", False, 0.0, f"targets of type {getattr(target, 'type', '?')} cannot be tested yet")]
-    node = Node(target.host, target.port, target.called_ae, target.calling_ae, target.max_pdu, target.connect_timeout_s,
-                target.acse_timeout_s, target.dimse_timeout_s)  # fmt: skip
+    node = node_of(target)
     steps: list[Step] = []
-    for name, rung in (("name", _resolve), ("tcp", _connect), ("association", _associate)):
+    for name, rung in (("name", _resolve), ("tcp", _connect), ("tls", _secure), ("association", _associate)):
         begun = time.monotonic()
         try:
             text = rung(node, steps)
@@ -51,6 +53,17 @@ def _resolve(node: Node, steps: list[Step]) -> str:
 def _connect(node: Node, steps: list[Step]) -> str:
     with socket.create_connection((node.host, node.port), node.connect_timeout_s):
         return f"{node.host}:{node.port} is open"
+
+
+def _secure(node: Node, steps: list[Step]) -> str | None:
+    if node.tls is None:
+        return None
+    with dial(connect(node.host, node.port, node.connect_timeout_s), node.tls, node.host, node.acse_timeout_s) as sock:
+        shown = peer_certificate(sock)
+        checked = "" if node.tls.verify else ", NOT verified"
+        if shown is None:
+            return f"{sock.version()}, a certificate that cannot be read{checked}"
+        return f"{sock.version()}, certificate of {shown.subject} until {shown.expires:%Y-%m-%d}{checked}"
 
 
 def _associate(node: Node, steps: list[Step]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from protocol.routing.fields import AbsolutePath, AETitle, Count, Frozen, Host, NotYet, Port, Seconds, Text, Timeout
+from protocol.routing.fields import AbsolutePath, AETitle, Count, Frozen, Host, Port, Seconds, Switch, Text, Timeout
 from protocol.routing.rules.names import find
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -63,6 +63,28 @@ class _Target(Frozen):
     comment: Text = ""
 
 
+class TargetTls(Frozen):
+    """DICOM over TLS (PS3.15 section B.12). Certificates and keys are files (PEM), read anew for each connection.
+
+    Without `ca` the authorities that the machine trusts count; `server_name` is the name that the target's certificate
+    carries, if that is not `host`. `verify: false` takes any certificate.
+    """
+
+    ca: AbsolutePath | None = None
+    cert: AbsolutePath | None = None
+    key: AbsolutePath | None = None
+    verify: Switch = True
+    server_name: Host | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TargetTls:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together")
+        if not self.verify and self.ca is not None:
+            raise ValueError("ca is of no use with verify false")
+        return self
+
+
 class DicomTarget(_Target):
     """A DICOM node that takes C-STORE (PS3.4 annex B). Timeouts in seconds; `max_pdu` in bytes, 0 is unlimited."""
 
@@ -75,7 +97,7 @@ class DicomTarget(_Target):
     acse_timeout_s: Timeout = 30.0
     dimse_timeout_s: Timeout = 60.0  # silence this long after a request is a hang; the association is given up
     max_pdu: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = 131_072
-    tls: NotYet = None
+    tls: TargetTls | None = None
 
     @model_validator(mode="after")
     def _pdu_is_usable(self) -> DicomTarget:

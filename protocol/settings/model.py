@@ -48,12 +48,14 @@ class Node(Section):
 
 
 class ReceiverTls(Section):
-    """DICOM over TLS (PS3.15 annex B); off until a certificate is named."""
+    """DICOM over TLS (PS3.15 section B.12); off until a certificate is named. Without `ca` everybody may connect."""
 
     port: Port = 2762
     cert: OptionalPath = None
     key: OptionalPath = None
     ca: OptionalPath = None
+    require_client_cert: bool = True
+    """Only counts with `ca`."""
 
     @property
     def enabled(self) -> bool:
@@ -64,6 +66,8 @@ class ReceiverTls(Section):
     def _complete(self) -> ReceiverTls:
         if (self.cert is None) != (self.key is None):
             raise refuse("certificate and key belong together", "set cert and key, or none")
+        if self.ca is not None and self.cert is None:
+            raise refuse("ca is of no use without a certificate of our own", "set cert and key, too")
         return self
 
 

@@ -13,6 +13,7 @@ from pydicom.data import get_testdata_file
 
 from actors.dicom.scp import Peer, ScpConfig, StorageScp, StoreRequest
 from actors.dicom.scu import Node
+from actors.dicom.tls import ServerTls
 from tests.peers import HOST
 
 PYDICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -80,8 +81,8 @@ class RecordingHandler:
 
 
 @contextmanager
-def running_scp(handler: RecordingHandler, **settings: object) -> Iterator[int]:
-    scp = StorageScp(ScpConfig(host=HOST, port=0, **settings), handler)  # type: ignore[arg-type]
+def running_scp(handler: RecordingHandler, tls: ServerTls | None = None, **settings: object) -> Iterator[int]:
+    scp = StorageScp(ScpConfig(host=HOST, port=0, **settings), handler, tls)  # type: ignore[arg-type]
     port = scp.start()
     try:
         yield port

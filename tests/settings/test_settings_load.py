@@ -110,6 +110,7 @@ def test_the_tree_cannot_be_changed(load: Load) -> None:
         ("[receiver]\ndurability = 'maybe'", ["receiver.durability", "'fsync' or 'relaxed'"]),
         ("[receiver.tls]\nport = 11112\ncert = 'a'\nkey = 'b'", ["two listeners share a port"]),
         ("[receiver.tls]\ncert = 'a'", ["receiver.tls", "belong together"]),
+        ("[receiver.tls]\nca = 'a'", ["receiver.tls", "cert and key"]),
         ("[webgui]\nhost = '0.0.0.0'", ["webgui", "without TLS", "webgui.behind_proxy = true"]),
         ("[spool]\nreserve_gb = 0.5", ["spool", "reserve2_gb is the lower reserve"]),
         ("[cleaner]\nwindow = '25:00-06:00'", ["cleaner.window", "22:00-06:00"]),

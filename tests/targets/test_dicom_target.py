@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import socket
 from pathlib import Path
 
 import pytest
 
+from actors.dicom.tls import ServerTls
+from actors.targets.ladder import climb
 from actors.targets.registry import make_target
 from protocol.errors import AssociationAborted, AssociationRejected, NetworkError, PeerTimeout, TargetUnreachable
 from protocol.routing import targets as settings
 from protocol.spool.images import ImageFile
+from tests.certificates import Authority
 from tests.dicom.dicom_fakes import RecordingHandler, raw_peer, running_scp
 from tests.peers import HOST, StoreScp, dataset_bytes, free_port, needs_dcmtk
 
@@ -19,8 +23,12 @@ FIND = "1.2.840.10008.5.1.4.1.2.2.1"  # no storage class: every receiver refuses
 QUICK = {"connect_timeout_s": 2.0, "acse_timeout_s": 2.0, "dimse_timeout_s": 2.0}
 
 
+def dicom(port: int, **more) -> settings.DicomTarget:
+    return settings.DicomTarget(type="dicom", host=HOST, port=port, called_ae="PACS", **{**QUICK, **more})
+
+
 def target(port: int, **more):
-    return make_target(settings.DicomTarget(type="dicom", host=HOST, port=port, called_ae="PACS", **{**QUICK, **more}))
+    return make_target(dicom(port, **more))
 
 
 def image(
@@ -137,6 +145,43 @@ def test_a_large_image_gives_signs_of_life_while_it_is_sent(tmp_path):
 
 def test_patience_covers_every_timeout(tmp_path):
     assert target(1, connect_timeout_s=10.0, acse_timeout_s=30.0, dimse_timeout_s=60.0).patience_s >= 10 + 30 + 60
+
+
+def test_the_handshake_of_tls_counts_into_the_patience(tmp_path):
+    limits = {"connect_timeout_s": 10.0, "acse_timeout_s": 30.0, "dimse_timeout_s": 60.0}
+    assert target(1, tls={}, **limits).patience_s == target(1, **limits).patience_s + 30
+
+
+def test_images_go_out_over_tls_with_the_files_that_the_settings_name(tmp_path):
+    authority = Authority(tmp_path / "ca")
+    theirs, ours = authority.issue("pacs"), authority.issue("scanpost")
+    handler, images = RecordingHandler(), [image(tmp_path, n) for n in (1, 2)]
+    with running_scp(handler, ServerTls(theirs.cert, theirs.key, authority.cert)) as port:
+        tls = {"ca": str(authority.cert), "cert": str(ours.cert), "key": str(ours.key)}
+        assert all(answer.ok for answer in send_all(port, images, tls=tls))
+        with pytest.raises(AssociationRejected) as caught:
+            send_all(port, images, tls={"ca": str(authority.cert)})
+    assert caught.value.retryable and handler.peers[0].subject == "CN=scanpost" and len(handler.opened_ids) == 1
+
+
+def test_the_ladder_names_certificate_and_its_end(tmp_path):
+    authority, late = Authority(tmp_path / "ca"), Authority(tmp_path / "late")
+    theirs, expired = authority.issue("pacs", days=30), late.issue("pacs", days=-1)
+    with running_scp(RecordingHandler(), ServerTls(theirs.cert, theirs.key)) as port:
+        good = climb(dicom(port, tls={"ca": str(authority.cert)}))
+        unchecked = climb(dicom(port, tls={"verify": False}))
+        plain = climb(dicom(port))
+    with running_scp(RecordingHandler(), ServerTls(expired.cert, expired.key)) as port:
+        bad = climb(dicom(port, tls={"ca": str(late.cert)}))
+    assert [(step.name, step.ok) for step in good] == [
+        (name, True) for name in ("name", "tcp", "tls", "association", "contexts", "echo")
+    ]
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30)
+    assert "CN=pacs" in good[2].text and f"{until:%Y-%m}" in good[2].text and "NOT verified" not in good[2].text
+    assert "NOT verified" in unchecked[2].text
+    assert [step.name for step in plain] == ["name", "tcp", "association"] and not plain[-1].ok
+    assert [(step.name, step.ok) for step in bad] == [("name", True), ("tcp", True), ("tls", False)]
+    assert "expired" in bad[-1].text
 
 
 def test_types_that_are_not_built_yet_have_no_sender():
