@@ -19,7 +19,8 @@ from protocol.testing.spoolworld import TARGETS, SpoolWorld
 A, B, C = (TestImage(instance=number) for number in (1, 2, 3))
 EVERYWHERE = {**CT, "targets": list(TARGETS)}
 HOLD = {"name": "stop", "when": "Modality == 'CT'", "action": "hold"}
-AT_ONCE = {"cleaner.window": "always", "cleaner.retention_delivered_h": 0.0, "cleaner.retention_discarded_h": 0.0}
+AT_ONCE = {"cleaner.window": "always", "cleaner.retention_delivered_h": 0.0, "cleaner.retention_discarded_h": 0.0,
+           "spool.ballast_mb": 0.0}  # fmt: skip
 
 
 class RoutedWorld(SpoolWorld):
