@@ -160,8 +160,9 @@ def words(exc: Exception) -> str:
     said = reason.lower().replace("_", " ")
     if isinstance(exc, ssl.SSLCertVerificationError):
         return f"TLS: the peer's certificate is refused: {exc.verify_message}"
-    if isinstance(exc, ssl.SSLEOFError) or not isinstance(exc, ssl.SSLError):
-        how = "ended" if isinstance(exc, ssl.SSLEOFError) else getattr(exc, "strerror", None) or type(exc).__name__
+    ended = isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError)  # which of the two depends on the OpenSSL
+    if ended or not isinstance(exc, ssl.SSLError):
+        how = "ended" if ended else getattr(exc, "strerror", None) or type(exc).__name__
         return f"TLS: the connection broke: {how}"
     if any(part in reason for part in _NO_TLS):
         return "TLS: the peer speaks no TLS"
