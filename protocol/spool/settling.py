@@ -124,10 +124,37 @@ def create_delivery(tx: Transaction, arrival: Any, decision: int, target: Target
         (arrival["id"], decision, target.name, target.name if target.is_group else "", target.priority.rank, tx.now,
          images, size, tx.now),
     )  # fmt: skip
+    left, left_size = _leave_replaced(tx, arrival, row["id"], target.name)
     tx.emit(
-        DeliveryCreated(row["id"], arrival["id"], target.name, target.priority, images, size),
+        DeliveryCreated(row["id"], arrival["id"], target.name, target.priority, images - left, size - left_size),
         correlation=arrival["id"],
     )
+
+
+def _leave_replaced(tx: Transaction, arrival: Any, delivery: int, target: str) -> tuple[int, int]:
+    """Leave images out of a new delivery whose newer version goes or went to the same target, or the older would come
+    last (an arrival that is routed again or released late); how many, and their bytes.
+    """
+    if not arrival["superseded"]:
+        return 0, 0
+    left = tx.all(
+        "SELECT o.position, o.receipt, o.bytes FROM image o WHERE o.arrival = :arrival AND o.superseded IS NOT NULL"
+        " AND o.superseded NOT IN (SELECT s.receipt FROM image s WHERE s.arrival = :arrival)"
+        " AND EXISTS (SELECT 1 FROM arrival a CROSS JOIN image n INDEXED BY image_sop ON n.arrival = a.id"
+        "   AND n.sop_uid = o.sop_uid AND n.superseded IS NULL JOIN delivery d ON d.arrival = a.id AND d.target = :target"
+        "   AND d.state <> 'cancelled' WHERE a.series_key = :key AND a.id > :arrival)",
+        {"arrival": arrival["id"], "target": target, "key": arrival["series_key"]},
+    )
+    tx.many(
+        "INSERT INTO delivery_image (delivery, position, receipt, state, comment) VALUES (?, ?, ?, 'left', 'superseded')",
+        [(delivery, row["position"], row["receipt"]) for row in left],
+    )
+    size = sum(row["bytes"] for row in left)
+    if left:
+        tx.execute(
+            "UPDATE delivery SET images = images - ?, bytes = bytes - ? WHERE id = ?", (len(left), size, delivery)
+        )
+    return len(left), size
 
 
 def _size(tx: Transaction, arrival: Any) -> tuple[int, int]:
