@@ -8,6 +8,7 @@ armed step dies, and is started again at once, as its supervisor would; otherwis
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from functools import cache
@@ -311,7 +312,7 @@ class Node(SpoolWorld):
             return True
 
         if not self.act("receiver", go):
-            left = [image for image in images if not self.promised(image, calling_ae)]
+            left = self.unacknowledged(calling_ae)
             if left:
                 self._scan(left, calling_ae, how)
 
@@ -344,13 +345,21 @@ class Node(SpoolWorld):
     def peer(self, calling_ae: str) -> Peer:
         return Peer("10.0.0.1", 104, calling_ae, "SCANPOST")
 
-    def promised(self, image: TestImage, calling_ae: str) -> bool:
-        return any(one.image == image and one.calling_ae == calling_ae for one in self.promises)
+    def unacknowledged(self, calling_ae: str) -> list[TestImage]:
+        """What this scanner sent and was not told to be safe, in its order; each time it sends an image counts."""
+        safe = Counter(one.image for one in self.promises if one.calling_ae == calling_ae)
+        left = []
+        for image, sender in self.wanted:
+            if sender == calling_ae:
+                if not safe[image]:
+                    left.append(image)
+                safe[image] -= safe[image] > 0
+        return left
 
     def repeat(self) -> None:
         """What was not acknowledged is sent again, in its order, by each scanner in one association."""
         for calling_ae in sorted({calling_ae for _, calling_ae in self.wanted}):
-            left = [image for image, ae in self.wanted if ae == calling_ae and not self.promised(image, ae)]
+            left = self.unacknowledged(calling_ae)
             if left:
                 self._scan(left, calling_ae)
 
