@@ -59,10 +59,11 @@ def check_end(node: Node) -> None:
     """After everything was healed and a person did their part: each image is where its decision says."""
     check_rest(node)
     assert not [row for row in node.deliveries() if row["state"] in SET_ASIDE], "something is still set aside"
-    for row in _images(node):
+    rows = _images(node)
+    for row in rows:
         if row["superseded"] is None:
             _check_arrived(node, row, _wanted_targets(node, row["arrival"], row["modality"]))
-    _check_newest(node)
+    _check_newest(node, rows)
 
 
 def _images(node: Node) -> list[Any]:
@@ -126,16 +127,23 @@ def _check_arrived(node: Node, row: Any, targets: set[str]) -> None:
         )
 
 
-def _check_newest(node: Node) -> None:
-    """Of several versions of an image each target got the newest last (there is one slot, so nothing overtakes)."""
-    newest = {(one.calling_ae, one.image.sop_uid): one.image for one in node.promises}
-    for (calling_ae, uid), image in newest.items():
-        others = {one.calling_ae for one in node.promises if one.image.sop_uid == uid}
-        if others != {calling_ae}:
-            continue  # two scanners, two series
-        for name, target in node.targets.items():
-            got = target.received.get(uid)
-            assert not got or got[-1] == digest(image.dataset()), f"{name} has an older {uid} than the newest"
+def _check_newest(node: Node, rows: list[Any]) -> None:
+    """The newest version of an image is the one acknowledged last, and of those that were to go to a target it is the
+    one that came last (there is one slot, so nothing overtakes).
+    """
+    rows = sorted(rows, key=lambda row: (row["arrival"], row["position"]))
+    newest = {(row["calling_ae"], row["sop_uid"]): row["digest"] for row in rows}
+    promised = {_name(one.calling_ae, one.image)[:2]: _name(one.calling_ae, one.image)[2] for one in node.promises}
+    assert newest == promised, "the newest version is not the one that was acknowledged last"
+    sent = {xxhash.xxh3_128_digest(image.dataset()): digest(image.dataset()) for image, _ in node.wanted}
+    went = {(row["arrival"], row["target"]) for row in node.deliveries() if row["state"] == "delivered"}
+    for name, target in node.targets.items():
+        there = [row for row in rows if (row["arrival"], name) in went]
+        senders = {uid: {row["calling_ae"] for row in there if row["sop_uid"] == uid} for uid in target.received}
+        last = {row["sop_uid"]: sent[row["digest"]] for row in there}
+        for uid, got in target.received.items():
+            if len(senders[uid]) == 1:  # else two scanners, two series
+                assert got[-1] == last[uid], f"{name} has an older {uid} than the newest"
 
 
 def _check_repetitions(node: Node, rows: list[Any]) -> None:
