@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from protocol.errors import DiskFailed, OutOfSpace
 FOLDER_MODE = 0o750
 FILE_MODE = 0o640
 SECRET_MODE = 0o600
+_MAX_IOV = 512  # half of Linux's IOV_MAX
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -37,6 +38,12 @@ class NewFile(Protocol):
 
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raises OutOfSpace, DiskFailed."""
+
+    def write_all(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Append all parts, in one call where the system can. Raises OutOfSpace, DiskFailed."""
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Write over bytes that are there already, from `offset`. Raises OutOfSpace, DiskFailed."""
 
     def sync(self) -> None:
         """Make the data durable. Raises OutOfSpace, DiskFailed; never retried."""
@@ -103,6 +110,21 @@ class RealNewFile:
         with disk_errors("write file"):
             while view:
                 view = view[os.write(self._fd, view) :]
+
+    def write_all(self, parts: Sequence[bytes | memoryview]) -> None:
+        queue = list(parts)
+        with disk_errors("write file"):
+            while queue:
+                done = os.writev(self._fd, queue[:_MAX_IOV])
+                while queue and done >= len(queue[0]):
+                    done -= len(queue.pop(0))
+                if done:
+                    queue[0] = memoryview(queue[0])[done:]
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        with disk_errors("write file"):
+            if os.pwrite(self._fd, data, offset) != len(data):
+                raise OutOfSpace("write file: the disk is full")
 
     def sync(self) -> None:
         with disk_errors("sync file"):

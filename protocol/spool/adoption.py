@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from protocol.clock import Clock
@@ -43,6 +42,9 @@ class Adoption:
         """
         self._extra = extra
         counts = {"adopted": 0, "duplicate": 0, "quarantined": 0, "left_alone": 0}
+        restored = self._images.unsynced.restore()
+        if restored:
+            counts["restored"] = restored
         first = "" if everything else self._first_day()
         for day in filter(is_day, self._fs.listdir(self._places.images)):
             if day < first:
@@ -70,6 +72,8 @@ class Adoption:
         batch: list[Saved] = []
         for name in self._unknown(names):
             try:
+                if self._is_spare(f"{folder}/{name}"):
+                    continue
                 saved = self._examine(f"{folder}/{name}")
             except FileNotFoundError:
                 saved = None  # since it was listed its living writer renamed it, or a duplicate was dropped
@@ -102,6 +106,15 @@ class Adoption:
         with self._db.read() as connection:
             row = connection.execute("SELECT owner FROM association WHERE id = ?", (meta.association,)).fetchone()
         return row is not None and self._workers.alive(row["owner"])
+
+    def _is_spare(self, file: str) -> bool:
+        """Whether it is a file made beforehand that no byte was ever written to; removed if nobody will fill it."""
+        path = self._places.images / file
+        if not file.endswith(".tmp") or self._fs.size(path):
+            return False
+        if not self._any_receiver():
+            self._fs.unlink(path)
+        return True
 
     def _examine(self, file: str) -> Saved | None:
         """What a file without a row is; None if its writer lives. An incomplete one is moved to quarantine."""
@@ -149,17 +162,9 @@ class Adoption:
         return row["source"] if row else None
 
     def _to_quarantine(self, file: str, meta: FileMeta | None, reason: str) -> Saved:
-        """Move a file to quarantine; dying in between leaves it in one of the two places, and both are looked at."""
-        name = quarantine.free_name(self._fs, self._places, file)
-        meta = meta or FileMeta("", "", "", "", "", "")
-        quarantine.note(self._fs, self._places, name, meta, reason)
-        self._fs.sync_file(self._places.images / file)
-        self._fs.rename(self._places.images / file, self._places.quarantine / name)
-        self._fs.sync_dir(self._places.quarantine)
-        self._fs.sync_dir((self._places.images / file).parent)
-        receipt = bytes.fromhex(name)
-        size = max(0, self._fs.size(self._places.quarantine / name) - meta.offset)
-        return Saved(receipt, replace(meta, length=size), None, name, {}, reason, why="adopted")
+        return quarantine.move(
+            self._fs, self._places, file, meta or FileMeta("", "", "", "", "", ""), reason, why="adopted"
+        )  # fmt: skip
 
     def _quarantined(self, counts: dict[str, int]) -> None:
         """Files in quarantine without a row: they were put there, and the row was not committed any more."""

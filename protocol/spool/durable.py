@@ -4,7 +4,7 @@ It knows nothing of images and rows; with `sync` off (durability "relaxed") it s
 
 from __future__ import annotations
 
-import threading
+from contextlib import suppress
 from pathlib import Path
 
 from protocol.errors import SpoolError
@@ -23,20 +23,16 @@ class DurableNames:
     def __init__(self, fs: FsOps, top: Path, *, sync: bool) -> None:
         self._fs, self._top, self._sync = fs, top, sync
         self._safe: set[Path] = set()
-        self._making = (
-            threading.Lock()
-        )  # who finds a folder must find it unsafe as well, if another thread just made it
 
     def create(self, path: Path) -> NewFile:
         """Make a file and the folders above it, again if the cleaner removed an emptied folder in between."""
         for _ in range(MANY_TRIES):
-            try:
-                with self._making:
-                    touched = self._fs.makedirs(path.parent)
-                    self._safe.difference_update(f for f in self._above(path) if f.parent in touched)
+            with suppress(FileNotFoundError):
                 return self._fs.create(path)
-            except FileNotFoundError:
-                continue
+            # Before the folders are there: who finds one that another thread just made must find it unsafe as well.
+            self._safe.difference_update(self._above(path))
+            with suppress(FileNotFoundError):
+                self._fs.makedirs(path.parent)
         raise SpoolError("the folder of an image vanishes again and again")
 
     def settle(self, path: Path) -> None:

@@ -3,30 +3,36 @@ It never interprets a data set (protocol/header does) and never moves or overwri
 
 Order of an image (each line may be the last before a power cut, and nothing acknowledged is lost):
 tmp file written and synced -> renamed -> its folders synced -> row and event committed -> acknowledged.
+Small ones: tmp file written -> renamed -> row, event and a copy of the bytes committed -> acknowledged -> synced, copy removed.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import xxhash
 
 from protocol.clock import Clock
-from protocol.errors import DiskFailed, NotFound, OutOfSpace, SpoolError
+from protocol.errors import NotFound, SpoolError
 from protocol.fsops import FsOps
+from protocol.header.scan import Header
 from protocol.spool import joining, quarantine
 from protocol.spool.database import Database
 from protocol.spool.durable import DurableNames
-from protocol.spool.objects import ImageFile, Incoming, Receipt, Saved, image_file, misplaced
+from protocol.spool.intake import Intake, Writer
+from protocol.spool.joining import Joining, Known
+from protocol.spool.objects import ImageFile, Incoming, Origin, Receipt, Saved, image_file, misplaced
 from protocol.spool.part10 import FileMeta, encode
-from protocol.spool.places import Places, image_place, series_key
+from protocol.spool.places import Places, series_key
+from protocol.spool.transaction import Transaction
+from protocol.spool.unsynced import UnsyncedFiles
 from protocol.wire.events import AssociationClosed, AssociationOpened, AssociationRejected, ImageRejected
 
-__all__ = ["ImageFile", "Images", "Incoming", "Receipt", "Saved", "image_file", "misplaced"]
+__all__ = ["ImageFile", "Images", "Incoming", "Origin", "Receipt", "Saved", "image_file", "misplaced"]
 
 
 class Images:
@@ -37,8 +43,10 @@ class Images:
         self._places = places
         self._fs = fs
         self._clock = clock
-        self._sync = sync
+        self.sync = sync
         self.names = DurableNames(fs, places.images, sync=sync)
+        self.unsynced = UnsyncedFiles(database, places, fs, self.names)
+        self._known = Known()
 
     # ---- associations -------------------------------------------------------------------------------------------
     def association_opened(
@@ -91,76 +99,146 @@ class Images:
             )
 
     # ---- the file -------------------------------------------------------------------------------------------------
+    def writer(self, origin: Origin) -> Writer:
+        """What makes the files of one association; for one thread."""
+        return Writer(self._fs, self._places, self.names, self._clock, origin)
+
     def save(self, incoming: Incoming) -> Saved:
-        """Write the object's bytes to their final place and make them durable. No transaction, no lock.
+        """Write a whole object's bytes to their final place and make them durable. No transaction, no lock.
 
         Raises OutOfSpace (refuse with A700), DiskFailed (refuse and end the process).
         """
+        reason = misplaced(incoming)
+        if reason is not None:
+            return self._quarantined(incoming, reason)
+        assert incoming.header is not None
+        writer = self.writer(incoming.origin)
+        intake = writer.begin(incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid)
+        try:
+            key = series_key(incoming.header.study_uid, incoming.header.series_uid, incoming.calling_ae)
+            intake.write(key, [incoming.dataset], True)
+            return self.finish(intake, [incoming.dataset], incoming.header)
+        finally:
+            writer.close()
+
+    def _quarantined(self, incoming: Incoming, reason: str) -> Saved:
         receipt = uuid.uuid4().bytes
-        digest = xxhash.xxh3_128_digest(incoming.dataset)
         meta = FileMeta(
             incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid, incoming.calling_ae,
-            incoming.called_ae, incoming.address, receipt, incoming.association, len(incoming.dataset), digest,
-            received=self._clock.now(),
+            incoming.called_ae, incoming.address, receipt, incoming.association, len(incoming.dataset),
+            xxhash.xxh3_128_digest(incoming.dataset), received=self._clock.now(),
         )  # fmt: skip
         start = encode(meta)
         meta = replace(meta, offset=len(start))
-        reason = misplaced(incoming)
         values = dict(incoming.header.values) if incoming.header else {}
-        if reason is not None:
-            saved = Saved(receipt, meta, incoming.source, receipt.hex(), values, reason)
-            quarantine.write(self._fs, self._places, saved.file, start, incoming.dataset, meta, reason, sync=self._sync)
-            return saved
-        assert incoming.header is not None
-        key = series_key(incoming.header.study_uid, incoming.header.series_uid, incoming.calling_ae)
-        file = image_place(self._clock.now(), key, receipt)
-        self._write(self._places.images / file, start, incoming.dataset)
-        saved = Saved(receipt, meta, incoming.source, file, values)
-        return replace(saved, twins=self._compare(saved))
+        quarantine.write(
+            self._fs, self._places, receipt.hex(), start, incoming.dataset, meta, reason, sync=self.sync
+        )  # fmt: skip
+        return Saved(receipt, meta, incoming.source, receipt.hex(), values, reason, new=True)
 
-    def _write(self, path: Path, start: bytes, dataset: bytes | memoryview) -> None:
-        tmp = path.with_suffix(".tmp")
-        file = self.names.create(tmp)
-        try:
-            file.write(start)
-            file.write(dataset)
-            if self._sync:
-                file.sync()
-        finally:
-            file.close()
-        self._fs.rename(tmp, path)
-        self.names.settle(path)
+    def finish(self, intake: Intake, dataset: Sequence[bytes | memoryview], header: Header) -> Saved:
+        """Give a whole file its final name, as durable as promised by the time its row is committed.
 
-    def _compare(self, saved: Saved) -> dict[bytes, bool]:
-        """Bytes of possible twins against ours, before the lock; the rows are looked at again inside the transaction."""
-        with self._db.read() as connection:
-            rows = joining.twins(connection, saved)
-        return {row["receipt"]: joining.same_bytes(self._fs, self._places, row, saved) for row in rows}
+        `dataset` is the whole data set if it is at hand: a small one may become durable together with its row.
+        """
+        content = None
+        if self.sync and dataset and intake.length <= self.unsynced.largest and not self.unsynced.full:
+            content = b"".join((intake.header, *dataset))
+        return self.described(intake, intake.finish(sync=self.sync and content is None), header, content)
+
+    def described(self, intake: Intake, file: str, header: Header, content: bytes | None = None) -> Saved:
+        """What `commit` needs of a finished file."""
+        return Saved(
+            intake.receipt, intake.meta(), intake.origin.source, file, header.values, content=content, new=True
+        )  # fmt: skip
+
+    def set_aside(self, intake: Intake, file: str, reason: str) -> Saved:
+        """Move a finished file that cannot be read or placed to quarantine."""
+        return quarantine.move(
+            self._fs, self._places, file, intake.meta(), reason, source=intake.origin.source, sync=self.sync
+        )  # fmt: skip
 
     # ---- the row --------------------------------------------------------------------------------------------------
     def commit(self, saved: Sequence[Saved]) -> list[Receipt]:
-        """One transaction for all, a savepoint each: a bad one fails alone. Idempotent by receipt.
+        """One transaction for all; a bad one fails alone. Idempotent by receipt, unless the object says that it is new.
 
         Raises OutOfSpace or DiskFailed if the transaction itself failed: then none counts and none may be acknowledged.
         """
-        receipts: list[Receipt] = []
-        with self._db.write() as tx:
-            for one in saved:
-                try:
-                    with tx.savepoint():
-                        if one.reason is not None:
-                            receipts.append(quarantine.insert(tx, one))
-                        else:
-                            receipts.append(joining.join(tx, self._fs, self._places, one))
-                except (OutOfSpace, DiskFailed, sqlite3.OperationalError):
-                    raise  # the disk, not this image: the transaction as a whole has failed
-                except Exception as exc:
-                    receipts.append(Receipt(one.receipt, "failed", error=exc))
+        for attempt in (self._commit_quickly, self._commit_compared, self._commit_carefully):
+            try:
+                receipts = attempt(saved)
+                break
+            except SpoolError:
+                raise  # the disk, not an image: the transaction as a whole has failed
+            except Exception:
+                if attempt == self._commit_carefully:
+                    raise
         for one, receipt in zip(saved, receipts, strict=True):
             if receipt.outcome == "duplicate":
                 # Its twin is durable. Dying before this line leaves a file without a row; adoption ends here again.
                 self._drop(self._places.images / one.file)
         return receipts
+
+    def _commit_quickly(self, saved: Sequence[Saved]) -> list[Receipt]:
+        with self._db.write() as tx:
+            joining = Joining(tx, self._fs, self._places, self._known)
+            receipts = [self._give_row(tx, joining, one) for one in saved]
+            joining.end()
+            done = self._leave_copies(tx, saved, receipts)
+        self._known.keep(joining)
+        done()
+        return receipts
+
+    def _commit_compared(self, saved: Sequence[Saved]) -> list[Receipt]:
+        """Some image may have a twin: bytes are compared before the lock; the rows are looked at again inside."""
+        compared = [one if one.reason is not None else replace(one, twins=self._compare(one)) for one in saved]
+        return self._commit_quickly(compared)
+
+    def _commit_carefully(self, saved: Sequence[Saved]) -> list[Receipt]:
+        """Some image cannot be given a row, or has one: a savepoint each, so that it fails alone."""
+        receipts: list[Receipt] = []
+        compared = [
+            one if one.reason is not None else replace(one, twins=self._compare(one), new=False) for one in saved
+        ]
+        with self._db.write() as tx:
+            for one in compared:
+                try:
+                    with tx.savepoint():
+                        joining = Joining(tx, self._fs, self._places, Known())
+                        receipt = self._give_row(tx, joining, one)
+                        joining.end()
+                    receipts.append(receipt)
+                except (SpoolError, sqlite3.OperationalError):
+                    raise
+                except Exception as exc:
+                    receipts.append(Receipt(one.receipt, "failed", error=exc))
+            done = self._leave_copies(tx, compared, receipts)
+        done()
+        return receipts
+
+    def _give_row(self, tx: Transaction, joining: Joining, saved: Saved) -> Receipt:
+        return quarantine.insert(tx, saved) if saved.reason is not None else joining.join(saved)
+
+    def _leave_copies(self, tx: Transaction, saved: Sequence[Saved], receipts: Sequence[Receipt]) -> Callable[[], None]:
+        """Copies of files that are not synced yet go in, those of files that are by now go out."""
+        copies = [
+            self.unsynced.insert(tx, one)
+            for one, receipt in zip(saved, receipts, strict=True)
+            if one.content is not None and receipt.outcome == "stored"
+        ]
+        dropped = self.unsynced.drop(tx)
+
+        def done() -> None:
+            self.unsynced.added(copies)
+            self.unsynced.dropped(dropped)
+
+        return done
+
+    def _compare(self, saved: Saved) -> dict[bytes, bool]:
+        """Bytes of possible twins against ours."""
+        with self._db.read() as connection:
+            rows = joining.twins(connection, saved)
+        return {row["receipt"]: joining.same_bytes(self._fs, self._places, row, saved) for row in rows}
 
     def _drop(self, path: Path) -> None:
         try:

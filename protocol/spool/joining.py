@@ -5,6 +5,7 @@ Called by images.py and adoption.py only; it never commits and never touches a f
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from typing import Any
 
 import xxhash
@@ -83,36 +84,165 @@ def digest_of(fs: FsOps, path: Any, offset: int) -> tuple[int, bytes]:
     return length, state.digest()
 
 
-def join(tx: Transaction, fs: FsOps, places: Places, saved: Saved) -> Receipt:
-    """Give a saved image its row, in the open arrival of its series or a new one; or find it a duplicate."""
-    if known(tx, saved.receipt):
-        row = tx.one("SELECT arrival FROM image WHERE receipt = ?", (saved.receipt,))
-        return Receipt(saved.receipt, "stored", row["arrival"] if row else 0)
-    for row in twins(tx, saved):
-        compared = (saved.twins or {}).get(row["receipt"])
-        if compared is None:
-            compared = same_bytes(fs, places, row, saved)
-        if compared:
-            tx.add("duplicates")
-            _count_association(tx, saved)
-            tx.emit(
-                ImageDuplicate(
-                    saved.receipt.hex(), saved.meta.association.hex(), row["arrival"], saved.meta.calling_ae,
-                    saved.meta.sop_instance_uid, row["receipt"].hex(),
-                ),
-                correlation=row["arrival"],
-            )  # fmt: skip
-            return Receipt(saved.receipt, "duplicate", row["arrival"])
-    arrival = _open_arrival(tx, saved)
-    _insert(tx, saved, arrival)
-    return Receipt(saved.receipt, "stored", arrival["id"])
+class Compare(Exception):
+    """There may be a twin whose bytes have to be compared before the lock; not an error."""
 
 
-def _open_arrival(tx: Transaction, saved: Saved) -> Any:
-    key = _key(saved)
+class Known:
+    """What earlier transactions of this process found out about arrivals, so that each image does not ask again.
+
+    Only hints: an arrival counts as open only if the UPDATE that adds the image finds it so. What a transaction adds
+    counts after its commit (`keep`).
+    """
+
+    MOST = 500
+
+    def __init__(self) -> None:
+        self._arrivals: dict[bytes, Any] = {}
+        self._links: set[tuple[int, bytes]] = set()
+
+    def arrival(self, key: bytes) -> Any:
+        return self._arrivals.get(key)
+
+    def linked(self, arrival: int, association: bytes) -> bool:
+        return (arrival, association) in self._links
+
+    def keep(self, joining: Joining) -> None:
+        """After the commit."""
+        if len(self._arrivals) + len(joining.opened) > self.MOST:
+            self._arrivals.clear()
+        if len(self._links) + len(joining.links) > self.MOST:
+            self._links.clear()
+        self._arrivals.update(joining.opened)
+        self._links |= joining.links
+
+
+class Joining:
+    """The images of one transaction. What is counted for several of them is written once, by `end`."""
+
+    def __init__(self, tx: Transaction, fs: FsOps, places: Places, known: Known) -> None:
+        self._tx, self._fs, self._places, self._known = tx, fs, places, known
+        self._totals: Counter[str] = Counter()
+        self._associations: dict[bytes, tuple[int, int]] = {}
+        self.opened: dict[bytes, Any] = {}
+        self.links: set[tuple[int, bytes]] = set()
+
+    def join(self, saved: Saved) -> Receipt:
+        """Give a saved image its row, in the open arrival of its series or a new one; or find it a duplicate.
+
+        Raises Compare: look at the twins outside the transaction first.
+        """
+        tx = self._tx
+        same_sop = tx.one(
+            "SELECT 1 FROM image INDEXED BY image_sop WHERE sop_uid = ? AND superseded IS NULL LIMIT 1",
+            (saved.meta.sop_instance_uid,),
+        )
+        if not saved.new and known(tx, saved.receipt):
+            row = tx.one("SELECT arrival FROM image WHERE receipt = ?", (saved.receipt,))
+            return Receipt(saved.receipt, "stored", row["arrival"] if row else 0)
+        if same_sop is not None:
+            twin = self._twin(saved)
+            if twin is not None:
+                return self._duplicate(saved, twin)
+        arrival, position = self._place(saved)
+        self._insert(saved, arrival, position, replaces=same_sop is not None)
+        return Receipt(saved.receipt, "stored", arrival["id"])
+
+    def end(self) -> None:
+        """Write the counts."""
+        for name, count in self._totals.items():
+            self._tx.add(name, count)
+        for association, (images, size) in self._associations.items():
+            self._tx.execute(
+                "UPDATE association SET images = images + ?, bytes = bytes + ? WHERE id = ?",
+                (images, size, association),
+            )
+
+    def _twin(self, saved: Saved) -> Any:
+        for row in twins(self._tx, saved):
+            equal = None if saved.twins is None else saved.twins.get(row["receipt"])
+            if equal is None:
+                if saved.twins is None:
+                    raise Compare
+                equal = same_bytes(self._fs, self._places, row, saved)  # it came since we looked: rare
+            if equal:
+                return row
+        return None
+
+    def _duplicate(self, saved: Saved, twin: Any) -> Receipt:
+        self._totals["duplicates"] += 1
+        self._count(saved)
+        self._tx.emit(
+            ImageDuplicate(
+                saved.receipt.hex(), saved.meta.association.hex(), twin["arrival"], saved.meta.calling_ae,
+                saved.meta.sop_instance_uid, twin["receipt"].hex(),
+            ),
+            correlation=twin["arrival"],
+        )  # fmt: skip
+        return Receipt(saved.receipt, "duplicate", twin["arrival"])
+
+    def _place(self, saved: Saved) -> tuple[Any, int]:
+        """The open arrival of its series, a new one if there is none, and the image's position in it."""
+        key = _key(saved)
+        arrival = self.opened.get(key) or self._known.arrival(key)
+        position = None if arrival is None else self._take_position(arrival["id"], saved)
+        if position is None:
+            arrival = _open_arrival(self._tx, saved, key)
+            position = self._take_position(arrival["id"], saved)
+            assert position is not None
+        self.opened[key] = arrival
+        return arrival, position
+
+    def _take_position(self, arrival: int, saved: Saved) -> int | None:
+        """Count the image into its arrival; None if that is not open any more."""
+        tx = self._tx
+        row = tx.one(
+            "UPDATE arrival SET positions = positions + 1, images = images + 1, bytes = bytes + ?, last_image = ?"
+            " WHERE id = ? AND state = 'open' RETURNING positions",
+            (saved.meta.length, tx.now, arrival),
+        )
+        return None if row is None else int(row[0])
+
+    def _insert(self, saved: Saved, arrival: Any, position: int, *, replaces: bool) -> None:
+        tx, meta = self._tx, saved.meta
+        if replaces:
+            older = tx.all(
+                "SELECT receipt FROM image INDEXED BY image_sop WHERE arrival = ? AND sop_uid = ? AND superseded IS NULL",
+                (arrival["id"], meta.sop_instance_uid),
+            )
+            for row in older:
+                supersede(tx, row["receipt"], saved.receipt, arrival["id"], meta.calling_ae, meta.sop_instance_uid)
+        differing = difference(arrival["values"], saved.values)
+        tx.execute(
+            "INSERT INTO image (receipt, arrival, position, association, sop_uid, sop_class_uid, transfer_syntax_uid, bytes,"
+            " digest, file, offset, header, stored) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (saved.receipt, arrival["id"], position, meta.association, meta.sop_instance_uid, meta.sop_class_uid,
+             meta.transfer_syntax_uid, meta.length, meta.digest, saved.file, meta.offset,
+             pack(differing) if differing else None, tx.now),
+        )  # fmt: skip
+        if not self._known.linked(arrival["id"], meta.association):
+            tx.execute("INSERT OR IGNORE INTO arrival_association VALUES (?, ?)", (arrival["id"], meta.association))
+            self.links.add((arrival["id"], meta.association))
+        self._totals["received"] += 1
+        self._count(saved)
+        tx.emit(
+            ImageReceived(
+                saved.receipt.hex(), meta.association.hex(), arrival["id"], meta.calling_ae, arrival["study_uid"],
+                arrival["series_uid"], meta.sop_instance_uid, meta.sop_class_uid, meta.transfer_syntax_uid, meta.length,
+                meta.digest.hex(), saved.why,
+            ),
+            correlation=arrival["id"],
+        )  # fmt: skip
+
+    def _count(self, saved: Saved) -> None:
+        images, size = self._associations.get(saved.meta.association, (0, 0))
+        self._associations[saved.meta.association] = images + 1, size + saved.meta.length
+
+
+def _open_arrival(tx: Transaction, saved: Saved, key: bytes) -> dict[str, Any]:
     row = tx.one("SELECT * FROM arrival WHERE series_key = ? AND state = 'open'", (key,))
     if row is not None:
-        return row
+        return _known_arrival(row)
     earlier = tx.one("SELECT max(id) FROM arrival WHERE series_key = ?", (key,))[0] or 0
     study, series = str(saved.values["StudyInstanceUID"]), str(saved.values["SeriesInstanceUID"])
     row = tx.one(
@@ -123,52 +253,18 @@ def _open_arrival(tx: Transaction, saved: Saved) -> Any:
     )  # fmt: skip
     opened = ArrivalOpened(row["id"], saved.meta.calling_ae, saved.meta.called_ae, study, series, earlier)
     tx.emit(opened, correlation=row["id"])
-    return row
+    return _known_arrival(row)
+
+
+def _known_arrival(row: Any) -> dict[str, Any]:
+    """What never changes of an arrival: its ids, and the header of its first image."""
+    return {"id": row["id"], "study_uid": row["study_uid"], "series_uid": row["series_uid"],
+            "values": unpack_stored(row["header"])}  # fmt: skip
 
 
 def _short(value: Any) -> str:
     """Modality is a code string (PS3.3 C.7.3.1.1.1); anything else is not kept where people list it."""
     return value if isinstance(value, str) and len(value) <= 16 and value.replace("_", "").isalnum() else ""
-
-
-def _insert(tx: Transaction, saved: Saved, arrival: Any) -> None:
-    meta, position = saved.meta, arrival["positions"] + 1
-    older = tx.all(
-        "SELECT receipt FROM image INDEXED BY image_sop WHERE arrival = ? AND sop_uid = ? AND superseded IS NULL",
-        (arrival["id"], meta.sop_instance_uid),
-    )
-    for row in older:
-        supersede(tx, row["receipt"], saved.receipt, arrival["id"], meta.calling_ae, meta.sop_instance_uid)
-    differing = difference(unpack_stored(arrival["header"]), saved.values)
-    tx.execute(
-        "INSERT INTO image (receipt, arrival, position, association, sop_uid, sop_class_uid, transfer_syntax_uid, bytes,"
-        " digest, file, offset, header, stored) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        (saved.receipt, arrival["id"], position, meta.association, meta.sop_instance_uid, meta.sop_class_uid,
-         meta.transfer_syntax_uid, meta.length, meta.digest, saved.file, meta.offset,
-         pack(differing) if differing else None, tx.now),
-    )  # fmt: skip
-    tx.execute(
-        "UPDATE arrival SET positions = ?, images = images + 1, bytes = bytes + ?, last_image = ? WHERE id = ?",
-        (position, meta.length, tx.now, arrival["id"]),
-    )
-    tx.execute("INSERT OR IGNORE INTO arrival_association VALUES (?, ?)", (arrival["id"], meta.association))
-    tx.add("received")
-    _count_association(tx, saved)
-    tx.emit(
-        ImageReceived(
-            saved.receipt.hex(), meta.association.hex(), arrival["id"], meta.calling_ae, arrival["study_uid"],
-            arrival["series_uid"], meta.sop_instance_uid, meta.sop_class_uid, meta.transfer_syntax_uid, meta.length,
-            meta.digest.hex(), saved.why,
-        ),
-        correlation=arrival["id"],
-    )  # fmt: skip
-
-
-def _count_association(tx: Transaction, saved: Saved) -> None:
-    tx.execute(
-        "UPDATE association SET images = images + 1, bytes = bytes + ? WHERE id = ?",
-        (saved.meta.length, saved.meta.association),
-    )
 
 
 def supersede(tx: Transaction, older: bytes, newer: bytes, arrival: int, calling_ae: str, sop_uid: str) -> None:

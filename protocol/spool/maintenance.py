@@ -53,6 +53,7 @@ def prepare(
             raise SpoolDamaged(
                 f"the spool's database is damaged ({problems[0]}); restore a backup or run `scanpost spool rebuild`"
             )
+        spool.images.unsynced.restore()  # before anybody reads the files
         if "relaxed" in (durability, meta.get("durability")):
             spool.outbox.begin_epoch("the machine was started anew in relaxed mode")
     with spool.database.write() as tx:
@@ -265,6 +266,9 @@ def _from_file(fs: FsOps, places: Places, file: str) -> Saved | None:
     path = places.images / file
     with fs.open_read(path) as opened:
         content = opened.read()
+    if not content and file.endswith(".tmp"):
+        fs.unlink(path)  # made beforehand for an image that did not come
+        return None
     try:
         meta = decode(content[:MAX_META])
         if file.endswith(".tmp") or joining.digest_of(fs, path, meta.offset) != (meta.length, meta.digest):

@@ -31,10 +31,26 @@ class Incoming:
     header: Header | None
     reason: str | None = None
 
+    @property
+    def origin(self) -> Origin:
+        """Who sent it."""
+        return Origin(self.association, self.calling_ae, self.called_ae, self.address, self.source)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who sends, the same for all objects of an association."""
+
+    association: bytes
+    calling_ae: str
+    called_ae: str
+    address: str
+    source: str | None
+
 
 @dataclass(frozen=True)
 class Saved:
-    """An object whose bytes are durable at their final place; it counts once `commit` has its row."""
+    """An object whose bytes are at their final place; it counts once `commit` has its row."""
 
     receipt: bytes
     meta: FileMeta
@@ -44,6 +60,8 @@ class Saved:
     reason: str | None = None
     why: str = "received"
     twins: Mapping[bytes, bool] | None = None  # receipts compared before the lock: are the bytes equal?
+    content: bytes | None = None  # of the whole file, if its own sync is still to come (see unsynced.py)
+    new: bool = False  # the receipt was made for it, and no commit of it was tried before
 
 
 @dataclass(frozen=True)
@@ -73,15 +91,19 @@ def misplaced(incoming: Incoming) -> str | None:
     """Why an object cannot be placed, or None (known-failures 36, 37). Pure; the text has no patient data."""
     if incoming.reason:
         return incoming.reason
-    header = incoming.header
-    if header is None:
+    if incoming.header is None:
         return "the header was not read"
+    return misplacement(incoming.header, incoming.sop_class_uid, incoming.sop_instance_uid)
+
+
+def misplacement(header: Header, sop_class_uid: str, sop_instance_uid: str) -> str | None:
+    """Why an object with this header, sent under these UIDs, cannot be placed, or None."""
     for name, uid in (("study", header.study_uid), ("series", header.series_uid), ("SOP", header.sop_uid)):
         if not valid_uid(uid):
             return f"the {name} instance UID is missing or invalid"
-    if header.sop_uid != incoming.sop_instance_uid:
+    if header.sop_uid != sop_instance_uid:
         return "the SOP instance UID of the data set is not the one of the C-STORE command"
-    if not valid_uid(incoming.sop_class_uid):
+    if not valid_uid(sop_class_uid):
         return "the SOP class UID is missing or invalid"
     return None
 

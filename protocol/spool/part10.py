@@ -14,6 +14,11 @@ from protocol.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 PRIVATE_CREATOR_UID = IMPLEMENTATION_CLASS_UID + ".1"
 PREAMBLE = bytes(128) + b"DICM"
 _PRIVATE = struct.Struct("<B16s16sQ16sd")  # version, receipt, association, dataset length, dataset digest, received
+_PRIVATE_BYTES = (_PRIVATE.size + 1) & ~1
+_PRIVATE_PADDING = bytes(_PRIVATE_BYTES - _PRIVATE.size)
+_LENGTH_AND_DIGEST = struct.Struct("<Q16s")
+_LENGTH_AT = struct.calcsize("<B16s16s")
+_GROUP_LENGTH = struct.Struct("<HH2sHL")
 _LONG_VRS = frozenset({b"OB", b"UR", b"UT", b"UN", b"OW", b"SQ"})
 MAX_META = 8192
 
@@ -46,32 +51,55 @@ def _element(element: int, vr: bytes, value: bytes) -> bytes:
 
 def _text(value: str, limit: int) -> bytes:
     # A UID or AE title that is none still has to be kept: anything odd becomes "?", the dataset keeps the truth.
+    if value.isascii() and value.isprintable() and "\\" not in value:
+        return value.encode("ascii")[:limit]
     clean = "".join(char if 32 <= ord(char) < 127 and char != "\\" else "?" for char in value)
     return clean.encode("ascii")[:limit]
 
 
 def encode(meta: FileMeta) -> bytes:
     """Preamble, prefix and group 0002 in Explicit VR Little Endian; the dataset follows directly."""
-    address = _text(f"dicom://{meta.address}", 256)
-    caller, called = _text(meta.calling_ae, 16), _text(meta.called_ae, 16)
-    private = _PRIVATE.pack(1, meta.receipt, meta.association, meta.length, meta.digest, meta.received)
-    body = b"".join((
-        _element(0x0001, b"OB", b"\0\1"),
-        _element(0x0002, b"UI", _text(meta.sop_class_uid, 64)),
-        _element(0x0003, b"UI", _text(meta.sop_instance_uid, 64)),
-        _element(0x0010, b"UI", _text(meta.transfer_syntax_uid, 64)),
-        _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode()),
-        _element(0x0013, b"SH", IMPLEMENTATION_VERSION.encode()),
-        _element(0x0016, b"AE", caller),
-        _element(0x0017, b"AE", caller),
-        _element(0x0018, b"AE", called),
-        _element(0x0026, b"UR", address),
-        _element(0x0027, b"UR", address),
-        _element(0x0028, b"UR", b"dicom://scanpost"),
-        _element(0x0100, b"UI", PRIVATE_CREATOR_UID.encode()),
-        _element(0x0102, b"OB", private),
-    ))  # fmt: skip
-    return PREAMBLE + _element(0x0000, b"UL", struct.pack("<L", len(body))) + body
+    form = FileMetaForm(
+        meta.sop_class_uid, meta.transfer_syntax_uid, meta.calling_ae, meta.called_ae, meta.address, meta.association
+    )
+    return form.fill(meta.sop_instance_uid, meta.receipt, meta.length, meta.digest, meta.received)
+
+
+class FileMetaForm:
+    """The header of objects that differ only in SOP instance, receipt, length, digest and time: made once, filled often."""
+
+    def __init__(
+        self, sop_class_uid: str, transfer_syntax_uid: str, calling_ae: str, called_ae: str, address: str, association: bytes
+    ) -> None:  # fmt: skip
+        url, caller, called = _text(f"dicom://{address}", 256), _text(calling_ae, 16), _text(called_ae, 16)
+        self._association = association
+        self._before = _element(0x0001, b"OB", b"\0\1") + _element(0x0002, b"UI", _text(sop_class_uid, 64))
+        self._after = b"".join((
+            _element(0x0010, b"UI", _text(transfer_syntax_uid, 64)),
+            _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode()),
+            _element(0x0013, b"SH", IMPLEMENTATION_VERSION.encode()),
+            _element(0x0016, b"AE", caller),
+            _element(0x0017, b"AE", caller),
+            _element(0x0018, b"AE", called),
+            _element(0x0026, b"UR", url),
+            _element(0x0027, b"UR", url),
+            _element(0x0028, b"UR", b"dicom://scanpost"),
+            _element(0x0100, b"UI", PRIVATE_CREATOR_UID.encode()),
+            struct.pack("<HH2sHL", 2, 0x0102, b"OB", 0, _PRIVATE_BYTES),
+        ))  # fmt: skip
+
+    def fill(self, sop_instance_uid: str, receipt: bytes, length: int, digest: bytes, received: float) -> bytes:
+        """The header of one object; with length 0 and no digest that of one whose end has not come yet."""
+        private = _PRIVATE.pack(1, receipt, self._association, length, digest, received)
+        instance = _element(0x0003, b"UI", _text(sop_instance_uid, 64))
+        size = len(self._before) + len(instance) + len(self._after) + _PRIVATE_BYTES
+        return b"".join((PREAMBLE, _GROUP_LENGTH.pack(2, 0, b"UL", 4, size), self._before, instance, self._after,
+                         private, _PRIVATE_PADDING))  # fmt: skip
+
+
+def ending(header: bytes, length: int, digest: bytes) -> tuple[int, bytes]:
+    """What to write where over a header made with length 0, once length and digest are known: (offset, bytes)."""
+    return len(header) - _PRIVATE_BYTES + _LENGTH_AT, _LENGTH_AND_DIGEST.pack(length, digest)
 
 
 def decode(start: bytes) -> FileMeta:

@@ -49,5 +49,14 @@ def is_series(name: str) -> bool:
 
 def image_place(now: float, key: bytes, receipt: bytes) -> str:
     """Path of an image relative to the images folder: day (UTC) / series key / receipt."""
-    day = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d")
-    return f"{day}/{key.hex()}/{receipt.hex()}.dcm"
+    return f"{folder_of_day(now, key)}/{receipt.hex()}.dcm"
+
+
+def folder_of_day(now: float, key: bytes) -> str:
+    """Folder of images relative to the images folder: day (UTC) / key of 32 bytes."""
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%d}/{key.hex()}"
+
+
+def association_key(association: bytes) -> bytes:
+    """32 bytes that stand for an association: the folder of objects whose header comes too late to choose another."""
+    return hashlib.sha256(b"association\0" + association).digest()

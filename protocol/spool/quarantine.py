@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from protocol.fsops import FsOps
@@ -42,6 +42,24 @@ def write(
     fs.rename(tmp, final)
     if sync:
         fs.sync_dir(places.quarantine)
+
+
+def move(
+    fs: FsOps, places: Places, file: str, meta: FileMeta, reason: str, *,
+    source: str | None = None, why: str = "received", sync: bool = True,
+) -> Saved:  # fmt: skip
+    """Move a file of the images folder here; dying in between leaves it in one of the two places, and both are looked at."""
+    name = free_name(fs, places, file)
+    note(fs, places, name, meta, reason)
+    path = places.images / file
+    if sync:
+        fs.sync_file(path)
+    fs.rename(path, places.quarantine / name)
+    if sync:
+        fs.sync_dir(places.quarantine)
+        fs.sync_dir(path.parent)
+    size = max(0, fs.size(places.quarantine / name) - meta.offset)
+    return Saved(bytes.fromhex(name), replace(meta, length=size), source, name, {}, reason, why)
 
 
 def note(fs: FsOps, places: Places, name: str, meta: FileMeta, reason: str) -> None:

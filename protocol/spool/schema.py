@@ -5,7 +5,7 @@ A change is one additive step appended to MIGRATIONS; older programs refuse a ne
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -52,6 +52,11 @@ CREATE TABLE image (
 CREATE UNIQUE INDEX image_arrival ON image(arrival, position);
 -- Each image that comes in asks whether it replaces another one; through image_arrival that is a walk over its whole arrival.
 CREATE INDEX image_sop ON image(sop_uid, arrival) WHERE superseded IS NULL;
+
+-- Files whose own sync is still to come, each with all its bytes: see unsynced.py. Ids are never given twice.
+CREATE TABLE unsynced (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, receipt BLOB NOT NULL, file TEXT NOT NULL, content BLOB NOT NULL
+);
 
 CREATE TABLE quarantine (
   receipt BLOB PRIMARY KEY, association BLOB, calling_ae TEXT NOT NULL, sop_uid TEXT NOT NULL, bytes INTEGER NOT NULL,
@@ -111,4 +116,7 @@ CREATE TABLE consumer (name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGE
 TOTALS = ("received", "duplicates", "refused", "deleted", "purged", "sent")
 
 # version -> statements that bring version - 1 to it
-MIGRATIONS: dict[int, str] = {}
+MIGRATIONS: dict[int, str] = {
+    2: "CREATE TABLE unsynced (id INTEGER PRIMARY KEY AUTOINCREMENT, receipt BLOB NOT NULL, file TEXT NOT NULL,"
+       " content BLOB NOT NULL)",
+}  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -236,6 +236,18 @@ class SimNewFile:
             if half < len(data):
                 self._fs.step("fs.write.middle")
                 self._append(disk, data[half:])
+
+    def write_all(self, parts: Sequence[bytes | memoryview]) -> None:
+        self.write(b"".join(bytes(part) for part in parts))
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Over what is there; torn in the middle it leaves the first half new."""
+        self._check_open()
+        half = len(data) // 2
+        with self._fs.effect("write_at"):
+            self._node.data[offset : offset + half] = data[:half]
+            self._fs.step("fs.write_at.middle")
+            self._node.data[offset + half : offset + len(data)] = data[half:]
 
     def _append(self, disk: SimDisk, data: bytes) -> None:
         fits = disk.take_bytes(len(data))

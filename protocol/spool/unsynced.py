@@ -1,0 +1,158 @@
+"""Files whose bytes are safe in the database until their own sync has come: small images are acknowledged sooner so.
+It decides nothing about images; it only sees to it that such a file is durable before its copy goes.
+
+A new file costs two syncs of its own, which a commit of the same bytes does not: with `durability = "fsync"` a small image
+goes into the same transaction as its row. Many files are synced together later, and the copies go with a later commit.
+After a power cut the copies are what the files have to be.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from protocol.fsops import FsOps
+from protocol.spool.database import Database
+from protocol.spool.durable import DurableNames
+from protocol.spool.objects import Saved
+from protocol.spool.places import Places
+from protocol.spool.transaction import Transaction
+
+LARGEST = 64 * 1024
+"""Bytes; a good value for `largest`: what is written twice must stay small beside what is received."""
+TOGETHER = 64  # files synced at a time
+MOST = 1024  # files of this process; whoever would add more syncs first
+
+
+class Unsynced(NamedTuple):
+    """A copy in the database and the file it stands for, relative to the images folder."""
+
+    id: int
+    file: str
+
+
+class UnsyncedFiles:
+    """The copies that this process made, and after a death those of others. Used by several threads."""
+
+    def __init__(self, database: Database, places: Places, fs: FsOps, names: DurableNames) -> None:
+        self._db, self._places, self._fs, self._names = database, places, fs, names
+        self.largest = 0
+        """Bytes; larger files are synced themselves. Set by a process that calls `sync` again and again: else nobody would."""
+        self._lock = threading.Lock()
+        self._waiting: list[Unsynced] = []
+        self._synced: list[int] = []
+        self._syncing = threading.Lock()  # one at a time; they would only wait for one another in the disk's queue
+
+    def __len__(self) -> int:
+        """Files of this process that are not synced yet."""
+        return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether so many wait that `sync` has to come before more are added."""
+        return len(self._waiting) >= MOST
+
+    # ---- in the transaction of a commit ---------------------------------------------------------------------------
+    def insert(self, tx: Transaction, saved: Saved) -> Unsynced:
+        """Put the bytes beside the row; `added` follows once that is committed."""
+        assert saved.content is not None
+        cursor = tx.execute(
+            "INSERT INTO unsynced (receipt, file, content) VALUES (?,?,?)", (saved.receipt, saved.file, saved.content)
+        )
+        assert cursor.lastrowid is not None
+        return Unsynced(cursor.lastrowid, saved.file)
+
+    def drop(self, tx: Transaction) -> list[int]:
+        """Remove the copies of what is synced by now; `dropped` follows once that is committed."""
+        with self._lock:
+            ids = list(self._synced)
+        tx.many("DELETE FROM unsynced WHERE id = ?", [(id,) for id in ids])
+        return ids
+
+    def added(self, copies: Sequence[Unsynced]) -> None:
+        with self._lock:
+            self._waiting += copies
+
+    def dropped(self, ids: Sequence[int]) -> None:
+        with self._lock:
+            gone = set(ids)
+            self._synced = [id for id in self._synced if id not in gone]
+
+    # ---- afterwards -------------------------------------------------------------------------------------------------
+    def sync(self) -> int:
+        """Make what waits durable, some files at a time; how many are left. Raises DiskFailed, OutOfSpace."""
+        with self._syncing:
+            with self._lock:
+                some = self._waiting[:TOGETHER]
+            self._sync([copy.file for copy in some])
+            with self._lock:
+                del self._waiting[: len(some)]
+                self._synced += [copy.id for copy in some]
+                return len(self._waiting)
+
+    def finish(self) -> None:
+        """Make all of them durable and remove the copies; at an orderly end, or when there is nothing else to do."""
+        while self._waiting:
+            self.sync()
+        if self._synced:
+            with self._db.write() as tx:
+                ids = self.drop(tx)
+            self.dropped(ids)
+
+    def _sync(self, files: Sequence[str]) -> None:
+        paths = [self._places.images / file for file in files]
+        for path in paths:
+            try:
+                self._fs.sync_file(path)
+            except FileNotFoundError:
+                continue  # deleted meanwhile, by whoever may
+        for folder in {path.parent: path for path in paths}.values():
+            try:
+                self._names.settle(folder)
+            except FileNotFoundError:
+                continue
+
+    # ---- after a death ----------------------------------------------------------------------------------------------
+    def restore(self) -> int:
+        """Give every file that has a copy the bytes it has to have, and make it durable; how many had to be written.
+
+        Of living workers too, which does no harm: they find their files synced. Can be repeated after dying anywhere.
+        """
+        mended, after = 0, 0
+        while True:
+            with self._db.read() as connection:
+                rows = connection.execute(
+                    "SELECT u.id, u.file, u.content, a.state FROM unsynced u LEFT JOIN image i ON i.receipt = u.receipt"
+                    " LEFT JOIN arrival a ON a.id = i.arrival WHERE u.id > ? ORDER BY u.id LIMIT ?",
+                    (after, TOGETHER),
+                ).fetchall()
+            if not rows:
+                return mended
+            after = rows[-1]["id"]
+            kept = [row for row in rows if row["state"] not in (None, "deleted")]
+            mended += sum(self._mend(row) for row in kept)
+            self._sync([row["file"] for row in kept])
+            with self._db.write() as tx:
+                tx.many("DELETE FROM unsynced WHERE id = ?", [(row["id"],) for row in rows])
+
+    def _mend(self, row: Any) -> bool:
+        path = self._places.images / row["file"]
+        try:
+            if self._fs.size(path) == len(row["content"]) and self._fs.read_bytes(path) == row["content"]:
+                return False
+        except FileNotFoundError:
+            pass
+        tmp = path.with_suffix(".tmp")
+        try:
+            file = self._names.create(tmp)
+        except FileExistsError:  # an earlier restore died here
+            self._fs.unlink(tmp)
+            file = self._names.create(tmp)
+        try:
+            file.write(row["content"])
+            file.sync()
+        finally:
+            file.close()
+        self._fs.rename(tmp, path)
+        return True
