@@ -31,7 +31,7 @@ PURGED_AT_ONCE = 500  # rows; the write lock is to be held for about 10 ms at mo
 # A file whose copy is still in the database has its own sync to come: a power cut could bring back half of it.
 _STILL_NEEDED = (
     "(EXISTS (SELECT 1 FROM delivery d WHERE d.arrival = arrival.id AND d.state NOT IN ('delivered', 'cancelled'))"
-    " OR EXISTS (SELECT 1 FROM unsynced u JOIN image i ON i.receipt = u.receipt WHERE i.arrival = arrival.id))"
+    " OR EXISTS (SELECT 1 FROM unsynced u WHERE u.arrival = arrival.id))"
 )
 
 

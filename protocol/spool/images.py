@@ -222,7 +222,7 @@ class Images:
     def _leave_copies(self, tx: Transaction, saved: Sequence[Saved], receipts: Sequence[Receipt]) -> Callable[[], None]:
         """Copies of files that are not synced yet go in, those of files that are by now go out."""
         copies = [
-            self.unsynced.insert(tx, one)
+            self.unsynced.insert(tx, one, receipt.arrival)
             for one, receipt in zip(saved, receipts, strict=True)
             if one.content is not None and receipt.outcome == "stored"
         ]

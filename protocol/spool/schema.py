@@ -55,8 +55,9 @@ CREATE INDEX image_sop ON image(sop_uid, arrival) WHERE superseded IS NULL;
 
 -- Files whose own sync is still to come, each with all its bytes: see unsynced.py. Ids are never given twice.
 CREATE TABLE unsynced (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, receipt BLOB NOT NULL, file TEXT NOT NULL, content BLOB NOT NULL
+  id INTEGER PRIMARY KEY AUTOINCREMENT, arrival INTEGER NOT NULL, file TEXT NOT NULL, content BLOB NOT NULL
 );
+CREATE INDEX unsynced_arrival ON unsynced(arrival);
 
 CREATE TABLE quarantine (
   receipt BLOB PRIMARY KEY, association BLOB, calling_ae TEXT NOT NULL, sop_uid TEXT NOT NULL, bytes INTEGER NOT NULL,
@@ -117,6 +118,6 @@ TOTALS = ("received", "duplicates", "refused", "deleted", "purged", "sent")
 
 # version -> statements that bring version - 1 to it
 MIGRATIONS: dict[int, str] = {
-    2: "CREATE TABLE unsynced (id INTEGER PRIMARY KEY AUTOINCREMENT, receipt BLOB NOT NULL, file TEXT NOT NULL,"
-       " content BLOB NOT NULL)",
+    2: "CREATE TABLE unsynced (id INTEGER PRIMARY KEY AUTOINCREMENT, arrival INTEGER NOT NULL, file TEXT NOT NULL,"
+       " content BLOB NOT NULL); CREATE INDEX unsynced_arrival ON unsynced(arrival)",
 }  # fmt: skip

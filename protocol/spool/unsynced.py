@@ -54,11 +54,11 @@ class UnsyncedFiles:
         return len(self._waiting) >= MOST
 
     # ---- in the transaction of a commit ---------------------------------------------------------------------------
-    def insert(self, tx: Transaction, saved: Saved) -> Unsynced:
+    def insert(self, tx: Transaction, saved: Saved, arrival: int) -> Unsynced:
         """Put the bytes beside the row; `added` follows once that is committed."""
         assert saved.content is not None
         cursor = tx.execute(
-            "INSERT INTO unsynced (receipt, file, content) VALUES (?,?,?)", (saved.receipt, saved.file, saved.content)
+            "INSERT INTO unsynced (arrival, file, content) VALUES (?,?,?)", (arrival, saved.file, saved.content)
         )
         assert cursor.lastrowid is not None
         return Unsynced(cursor.lastrowid, saved.file)
@@ -123,8 +123,8 @@ class UnsyncedFiles:
         while True:
             with self._db.read() as connection:
                 rows = connection.execute(
-                    "SELECT u.id, u.file, u.content, a.state FROM unsynced u LEFT JOIN image i ON i.receipt = u.receipt"
-                    " LEFT JOIN arrival a ON a.id = i.arrival WHERE u.id > ? ORDER BY u.id LIMIT ?",
+                    "SELECT u.id, u.file, u.content, a.state FROM unsynced u LEFT JOIN arrival a ON a.id = u.arrival"
+                    " WHERE u.id > ? ORDER BY u.id LIMIT ?",
                     (after, TOGETHER),
                 ).fetchall()
             if not rows:
