@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from actors.dicom.whole import WholeObjects
 from protocol.errors import ConfigurationError, RoutingConflict
 from protocol.settings import Settings, load_settings
 
@@ -28,7 +29,7 @@ IMAGE_S = 0.15  # the target takes its time, so that a delivery can be watched
 SERIES = ("98892003/MR700", "98892001/CT5N", "98892003/MR2", "77654033/CT2")  # below pydicom's dicomdirtests
 
 
-class Sink:
+class Sink(WholeObjects):
     """A DICOM node that takes every image and forgets it; an ScpHandler."""
 
     def __init__(self) -> None:

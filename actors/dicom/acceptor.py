@@ -9,7 +9,6 @@ import logging
 import socket
 import ssl
 import time
-import traceback
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +16,16 @@ from typing import Any
 from actors.dicom import dimse, pdus, statuses
 from actors.dicom.negotiation import choose_all
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
-from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreRequest
+from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreCommand
+from actors.dicom.storing import Storing, log_fault
 from actors.dicom.upper import Connection, ConnectionLost, Message, PeerAborted, ReleaseRequested
-from protocol.errors import DiskFailed, NetworkError, OutOfSpace, PeerTimeout, UnreadableImage
+from protocol.errors import DiskFailed, NetworkError, PeerTimeout
 
 log = logging.getLogger(__name__)
 
 _BY_PROVIDER = 2
 _LINGER_S = 1.0
+_COLLECTED_BYTES = 16 * 1024**2  # of a dataset that is no object to store
 _REJECT_CALLING, _REJECT_CALLED = (1, 1, 3), (1, 1, 7)
 _REJECT_CONTEXT, _REJECT_VERSION = (1, 1, 2), (1, 2, 2)
 _REJECT_LIMIT, _REJECT_CONGESTION = (2, 3, 2), (2, 3, 1)
@@ -50,11 +51,12 @@ class Acceptor:
         self._config, self._handler = config, handler
         self._address, self._port = address
         self._admit, self._dismiss = admit, dismiss
-        self._connection = Connection(sock, config.max_pdu, config.max_object_bytes)
+        self._connection = Connection(sock, config.max_pdu, _COLLECTED_BYTES)
         self._stopping = False
         self._open = False
         self._max_send = 0
         self._contexts: dict[int, tuple[str, str]] = {}
+        self._storing: Storing | None = None
         self._id = uuid.uuid4().bytes
         self._secured = not isinstance(sock, ssl.SSLSocket)
         self._subject = ""
@@ -74,7 +76,7 @@ class Acceptor:
         except NetworkError as exc:
             log.debug("connection from %s ended: %s", self._address, exc)
         except Exception as exc:
-            _log_fault("scp.fault", exc)
+            log_fault("scp.fault", exc)
         finally:
             self._dismiss(self)
             self._connection.close()
@@ -151,7 +153,7 @@ class Acceptor:
             self._handler.fatal(exc)
             return _REJECT_CONGESTION
         except Exception as exc:
-            _log_fault("scp.requested", exc)
+            log_fault("scp.requested", exc)
             return _REJECT_CONGESTION
         if reason is not None:
             log.warning(
@@ -173,10 +175,10 @@ class Acceptor:
             self._max_send = max(request.max_pdu, 128) if request.max_pdu else 65536
             answer = AssociateAc(results, self._config.max_pdu, request.titles)
             self._connection.send([answer.encode()], self._config.network_timeout_s)
+            self._connection.settle_down(self._config.idle_timeout_s, self._config.network_timeout_s)
             while True:
-                message = self._connection.read_message(self._config.idle_timeout_s, self._config.network_timeout_s)
-                self._answer(message, peer)
-                del message  # up to gigabytes: gone before the next one arrives
+                self._answer(self._next_message(peer))
+                self._tell(self._handler.rest, self._id)
         except ReleaseRequested:
             return self._release()
         except PeerAborted:
@@ -188,7 +190,7 @@ class Acceptor:
             self._connection.abort(linger_s=0)
             return "aborted" if self._stopping else "lost"
         except Exception as exc:
-            _log_fault("scp.fault", exc)
+            log_fault("scp.fault", exc)
             self._connection.abort(linger_s=0)
             return "aborted"
 
@@ -199,9 +201,18 @@ class Acceptor:
             log.debug("the release could not be confirmed: %s", exc)  # asked for by the peer, so it is released
         return "released"
 
-    def _answer(self, message: Message, peer: Peer) -> None:
-        if message.context_id not in self._contexts:
-            raise InvalidPdu(f"presentation context {message.context_id} was not accepted")
+    def _next_message(self, peer: Peer) -> Message:
+        idle_s, busy_s = self._config.idle_timeout_s, self._config.network_timeout_s
+        try:
+            return self._connection.read_message(idle_s, busy_s, lambda message: self._sink(message, peer))
+        except BaseException:
+            storing, self._storing = self._storing, None
+            if storing is not None:
+                storing.abandon()
+            raise
+
+    def _answer(self, message: Message) -> None:
+        self._check_context(message)
         command = message.command
         if command.field & dimse.RESPONSE:
             raise InvalidPdu("a response to nothing", pdus.UNEXPECTED_PDU)
@@ -210,40 +221,38 @@ class Acceptor:
         if command.field == dimse.C_ECHO_RQ:
             status = statuses.SUCCESS
         elif command.field == dimse.C_STORE_RQ:
-            status = self._store(message, peer)
+            status = self._stored(message)
         else:
             status = statuses.UNRECOGNISED_OPERATION
         response = dimse.response_to(command, status)
         self._connection.send_command(message.context_id, response, self._max_send, self._config.network_timeout_s)
 
-    def _store(self, message: Message, peer: Peer) -> int:
+    def _check_context(self, message: Message) -> None:
+        if message.context_id not in self._contexts:
+            raise InvalidPdu(f"presentation context {message.context_id} was not accepted")
+
+    def _sink(self, message: Message, peer: Peer) -> Storing | None:
+        """Where the dataset of a request goes; None for one that nobody wants."""
+        command = message.command
+        self._check_context(message)
+        if command.field != dimse.C_STORE_RQ:
+            return None
         abstract_syntax, transfer_syntax = self._contexts[message.context_id]
         if abstract_syntax == dimse.VERIFICATION:
-            return statuses.SOP_CLASS_NOT_SUPPORTED
-        if message.oversized:
-            log.warning("object above the limit refused", extra={"action": "scp.oversized", "source": peer.calling_ae})
-            return statuses.OUT_OF_RESOURCES
-        if message.dataset is None:
-            return statuses.CANNOT_UNDERSTAND
-        request = StoreRequest(
-            sop_class_uid=message.command.uid(dimse.AFFECTED_CLASS) or abstract_syntax,
-            sop_instance_uid=message.command.uid(dimse.AFFECTED_INSTANCE),
-            transfer_syntax_uid=transfer_syntax,
-            dataset=memoryview(message.dataset).toreadonly(),
-            message_id=message.command.number(dimse.MESSAGE_ID),
-        )
-        try:
-            return int(self._handler.store(self._id, peer, request)) & 0xFFFF
-        except OutOfSpace:
-            log.error("out of space", extra={"action": "scp.out_of_space", "source": peer.calling_ae})
-            return statuses.OUT_OF_RESOURCES
-        except UnreadableImage:
-            return statuses.CANNOT_UNDERSTAND
-        except DiskFailed as exc:
-            self._handler.fatal(exc)
-        except Exception as exc:
-            _log_fault("scp.store", exc)
-        return statuses.PROCESSING_FAILURE
+            return None
+        request = StoreCommand(
+            command.uid(dimse.AFFECTED_CLASS) or abstract_syntax, command.uid(dimse.AFFECTED_INSTANCE), transfer_syntax,
+            command.number(dimse.MESSAGE_ID),
+        )  # fmt: skip
+        self._storing = Storing(self._handler, self._id, peer, request, self._config.max_object_bytes)
+        return self._storing
+
+    def _stored(self, message: Message) -> int:
+        storing, self._storing = self._storing, None
+        if storing is not None:
+            return storing.status()
+        abstract_syntax, _ = self._contexts[message.context_id]
+        return statuses.SOP_CLASS_NOT_SUPPORTED if abstract_syntax == dimse.VERIFICATION else statuses.CANNOT_UNDERSTAND
 
     def _tell(self, method: Callable[..., Any], *args: object) -> bool:
         """Call the handler; False if it raised. A fault of its stays a fault of one association."""
@@ -253,11 +262,5 @@ class Acceptor:
         except DiskFailed as exc:
             self._handler.fatal(exc)
         except Exception as exc:
-            _log_fault("scp.handler", exc)
+            log_fault("scp.handler", exc)
         return False
-
-
-def _log_fault(action: str, exc: Exception) -> None:
-    """Log where it broke, but not the exception's text: it may quote a value out of the image."""
-    where = "".join(traceback.format_tb(exc.__traceback__))
-    log.error("%s\n%s", type(exc).__name__, where, extra={"action": action})

@@ -58,14 +58,37 @@ class Peer:
 
 
 @dataclass(frozen=True)
+class StoreCommand:
+    """One C-STORE request before its dataset. The UIDs are as the peer wrote them (unchecked)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    message_id: int
+
+
+@dataclass(frozen=True)
 class StoreRequest:
-    """One C-STORE request. The UIDs are as the peer wrote them (unchecked); `dataset` is exactly as received."""
+    """One whole C-STORE request; `dataset` is exactly as received. For handlers that take objects whole (whole.py)."""
 
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
     dataset: bytes | memoryview
     message_id: int
+
+
+class Intake(Protocol):
+    """Takes one object while it comes in. After an exception of `write` nothing but `abandon` is called any more."""
+
+    def write(self, pieces: list[memoryview], last: bool) -> None:
+        """The next bytes of the dataset, valid during this call; the last ones until `ScpHandler.rest` is over."""
+
+    def finish(self) -> int:
+        """All is written: make it count, and return the DIMSE status; may block. The response goes out after that."""
+
+    def abandon(self) -> None:
+        """The rest will not come, or was refused: leave nothing behind. Never after `finish`."""
 
 
 class ScpHandler(Protocol):
@@ -77,11 +100,15 @@ class ScpHandler(Protocol):
     def opened(self, association_id: bytes, peer: Peer) -> None:
         """The association is about to be accepted. Raising aborts it, and then `closed` is not called."""
 
-    def store(self, association_id: bytes, peer: Peer, request: StoreRequest) -> int:
-        """Store one image and return the DIMSE status; may block. The response goes out after the return.
+    def begin(self, association_id: bytes, peer: Peer, command: StoreCommand) -> Intake:
+        """A C-STORE request has come, its dataset follows.
 
-        Raising OutOfSpace answers A700, UnreadableImage C000, anything else 0110; DiskFailed reaches `fatal` first.
+        Raising OutOfSpace, here or out of the intake, answers A700, UnreadableImage C000, anything else 0110; DiskFailed
+        reaches `fatal` first. What is left of the dataset is read and dropped.
         """
+
+    def rest(self, association_id: bytes) -> None:
+        """The response is on its way and nothing else has come yet: time for what nobody waits for."""
 
     def closed(self, association_id: bytes, peer: Peer, how: How) -> None:
         """The association is over; called exactly once for each `opened` that returned."""

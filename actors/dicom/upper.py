@@ -10,9 +10,9 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from actors.dicom import dimse, pdus, tls
 from actors.dicom.pdus import InvalidPdu
@@ -27,6 +27,7 @@ _MAX_COMMAND_BYTES = 64 * 1024
 _TOLERATED_PDU_BYTES = 4 * 1024 * 1024  # some senders overrun the announced maximum; a length of 4 GB is an attack
 _MAX_IOV = 512  # buffers per sendmsg, half of Linux's IOV_MAX
 _TLS_BYTES = 64 * 1024  # four records; a write of TLS ends only when the peer's side took it all
+_MOST_HEADERS = 12  # of a PDU and a PDV
 _TLS_HANDSHAKE = b"\x16"  # content type of a record, RFC 8446 section 5.1
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 
@@ -43,14 +44,31 @@ class ReleaseRequested(Exception):
     """The peer sent an A-RELEASE-RQ; not an error."""
 
 
+class Sink(Protocol):
+    """Takes a dataset while it comes in. It must not raise: what goes wrong is told at the end."""
+
+    def write(self, pieces: list[memoryview], last: bool) -> None:
+        """The next bytes, in pieces that are valid during this call only; `last` with the end of the dataset.
+
+        With `last` the last pieces stay valid until the next message is read.
+        """
+
+
 @dataclass
 class Message:
-    """One DIMSE message. `dataset` is None if the command has none or it exceeded the limit (`oversized`)."""
+    """One DIMSE message. `dataset` is None if the command has none, it exceeded the limit (`oversized`), or it went into a
+    `sink`.
+    """
 
     context_id: int
     command: dimse.Command
     dataset: bytearray | None = None
     oversized: bool = False
+    sink: Sink | None = None
+
+
+ChooseSink = Callable[[Message], Sink | None]
+"""Asked when a command with a dataset has come: where its bytes are to go, or None to collect them in the message."""
 
 
 class Connection:
@@ -74,6 +92,7 @@ class Connection:
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
         self._deadline = 0.0
+        self._waits_in_kernel = False  # see `settle_down`
         self._pdu_left = 0  # bytes of the current P-DATA-TF not consumed yet
         self._command = bytearray()
         self._message: Message | None = None
@@ -125,7 +144,22 @@ class Connection:
             raise InvalidPdu(f"PDU of {length} bytes where at most {_MAX_ASSOCIATE_BYTES} make sense")
         return kind, self._take(length)
 
-    def read_message(self, idle_s: float, busy_s: float) -> Message:
+    def settle_down(self, idle_s: float, busy_s: float) -> None:
+        """The association is open: from now on the kernel keeps the limits of waiting, one system call less per read.
+
+        A limit is then kept with a quarter of the shortest as tolerance. Not under TLS, whose records need several reads.
+        """
+        if self._tls:
+            return
+        look_s = min(15.0, max(0.02, min(idle_s, busy_s) / 4))
+        every = struct.pack("@ll", int(look_s), int(look_s % 1 * 1e6))
+        with contextlib.suppress(OSError):  # the peer may be gone; the next read says so
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, every)
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, every)
+            self._sock.settimeout(None)
+            self._waits_in_kernel = True
+
+    def read_message(self, idle_s: float, busy_s: float, choose: ChooseSink | None = None) -> Message:
         """The next whole DIMSE message. It must begin within `idle_s`; then each PDU has `busy_s` to arrive whole.
 
         Raises:
@@ -139,6 +173,63 @@ class Connection:
             message = self._read_pdv()
             if message is not None:
                 return message
+            begun = self._message
+            if begun is not None and choose is not None and begun.sink is None and not begun.dataset:
+                begun.sink = choose(begun)
+                if begun.sink is not None:
+                    begun.dataset = None
+                    self._stream(begun, begun.sink, busy_s)
+                    self._message = None
+                    return begun
+
+    def _stream(self, message: Message, sink: Sink, busy_s: float) -> None:
+        """All of a dataset, as it lies in the buffer. Pieces are handed on when the buffer is full or the dataset ends, so
+        that a small dataset comes in one go and a large one is stored while its next bytes are on their way.
+        """
+        pieces: list[memoryview] = []
+        if self._start > _BUFFER_BYTES // 4:  # else what follows the command stays where it came to lie
+            self._compact()
+        while True:
+            if not self._pdu_left:
+                self._make_room(sink, pieces, _MOST_HEADERS)
+                self._next_data_pdu(busy_s, busy_s)
+            self._make_room(sink, pieces, _MOST_HEADERS)
+            left, last = self._dataset_pdv(message)
+            while left:
+                if self._start == self._end:
+                    self._make_room(sink, pieces, 1)
+                    self._receive()
+                count = min(left, self._end - self._start)
+                pieces.append(self._view[self._start : self._start + count])
+                self._start += count
+                left -= count
+            if last:
+                sink.write(pieces, True)
+                return
+
+    def _dataset_pdv(self, message: Message) -> tuple[int, bool]:
+        """Consume a PDV's header: (bytes of the dataset in it, whether it is the last)."""
+        length, context_id, control = self._pdv_header()
+        if control & 1:
+            raise InvalidPdu("a command where a dataset was expected", pdus.UNEXPECTED_PDU)
+        if message.context_id != context_id:
+            raise InvalidPdu("a dataset without its command", pdus.UNEXPECTED_PDU)
+        return length - 2, bool(control & 2)
+
+    def _make_room(self, sink: Sink, pieces: list[memoryview], need: int) -> None:
+        """See to it that `need` bytes more than there are fit behind what is held back, or hand that on."""
+        if _BUFFER_BYTES - self._end >= need:
+            return
+        if pieces:
+            sink.write(pieces, False)
+            pieces.clear()
+        self._compact()
+
+    def _compact(self) -> None:
+        """Move what was not consumed yet to the beginning of the buffer."""
+        rest = bytes(self._view[self._start : self._end])
+        self._buffer[: len(rest)] = rest
+        self._start, self._end = 0, len(rest)
 
     def _next_data_pdu(self, wait_s: float, busy_s: float) -> None:
         self._deadline = time.monotonic() + wait_s
@@ -163,14 +254,7 @@ class Connection:
 
     def _read_pdv(self) -> Message | None:
         """Consume one presentation data value item (PS3.8 section 9.3.5.1); the message, if it is complete now."""
-        if self._pdu_left < 6:
-            raise InvalidPdu("a PDV's header is cut off")
-        self._fill(6)
-        length, context_id, control = _PDV_HEADER.unpack_from(self._buffer, self._start)
-        self._start += 6
-        if length < 2 or length + 4 > self._pdu_left:
-            raise InvalidPdu(f"PDV of {length} bytes in a PDU with {self._pdu_left} left")
-        self._pdu_left -= length + 4
+        length, context_id, control = self._pdv_header()
         is_command, is_last = control & 1, control & 2
         message = self._message
         if is_command:
@@ -187,6 +271,18 @@ class Connection:
             return None
         self._message = None
         return message
+
+    def _pdv_header(self) -> tuple[int, int, int]:
+        """Consume (item length, context id, message control header) of a PDV; the length is 2 at least."""
+        if self._pdu_left < 6:
+            raise InvalidPdu("a PDV's header is cut off")
+        self._fill(6)
+        length, context_id, control = _PDV_HEADER.unpack_from(self._buffer, self._start)
+        self._start += 6
+        if length < 2 or length + 4 > self._pdu_left:
+            raise InvalidPdu(f"PDV of {length} bytes in a PDU with {self._pdu_left} left")
+        self._pdu_left -= length + 4
+        return length, context_id, control
 
     def _command_complete(self, context_id: int) -> Message | None:
         message = Message(context_id, dimse.decode(self._command))
@@ -230,30 +326,37 @@ class Connection:
     def _fill(self, need: int) -> None:
         """Wait until at least `need` bytes (never more than a header) are in the buffer."""
         while self._end - self._start < need:
-            if self._start == self._end:
+            if self._start + need > _BUFFER_BYTES or self._end == _BUFFER_BYTES:
+                self._compact()
+            elif self._start == self._end and not self._message:
                 self._start = self._end = 0
-            elif self._start + need > _BUFFER_BYTES:
-                rest = bytes(self._view[self._start : self._end])
-                self._buffer[: len(rest)] = rest
-                self._start, self._end = 0, len(rest)
+            self._receive()
+
+    def _receive(self) -> None:
+        """Append what comes next to the buffer, which has room for it."""
+        while True:
             remaining = self._deadline - time.monotonic()
             if remaining <= 0:
                 raise PeerTimeout("the peer fell silent")
             try:
-                self._sock.settimeout(remaining)
+                if not self._waits_in_kernel:
+                    self._sock.settimeout(remaining)
                 count = self._sock.recv_into(self._view[self._end :])
+            except BlockingIOError:  # the kernel's limit, which is a look at ours
+                continue
             except TimeoutError as exc:
                 raise PeerTimeout("the peer fell silent") from exc
             except OSError as exc:
                 raise ConnectionLost(_broken(exc)) from exc
-            if not count:
-                raise ConnectionLost("the peer closed the connection")
-            self._end += count
-            self.received_anything = True
-            if _QUICKACK is not None:
-                # The kernel forgets it after a while: a sender with Nagle's algorithm on stalls without it.
-                with contextlib.suppress(OSError):
-                    self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+            break
+        if not count:
+            raise ConnectionLost("the peer closed the connection")
+        self._end += count
+        self.received_anything = True
+        if _QUICKACK is not None:
+            # The kernel forgets it after a while: a sender with Nagle's algorithm on stalls without it.
+            with contextlib.suppress(OSError):
+                self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -264,27 +367,35 @@ class Connection:
             PeerTimeout, ConnectionLost; PeerAborted if the peer's A-ABORT explains the broken connection
         """
         try:
-            self._sock.settimeout(stall_s)
+            if not self._waits_in_kernel:
+                self._sock.settimeout(stall_s)
             if self._tls:
                 self._send_tls(parts)
             else:
-                self._send_plain(parts)
+                self._send_plain(parts, stall_s)
         except TimeoutError as exc:
             raise PeerTimeout("the peer stopped taking data") from exc
         except OSError as exc:
             self._explain_broken_send()
             raise ConnectionLost(_broken(exc)) from exc
 
-    def _send_plain(self, parts: Sequence[Any]) -> None:
+    def _send_plain(self, parts: Sequence[Any], stall_s: float) -> None:
         queue = [memoryview(part) for part in parts]
         first = 0
+        moved = time.monotonic()
         while first < len(queue):
-            sent = self._sock.sendmsg(queue[first : first + _MAX_IOV])
+            try:
+                sent = self._sock.sendmsg(queue[first : first + _MAX_IOV])
+            except BlockingIOError:  # see `settle_down`
+                if time.monotonic() - moved > stall_s:
+                    raise TimeoutError from None
+                continue
             while first < len(queue) and sent >= len(queue[first]):
                 sent -= len(queue[first])
                 first += 1
             if sent:
                 queue[first] = queue[first][sent:]
+                moved = time.monotonic()
 
     def _send_tls(self, parts: Sequence[Any]) -> None:
         """TLS knows no sendmsg: headers and slices are put together, so that they do not become a record each."""
@@ -303,6 +414,7 @@ class Connection:
 
     def _explain_broken_send(self) -> None:
         """A peer that aborts closes its socket, so our send fails first; its A-ABORT may still be readable."""
+        self._waits_in_kernel = False
         try:
             self._next_data_pdu(0.2, 0.2)
         except PeerAborted:
@@ -319,6 +431,7 @@ class Connection:
 
     def abort(self, source: int = 0, reason: int = 0, linger_s: float = 0.5) -> None:
         """Send an A-ABORT if the connection still takes it (at once or not at all), then let the peer close."""
+        self._waits_in_kernel = False
         with contextlib.suppress(OSError):
             self._sock.settimeout(0.2)
             self._sock.sendall(pdus.encode_abort(source, reason))
@@ -331,6 +444,7 @@ class Connection:
         Closing with unread bytes would reset the connection, and the reset would overtake our last PDU.
         """
         deadline = time.monotonic() + limit_s
+        self._waits_in_kernel = False
         if self._tls:
             self._notify_close()
         with contextlib.suppress(OSError):

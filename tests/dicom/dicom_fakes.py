@@ -14,6 +14,7 @@ from pydicom.data import get_testdata_file
 from actors.dicom.scp import Peer, ScpConfig, StorageScp, StoreRequest
 from actors.dicom.scu import Node
 from actors.dicom.tls import ServerTls
+from actors.dicom.whole import WholeObjects
 from tests.peers import HOST
 
 PYDICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -21,7 +22,7 @@ SHARED_SYNTAXES = Path(__file__).resolve().parents[3] / "shared" / "data" / "tra
 WAIT_S = 10.0
 
 
-class RecordingHandler:
+class RecordingHandler(WholeObjects):
     """Keeps what it was told; `on_store`, `on_opened` and `on_requested` may be replaced by a test."""
 
     def __init__(self) -> None:

@@ -11,9 +11,10 @@ import sys
 import threading
 
 from actors.dicom.scp import Peer, ScpConfig, StorageScp, StoreRequest
+from actors.dicom.whole import WholeObjects
 
 
-class Sink:
+class Sink(WholeObjects):
     """A ScpHandler that keeps nothing but the record."""
 
     def __init__(self, record: str, delay_s: float) -> None:
