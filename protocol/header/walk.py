@@ -61,15 +61,24 @@ Span = tuple[Entry, bytes, int, int]
 """A wanted element: entry, VR as written (b"" if none is), start and stop of its value."""
 
 
-class Walk:
-    """What one walk found; `pixel_stop` is where the pixel data says it ends (None: no pixel data, or open)."""
+class MoreNeeded(Exception):
+    """The beginning of an object ended before its pixel data; not an error."""
 
-    def __init__(self, view: memoryview, end: int, wanted: Wanted, layout: Layout) -> None:
-        self.view, self.end, self.layout = view, end, layout
+
+class Walk:
+    """What one walk found; `pixel_stop` is where the pixel data says it ends (None: no pixel data, or open).
+
+    `partial`: more bytes of the object are to come. `guessed`: something was read by what the rest of the object
+    makes likely, so the same bytes in another object may have to be read differently.
+    """
+
+    def __init__(self, view: memoryview, wanted: Wanted, layout: Layout, partial: bool = False) -> None:
+        self.view, self.end, self.layout, self.partial = view, len(view), layout, partial
         self.table = wanted.little if layout.order == "<" else wanted.big
         # By tag word: an element repeated a million times must not become a million values.
         self.spans: dict[int, Span] = {}
         self.pixel_stop: int | None = None
+        self.guessed = False
         self.left = MAX_ELEMENTS
 
     def raw(self, tag: int, most: int = 1024) -> bytes:
@@ -89,21 +98,39 @@ def as_written(view: memoryview, layout: Layout) -> Layout:
     return _SWAPPED[layout] if mistaken else layout
 
 
-def walk(view: memoryview, wanted: Wanted, layout: Layout) -> Walk:
+def walk(view: memoryview, wanted: Wanted, layout: Layout, partial: bool = False) -> Walk:
     """Walk the top level of a data set up to its pixel data (PS3.5 section 7.1).
 
     Raises UnreadableImage, with tag and byte offset, if an element does not fit into the object, a delimiter is
-    missing, or the limits on depth and number of elements are exceeded.
+    missing, or the limits on depth and number of elements are exceeded; MoreNeeded if `partial` (more of the object
+    is to come) and the view ends too early to say.
     """
-    state = Walk(view, len(view), wanted, layout)
+    state = Walk(view, wanted, layout, partial)
     try:
         if layout.explicit:
             _explicit(state)
         else:
             _implicit(state)
     except struct.error as exc:
-        raise UnreadableImage("the data set ends inside the head of an element") from exc
+        raise cut_head(partial) from exc
     return state
+
+
+def cut_head(partial: bool) -> Exception:
+    """What to raise when an element's head is cut off."""
+    return MoreNeeded() if partial else UnreadableImage("the data set ends inside the head of an element")
+
+
+def step(state: Walk, pos: int) -> tuple[int, bytes, int, int, int]:
+    """One top-level element as (tag word, VR, length, start, stop of its value); slower than `walk`, same results.
+
+    The value of the pixel data is not looked at. Raises what `walk` raises, and struct.error for a cut head.
+    """
+    tag, vr, length, start = _element(state, state.layout, pos, inside=False)
+    stop = start + length
+    if state.table.get(tag) is not PIXEL and (length == UNDEFINED or stop > state.end):
+        stop = _past_open(state, tag, vr, length, start)
+    return tag, vr, length, start, stop
 
 
 def _explicit(state: Walk) -> None:
@@ -113,6 +140,7 @@ def _explicit(state: Walk) -> None:
     pos = 0
     for _ in range(MAX_ELEMENTS):
         if pos >= end:
+            _ended(state)
             return
         tag, vr, length = head(view, pos)
         if vr in SHORT_VRS:
@@ -141,6 +169,7 @@ def _implicit(state: Walk) -> None:
     pos = 0
     for _ in range(MAX_ELEMENTS):
         if pos >= end:
+            _ended(state)
             return
         tag, length = item(view, pos)
         start = pos + 8
@@ -155,6 +184,11 @@ def _implicit(state: Walk) -> None:
             spans[tag] = (entry, b"", start, stop)
         pos = stop
     _too_many()
+
+
+def _ended(state: Walk) -> None:
+    if state.partial:
+        raise MoreNeeded
 
 
 def _past_open(state: Walk, tag: int, vr: bytes, length: int, start: int) -> int:
@@ -208,8 +242,8 @@ def _inside(layout: Layout, vr: bytes) -> Layout:
     return IMPLICIT_LITTLE if vr == b"UN" else layout
 
 
-def _element(state: Walk, layout: Layout, pos: int) -> tuple[int, bytes, int, int]:
-    """Tag, VR, length and value offset of an element inside an item."""
+def _element(state: Walk, layout: Layout, pos: int, inside: bool = True) -> tuple[int, bytes, int, int]:
+    """Tag, VR, length and value offset of an element; `inside` an item one of implicit VR may be none."""
     if layout.explicit:
         tag, vr, length = layout.head(state.view, pos)
         if vr in SHORT_VRS:
@@ -218,10 +252,12 @@ def _element(state: Walk, layout: Layout, pos: int) -> tuple[int, bytes, int, in
             return tag, vr, layout.word(state.view, pos + 8)[0], pos + 12
         return _odd_element(state, pos, layout)
     tag, length = layout.item(state.view, pos)
-    if length != UNDEFINED and pos + 8 + length > state.end:
+    if inside and length != UNDEFINED and pos + 8 + length > state.end:
+        _ended(state)
         # Some writers leave explicit VR inside UN: what is impossible as a length may be a VR.
         vr = bytes(state.view[pos + 4 : pos + 6])
         if vr in SHORT_VRS or vr in LONG_VRS:
+            state.guessed = True
             return _element(state, _SWAPPED[layout], pos)
     return tag, b"", length, pos + 8
 
@@ -238,10 +274,14 @@ def _odd_element(state: Walk, pos: int, layout: Layout | None = None) -> tuple[i
     if not _letters(vr):
         tag, length = layout.item(state.view, pos)
         return tag, b"", length, pos + 8
-    if length == 0 and pos + 12 <= state.end:
+    if length == 0 and pos + 12 > state.end:
+        _ended(state)
+    elif length == 0:
+        state.guessed = True
         (longer,) = layout.word(state.view, pos + 8)
         if longer == UNDEFINED or pos + 12 + longer <= state.end:
             return tag, vr, longer, pos + 12
+        _ended(state)
     return tag, vr, length, pos + 8
 
 
@@ -250,6 +290,7 @@ def _letters(vr: bytes) -> bool:
 
 
 def _beyond(state: Walk, tag: int, pos: int) -> NoReturn:
+    _ended(state)
     if state.layout.order == "<":
         tag = (tag & 0xFFFF) << 16 | tag >> 16
     raise UnreadableImage(f"element ({tag_text(tag)}) at byte {pos} is longer than the object")
