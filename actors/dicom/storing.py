@@ -64,8 +64,8 @@ class Storing:
         self._intake = self._handler.begin(association_id, self._peer, command)
 
     def _finish(self, intake: Intake) -> None:
+        self._intake = None  # from now on it is the handler's alone: what it has begun to record must not be taken away
         self._status = int(intake.finish()) & 0xFFFF
-        self._intake = None
 
     def _guarded(self, act: Callable[[], None]) -> None:
         try:

@@ -15,8 +15,10 @@ from actors.receiver.associations import Associations, Served
 from actors.receiver.committer import Committer
 from actors.receiver.handler import Failure, Handler
 from actors.receiver.mending import WORKER, mend
+from actors.receiver.sweeper import Sweeper
 from protocol.errors import ConfigurationError, NetworkError, OutOfSpace
 from protocol.settings.model import Listener
+from protocol.spool import unsynced
 from protocol.spool.workers import Worker
 from protocol.wire.nudges import Nudge
 
@@ -53,6 +55,7 @@ class ReceiverActor(Actor):
         found = self._mend()
         self._worker = self.context.spool.workers.enter(WORKER, self.context.instance)
         self._prepare(self._worker.owner)
+        self._sweeper.start()
         self._listen()
         return found
 
@@ -70,9 +73,13 @@ class ReceiverActor(Actor):
     def _prepare(self, owner: str) -> None:
         context, settings = self.context, self.context.settings
         images = context.spool.images
+        images.unsynced.largest = unsynced.LARGEST
         self._failure = Failure(context.wire.wake)
-        self._committer = Committer(images.commit, self._arrived, self._failure.set, context.log)
-        self._associations = Associations(images, owner, self._association_closed, context.log)
+        self._sweeper = Sweeper(
+            self._commit_rest, images.unsynced.sync, images.unsynced.finish, self._failure.set, context.log
+        )
+        self._committer = Committer(images.commit, self._arrived, self._failure.set, context.log, self._sweeper.ask)
+        self._associations = Associations(images, owner, self._association_closed, self._settle, context.log)
         folder = context.spool.places.images
         self._reserve = Reserve(context.fs, folder, int(settings.spool.reserve_gb * GB), context.clock)
         self._notices = Notices(context.clock)
@@ -128,6 +135,14 @@ class ReceiverActor(Actor):
     def _arrived(self, arrivals: set[int]) -> None:
         for arrival in arrivals:
             self.context.wire.arrived(arrival)
+        if len(self.context.spool.images.unsynced):
+            self._sweeper.ask()
+
+    def _commit_rest(self) -> None:
+        self._committer.lead_on()
+
+    def _settle(self, served: Served) -> None:
+        self._handler.settle(served)
 
     def _association_closed(self, served: Served) -> None:
         for arrival in served.arrivals:
@@ -192,9 +207,11 @@ class ReceiverActor(Actor):
             return
         self._stop_listening()
         self._committer.stop()
+        self._sweeper.stop()
         self._failure.check()  # then nothing is in order: the next start mends
         try:
             self._associations.finish()
+            self.context.spool.images.unsynced.finish()
             # A thread that did not end in time cannot commit any more; its association must not stay open for ever.
             self.context.spool.images.abort_dead(self._worker.owner)
             self._worker.leave()

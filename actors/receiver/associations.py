@@ -1,5 +1,6 @@
 """The associations that this process serves now, and their rows in the spool.
-It holds nothing whose loss matters: after a death the rows say which associations were open, and they count as aborted.
+It holds nothing whose loss matters: after a death the rows say which associations were open, and they count as aborted; a
+file whose row was still to come is adopted.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actors.dicom.service import Peer
+from actors.receiver.committer import Ticket
 from protocol.errors import DiskFailed, OutOfSpace
-from protocol.spool.images import Images
+from protocol.header.scanner import Scanner
+from protocol.spool.images import Images, Origin, Receipt, Saved
+from protocol.spool.intake import Writer
 
 
 @dataclass
 class Served:
-    """One association. `recorded` is False while its row could not be written (the disk is full)."""
+    """One association. `recorded` is False while its row could not be written (the disk is full).
+
+    `pending` makes the object ready that was acknowledged last and has no row yet; `behind` are tickets of those whose
+    commit is under way, the oldest first; `left` are objects whose commit failed, to be tried again.
+    """
 
     id: bytes
     peer: Peer
@@ -25,6 +33,18 @@ class Served:
     images: int = 0
     arrivals: set[int] = field(default_factory=set)
     how: str = ""
+    writer: Writer | None = None
+    scanner: Scanner | None = None
+    folder: str = ""
+    pending: Callable[[], Saved] | None = None
+    behind: list[Ticket] = field(default_factory=list)
+    left: list[Saved] = field(default_factory=list)
+
+    def count(self, receipt: Receipt) -> None:
+        """An object has its row now."""
+        self.images += 1
+        if receipt.arrival:
+            self.arrivals.add(receipt.arrival)
 
 
 class Associations:
@@ -33,10 +53,13 @@ class Associations:
     Args:
         owner: name of this process as a worker; stands in the rows.
         closed: told which arrivals an association had brought images for, after its end is recorded.
+        settle: gives what is `left` of an association its rows, before its end is recorded. Raises what a commit raises.
     """
 
-    def __init__(self, images: Images, owner: str, closed: Callable[[Served], None], log: Any) -> None:
-        self._images, self._owner, self._closed, self._log = images, owner, closed, log
+    def __init__(
+        self, images: Images, owner: str, closed: Callable[[Served], None], settle: Callable[[Served], None], log: Any
+    ) -> None:
+        self._images, self._owner, self._closed, self._settle, self._log = images, owner, closed, settle, log
         self._lock = threading.Lock()
         self._served: dict[bytes, Served] = {}
         self._unclosed: list[Served] = []
@@ -44,7 +67,7 @@ class Associations:
     def __len__(self) -> int:
         return len(self._served)
 
-    def opened(self, id: bytes, peer: Peer, source: str | None) -> None:
+    def opened(self, id: bytes, peer: Peer, source: str | None) -> Served:
         """Record a new one. On a full disk it is served without a row, so that the scanner gets to see A700."""
         served = Served(id, peer, source)
         try:
@@ -53,32 +76,41 @@ class Associations:
             self._log.warning("association_not_recorded", association=id.hex(), reason=str(exc))
         with self._lock:
             self._served[id] = served
+        return served
 
     def get(self, id: bytes) -> Served:
         """One that is open, with its row. Raises OutOfSpace if it still cannot be recorded."""
-        with self._lock:
-            served = self._served[id]
-        self._record(served)
+        served = self._served[id]
+        if not served.recorded:
+            self._record(served)
         return served
 
+    def peek(self, id: bytes) -> Served:
+        """One that is open, with a row or without."""
+        return self._served[id]
+
     def _record(self, served: Served) -> None:
+        peer = served.peer
         if not served.recorded:
-            peer = served.peer
             self._images.association_opened(
                 served.id, self._owner, peer.calling_ae, peer.called_ae, peer.address, served.source
             )
-            served.recorded = True
+        served.recorded = True
+        origin = Origin(served.id, peer.calling_ae, peer.called_ae, peer.address, served.source)
+        served.writer = self._images.writer(origin)
 
     def closed(self, id: bytes, how: str) -> None:
         """Record the end; if that fails now, `finish` repeats it."""
         with self._lock:
             served = self._served.pop(id)
         served.how = how
+        if served.writer is not None:
+            served.writer.close()
+        if served.recorded:
+            self._close(served)
         self._log.info(
             "association_closed", association=id.hex(), calling_ae=served.peer.calling_ae, how=how, images=served.images
         )
-        if served.recorded:
-            self._close(served)
 
     def finish(self) -> int:
         """Record the ends that could not be recorded; how many are left."""
@@ -90,6 +122,7 @@ class Associations:
 
     def _close(self, served: Served) -> None:
         try:
+            self._settle(served)
             self._images.association_closed(served.id, served.how)
         except Exception as exc:
             with self._lock:

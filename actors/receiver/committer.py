@@ -15,16 +15,18 @@ from protocol.errors import DiskFailed, OutOfSpace, SpoolDamaged, SpoolError, Sp
 from protocol.spool.images import Receipt, Saved
 
 LARGEST_GROUP = 32  # images; the write lock is to be held for about 10 ms at most
+POSTED_GROUP = 16  # acknowledged images that are worth a commit at once
+_LONG = 4  # groups that a thread leads for others while its own peer waits for it
 _STOPPED = "the receiver is stopping"
 
 
 class Ticket:
-    """One image that waits for its row, with what became of it."""
+    """One image that waits for its row, with what became of it. `waits`: its thread does nothing else meanwhile."""
 
-    __slots__ = ("called", "error", "receipt", "saved")
+    __slots__ = ("called", "error", "receipt", "saved", "waits")
 
-    def __init__(self, saved: Saved) -> None:
-        self.saved = saved
+    def __init__(self, saved: Saved, waits: bool) -> None:
+        self.saved, self.waits = saved, waits
         self.receipt: Receipt | None = None
         self.error: Exception | None = None
         self.called = threading.Event()  # it is done, or its thread is to lead
@@ -42,6 +44,8 @@ class Committer:
         commit: one transaction for all, such as `spool.images.commit`.
         arrived: told by the leader, after the group has its receipts, which arrivals have new images.
         fatal: told if a commit failed so that the process has to end; nothing is committed after that.
+        help: called when images wait and nobody leads: another thread is to call `lead_on` before long. Without it they
+            are committed at once.
     """
 
     def __init__(
@@ -50,8 +54,9 @@ class Committer:
         arrived: Callable[[set[int]], None],
         fatal: Callable[[BaseException], None],
         log: Any,
+        help: Callable[[], None] | None = None,
     ) -> None:
-        self._commit, self._arrived, self._fatal, self._log = commit, arrived, fatal, log
+        self._commit, self._arrived, self._fatal, self._log, self._help = commit, arrived, fatal, log, help
         self._gate = threading.Lock()  # of the three below
         self._queue: deque[Ticket] = deque()
         self._closed = ""
@@ -69,6 +74,7 @@ class Committer:
     def stop(self) -> None:
         """Take nothing more and wait until what waits is committed. More than once is allowed."""
         self._close(_STOPPED)
+        self.lead_on()
         self._idle.wait()
 
     def commit(self, saved: Saved) -> Receipt:
@@ -77,34 +83,80 @@ class Committer:
         Raises:
             OutOfSpace, DiskFailed, SpoolError: it has none, and must not be acknowledged.
         """
-        ticket = Ticket(saved)
-        with self._gate:
-            if self._closed:
-                raise SpoolError(self._closed)
-            self._queue.append(ticket)
-            leads, self._led = not self._led, True
-            self._idle.clear()
-        if not leads:
-            ticket.called.wait()
-        if not ticket.done:
-            self._lead(ticket)
+        ticket = self._enter(Ticket(saved, waits=True))
+        self.wait(ticket)
         if ticket.error is not None:
             raise ticket.error
         assert ticket.receipt is not None
         return ticket.receipt
 
-    def _lead(self, mine: Ticket) -> None:
-        """Commit group after group until mine is done, then let the next one lead."""
-        while not mine.done:
+    def post(self, saved: Saved) -> Ticket:
+        """Queue an image that is acknowledged already; its ticket tells what became of it, sooner or later (`wait`)."""
+        return self._enter(Ticket(saved, waits=False))
+
+    def wait(self, ticket: Ticket) -> None:
+        """Until the ticket has a receipt or an error."""
+        with self._gate:
+            if ticket.done:
+                return
+            ticket.waits = True
+            leads, self._led = not self._led, True
+        if not leads:
+            ticket.called.wait()
+        if not ticket.done:
+            self._lead(ticket)
+
+    def lead_on(self) -> None:
+        """Commit what waits if nobody else does."""
+        with self._gate:
+            if self._led or not self._queue:
+                return
+            self._led = True
+        self._lead(None)
+
+    def _enter(self, ticket: Ticket) -> Ticket:
+        with self._gate:
+            if self._closed:
+                ticket.error = SpoolError(self._closed)
+                return ticket
+            self._queue.append(ticket)
+            self._idle.clear()
+            worth_it = ticket.waits or self._help is None or len(self._queue) >= POSTED_GROUP
+            leads = worth_it and not self._led
+            calls = not leads and not self._led and len(self._queue) == 1
+            self._led = self._led or leads
+        if leads:
+            self._lead(ticket)
+        elif calls and self._help is not None:
+            self._help()
+        return ticket
+
+    def _lead(self, mine: Ticket | None) -> None:
+        """Commit group after group until mine is done, then as long as nobody waits who could lead instead."""
+        groups = 0
+        while True:
+            if (mine is None or mine.done) and self._may_leave(tired=mine is not None and groups >= _LONG):
+                return
             with self._gate:
                 group = [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST_GROUP))]
             self._commit_group(group)
+            groups += 1
+
+    def _may_leave(self, tired: bool) -> bool:
+        """Whether the leader may go: nothing is left, the next one waits and leads, or another thread will."""
         with self._gate:
-            self._led = bool(self._queue)
-            if self._queue:
-                self._queue[0].called.set()
-            else:
+            if not self._queue:
+                self._led = False
                 self._idle.set()
+                return True
+            if self._queue[0].waits:
+                self._queue[0].called.set()
+                return True
+            if not tired or self._help is None:
+                return False
+            self._led = False
+        self._help()
+        return True
 
     def _commit_group(self, group: list[Ticket]) -> None:
         try:

@@ -6,17 +6,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from actors.dicom.service import How, Peer, StoreRequest
-from actors.dicom.statuses import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, PROCESSING_FAILURE, SUCCESS
+from actors.dicom.service import How, Intake, Peer, StoreCommand, StoreRequest
+from actors.dicom.statuses import OUT_OF_RESOURCES, PROCESSING_FAILURE
 from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
-from actors.receiver.committer import Committer
-from protocol.errors import DiskFailed, OutOfSpace, SpoolError, UnreadableImage
-from protocol.header.scan import Header, scan
+from actors.receiver.committer import Committer, Ticket
+from actors.receiver.objects import OneObject
+from protocol.errors import DiskFailed, OutOfSpace, SpoolError
+from protocol.header.scanner import Scanner
 from protocol.header.uids import valid_uid
-from protocol.spool.images import Images, Incoming, misplaced
+from protocol.spool.images import Images, Receipt, Saved
+
+MOST_BEHIND = 32  # acknowledged objects of one association without a row, beyond the one that came last
 
 
 class Failure:
@@ -56,7 +60,8 @@ class Counts:
 class Handler:
     """ScpHandler of the receiver; every method runs in association threads, several at a time.
 
-    `policy` is replaced by the main thread when there is a new routing configuration.
+    `policy` is replaced by the main thread when there is a new routing configuration. `early`: success is answered once
+    the file is whole, and its row follows (durability "relaxed").
     """
 
     def __init__(
@@ -72,11 +77,12 @@ class Handler:
         *,
         refuse_unreadable: bool = False,
     ) -> None:
-        self._images, self._committer, self._associations = images, committer, associations
-        self._reserve, self._notices, self._failure, self._log = reserve, notices, failure, log
+        self.images, self.committer, self._associations = images, committer, associations
+        self.reserve, self._notices, self._failure, self.log = reserve, notices, failure, log
         self._refuse_unreadable = refuse_unreadable
         self.policy = policy
         self.counts = Counts()
+        self.early = not images.sync
 
     # -- associations ------------------------------------------------------------------------------------------
 
@@ -90,7 +96,9 @@ class Handler:
 
     def opened(self, association_id: bytes, peer: Peer) -> None:
         """See ScpHandler: its row is there before its first image."""
-        self._associations.opened(association_id, peer, self.policy.admit(peer.calling_ae, peer.address).source)
+        policy = self.policy
+        served = self._associations.opened(association_id, peer, policy.admit(peer.calling_ae, peer.address).source)
+        served.scanner = Scanner(extra=policy.keywords)
 
     def closed(self, association_id: bytes, peer: Peer, how: How) -> None:
         """See ScpHandler: the router is told."""
@@ -105,69 +113,108 @@ class Handler:
         self._failure.set(exc)
 
     def _turned_away(self, calling_ae: str, called_ae: str, address: str, reason: str) -> None:
-        self._log.warning("turned_away", calling_ae=calling_ae, address=address, reason=reason)
+        self.log.warning("turned_away", calling_ae=calling_ae, address=address, reason=reason)
         if self._notices.wanted(address, calling_ae, reason):
             self._record(
                 "association.rejected",
-                lambda: self._images.association_rejected(calling_ae, called_ae, address, reason),
+                lambda: self.images.association_rejected(calling_ae, called_ae, address, reason),
             )
 
     # -- images ------------------------------------------------------------------------------------------------
 
-    def store(self, association_id: bytes, peer: Peer, request: StoreRequest) -> int:
-        """See ScpHandler: success only when file and row survive whatever the durability promises."""
+    def begin(self, association_id: bytes, peer: Peer, command: StoreCommand) -> Intake:
+        """See ScpHandler."""
         self._failure.check()
         try:
-            self._reserve.take(len(request.dataset))
-            return self._store(self._associations.get(association_id), request)
+            served = self._associations.get(association_id)
+            if served.left:
+                self.settle(served)
         except OutOfSpace as exc:
-            return self._refuse(association_id, peer, request, OUT_OF_RESOURCES, str(exc))
+            self.refuse(self._associations.peek(association_id), command, OUT_OF_RESOURCES, str(exc))
+            raise
         except DiskFailed:
             raise
-        except (SpoolError, OSError) as exc:
-            # An OSError's text would name a path; what went wrong is enough.
-            reason = (exc.strerror if isinstance(exc, OSError) else str(exc)) or type(exc).__name__
-            self._log.error("image_failed", association=association_id.hex(), reason=reason)
-            return self._refuse(association_id, peer, request, PROCESSING_FAILURE, reason)
+        except SpoolError as exc:
+            self.refuse(self._associations.peek(association_id), command, PROCESSING_FAILURE, str(exc))
+            raise
+        return OneObject(self, served, command)
 
-    def _store(self, served: Served, request: StoreRequest) -> int:
-        incoming = self._examine(served, request)
-        reason = misplaced(incoming)
-        if reason is not None and self._refuse_unreadable:
-            return self._refuse(served.id, served.peer, request, CANNOT_UNDERSTAND, reason)
-        saved = self._images.save(incoming)
-        receipt = self._committer.commit(saved)
-        if receipt.outcome == "failed":
-            # The bytes stay where they are and are adopted at the next start; the sender has its copy, too.
-            raise SpoolError(f"the image could not be recorded ({type(receipt.error).__name__})")
-        self.counts.add(receipt.outcome)
-        served.images += 1
-        if receipt.arrival:
-            served.arrivals.add(receipt.arrival)
-        return SUCCESS
-
-    def _examine(self, served: Served, request: StoreRequest) -> Incoming:
-        header: Header | None = None
-        reason: str | None = None
-        try:
-            header = scan(request.dataset, request.transfer_syntax_uid, extra=self.policy.keywords)
-        except UnreadableImage as exc:
-            reason = str(exc)
-        peer = served.peer
-        return Incoming(
-            served.id, peer.calling_ae, peer.called_ae, peer.address, served.source, request.sop_class_uid,
-            request.sop_instance_uid, request.transfer_syntax_uid, request.dataset, header, reason,
+    def store(self, association_id: bytes, peer: Peer, request: StoreRequest) -> int:
+        """An object that is whole already, as if it came in over the network."""
+        command = StoreCommand(
+            request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid, request.message_id
         )  # fmt: skip
+        intake = self.begin(association_id, peer, command)
+        intake.write([memoryview(request.dataset)], True)
+        return intake.finish()
 
-    def _refuse(self, association_id: bytes, peer: Peer, request: StoreRequest, status: int, reason: str) -> int:
-        """Answer a failure status and record it as far as the disk still allows."""
+    def rest(self, association_id: bytes) -> None:
+        """See ScpHandler: rows of what is acknowledged already, and the file that the next object will fill."""
+        served = self._associations.peek(association_id)
+        self._post(served)
+        while served.behind and (served.behind[0].done or len(served.behind) > MOST_BEHIND):
+            self._done(served, served.behind.pop(0))
+        if served.writer is not None and served.images > 1:
+            served.writer.prepare()
+
+    def settle(self, served: Served) -> None:
+        """Give all that is acknowledged its row. Raises OutOfSpace, DiskFailed, SpoolError: later, then."""
+        self._post(served)
+        while served.behind:
+            self._done(served, served.behind.pop(0))
+        while served.left:
+            receipt = self.committer.commit(served.left[0])
+            self._recorded(served, served.left.pop(0), receipt)
+
+    def _post(self, served: Served) -> None:
+        pending, served.pending = served.pending, None
+        if pending is None:
+            return
+        try:
+            saved = pending()
+        except Exception as exc:
+            # Acknowledged, and now it cannot be put where it belongs: the next start adopts it.
+            self._failure.set(exc)
+            raise
+        served.behind.append(self.committer.post(saved))
+
+    def _done(self, served: Served, ticket: Ticket) -> None:
+        self.committer.wait(ticket)
+        if ticket.receipt is None:
+            self.log.error("row_to_come", association=served.id.hex(), error=type(ticket.error).__name__)
+            served.left.append(replace(ticket.saved, new=False))
+        else:
+            self._recorded(served, ticket.saved, ticket.receipt)
+
+    def _recorded(self, served: Served, saved: Saved, receipt: Receipt) -> None:
+        if receipt.outcome != "failed":
+            served.count(receipt)
+            self.counts.add(receipt.outcome)
+            return
+        if saved.reason is not None:
+            raise SpoolError(f"a quarantined object could not be recorded ({type(receipt.error).__name__})")
+        reason = f"the image could not be recorded ({type(receipt.error).__name__})"
+        self.log.error("image_failed", association=served.id.hex(), reason=reason)
+        served.left.append(self.images.set_aside(saved.file, saved.meta, reason, saved.source))
+
+    # -- refusals ----------------------------------------------------------------------------------------------
+
+    def refuses_unreadable(self, served: Served) -> bool:
+        """Whether what cannot be read or placed is refused, instead of quarantined."""
+        return self._refuse_unreadable
+
+    def ends_process(self, exc: BaseException) -> bool:
+        """Whether the outcome of something on disk is unknown."""
+        return isinstance(exc, DiskFailed)
+
+    def refuse(self, served: Served, command: StoreCommand, status: int, reason: str) -> None:
+        """Record that an object is answered with a failure status, as far as the disk still allows."""
         self.counts.add("refused")
         # What is no UID is free text out of DICOM, which has no place in an event.
-        uid = request.sop_instance_uid if valid_uid(request.sop_instance_uid) else ""
+        uid = command.sop_instance_uid if valid_uid(command.sop_instance_uid) else ""
         self._record(
-            "image.rejected", lambda: self._images.refused(association_id, peer.calling_ae, uid, status, reason)
+            "image.rejected", lambda: self.images.refused(served.id, served.peer.calling_ae, uid, status, reason)
         )
-        return status
 
     def _record(self, event: str, write: Callable[[], None]) -> None:
         """Record what changes nothing: if it fails, the answer to the peer stays what it is."""
@@ -176,4 +223,4 @@ class Handler:
         except DiskFailed as exc:
             self.fatal(exc)
         except Exception as exc:
-            self._log.warning("event_not_recorded", type=event, error=type(exc).__name__)
+            self.log.warning("event_not_recorded", type=event, error=type(exc).__name__)

@@ -152,11 +152,9 @@ class Images:
             intake.receipt, intake.meta(), intake.origin.source, file, header.values, content=content, new=True
         )  # fmt: skip
 
-    def set_aside(self, intake: Intake, file: str, reason: str) -> Saved:
-        """Move a finished file that cannot be read or placed to quarantine."""
-        return quarantine.move(
-            self._fs, self._places, file, intake.meta(), reason, source=intake.origin.source, sync=self.sync
-        )  # fmt: skip
+    def set_aside(self, file: str, meta: FileMeta, reason: str, source: str | None) -> Saved:
+        """Move a finished file that cannot be read, placed or recorded to quarantine."""
+        return quarantine.move(self._fs, self._places, file, meta, reason, source=source, sync=self.sync)
 
     # ---- the row --------------------------------------------------------------------------------------------------
     def commit(self, saved: Sequence[Saved]) -> list[Receipt]:

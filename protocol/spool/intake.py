@@ -44,6 +44,7 @@ class Writer:
         self._spare: _Spare | None = None
         self._folders: dict[bytes, str] = {}
         self._day = -1
+        self._last = ""  # folder of the object that was begun last
 
     def begin(self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> Intake:
         """Take in the next object. Nothing is written before its first bytes are there."""
@@ -75,7 +76,7 @@ class Writer:
 
     def file(self, folder: str) -> tuple[bytes, Path, NewFile]:
         """(receipt, path, file) of a new .tmp file in `folder`, the one that `prepare` made if it fits."""
-        spare, self._spare = self._spare, None
+        spare, self._spare, self._last = self._spare, None, folder
         if spare is not None and spare.folder == folder:
             return spare.receipt, spare.path, spare.file
         if spare is not None:
@@ -83,10 +84,10 @@ class Writer:
         made = self._make(folder)
         return made.receipt, made.path, made.file
 
-    def prepare(self, folder: str) -> None:
-        """While there is time: make the file that the next object in `folder` will fill."""
-        if self._spare is None:
-            self._spare = self._make(folder)
+    def prepare(self) -> None:
+        """While there is time: make the file that the next object will fill, where the last one went."""
+        if self._spare is None and self._last:
+            self._spare = self._make(self._last)
 
     def close(self) -> None:
         """Let go of what was prepared."""
@@ -174,6 +175,13 @@ class Intake:
         if sync:
             self._writer.names.settle(final)
         return f"{self.folder}/{final.name}"
+
+    def beginning(self, size: int) -> bytes:
+        """At most `size` first bytes of the data set, read out of the file that is not finished yet."""
+        assert self._path is not None
+        with self._writer.fs.open_read(self._path) as file:
+            file.seek(len(self.header))
+            return file.read(size)
 
     def abandon(self) -> None:
         """Remove what was written: its sender was not told that it is safe."""

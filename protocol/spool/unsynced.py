@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from protocol.fsops import FsOps
 from protocol.spool.database import Database
@@ -107,19 +108,25 @@ class UnsyncedFiles:
                 self._fs.sync_file(path)
             except FileNotFoundError:
                 continue  # deleted meanwhile, by whoever may
-        for folder in {path.parent: path for path in paths}.values():
+        self._settle(files)
+
+    def _settle(self, files: Sequence[str]) -> None:
+        """Make their names durable, each folder once."""
+        paths = [self._places.images / file for file in files]
+        for path in {path.parent: path for path in paths}.values():
             try:
-                self._names.settle(folder)
+                self._names.settle(path)
             except FileNotFoundError:
                 continue
 
     # ---- after a death ----------------------------------------------------------------------------------------------
     def restore(self) -> int:
-        """Give every file that has a copy the bytes it has to have, and make it durable; how many had to be written.
+        """Write every file that has a copy anew, and make it durable; how many there were.
 
-        Of living workers too, which does no harm: they find their files synced. Can be repeated after dying anywhere.
+        What is there proves nothing: after a failed sync it can be read, and is not on the disk. Of living workers too,
+        which does no harm: they find their files synced. Can be repeated after dying anywhere.
         """
-        mended, after = 0, 0
+        restored, after = 0, 0
         while True:
             with self._db.read() as connection:
                 rows = connection.execute(
@@ -128,31 +135,26 @@ class UnsyncedFiles:
                     (after, TOGETHER),
                 ).fetchall()
             if not rows:
-                return mended
+                return restored
             after = rows[-1]["id"]
             kept = [row for row in rows if row["state"] not in (None, "deleted")]
-            mended += sum(self._mend(row) for row in kept)
-            self._sync([row["file"] for row in kept])
+            for row in kept:
+                self._write(self._places.images / row["file"], row["content"])
+            self._settle([row["file"] for row in kept])
+            restored += len(kept)
             with self._db.write() as tx:
                 tx.many("DELETE FROM unsynced WHERE id = ?", [(row["id"],) for row in rows])
 
-    def _mend(self, row: Any) -> bool:
-        path = self._places.images / row["file"]
-        try:
-            if self._fs.size(path) == len(row["content"]) and self._fs.read_bytes(path) == row["content"]:
-                return False
-        except FileNotFoundError:
-            pass
+    def _write(self, path: Path, content: bytes) -> None:
         tmp = path.with_suffix(".tmp")
         try:
             file = self._names.create(tmp)
-        except FileExistsError:  # an earlier restore died here
+        except FileExistsError:  # an earlier restore died here, or the power went before the name was durable
             self._fs.unlink(tmp)
             file = self._names.create(tmp)
         try:
-            file.write(row["content"])
+            file.write(content)
             file.sync()
         finally:
             file.close()
         self._fs.rename(tmp, path)
-        return True

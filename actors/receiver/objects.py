@@ -1,0 +1,169 @@
+"""One object while it comes in: room on the disk, header, file, row, status. It must not know PDUs or sockets.
+
+With `durability = "relaxed"` the success is answered when the file is whole: it says itself who sent it and what it is, so it
+outlives the death of this process, and its row follows while the sender prepares the next image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from actors.dicom.service import StoreCommand
+from actors.dicom.statuses import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, PROCESSING_FAILURE, SUCCESS
+from actors.receiver.associations import Served
+from protocol.errors import OutOfSpace, SpoolError, UnreadableImage
+from protocol.header.scan import Header
+from protocol.spool.images import Receipt, Saved
+from protocol.spool.objects import misplacement
+from protocol.spool.places import association_key, series_key
+
+if TYPE_CHECKING:
+    from actors.receiver.handler import Handler
+
+HEADS = (4 << 20, 64 << 20)  # bytes of a file that are read to find its header, before all of it is
+
+
+class OneObject:
+    """An Intake (see actors/dicom/service) over the spool's."""
+
+    def __init__(self, handler: Handler, served: Served, command: StoreCommand) -> None:
+        self._handler, self._served, self._command = handler, served, command
+        assert served.writer is not None
+        self._intake = served.writer.begin(command.sop_class_uid, command.sop_instance_uid, command.transfer_syntax_uid)
+        self._header: Header | None = None
+        self._unreadable: str | None = None
+        self._key = b""
+        self._whole: Sequence[memoryview] = ()
+        self._refused: tuple[int, str] | None = None
+        self._committing = False
+
+    # -- bytes -------------------------------------------------------------------------------------------------
+
+    def write(self, pieces: list[memoryview], last: bool) -> None:
+        """See service.Intake. What the disk refuses is kept for `finish`, where the refusal is recorded."""
+        if self._refused is not None:
+            return
+        try:
+            self._handler.reserve.take(sum(map(len, pieces)))
+            if not self._key:
+                self._look(pieces, last)
+            self._intake.write(self._key, pieces, last)
+        except OutOfSpace as exc:
+            self._refuse_later(OUT_OF_RESOURCES, str(exc))
+        except (SpoolError, OSError) as exc:
+            if self._handler.ends_process(exc):
+                raise
+            self._refuse_later(PROCESSING_FAILURE, told(exc))
+
+    def _look(self, pieces: list[memoryview], last: bool) -> None:
+        """The first bytes: which folder, and all of the header if it is in them."""
+        served, syntax = self._served, self._command.transfer_syntax_uid
+        assert served.scanner is not None
+        if last:
+            self._whole = pieces
+        beginning = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        try:
+            self._header = (
+                served.scanner.scan(beginning, syntax) if last else served.scanner.scan_head(beginning, syntax)
+            )
+        except UnreadableImage as exc:
+            self._unreadable = str(exc)
+        header = self._header
+        if header is not None and header.study_uid and header.series_uid:
+            self._key = series_key(header.study_uid, header.series_uid, served.peer.calling_ae)
+        else:
+            self._key = association_key(served.id)
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def finish(self) -> int:
+        """See service.Intake: success only when all survives whatever the durability promises."""
+        try:
+            if self._refused is None:
+                self._finish()
+        except OutOfSpace as exc:
+            self._refuse_later(OUT_OF_RESOURCES, str(exc))
+        except (SpoolError, OSError) as exc:
+            if self._handler.ends_process(exc):
+                raise
+            self._handler.log.error("image_failed", association=self._served.id.hex(), reason=told(exc))
+            self._refused = PROCESSING_FAILURE, told(exc)
+            if not self._committing:
+                self.abandon()  # else the outcome is unknown: the bytes stay, and are adopted at the next start
+        if self._refused is None:
+            return SUCCESS
+        status, reason = self._refused
+        self._handler.refuse(self._served, self._command, status, reason)
+        return status
+
+    def _finish(self) -> None:
+        if not self._key:
+            self._unreadable, self._key = "the data set is empty", association_key(self._served.id)
+            self._intake.write(self._key, [], True)
+        reason = self._misplaced()
+        if reason is not None and self._handler.refuses_unreadable(self._served):
+            self._refuse_later(CANNOT_UNDERSTAND, reason)
+            return
+        if self._handler.early:
+            file = self._intake.finish(sync=False)
+            self._served.pending = lambda: self._saved(file, reason)
+            return
+        images = self._handler.images
+        if reason is None:
+            assert self._header is not None
+            saved = images.finish(self._intake, self._whole, self._header)
+        else:
+            saved = self._saved(self._intake.finish(sync=False), reason)
+        self._committing = True
+        self._count(self._handler.committer.commit(saved))
+
+    def _saved(self, file: str, reason: str | None) -> Saved:
+        """A finished file that is still to get its row."""
+        if reason is not None:
+            return self._handler.images.set_aside(file, self._intake.meta(), reason, self._served.source)
+        assert self._header is not None
+        return self._handler.images.described(self._intake, file, self._header)
+
+    def _count(self, receipt: Receipt) -> None:
+        if receipt.outcome == "failed":
+            raise SpoolError(f"the image could not be recorded ({type(receipt.error).__name__})")
+        self._served.count(receipt)
+        self._handler.counts.add(receipt.outcome)
+
+    def _misplaced(self) -> str | None:
+        """Why it cannot be placed; reads the header out of the file if it was too long to be seen at the beginning."""
+        if self._unreadable is None and self._header is None:
+            self._read_header()
+        if self._unreadable is not None:
+            return self._unreadable
+        assert self._header is not None
+        self._header = self._header.of_length(self._intake.length)
+        return misplacement(self._header, self._command.sop_class_uid, self._command.sop_instance_uid)
+
+    def _read_header(self) -> None:
+        scanner, syntax = self._served.scanner, self._command.transfer_syntax_uid
+        assert scanner is not None
+        try:
+            for size in HEADS:
+                if self._intake.length > size:
+                    self._header = scanner.scan_head(self._intake.beginning(size), syntax)
+                    if self._header is not None:
+                        return
+            self._header = scanner.scan(self._intake.beginning(self._intake.length), syntax)
+        except UnreadableImage as exc:
+            self._unreadable = str(exc)
+
+    def _refuse_later(self, status: int, reason: str) -> None:
+        self._refused = status, reason
+        self.abandon()
+
+    def abandon(self) -> None:
+        """See service.Intake."""
+        self._whole = ()
+        self._intake.abandon()
+
+
+def told(exc: Exception) -> str:
+    """An error as people may read it: an OSError's own text would name a path."""
+    return (exc.strerror if isinstance(exc, OSError) else str(exc)) or type(exc).__name__
