@@ -5,7 +5,7 @@ It must not contain behaviour, and nothing of a DICOM library appears in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 How = Literal["released", "aborted", "lost"]
@@ -41,6 +41,10 @@ class ScpConfig:
     max_object_bytes: int = 2 * 1024**3
     accept_any_called_ae: bool = True
     reuse_port: bool = False
+
+    def limited(self, associations: int) -> ScpConfig:
+        """The same with another limit of associations."""
+        return replace(self, max_associations=associations)
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,22 @@
-"""The receiver: opens the DICOM ports, takes images in and makes them durable, and mends what dead receivers left.
+"""The receiver: opens the DICOM ports, has its crew take images in, and mends what dead receivers and workers left.
 It must not look at rules or targets; once an image is acknowledged the rest is the router's.
 """
 
 from __future__ import annotations
 
-import threading
 from typing import ClassVar
 
 from actors.base import Actor, Context
-from actors.dicom.scp import ScpConfig, StorageScp
-from actors.dicom.tls import ServerTls
-from actors.receiver.admission import Notices, Policy, Reserve
-from actors.receiver.associations import Associations, Served
-from actors.receiver.committer import Committer
-from actors.receiver.handler import Failure, Handler
+from actors.dicom.scp import Address, Door
+from actors.receiver.crew import Alone, Crew
 from actors.receiver.mending import WORKER, mend
-from actors.receiver.sweeper import Sweeper
+from actors.receiver.ports import Port, ports_of, server_tls
+from actors.receiver.reception import Means
+from actors.receiver.workers import Workers
 from protocol.errors import ConfigurationError, NetworkError, OutOfSpace
-from protocol.settings.model import Listener
-from protocol.spool import unsynced
-from protocol.spool.workers import Worker
 from protocol.wire.nudges import Nudge
 
 PERIOD_S = 1.0
-GB = 10**9
 
 
 class ReceiverActor(Actor):
@@ -36,27 +29,35 @@ class ReceiverActor(Actor):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.ports: list[int] = []
-        self._scps: list[StorageScp] = []
-        self._tls: ServerTls | None = None
-        self._worker: Worker | None = None
+        self._doors: list[Door] = []
+        self._tls = server_tls(context.settings.receiver)
+        self._revision = context.routing.current().number
         self._unmended = False
-        self._short = ""
-        self._shown = (context.clock.monotonic(), 0)
+        self._shown = (context.clock.monotonic(), 0.0)
+        self.crew = self._make_crew()
+
+    def _make_crew(self) -> Crew:
+        context, settings = self.context, self.context.settings
+        if settings.receiver.workers == 1:
+            means = Means(settings, context.spool, context.routing, context.clock, context.fs, context.log)
+            return Alone(means, context.instance, context.wire)
+        return Workers(
+            home=settings.home, instance=context.instance, count=settings.receiver.workers,
+            max_associations=settings.receiver.max_associations, limit_s=self.STOP_LIMIT_S, wire=context.wire,
+            log=context.log, died=self._lost_one,
+        )  # fmt: skip
 
     # -- beginning ---------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Tell the bus of every commit from now on."""
-        self.context.spool.on_events(self.context.wire.committed)
-
     def recover(self) -> dict[str, int]:
         """Mend what dead receivers left, then open the ports: a scanner's repetition finds its image adopted."""
-        # Before this process counts as a receiver: files whose writer is unknown are mended only while there is none.
+        # Before anybody counts as a receiver: files whose writer is unknown are mended only while there is none.
         found = self._mend()
-        self._worker = self.context.spool.workers.enter(WORKER, self.context.instance)
-        self._prepare(self._worker.owner)
-        self._sweeper.start()
-        self._listen()
+        self.crew.start()
+        for number, port in enumerate(ports_of(self.context.settings.receiver)):
+            self._open(number, port)
+        if self._tls is not None:
+            self._tell_certificate("certificate_loaded")
         return found
 
     def _mend(self) -> dict[str, int]:
@@ -70,98 +71,46 @@ class ReceiverActor(Actor):
         self._unmended = False
         return found
 
-    def _prepare(self, owner: str) -> None:
-        context, settings = self.context, self.context.settings
-        images = context.spool.images
-        images.unsynced.largest = unsynced.LARGEST
-        self._failure = Failure(context.wire.wake)
-        self._sweeper = Sweeper(
-            self._commit_rest, images.unsynced.sync, images.unsynced.finish, self._failure.set, context.log
-        )
-        self._committer = Committer(images.commit, self._arrived, self._failure.set, context.log, self._sweeper.ask)
-        self._associations = Associations(images, owner, self._association_closed, self._settle, context.log)
-        folder = context.spool.places.images
-        self._reserve = Reserve(context.fs, folder, int(settings.spool.reserve_gb * GB), context.clock)
-        self._notices = Notices(context.clock)
-        self._handler = Handler(
-            images, self._committer, self._associations, self._reserve, self._notices, self._failure, self._policy(),
-            context.log, refuse_unreadable=settings.receiver.unreadable == "refuse",
-        )  # fmt: skip
+    def _open(self, number: int, port: Port) -> None:
+        config = port.config
 
-    def _policy(self) -> Policy:
-        policy = Policy(self.context.routing.current(), self.context.settings.receiver.unknown_sources)
-        if policy.unusable:
-            self.context.log.error("keywords_not_scanned", revision=policy.revision, reason=policy.unusable)
-        return policy
+        def enter(sock, address: Address) -> None:  # type: ignore[no-untyped-def]
+            self.crew.take(sock, address, number)
 
-    def _listen(self) -> None:
-        settings = self.context.settings.receiver
-        main = Listener(host=settings.host, port=settings.port, ae_title=settings.ae_title)
-        if settings.tls.cert is not None and settings.tls.key is not None:
-            tls = settings.tls
-            self._tls = ServerTls(settings.tls.cert, settings.tls.key, tls.ca, tls.require_client_cert)
-        for listener in (main, *settings.listeners):
-            self._open(listener, None)
-        if self._tls is not None:
-            self._open(main.model_copy(update={"port": settings.tls.port}), self._tls)
-            self._tell_certificate("certificate_loaded", self._tls)
-
-    def _open(self, listener: Listener, tls: ServerTls | None) -> None:
-        settings = self.context.settings.receiver
-        config = ScpConfig(
-            host=listener.host, port=listener.port, ae_title=listener.ae_title, max_pdu=settings.max_pdu,
-            acse_timeout_s=settings.acse_timeout_s, idle_timeout_s=settings.idle_timeout_s,
-            max_associations=settings.max_associations,
-        )  # fmt: skip
-        scp = StorageScp(config, self._handler, tls)
+        door = Door(config, enter)
         try:
-            port = scp.start()
+            bound = door.open()
         except OSError as exc:
-            raise NetworkError(f"cannot listen on {listener.host}:{listener.port}: {exc.strerror}") from exc
-        self._scps.append(scp)
-        self.ports.append(port)
-        self.context.log.info(
-            "listening", host=listener.host, port=port, ae_title=listener.ae_title, tls=tls is not None
-        )
+            raise NetworkError(f"cannot listen on {config.host}:{config.port}: {exc.strerror}") from exc
+        self._doors.append(door)
+        self.ports.append(bound)
+        self.context.log.info("listening", host=config.host, port=bound, ae_title=config.ae_title, tls=port.tls)
 
-    def _tell_certificate(self, action: str, tls: ServerTls) -> None:
-        expires = tls.certificate.expires
-        self.context.log.info(action, subject=tls.certificate.subject, expires=expires.isoformat())
+    def _tell_certificate(self, action: str) -> None:
+        assert self._tls is not None
+        expires = self._tls.certificate.expires
+        self.context.log.info(action, subject=self._tls.certificate.subject, expires=expires.isoformat())
         if expires.timestamp() < self.context.clock.now():
             self.context.log.warning("certificate_expired", expires=expires.isoformat())
-
-    # -- nudges, out of other threads --------------------------------------------------------------------------
-
-    def _arrived(self, arrivals: set[int]) -> None:
-        for arrival in arrivals:
-            self.context.wire.arrived(arrival)
-        if len(self.context.spool.images.unsynced):
-            self._sweeper.ask()
-
-    def _commit_rest(self) -> None:
-        self._committer.lead_on()
-
-    def _settle(self, served: Served) -> None:
-        self._handler.settle(served)
-
-    def _association_closed(self, served: Served) -> None:
-        for arrival in served.arrivals:
-            self.context.wire.arrived(arrival, {"association": served.id.hex(), "how": served.how})
 
     # -- working -----------------------------------------------------------------------------------------------
 
     def one_pass(self, nudges: list[Nudge]) -> float:
-        """Periodic work only: images are taken in by the associations' threads. Raises DiskFailed if they met it."""
-        self._failure.check()
-        if self.context.routing.changed():
-            self._handler.policy = self._policy()
-        self._associations.finish()
+        """Periodic work only: images are taken in by the crew. Raises DiskFailed if it met that."""
+        revision = self.context.routing.current().number if self.context.routing.changed() else self._revision
+        if revision != self._revision:
+            self._revision = revision
+            self.crew.new_policy()
         self._renew_certificate()
+        self.crew.attend(self.context.clock.monotonic())
         if self._unmended or self.context.spool.workers.dead(WORKER):
             found = self._mend()
             self.context.log.warning("mended", found=found)
-        self._watch_reserve()
         return PERIOD_S
+
+    def _lost_one(self) -> None:
+        """A worker is gone; its lock is free, so the pass that sees this mends what it left."""
+        self.context.wire.wake()
 
     def _renew_certificate(self) -> None:
         """Certificates are renewed every few months, by programs that cannot restart a receiver."""
@@ -169,59 +118,27 @@ class ReceiverActor(Actor):
             return
         try:
             if self._tls.reload():
-                self._tell_certificate("certificate_renewed", self._tls)
+                self.crew.new_certificate()
+                self._tell_certificate("certificate_renewed")
         except ConfigurationError as exc:
             self.context.log.warning("certificate_kept", reason=str(exc))
 
-    def _watch_reserve(self) -> None:
-        short = self._reserve.short()
-        if short and not self._short:
-            self.context.log.error("refusing_images", reason=short)
-        elif self._short and not short:
-            self.context.log.info("accepting_images_again")
-        self._short = short
-
     def figures(self) -> dict[str, float]:
         """Rates since the last call, counts since the start."""
-        counts, committer = self._handler.counts, self._committer
+        counts = self.crew.figures()
         since, images = self._shown
-        now, total = self.context.clock.monotonic(), committer.images
+        now, total = self.context.clock.monotonic(), counts.pop("images", 0)
         self._shown = (now, total)
         return {
-            "images_per_s": round((total - images) / max(now - since, 0.001), 1),
-            "images_per_commit": round(total / max(committer.commits, 1), 1),
-            "associations": float(len(self._associations)),
-            "stored": float(counts["stored"]),
-            "duplicates": float(counts["duplicate"]),
-            "quarantined": float(counts["quarantined"]),
-            "refused": float(counts["refused"]),
-            "notices_suppressed": float(self._notices.suppressed),
-            "refusing": float(bool(self._short)),
+            "images_per_s": round(max(0.0, total - images) / max(now - since, 0.001), 1),
+            "images_per_commit": round(total / max(counts.pop("commits", 0), 1), 1),
+            **{name: float(count) for name, count in counts.items()},
         }
 
     # -- ending ------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Stop accepting, let open associations finish for STOP_LIMIT_S, abort the rest, leave in order."""
-        if self._worker is None:
-            return
-        self._stop_listening()
-        self._committer.stop()
-        self._sweeper.stop()
-        self._failure.check()  # then nothing is in order: the next start mends
-        try:
-            self._associations.finish()
-            self.context.spool.images.unsynced.finish()
-            # A thread that did not end in time cannot commit any more; its association must not stay open for ever.
-            self.context.spool.images.abort_dead(self._worker.owner)
-            self._worker.leave()
-        except OutOfSpace as exc:
-            self.context.log.warning("left_unrecorded", reason=str(exc))
-
-    def _stop_listening(self) -> None:
-        # All at once: while one port waits for its associations, the others must not take new ones.
-        threads = [threading.Thread(target=scp.stop, args=(self.STOP_LIMIT_S,)) for scp in self._scps]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for door in self._doors:
+            door.close()
+        self.crew.stop(self.STOP_LIMIT_S)

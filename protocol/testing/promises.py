@@ -21,7 +21,7 @@ def check_promises(world: SpoolWorld) -> None:
             assert any(one.endswith(data) for one in apart), f"{promise} is lost from quarantine"
         else:
             assert _name(promise, data) in kept, f"{promise} is lost"
-    problems = world.spool.accounting.balance(files=world.durability == "fsync")
+    problems = world.spool.accounting.balance(files=world.durability != "relaxed")
     assert problems == [], problems
     _check_files(world)
     _check_deliveries(world)

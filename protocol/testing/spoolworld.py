@@ -82,6 +82,8 @@ class SpoolWorld(World):
         for image, receipt in zip(images, receipts, strict=True):
             if receipt.outcome in ACKNOWLEDGED:
                 self.promises.append(Promise(image, association.calling_ae, receipt.outcome))
+        if self.durability == "copies" and len(self.promises) % 2:
+            self.spool.images.unsynced.sync()  # the copies go with the next commit
         return receipts
 
     def incoming(self, association: Association, image: TestImage, reason: str | None = None) -> Incoming:
@@ -99,6 +101,7 @@ class SpoolWorld(World):
         for image in images:
             self.send(association, image)
         self.spool.images.association_closed(association.id, how)
+        self.spool.images.unsynced.finish()
 
     # what actors do
 

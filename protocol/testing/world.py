@@ -15,6 +15,7 @@ from random import Random
 from protocol.clock import ManualClock
 from protocol.spool import Spool, open_spool
 from protocol.spool.places import Places
+from protocol.spool.unsynced import LARGEST
 from protocol.testing.crash import CrashPoints, Died
 from protocol.testing.fakes import FakeNetwork, FakeTarget
 from protocol.testing.simfs import SimDisk
@@ -23,7 +24,10 @@ SOURCE = "/test/node/0"
 
 
 class World:
-    """One node below `home`, an empty real folder of its own. `spool` is open until `kill` and after `restart`."""
+    """One node below `home`, an empty real folder of its own. `spool` is open until `kill` and after `restart`.
+
+    Durability "copies" is "fsync" with small images that are synced later (see protocol/spool/unsynced).
+    """
 
     def __init__(self, home: Path, seed: int = 1, *, durability: str = "fsync") -> None:
         self.home = home
@@ -37,6 +41,7 @@ class World:
         self.network = FakeNetwork(Random(seed))
         self.targets: dict[str, FakeTarget] = {}
         self.boots = 1
+        self._cut = False  # the power, since the last start
         self._spools: dict[str, Spool] = {}
         self._survivors: list[bytes] = []
         self._places = Places(home)
@@ -49,16 +54,18 @@ class World:
         """Open the spool in a process of its own; with `points` of its own it can die alone (see `kill_one`)."""
         effects = points or self.points
         fs = self.disk.process(process, effects)
-        self._spools[process] = open_spool(
+        spool = self._spools[process] = open_spool(
             self.home,
             source=SOURCE,
             fs=fs,
             clock=self.clock,
-            durability=self.durability,
+            durability="relaxed" if self.durability == "relaxed" else "fsync",
             effects=effects,
             create=create,
         )
-        return self._spools[process]
+        if self.durability == "copies":
+            spool.images.unsynced.largest = LARGEST
+        return spool
 
     def target(self, name: str) -> FakeTarget:
         """The target of this name; it outlives everything that happens to the node."""
@@ -86,13 +93,21 @@ class World:
         self.kill()
         self.disk.power_cut(random)
         self.boots += 1
+        self._cut = True
         if self.durability == "relaxed":
             self._replace_database(random.choice(self._survivors))
 
     def restart(self) -> None:
-        """Open the spool again, without recovering anything."""
+        """Open the spool again, without recovering anything but what a node does at the start of its machine."""
         self.spool = self.open("node")
+        self.boot()
         self._survivors = [self._survivors[-1]] if self._survivors else []
+
+    def boot(self) -> None:
+        """After a power cut: what a node does before any of its actors starts (see maintenance.prepare)."""
+        if self._cut:
+            self._cut = False
+            self.spool.images.unsynced.restore()
 
     def close(self) -> None:
         """The test is over."""

@@ -24,6 +24,11 @@ from actors.dicom.service import Peer, StoreRequest
 from actors.dicom.statuses import SUCCESS
 from actors.dispatcher.working import Slot
 from actors.receiver.actor import ReceiverActor
+from actors.receiver.committer import Ticket
+from actors.receiver.crew import Alone, AloneNews
+from actors.receiver.handler import Handler
+from actors.receiver.ports import Port
+from actors.receiver.reception import Means, Reception
 from actors.router.actor import RouterActor
 from protocol.ledger import compare, record
 from protocol.ledger.engine import reader, writer
@@ -145,18 +150,47 @@ class OwnCommitter:
             self._arrived({receipt.arrival})
         return receipt
 
+    def post(self, saved: Saved) -> Ticket:
+        ticket = Ticket(saved, waits=False)
+        ticket.receipt = self.commit(saved)
+        return ticket
+
+    def wait(self, ticket: Ticket) -> None:
+        assert ticket.done
+
+
+class OwnCrew(Alone):
+    """A crew of one without threads."""
+
+    def start(self) -> None:
+        self.reception = Reception(self._means, self._instance, AloneNews(self._wire))
+        self.reception._sweeper.ask = lambda: None  # type: ignore[method-assign]
+        images = self._means.spool.images
+        self.reception.committer = self.reception.handler.committer = OwnCommitter(  # type: ignore[assignment]
+            images.commit, self.reception._arrived
+        )
+
+    def attend(self, now: float) -> None:
+        """With what the sweeper does, in its order."""
+        super().attend(now)
+        self._means.spool.images.unsynced.finish()
+
 
 class Receiver(ReceiverActor):
     """The receiver without sockets and threads; scanners call its handler."""
 
-    def _listen(self) -> None:
+    def _make_crew(self) -> OwnCrew:
+        context = self.context
+        means = Means(context.settings, context.spool, context.routing, context.clock, context.fs, context.log)
+        return OwnCrew(means, context.instance, context.wire)
+
+    def _open(self, number: int, port: Port) -> None:
         return
 
-    def _prepare(self, owner: str) -> None:
-        super()._prepare(owner)
-        self._committer.stop()
-        self._committer = self._handler._committer = OwnCommitter(self.context.spool.images.commit, self._arrived)  # type: ignore[assignment]
-        self.handler = self._handler
+    @property
+    def handler(self) -> Handler:
+        assert self.crew.reception is not None  # type: ignore[attr-defined]
+        return self.crew.reception.handler  # type: ignore[attr-defined]
 
 
 class SlowConnection(FakeConnection):
@@ -273,6 +307,7 @@ class Node(SpoolWorld):
     def restart(self) -> None:
         """The person's process alone; `start` starts the others."""
         self.spool = self._open("node")
+        self.boot()
 
     def act(self, process: str, what: Callable[[], Any]) -> Any:
         """Do what a process does. If it dies alone it is started again, and nothing is returned."""
@@ -332,6 +367,7 @@ class Node(SpoolWorld):
         status = self.actors["receiver"].handler.store(association, self.peer(calling_ae), request)
         assert status == SUCCESS, f"{status:04X}"
         self.acknowledge(image, calling_ae)
+        self.actors["receiver"].handler.rest(association)
 
     def acknowledge(self, image: TestImage, calling_ae: str) -> None:
         effects = self.effects["receiver"]

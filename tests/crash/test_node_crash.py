@@ -35,7 +35,7 @@ from protocol.testing.simfs import SimNewFile
 
 A, B, C = (TestImage(instance=number) for number in (1, 2, 3))
 NEWER_A, NEWER_B = (TestImage(instance=number, content=b"another picture") for number in (1, 2))
-MR = TestImage(study=2, modality="MR")
+MR = TestImage(study=2, modality="MR", content=bytes(70_000))  # too large for a copy in the database
 XA = TestImage(study=3, modality="XA")  # no rule names it
 HOUR = 3600.0
 
@@ -70,6 +70,7 @@ def receive(node: Node) -> None:
         one, other = node.call("CT1"), node.call("MR1")
         node.store(one, A, "CT1")
         node.store(other, MR, "MR1")
+        node.actors["receiver"].one_pass([])  # what is small is synced only now
         node.hang_up(other, "MR1", "aborted")
         node.hang_up(one, "CT1", "released")
 

@@ -15,6 +15,7 @@ from protocol.spool.cleaning import Retention
 from protocol.spool.deliveries import ImageResult
 from protocol.spool.durable import DurableNames
 from protocol.spool.images import Images, Receipt
+from protocol.spool.unsynced import UnsyncedFiles
 from protocol.spool.workers import Workers
 from protocol.testing.crash import Scenario, ScenarioFailed, run_at_every_point
 from protocol.testing.fakes import REFUSED
@@ -196,6 +197,17 @@ def test_nothing_is_lost_when_the_power_is_cut_anywhere(name, worlds):
     run_at_every_point(Scenario(name, worlds(), run, check(repeated), prepare), power=True)
 
 
+# The same with small images whose bytes are safe by a copy in the database until their files are synced.
+BRINGING = ("receive", "receive in groups", "receive twice", "late image", "clean")
+
+
+@pytest.mark.parametrize("power", [False, True], ids=["kill", "power cut"])
+@pytest.mark.parametrize("name", BRINGING)
+def test_nothing_is_lost_of_images_that_are_synced_later(name, power, worlds):
+    prepare, run, repeated = STORIES[name]
+    run_at_every_point(Scenario(name, worlds("copies"), run, check(repeated), prepare), power=power)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("power", [False, True], ids=["kill", "power cut"])
 @pytest.mark.parametrize("name", STORIES)
@@ -275,6 +287,31 @@ def test_a_fault_in_the_spool_is_found(story, fault, worlds, monkeypatch):
     with pytest.raises(ScenarioFailed):
         for power in (False, True):
             run_at_every_point(Scenario(story, worlds(), run, check(repeated), prepare), power=power, seeds=(1, 2))
+
+
+def no_copies(monkeypatch) -> None:
+    monkeypatch.setattr(UnsyncedFiles, "restore", lambda self: 0)
+
+
+def drop_copies_at_once(monkeypatch) -> None:
+    def added(self, copies):
+        self._synced += [copy.id for copy in copies]
+
+    monkeypatch.setattr(UnsyncedFiles, "added", added)
+
+
+def names_of_copies_not_synced(monkeypatch) -> None:
+    monkeypatch.setattr(UnsyncedFiles, "_settle", lambda self, files: None)
+
+
+@pytest.mark.parametrize("fault", [no_copies, drop_copies_at_once, names_of_copies_not_synced])
+def test_a_fault_with_copies_is_found(fault, worlds, monkeypatch):
+    fault(monkeypatch)
+    prepare, run, repeated = STORIES["receive"]
+    with pytest.raises(ScenarioFailed):
+        run_at_every_point(
+            Scenario("receive", worlds("copies"), run, check(repeated), prepare), power=True, seeds=(1, 2, 3)
+        )
 
 
 # Relaxed durability: kill -9 loses nothing; a power cut may lose what is recent, and the books agree all the same.

@@ -113,6 +113,14 @@ class Rig:
     def port(self) -> int:
         return self.actor.ports[0]
 
+    @property
+    def reception(self) -> Any:
+        return self.actor.crew.reception  # type: ignore[attr-defined]
+
+    def dies(self) -> None:
+        """The process ends: its lock is free, and nothing else was done."""
+        self.reception.worker._lock.release()
+
     def until(self, condition: Callable[[], object], what: str = "it did not happen") -> None:
         """Wait for a condition that a commit or a nudge can make true."""
         with self.wire.changed:
@@ -157,7 +165,13 @@ def receiver(
 ) -> Iterator[Rig]:
     """A receiver on a free port. `settings` by key with __ for the dot; not `orderly`: the test ends it itself."""
     home.mkdir(exist_ok=True)
-    said = {"receiver.host": HOST, "receiver.port": 0, "spool.reserve_gb": 0, "spool.reserve2_gb": 0}
+    said = {
+        "receiver.host": HOST,
+        "receiver.port": 0,
+        "receiver.workers": 1,
+        "spool.reserve_gb": 0,
+        "spool.reserve2_gb": 0,
+    }
     said |= {key.replace("__", "."): value for key, value in settings.items()}
     loaded = load_settings(home, said, environ={})
     spool = open_spool(
@@ -179,8 +193,10 @@ def receiver(
         if orderly:
             actor.stop()
     finally:
-        for scp in actor._scps:
-            scp.stop(0.0)
+        for door in actor._doors:
+            door.close()
+        if rig.reception is not None:
+            rig.reception.hall.stop(0.0)
         spool.close()
         wire.close()
 

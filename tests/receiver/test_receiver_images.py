@@ -74,7 +74,7 @@ def test_eight_associations_at_a_time_share_commits_and_lose_nothing(rig: Rig, t
     rig.until_closed(8)
     assert len(rig.stored()) == 200
     assert [arrival["images"] for arrival in rig.spool.arrivals.list()] == [25] * 8
-    assert rig.actor._committer.commits < 200, "no two images ever shared a commit"
+    assert rig.reception.committer.commits < 200, "no two images ever shared a commit"
     assert rig.actor.figures()["stored"] == 200 and rig.healthy()
 
 

@@ -11,9 +11,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from receiver_rig import CT, HOST, receiver, send
 
@@ -32,7 +34,7 @@ class Process:
     def __init__(self, home: Path, **variables: str) -> None:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("SCANPOST_")}
         settings = {"HOME": str(home), "BUS__ENABLED": "false", "RECEIVER__HOST": HOST, "RECEIVER__PORT": "0",
-                    "SPOOL__RESERVE_GB": "0", "SPOOL__RESERVE2_GB": "0"}  # fmt: skip
+                    "SPOOL__RESERVE_GB": "0", "SPOOL__RESERVE2_GB": "0", "RECEIVER__WORKERS": "2"}  # fmt: skip
         self.process = subprocess.Popen(
             [sys.executable, "-m", "actors", "receiver"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env={**clean, **{f"SCANPOST_{key}": value for key, value in (settings | variables).items()}},
@@ -50,8 +52,16 @@ class Process:
                 return line
         raise AssertionError(f"ended before {action}: {said}")
 
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
+
     def kill(self) -> None:
-        self.process.kill()
+        """All of it: kill -9 of the receiver alone leaves its workers to finish."""
+        children = self.workers() if self.process.poll() is None else []
+        for one in (self.process, *children):
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(children, 10)
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -98,9 +108,56 @@ def test_kill_9_loses_no_acknowledged_image(home: Path, process: Process, tmp_pa
         stored = rig.stored()
         assert set(acknowledged) <= set(stored) and len(acknowledged) >= kill_after
         assert len(stored) <= len(acknowledged) + ASSOCIATIONS, "at most one image under way for each association"
-        assert rig.found["associations_aborted"] == ASSOCIATIONS and rig.found["dead_workers"] == 1
+        assert rig.found["associations_aborted"] == ASSOCIATIONS and rig.found["dead_workers"] == 2
         assert {one.associations_open for one in rig.spool.arrivals.open_ones()} == {0}
         assert rig.healthy()
+
+
+def test_kill_9_of_a_worker_costs_its_own_associations_and_another_takes_its_place(
+    home: Path, process: Process, tmp_path: Path
+) -> None:
+    node = Node(HOST, process.port, "SCANPOST", "CT1", dimse_timeout_s=10)
+    with open_association(node, [CT]) as one, open_association(node, [CT]) as other:  # the load is spread
+        assert [send(one, TestImage(instance=1), tmp_path), send(other, TestImage(instance=2), tmp_path)] == [0, 0]
+        process.workers()[0].kill()
+        process.until("worker_died")
+        outcomes = []
+        for number, association in ((3, one), (4, other)):
+            try:
+                outcomes.append(send(association, TestImage(instance=number), tmp_path))
+            except NetworkError:
+                outcomes.append(-1)
+        assert sorted(outcomes) == [-1, 0], "the other worker's association goes on"
+    process.until("mended")
+    with open_association(node, [CT]) as again:
+        assert send(again, TestImage(instance=5), tmp_path) == 0
+    spool = open_spool(home)
+    try:
+        assert spool.workers.dead() == []
+        assert spool.accounting.figures().received == 4 and spool.accounting.balance(files=True) == []
+    finally:
+        spool.close()
+
+
+def test_workers_of_a_receiver_that_was_killed_finish_while_its_successor_serves(
+    home: Path, process: Process, tmp_path: Path
+) -> None:
+    orphans = process.workers()
+    with open_association(Node(HOST, process.port, "SCANPOST", "CT1"), [CT]) as association:
+        assert send(association, TestImage(instance=1), tmp_path) == 0
+        process.process.kill()
+        process.process.wait()
+        successor = Process(home, RECEIVER__PORT=str(process.port))
+        try:
+            assert send(association, TestImage(instance=2), tmp_path) == 0
+            with open_association(Node(HOST, process.port, "SCANPOST", "CT1"), [CT]) as new:
+                assert send(new, TestImage(instance=3), tmp_path) == 0
+            association.release()
+            assert not psutil.wait_procs(orphans, 20)[1], "they end when their associations have"
+        finally:
+            successor.kill()
+    with receiver(home) as rig:
+        assert len(rig.stored()) == 3 and rig.events("association.closed")[0]["how"] == "released" and rig.healthy()
 
 
 def test_an_order_to_stop_ends_it_with_zero_and_nothing_is_left_to_mend(home: Path, process: Process) -> None:

@@ -100,7 +100,7 @@ def test_an_image_whose_sync_failed_is_not_acknowledged_and_ends_the_process(tmp
             rig.associate()
         with pytest.raises(DiskFailed):
             rig.actor.stop()
-        rig.actor._worker._lock.release()  # the process ends
+        rig.dies()  # the process ends
     with receiver(home) as rig, rig.associate() as association:
         assert rig.found["quarantined"] == 1 and rig.found["adopted"] == 0
         assert [send(association, large(n), tmp_path) for n in (1, 2, 3)] == [0, 0, 0]
@@ -117,7 +117,7 @@ def test_a_commit_that_failed_acknowledges_nobody_and_its_files_are_adopted_at_t
         with pytest.raises(DiskFailed):
             rig.actor.one_pass([])
         effects.error = None
-        rig.actor._worker._lock.release()
+        rig.dies()
     with receiver(home) as rig, rig.associate() as association:
         assert rig.found["adopted"] == 1
         assert send(association, TestImage(instance=2), tmp_path) == 0

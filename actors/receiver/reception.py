@@ -1,0 +1,170 @@
+"""Everything that one process needs to serve associations: policy, room on the disk, rows, and their orderly end.
+It must not listen or know how connections come to it: a crew hands them over.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from actors.dicom.scp import Address, Hall
+from actors.receiver.admission import Notices, Policy, Reserve
+from actors.receiver.associations import Associations, Served
+from actors.receiver.committer import Committer
+from actors.receiver.handler import Failure, Handler
+from actors.receiver.mending import WORKER
+from actors.receiver.ports import ports_of, server_tls
+from actors.receiver.sweeper import Sweeper
+from protocol.clock import Clock
+from protocol.errors import ConfigurationError, OutOfSpace
+from protocol.fsops import FsOps
+from protocol.routing.versions import RoutingVersions
+from protocol.settings import Settings
+from protocol.spool import Spool, unsynced
+
+GB = 10**9
+COUNTED = ("stored", "duplicates", "quarantined", "refused", "images", "commits", "associations", "notices_suppressed")
+
+
+class News(Protocol):
+    """Whoever is told what happens here; called from any thread, must be quick."""
+
+    def committed(self) -> None:
+        """The outbox has new events."""
+
+    def arrived(self, arrivals: set[int]) -> None:
+        """These arrivals have new images."""
+
+    def closed(self, served: Served) -> None:
+        """An association is over, and its end is recorded."""
+
+    def wake(self) -> None:
+        """`one_pass` has something to do."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a reception works with."""
+
+    settings: Settings
+    spool: Spool
+    routing: RoutingVersions
+    clock: Clock
+    fs: FsOps
+    log: Any
+
+
+class Reception:
+    """Serves associations from `start` to `stop`. All but `take` from one thread."""
+
+    def __init__(
+        self,
+        means: Means,
+        instance: str,
+        news: News,
+        changed: Callable[[int, int], None] = lambda waiting, opened: None,
+    ) -> None:
+        """`instance` tells this process apart among the receivers; `changed` is that of `Hall`."""
+        self._means, self._news = means, news
+        settings, images, log = means.settings, means.spool.images, means.log
+        means.spool.on_events(news.committed)
+        images.unsynced.largest = unsynced.LARGEST
+        self.worker = means.spool.workers.enter(WORKER, instance)
+        self.failure = Failure(news.wake)
+        self._sweeper = Sweeper(self._commit_rest, images.unsynced.sync, images.unsynced.finish, self.failure.set, log)
+        self.committer = Committer(images.commit, self._arrived, self.failure.set, log, self._sweeper.ask)
+        self._associations = Associations(images, self.worker.owner, news.closed, self._settle, log)
+        reserve = int(settings.spool.reserve_gb * GB)
+        self._reserve = Reserve(means.fs, means.spool.places.images, reserve, means.clock)
+        self._notices = Notices(means.clock)
+        self.handler = Handler(
+            images, self.committer, self._associations, self._reserve, self._notices, self.failure, self._policy(), log,
+            refuse_unreadable=settings.receiver.unreadable == "refuse",
+        )  # fmt: skip
+        self.hall = Hall(self.handler, changed)
+        self._ports, self._tls = ports_of(settings.receiver), server_tls(settings.receiver)
+        self._short = ""
+
+    def start(self) -> None:
+        """Begin with what happens beside the associations."""
+        self._sweeper.start()
+
+    def _policy(self) -> Policy:
+        policy = Policy(self._means.routing.current(), self._means.settings.receiver.unknown_sources)
+        if policy.unusable:
+            self._means.log.error("keywords_not_scanned", revision=policy.revision, reason=policy.unusable)
+        return policy
+
+    def _commit_rest(self) -> None:
+        self.committer.lead_on()
+
+    def _settle(self, served: Served) -> None:
+        self.handler.settle(served)
+
+    def _arrived(self, arrivals: set[int]) -> None:
+        self._news.arrived(arrivals)
+        if len(self._means.spool.images.unsynced):
+            self._sweeper.ask()
+
+    # -- working -----------------------------------------------------------------------------------------------
+
+    def take(self, sock: socket.socket, address: Address, port: int, limit: int) -> None:
+        """Serve a connection that came in at `port` (its number among the ports), with at most `limit` associations."""
+        config, tls = self._ports[port]
+        if limit != config.max_associations:
+            config = config.limited(limit)
+        self.hall.take(sock, address, config, self._tls if tls else None)
+
+    def new_policy(self) -> None:
+        """There is a new routing configuration."""
+        self.handler.policy = self._policy()
+
+    def new_certificate(self) -> None:
+        """The files of the certificate may have changed."""
+        try:
+            if self._tls is not None:
+                self._tls.reload()
+        except ConfigurationError:
+            return  # the parent says so, once
+
+    def one_pass(self) -> bool:
+        """Periodic work; whether anything is left to do later. Raises DiskFailed if an association met it."""
+        self.failure.check()
+        left = self._associations.finish()
+        short = self._reserve.short()
+        if short and not self._short:
+            self._means.log.error("refusing_images", reason=short)
+        elif self._short and not short:
+            self._means.log.info("accepting_images_again")
+        self._short = short
+        return bool(left or short)
+
+    def figures(self) -> dict[str, float]:
+        """Counts since the start."""
+        counts = self.handler.counts
+        return {
+            "stored": counts["stored"], "duplicates": counts["duplicate"], "quarantined": counts["quarantined"],
+            "refused": counts["refused"], "images": self.committer.images, "commits": self.committer.commits,
+            "associations": len(self._associations), "notices_suppressed": self._notices.suppressed,
+            "refusing": bool(self._short),
+        }  # fmt: skip
+
+    # -- ending ------------------------------------------------------------------------------------------------
+
+    def stop(self, limit_s: float) -> None:
+        """Let open associations finish for `limit_s` seconds, abort the rest, leave in order. Raises DiskFailed."""
+        self.hall.stop(limit_s)
+        self.committer.stop()
+        self._sweeper.stop()
+        self.failure.check()  # then nothing is in order: the next start mends
+        images = self._means.spool.images
+        try:
+            self._associations.finish()
+            images.unsynced.finish()
+            # A thread that did not end in time cannot commit any more; its association must not stay open for ever.
+            images.abort_dead(self.worker.owner)
+            self.worker.leave()
+        except OutOfSpace as exc:
+            self._means.log.warning("left_unrecorded", reason=str(exc))
