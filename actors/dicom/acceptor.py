@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.dicom import dimse, pdus, statuses
+from actors.dicom.machine import Event
 from actors.dicom.negotiation import choose_all
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
 from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreCommand
@@ -23,7 +24,6 @@ from protocol.errors import DiskFailed, NetworkError, PeerTimeout
 
 log = logging.getLogger(__name__)
 
-_BY_PROVIDER = 2
 _LINGER_S = 1.0
 _COLLECTED_BYTES = 16 * 1024**2  # of a dataset that is no object to store
 _REJECT_CALLING, _REJECT_CALLED = (1, 1, 3), (1, 1, 7)
@@ -101,30 +101,29 @@ class Acceptor:
     def _receive_request(self) -> AssociateRq | None:
         try:
             kind, body = self._connection.read_pdu(max(0.0, self._deadline - time.monotonic()))
-            if kind == pdus.ABORT:
-                return None
-            if kind != pdus.ASSOCIATE_RQ:
-                raise InvalidPdu(f"PDU type {kind:02X} before an association", pdus.UNEXPECTED_PDU)
-            return AssociateRq.decode(body)
+            request = AssociateRq.decode(body) if kind == pdus.ASSOCIATE_RQ else None
+            self._connection.machine.received(kind)
+            return request
         except InvalidPdu as exc:
-            self._refuse_pdu(str(exc), exc.code)
-        except PeerTimeout:
-            self._refuse_pdu(f"no association request within {self._config.acse_timeout_s:g} s", 0)
-        except ConnectionLost:
+            self._refuse_pdu(str(exc), exc)
+        except PeerTimeout as exc:
+            self._refuse_pdu(f"no association request within {self._config.acse_timeout_s:g} s", exc)
+        except ConnectionLost as exc:
             # Nothing at all is a load balancer's health check; half a request is a fault worth an event.
             if self._connection.received_anything and not self._stopping:
-                self._refuse_pdu("the connection ended within the association request", 0)
+                self._refuse_pdu("the connection ended within the association request", exc)
         return None
 
-    def _refuse_pdu(self, reason: str, code: int) -> None:
+    def _refuse_pdu(self, reason: str, cause: NetworkError) -> None:
         log.warning("refused PDU", extra={"action": "scp.refused_pdu", "address": self._address, "reason": reason})
         self._tell(self._handler.refused_pdu, self._address, reason)
-        self._connection.abort(_BY_PROVIDER, code, linger_s=0 if self._open else _LINGER_S)
+        self._connection.abort(cause, linger_s=0 if self._open else _LINGER_S)
 
     def _serve(self, request: AssociateRq) -> None:
         peer = Peer(self._address, self._port, request.calling_ae, request.called_ae, self._subject)
         rejection = self._rejection(request, peer)
         if rejection is not None:
+            self._connection.machine.did(Event.REJECTED)
             self._connection.send([pdus.encode_reject(*rejection)], self._config.network_timeout_s)
             self._connection.linger(_LINGER_S)
             return
@@ -174,6 +173,7 @@ class Acceptor:
                     self._contexts[result.context_id] = (abstract[result.context_id], result.transfer_syntax)
             self._max_send = max(request.max_pdu, 128) if request.max_pdu else 65536
             answer = AssociateAc(results, self._config.max_pdu, request.titles)
+            self._connection.machine.did(Event.ACCEPTED)
             self._connection.send([answer.encode()], self._config.network_timeout_s)
             self._connection.settle_down(self._config.idle_timeout_s, self._config.network_timeout_s)
             while True:
@@ -184,10 +184,10 @@ class Acceptor:
         except PeerAborted:
             return "aborted"
         except InvalidPdu as exc:
-            self._refuse_pdu(str(exc), exc.code)
+            self._refuse_pdu(str(exc), exc)
             return "aborted"
-        except (ConnectionLost, PeerTimeout):
-            self._connection.abort(linger_s=0)
+        except (ConnectionLost, PeerTimeout) as exc:
+            self._connection.abort(exc, linger_s=0)
             return "aborted" if self._stopping else "lost"
         except Exception as exc:
             log_fault("scp.fault", exc)
@@ -195,6 +195,7 @@ class Acceptor:
             return "aborted"
 
     def _release(self) -> How:
+        self._connection.machine.did(Event.RELEASE_CONFIRMED)
         try:
             self._connection.send([pdus.RELEASE_RP_PDU], self._config.network_timeout_s)
         except NetworkError as exc:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Self
 
 from actors.dicom import dimse, pdus, statuses
 from actors.dicom.dialling import connect
+from actors.dicom.machine import Event
 from actors.dicom.negotiation import IMPLICIT_LITTLE
 from actors.dicom.pdus import AssociateAc, AssociateRq, ProposedContext
 from actors.dicom.tls import ClientTls, dial
@@ -114,7 +115,7 @@ class Association:
         if kind is None:
             self.release()
         else:
-            self.abort()
+            self.abort(exc)
 
     @property
     def usable(self) -> bool:
@@ -153,8 +154,8 @@ class Association:
                 self._send_store(context_id, request, file, length, pad)
                 answer = self._response(message_id, dimse.C_STORE_RSP)
                 return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
-            except BaseException:
-                self.abort()
+            except BaseException as exc:
+                self.abort(exc)
                 raise
 
     def echo(self) -> int:
@@ -170,8 +171,8 @@ class Association:
                 context_id, dimse.echo_request(message_id), self._max_send, self._node.dimse_timeout_s
             )
             return self._response(message_id, dimse.C_ECHO_RSP).number(dimse.STATUS)
-        except BaseException:
-            self.abort()
+        except BaseException as exc:
+            self.abort(exc)
             raise
 
     def release(self) -> bool:
@@ -179,20 +180,21 @@ class Association:
         if self._over:
             return False
         self._over = True
+        self._connection.machine.did(Event.RELEASE_REQUESTED)
         try:
             self._connection.send([pdus.RELEASE_RQ_PDU], self._node.acse_timeout_s)
             return self._await_release()
-        except NetworkError:
-            self._connection.abort(linger_s=0)
+        except NetworkError as exc:
+            self._connection.abort(exc, linger_s=0)
             return False
         finally:
             self._connection.close()
 
-    def abort(self) -> None:
-        """End at once, with an A-ABORT if the peer still takes it."""
+    def abort(self, cause: BaseException | None = None) -> None:
+        """End at once, with an A-ABORT if the peer still takes it; `cause` is what went wrong, if anything did."""
         if not self._over:
             self._over = True
-            self._connection.abort(linger_s=0)
+            self._connection.abort(cause, linger_s=0)
             self._connection.close()
 
     def cancel(self) -> None:
@@ -247,11 +249,13 @@ class Association:
         deadline = time.monotonic() + self._node.acse_timeout_s
         while (remaining := deadline - time.monotonic()) > 0:
             kind, _ = self._connection.read_pdu(remaining)
+            self._connection.machine.received(kind)
             if kind == pdus.RELEASE_RQ:  # both at once: the requestor answers first, PS3.8 section 9.2, AR-9
+                self._connection.machine.did(Event.RELEASE_CONFIRMED)
                 self._connection.send([pdus.RELEASE_RP_PDU], remaining)
                 continue
             return kind == pdus.RELEASE_RP
-        return False
+        raise PeerTimeout(f"{self._node} did not confirm the release")
 
 
 def open_association(node: Node, contexts: Iterable[Context]) -> Association:
@@ -270,11 +274,11 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
         ProposedContext(2 * index + 1, sop_class, (syntax,)) for index, (sop_class, syntax) in enumerate(pairs)
     )
     request = AssociateRq(node.called_ae, node.calling_ae, proposed, node.max_pdu)
-    connection = Connection(_dial(node), node.max_pdu, _RESPONSE_BYTES)
+    connection = Connection(_dial(node), node.max_pdu, _RESPONSE_BYTES, requestor=True)
     try:
         answer = _negotiate(node, connection, request)
     except BaseException as exc:
-        connection.abort(linger_s=0)
+        connection.abort(exc, linger_s=0)
         connection.close()
         # Since TLS 1.3 a server says only after the handshake what it thinks of our certificate.
         if isinstance(exc, ConnectionLost) and isinstance(exc.__cause__, ssl.SSLError):
@@ -314,14 +318,14 @@ def _negotiate(node: Node, connection: Connection, request: AssociateRq) -> Asso
         kind, body = connection.read_pdu(node.acse_timeout_s)
     except PeerTimeout as exc:
         raise PeerTimeout(f"{node} did not answer the association request within {node.acse_timeout_s:g} s") from exc
-    if kind == pdus.ASSOCIATE_AC:
-        return AssociateAc.decode(body)
+    answer = AssociateAc.decode(body) if kind == pdus.ASSOCIATE_AC else None
+    connection.machine.received(kind)
+    if answer is not None:
+        return answer
     if kind == pdus.ASSOCIATE_RJ:
         words, retryable = pdus.reject_words(body)
         raise AssociationRejected(f"{node} {words}", retryable)
-    if kind == pdus.ABORT:
-        raise AssociationAborted(f"{node}: {pdus.abort_words(body)}")
-    raise AssociationAborted(f"{node} answered an association request with PDU type {kind:02X}")
+    raise AssociationAborted(f"{node}: {pdus.abort_words(body)}")
 
 
 def _read_exactly(file: BinaryIO, view: memoryview) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from actors.dicom import dimse, pdus, tls
+from actors.dicom.machine import Event, Machine, State
 from actors.dicom.pdus import InvalidPdu
 from protocol.errors import AssociationAborted, PeerTimeout
 
@@ -78,9 +79,10 @@ class Connection:
         sock: a connected TCP socket, or one of TLS (whose handshake may still be to come, see `handshake`).
         max_pdu: the largest P-DATA-TF body we announced, bytes; 0 is unlimited.
         max_object_bytes: datasets above this are read but not kept.
+        requestor: we opened the connection and send the association request.
     """
 
-    def __init__(self, sock: socket.socket, max_pdu: int, max_object_bytes: int) -> None:
+    def __init__(self, sock: socket.socket, max_pdu: int, max_object_bytes: int, requestor: bool = False) -> None:
         # Without TCP_NODELAY each small PDU waits for the peer's delayed acknowledgement, 40 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -97,6 +99,7 @@ class Connection:
         self._command = bytearray()
         self._message: Message | None = None
         self.received_anything = False
+        self.machine = Machine.connected(requestor)
 
     def handshake(self, timeout_s: float) -> str:
         """Shake hands as TLS server; the subject of the peer's verified certificate, or an empty text.
@@ -129,20 +132,21 @@ class Connection:
     # -- receiving ---------------------------------------------------------------------------------------------
 
     def read_pdu(self, timeout_s: float) -> tuple[int, bytes]:
-        """One whole PDU other than P-DATA-TF as (type, body), within `timeout_s` from now.
+        """One whole PDU other than P-DATA-TF as (type, body), within `timeout_s` from now; the caller tells `machine`.
 
         Raises:
             PeerTimeout, ConnectionLost, InvalidPdu
         """
         self._deadline = time.monotonic() + timeout_s
-        kind, length = self._pdu_header()
-        if not pdus.ASSOCIATE_RQ <= kind <= pdus.ABORT:
-            raise InvalidPdu(f"unrecognised PDU type {kind:02X}", pdus.UNRECOGNISED_PDU)
-        if kind == pdus.P_DATA:
-            raise InvalidPdu("data before the association is open", pdus.UNEXPECTED_PDU)
-        if length > _MAX_ASSOCIATE_BYTES:
-            raise InvalidPdu(f"PDU of {length} bytes where at most {_MAX_ASSOCIATE_BYTES} make sense")
-        return kind, self._take(length)
+        while True:
+            kind, length = self._pdu_header()
+            self.machine.expect(kind)
+            limit = self._max_pdu if kind == pdus.P_DATA else _MAX_ASSOCIATE_BYTES
+            if length > limit:
+                raise InvalidPdu(f"PDU of {length} bytes where at most {limit} make sense")
+            if kind != pdus.P_DATA:
+                return kind, self._take(length)
+            self._append(None, length)  # it overtook our release (AR-6), and nobody waits for it any more
 
     def settle_down(self, idle_s: float, busy_s: float) -> None:
         """The association is open: from now on the kernel keeps the limits of waiting, one system call less per read.
@@ -241,13 +245,11 @@ class Connection:
                 raise InvalidPdu(f"P-DATA-TF of {length} bytes")
             self._pdu_left = length
             return
-        if not pdus.ASSOCIATE_RQ <= kind <= pdus.ABORT:
-            raise InvalidPdu(f"unrecognised PDU type {kind:02X}", pdus.UNRECOGNISED_PDU)
-        if kind in (pdus.ASSOCIATE_RQ, pdus.ASSOCIATE_AC, pdus.ASSOCIATE_RJ, pdus.RELEASE_RP):
-            raise InvalidPdu(f"PDU type {kind:02X} within an association", pdus.UNEXPECTED_PDU)
+        self.machine.expect(kind)
         if length != 4:
             raise InvalidPdu(f"PDU type {kind:02X} of {length} bytes instead of 4")
         body = self._take(4)
+        self.machine.received(kind)
         if kind == pdus.ABORT:
             raise PeerAborted(pdus.abort_words(body))
         raise ReleaseRequested
@@ -429,12 +431,21 @@ class Connection:
         """Send a command set that has no dataset."""
         self.send(fragments(context_id, command, True, True, max_send), stall_s)
 
-    def abort(self, source: int = 0, reason: int = 0, linger_s: float = 0.5) -> None:
-        """Send an A-ABORT if the connection still takes it (at once or not at all), then let the peer close."""
+    def abort(self, cause: BaseException | None = None, linger_s: float = 0.5) -> None:
+        """Send the A-ABORT that the machine wants, if the connection still takes it at once; then let the peer close.
+
+        `cause` is what went wrong, if ending is not our own wish.
+        """
         self._waits_in_kernel = False
-        with contextlib.suppress(OSError):
-            self._sock.settimeout(0.2)
-            self._sock.sendall(pdus.encode_abort(source, reason))
+        if isinstance(cause, ConnectionLost):
+            self.machine.did(Event.TRANSPORT_CLOSED)
+        elif isinstance(cause, PeerTimeout) and self.machine.state is State.AWAITING_REQUEST:
+            self.machine.did(Event.ARTIM_EXPIRED)
+        owed = self.machine.abort(cause.code if isinstance(cause, InvalidPdu) else None)
+        if owed is not None:
+            with contextlib.suppress(OSError):
+                self._sock.settimeout(0.2)
+                self._sock.sendall(pdus.encode_abort(*owed))
         if linger_s:
             self.linger(linger_s)
 
