@@ -73,6 +73,18 @@ class ContextResult:
 
 
 @dataclass(frozen=True)
+class RoleSelection:
+    """Which roles the requestor of the association plays (or may play) for a SOP class, PS3.7 section D.3.3.4.
+
+    Without one for its class the requestor is SCU and the acceptor SCP.
+    """
+
+    sop_class_uid: str
+    scu: bool
+    scp: bool
+
+
+@dataclass(frozen=True)
 class AssociateRq:
     """A-ASSOCIATE-RQ, PS3.8 section 9.3.2. `max_pdu` 0 is unlimited; `titles` keeps the raw AE title fields."""
 
@@ -83,6 +95,7 @@ class AssociateRq:
     version: int = 1
     application_context: str = APPLICATION_CONTEXT
     titles: bytes = b""
+    roles: tuple[RoleSelection, ...] = ()
 
     def encode(self) -> bytes:
         items = [_item(0x10, self.application_context.encode("ascii"))]
@@ -92,7 +105,7 @@ class AssociateRq:
                 0x30, context.abstract_syntax.encode("ascii", "replace")
             )
             items.append(_item(0x20, body + syntaxes))
-        items.append(_user_information(self.max_pdu))
+        items.append(_user_information(self.max_pdu, self.roles))
         titles = _pad_title(self.called_ae) + _pad_title(self.calling_ae) + bytes(32)
         return _pdu(ASSOCIATE_RQ, struct.pack(">HH", 1, 0) + titles + b"".join(items))
 
@@ -107,13 +120,14 @@ class AssociateRq:
             raise InvalidPdu("A-ASSOCIATE-RQ is too short")
         contexts: list[ProposedContext] = []
         application, max_pdu = "", 0
+        roles: tuple[RoleSelection, ...] = ()
         for kind, value in _items(body, 68):
             if kind == 0x10:
                 application = uid_text(value)
             elif kind == 0x20:
                 contexts.append(_proposed_context(value))
             elif kind == 0x50:
-                max_pdu = _max_pdu(value)
+                max_pdu, roles = _max_pdu(value), _roles(value)
         return cls(
             called_ae=title_text(body[4:20]),
             calling_ae=title_text(body[20:36]),
@@ -122,6 +136,7 @@ class AssociateRq:
             version=int.from_bytes(body[:2], "big"),
             application_context=application,
             titles=body[4:68],
+            roles=roles,
         )
 
 
@@ -132,13 +147,14 @@ class AssociateAc:
     contexts: tuple[ContextResult, ...]
     max_pdu: int
     titles: bytes = bytes(64)
+    roles: tuple[RoleSelection, ...] = ()
 
     def encode(self) -> bytes:
         items = [_item(0x10, APPLICATION_CONTEXT.encode("ascii"))]
         for context in self.contexts:
             syntax = _item(0x40, context.transfer_syntax.encode("ascii", "replace"))
             items.append(_item(0x21, bytes((context.context_id, 0, context.result, 0)) + syntax))
-        items.append(_user_information(self.max_pdu))
+        items.append(_user_information(self.max_pdu, self.roles))
         return _pdu(ASSOCIATE_AC, struct.pack(">HH", 1, 0) + self.titles + b"".join(items))
 
     @classmethod
@@ -152,6 +168,7 @@ class AssociateAc:
             raise InvalidPdu("A-ASSOCIATE-AC is too short")
         contexts: list[ContextResult] = []
         max_pdu = 0
+        roles: tuple[RoleSelection, ...] = ()
         for kind, value in _items(body, 68):
             if kind == 0x21:
                 if len(value) < 4:
@@ -159,8 +176,8 @@ class AssociateAc:
                 syntax = next((uid_text(sub) for code, sub in _items(value, 4) if code == 0x40), "")
                 contexts.append(ContextResult(value[0], value[2], syntax))
             elif kind == 0x50:
-                max_pdu = _max_pdu(value)
-        return cls(tuple(contexts), max_pdu, body[4:68])
+                max_pdu, roles = _max_pdu(value), _roles(value)
+        return cls(tuple(contexts), max_pdu, body[4:68], roles)
 
 
 def encode_reject(result: int, source: int, reason: int) -> bytes:
@@ -244,11 +261,12 @@ def _proposed_context(value: bytes) -> ProposedContext:
     return ProposedContext(value[0], abstract, tuple(syntaxes))
 
 
-def _user_information(max_pdu: int) -> bytes:
+def _user_information(max_pdu: int, roles: tuple[RoleSelection, ...]) -> bytes:
     return _item(
         0x50,
         _item(0x51, struct.pack(">I", max_pdu))
         + _item(0x52, IMPLEMENTATION_CLASS_UID.encode("ascii"))
+        + b"".join(map(_role_item, roles))
         + _item(0x55, IMPLEMENTATION_VERSION.encode("ascii")),
     )
 
@@ -258,3 +276,19 @@ def _max_pdu(value: bytes) -> int:
         if kind == 0x51 and len(sub) == 4:
             return int.from_bytes(sub, "big")
     return 0
+
+
+def _role_item(role: RoleSelection) -> bytes:
+    """PS3.7 table D.3-9."""
+    uid = role.sop_class_uid.encode("ascii", "replace")
+    return _item(0x54, struct.pack(">H", len(uid)) + uid + bytes((role.scu, role.scp)))
+
+
+def _roles(value: bytes) -> tuple[RoleSelection, ...]:
+    roles = []
+    for kind, sub in _items(value, 0):
+        if kind == 0x54:
+            if len(sub) < 4 or len(sub) != int.from_bytes(sub[:2], "big") + 4:
+                raise InvalidPdu("a role selection item is cut off")
+            roles.append(RoleSelection(uid_text(sub[2:-2]), sub[-2] == 1, sub[-1] == 1))
+    return tuple(roles)
