@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pydicom._uid_dict import UID_dictionary
 
@@ -13,6 +13,7 @@ from actors.dicom.pdus import (
     TRANSFER_SYNTAXES_NOT_SUPPORTED,
     ContextResult,
     ProposedContext,
+    RoleSelection,
 )
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -39,13 +40,15 @@ def is_storage(sop_class_uid: str) -> bool:
     return ("Storage" in name and "Storage Commitment" not in name) or not name
 
 
-def choose(context: ProposedContext) -> ContextResult:
-    """Answer one proposed context.
+def choose(context: ProposedContext, services: Collection[str] = ()) -> ContextResult:
+    """Answer one proposed context; `services` are SOP classes beyond storage and verification that are offered.
 
     The requestor's order counts, with four ranks before it: Explicit VR and all compressed syntaxes, then Implicit VR
     (a sender that converts to it loses the VRs of private elements), then big endian, then syntaxes unknown to us.
     """
     first = context.transfer_syntaxes[0] if context.transfer_syntaxes else IMPLICIT_LITTLE
+    if context.abstract_syntax in services:
+        return _choose_service(context, first)
     if context.abstract_syntax != VERIFICATION and not is_storage(context.abstract_syntax):
         return ContextResult(context.context_id, ABSTRACT_SYNTAX_NOT_SUPPORTED, first)
     usable = [uid for uid in context.transfer_syntaxes if uid and not uid.startswith(_NO_DATASET)]
@@ -54,9 +57,22 @@ def choose(context: ProposedContext) -> ContextResult:
     return ContextResult(context.context_id, ACCEPTED, min(usable, key=_rank))  # min keeps the requestor's order
 
 
-def choose_all(contexts: Iterable[ProposedContext]) -> tuple[ContextResult, ...]:
-    """Answer all proposed contexts in their order."""
-    return tuple(choose(context) for context in contexts)
+def _choose_service(context: ProposedContext, first: str) -> ContextResult:
+    """Data sets of services are read and written here, not passed on: the two syntaxes that everybody speaks are enough."""
+    usable = [uid for uid in context.transfer_syntaxes if uid in (EXPLICIT_LITTLE, IMPLICIT_LITTLE)]
+    if not usable:
+        return ContextResult(context.context_id, TRANSFER_SYNTAXES_NOT_SUPPORTED, first)
+    return ContextResult(context.context_id, ACCEPTED, usable[0])
+
+
+def choose_all(contexts: Iterable[ProposedContext], services: Collection[str] = ()) -> tuple[ContextResult, ...]:
+    """Answer all proposed contexts in their order; `services` as in `choose`."""
+    return tuple(choose(context, services) for context in contexts)
+
+
+def choose_roles(proposed: Iterable[RoleSelection], services: Collection[str]) -> tuple[RoleSelection, ...]:
+    """Answer the proposed roles for `services`, of which we play both sides; others get no answer: the default counts."""
+    return tuple(role for role in proposed if role.sop_class_uid in services)
 
 
 def _rank(transfer_syntax: str) -> int:
