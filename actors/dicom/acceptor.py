@@ -15,11 +15,11 @@ from typing import Any
 
 from actors.dicom import dimse, pdus, statuses
 from actors.dicom.machine import Event
-from actors.dicom.negotiation import choose_all
+from actors.dicom.negotiation import answer_user, choose_all, contradicts
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
 from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreCommand
-from actors.dicom.storing import Storing, log_fault
-from actors.dicom.upper import Connection, ConnectionLost, Message, PeerAborted, ReleaseRequested
+from actors.dicom.storing import Dropped, Storing, log_fault
+from actors.dicom.upper import Connection, ConnectionLost, Message, PeerAborted, ReleaseRequested, Sink
 from protocol.errors import DiskFailed, NetworkError, PeerTimeout
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,10 @@ class Acceptor:
         self._connection.abort(cause, linger_s=0 if self._open else _LINGER_S)
 
     def _serve(self, request: AssociateRq) -> None:
-        peer = Peer(self._address, self._port, request.calling_ae, request.called_ae, self._subject)
+        peer = Peer(
+            self._address, self._port, request.calling_ae, request.called_ae, self._subject,
+            request.user.implementation_class_uid, request.user.implementation_version,
+        )  # fmt: skip
         rejection = self._rejection(request, peer)
         if rejection is not None:
             self._connection.machine.did(Event.REJECTED)
@@ -166,13 +169,7 @@ class Acceptor:
 
     def _accepted(self, request: AssociateRq, peer: Peer) -> How:
         try:
-            results = choose_all(request.contexts)
-            abstract = {context.context_id: context.abstract_syntax for context in request.contexts}
-            for result in results:
-                if result.result == pdus.ACCEPTED:
-                    self._contexts[result.context_id] = (abstract[result.context_id], result.transfer_syntax)
-            self._max_send = max(request.max_pdu, 128) if request.max_pdu else 65536
-            answer = AssociateAc(results, self._config.max_pdu, request.titles)
+            answer = self._agree(request)
             self._connection.machine.did(Event.ACCEPTED)
             self._connection.send([answer.encode()], self._config.network_timeout_s)
             self._connection.settle_down(self._config.idle_timeout_s, self._config.network_timeout_s)
@@ -187,12 +184,23 @@ class Acceptor:
             self._refuse_pdu(str(exc), exc)
             return "aborted"
         except (ConnectionLost, PeerTimeout) as exc:
-            self._connection.abort(exc, linger_s=0)
+            self._connection.abort(None if self._stopping else exc, linger_s=0)  # stopping ends reading, not sending
             return "aborted" if self._stopping else "lost"
         except Exception as exc:
             log_fault("scp.fault", exc)
             self._connection.abort(linger_s=0)
             return "aborted"
+
+    def _agree(self, request: AssociateRq) -> AssociateAc:
+        """Choose the contexts and what else is negotiated."""
+        results = choose_all(request.contexts, common=request.user.common)
+        abstract = {context.context_id: context.abstract_syntax for context in request.contexts}
+        for result in results:
+            if result.result == pdus.ACCEPTED:
+                self._contexts[result.context_id] = (abstract[result.context_id], result.transfer_syntax)
+        self._max_send = max(request.max_pdu, 128) if request.max_pdu else 65536
+        stored = {abstract for abstract, _ in self._contexts.values()} - {dimse.VERIFICATION}
+        return AssociateAc(results, self._config.max_pdu, request.titles, user=answer_user(request.user, stored))
 
     def _release(self) -> How:
         self._connection.machine.did(Event.RELEASE_CONFIRMED)
@@ -232,19 +240,19 @@ class Acceptor:
         if message.context_id not in self._contexts:
             raise InvalidPdu(f"presentation context {message.context_id} was not accepted")
 
-    def _sink(self, message: Message, peer: Peer) -> Storing | None:
-        """Where the dataset of a request goes; None for one that nobody wants."""
+    def _sink(self, message: Message, peer: Peer) -> Sink:
+        """Where the dataset of a request goes."""
         command = message.command
         self._check_context(message)
         if command.field != dimse.C_STORE_RQ:
-            return None
+            return Dropped()
         abstract_syntax, transfer_syntax = self._contexts[message.context_id]
-        if abstract_syntax == dimse.VERIFICATION:
-            return None
+        sop_class = command.uid(dimse.AFFECTED_CLASS) or abstract_syntax
+        if abstract_syntax == dimse.VERIFICATION or contradicts(sop_class, abstract_syntax):
+            return Dropped()
         request = StoreCommand(
-            command.uid(dimse.AFFECTED_CLASS) or abstract_syntax, command.uid(dimse.AFFECTED_INSTANCE), transfer_syntax,
-            command.number(dimse.MESSAGE_ID),
-        )  # fmt: skip
+            sop_class, command.uid(dimse.AFFECTED_INSTANCE), transfer_syntax, command.number(dimse.MESSAGE_ID)
+        )
         self._storing = Storing(self._handler, self._id, peer, request, self._config.max_object_bytes)
         return self._storing
 
@@ -252,6 +260,8 @@ class Acceptor:
         storing, self._storing = self._storing, None
         if storing is not None:
             return storing.status()
+        if isinstance(message.sink, Dropped):
+            return statuses.SOP_CLASS_NOT_SUPPORTED
         abstract_syntax, _ = self._contexts[message.context_id]
         return statuses.SOP_CLASS_NOT_SUPPORTED if abstract_syntax == dimse.VERIFICATION else statuses.CANNOT_UNDERSTAND
 

@@ -307,7 +307,7 @@ def test_stopping_aborts_what_does_not_finish_in_time(handler: RecordingHandler)
     association: Association = open_association(node(scp.start()), [VERIFY])
     scp.stop(0.1)
     assert handler.endings == ["aborted"]
-    with pytest.raises(AssociationAborted):
+    with pytest.raises(AssociationAborted, match="peer's application"):
         association.echo()
     with pytest.raises(OSError):
         connect(association._node.port)
