@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.dicom import dimse, pdus, statuses
-from actors.dicom.machine import Event
 from actors.dicom.negotiation import answer_user, choose_all, contradicts
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
 from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreCommand
@@ -101,9 +100,7 @@ class Acceptor:
     def _receive_request(self) -> AssociateRq | None:
         try:
             kind, body = self._connection.read_pdu(max(0.0, self._deadline - time.monotonic()))
-            request = AssociateRq.decode(body) if kind == pdus.ASSOCIATE_RQ else None
-            self._connection.machine.received(kind)
-            return request
+            return AssociateRq.decode(body) if kind == pdus.ASSOCIATE_RQ else None  # else an abort
         except InvalidPdu as exc:
             self._refuse_pdu(str(exc), exc)
         except PeerTimeout as exc:
@@ -126,7 +123,6 @@ class Acceptor:
         )  # fmt: skip
         rejection = self._rejection(request, peer)
         if rejection is not None:
-            self._connection.machine.did(Event.REJECTED)
             self._connection.send([pdus.encode_reject(*rejection)], self._config.network_timeout_s)
             self._connection.linger(_LINGER_S)
             return
@@ -170,7 +166,6 @@ class Acceptor:
     def _accepted(self, request: AssociateRq, peer: Peer) -> How:
         try:
             answer = self._agree(request)
-            self._connection.machine.did(Event.ACCEPTED)
             self._connection.send([answer.encode()], self._config.network_timeout_s)
             self._connection.settle_down(self._config.idle_timeout_s, self._config.network_timeout_s)
             while True:
@@ -203,7 +198,6 @@ class Acceptor:
         return AssociateAc(results, self._config.max_pdu, request.titles, user=answer_user(request.user, stored))
 
     def _release(self) -> How:
-        self._connection.machine.did(Event.RELEASE_CONFIRMED)
         try:
             self._connection.send([pdus.RELEASE_RP_PDU], self._config.network_timeout_s)
         except NetworkError as exc:

@@ -149,38 +149,49 @@ TRANSITIONS: dict[tuple[Event, State], Action] = {
 }
 
 
-_OPENINGS = {True: (Event.ASSOCIATE_REQUESTED, Event.TRANSPORT_CONFIRMED), False: (Event.TRANSPORT_INDICATED,)}
+_SENT = {
+    pdus.ASSOCIATE_RQ: (Event.ASSOCIATE_REQUESTED, Event.TRANSPORT_CONFIRMED),
+    pdus.ASSOCIATE_AC: (Event.ACCEPTED,),
+    pdus.ASSOCIATE_RJ: (Event.REJECTED,),
+    pdus.RELEASE_RQ: (Event.RELEASE_REQUESTED,),
+    pdus.RELEASE_RP: (Event.RELEASE_CONFIRMED,),
+}
+"""What a PDU of ours carries out. Connecting and P-DATA-TF change nothing by themselves."""
 
 
 class Machine:
-    """Where one association stands; used by the connection's thread only.
+    """Where one association stands; used by the connection's thread only. Who sends the request is its requestor.
 
     In AWAITING_CLOSE our sending side is shut already, so what the table calls AA-7 there is an AA-6 for us.
     """
 
-    def __init__(self, requestor: bool) -> None:
-        self.requestor = requestor
+    def __init__(self) -> None:
         self.state = State.IDLE
+        self._requestor = False
 
-    @classmethod
-    def connected(cls, requestor: bool) -> Machine:
-        """A machine whose transport connection is there, and whose request is the next thing to go out or come in."""
-        machine = cls(requestor)
-        for event in _OPENINGS[requestor]:
-            machine.did(event)
-        return machine
+    def listen(self) -> None:
+        """A connection that was opened to us is read from for the first time."""
+        if self.state is State.IDLE:
+            self.did(Event.TRANSPORT_INDICATED)
 
     def did(self, event: Event) -> Action | None:
         """Take a step; None (and no step) if the table has none, as for an abort when all is over."""
         action = TRANSITIONS.get((event, self.state))
         if action is not None:
             self.state = action.after
-            if action.name == "AR-8" and not self.requestor:
+            if action.name == "AE-1":
+                self._requestor = True
+            elif action.name == "AR-8" and not self._requestor:
                 self.state = State.COLLIDED_ACCEPTOR_AWAITS
         return action
 
+    def sent(self, kind: int) -> None:
+        """A PDU of this type of ours goes out."""
+        for event in _SENT.get(kind, ()):
+            self.did(event)
+
     def received(self, kind: int) -> Action | None:
-        """A PDU of this type has come, and it can be read."""
+        """A PDU of this type has come whole."""
         return self.did(PDU_EVENTS.get(kind, Event.GOT_INVALID_PDU))
 
     def expect(self, kind: int) -> None:
@@ -197,6 +208,8 @@ class Machine:
         """
         if self.state is State.AWAITING_CLOSE:
             return None
+        if invalid is not None and self.state is State.DECIDING:
+            self.state = State.AWAITING_REQUEST  # the request could not be read, so it was none
         action = self.did(Event.ABORT_REQUESTED if invalid is None else Event.GOT_INVALID_PDU)
         if action is None or action.abort_source is None:
             return None

@@ -17,7 +17,6 @@ from typing import Any, BinaryIO, Self
 
 from actors.dicom import dimse, pdus, statuses
 from actors.dicom.dialling import connect
-from actors.dicom.machine import Event
 from actors.dicom.negotiation import IMPLICIT_LITTLE
 from actors.dicom.pdus import AssociateAc, AssociateRq, ProposedContext
 from actors.dicom.tls import ClientTls, dial
@@ -180,7 +179,6 @@ class Association:
         if self._over:
             return False
         self._over = True
-        self._connection.machine.did(Event.RELEASE_REQUESTED)
         try:
             self._connection.send([pdus.RELEASE_RQ_PDU], self._node.acse_timeout_s)
             return self._await_release()
@@ -249,9 +247,7 @@ class Association:
         deadline = time.monotonic() + self._node.acse_timeout_s
         while (remaining := deadline - time.monotonic()) > 0:
             kind, _ = self._connection.read_pdu(remaining)
-            self._connection.machine.received(kind)
             if kind == pdus.RELEASE_RQ:  # both at once: the requestor answers first, PS3.8 section 9.2, AR-9
-                self._connection.machine.did(Event.RELEASE_CONFIRMED)
                 self._connection.send([pdus.RELEASE_RP_PDU], remaining)
                 continue
             return kind == pdus.RELEASE_RP
@@ -274,7 +270,7 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
         ProposedContext(2 * index + 1, sop_class, (syntax,)) for index, (sop_class, syntax) in enumerate(pairs)
     )
     request = AssociateRq(node.called_ae, node.calling_ae, proposed, node.max_pdu)
-    connection = Connection(_dial(node), node.max_pdu, _RESPONSE_BYTES, requestor=True)
+    connection = Connection(_dial(node), node.max_pdu, _RESPONSE_BYTES)
     try:
         answer = _negotiate(node, connection, request)
     except BaseException as exc:
@@ -318,10 +314,8 @@ def _negotiate(node: Node, connection: Connection, request: AssociateRq) -> Asso
         kind, body = connection.read_pdu(node.acse_timeout_s)
     except PeerTimeout as exc:
         raise PeerTimeout(f"{node} did not answer the association request within {node.acse_timeout_s:g} s") from exc
-    answer = AssociateAc.decode(body) if kind == pdus.ASSOCIATE_AC else None
-    connection.machine.received(kind)
-    if answer is not None:
-        return answer
+    if kind == pdus.ASSOCIATE_AC:
+        return AssociateAc.decode(body)
     if kind == pdus.ASSOCIATE_RJ:
         words, retryable = pdus.reject_words(body)
         raise AssociationRejected(f"{node} {words}", retryable)

@@ -79,10 +79,9 @@ class Connection:
         sock: a connected TCP socket, or one of TLS (whose handshake may still be to come, see `handshake`).
         max_pdu: the largest P-DATA-TF body we announced, bytes; 0 is unlimited.
         max_object_bytes: datasets above this are read but not kept.
-        requestor: we opened the connection and send the association request.
     """
 
-    def __init__(self, sock: socket.socket, max_pdu: int, max_object_bytes: int, requestor: bool = False) -> None:
+    def __init__(self, sock: socket.socket, max_pdu: int, max_object_bytes: int) -> None:
         # Without TCP_NODELAY each small PDU waits for the peer's delayed acknowledgement, 40 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -99,7 +98,7 @@ class Connection:
         self._command = bytearray()
         self._message: Message | None = None
         self.received_anything = False
-        self.machine = Machine.connected(requestor)
+        self.machine = Machine()
 
     def handshake(self, timeout_s: float) -> str:
         """Shake hands as TLS server; the subject of the peer's verified certificate, or an empty text.
@@ -132,12 +131,13 @@ class Connection:
     # -- receiving ---------------------------------------------------------------------------------------------
 
     def read_pdu(self, timeout_s: float) -> tuple[int, bytes]:
-        """One whole PDU other than P-DATA-TF as (type, body), within `timeout_s` from now; the caller tells `machine`.
+        """One whole PDU other than P-DATA-TF as (type, body), within `timeout_s` from now, if it may come now.
 
         Raises:
             PeerTimeout, ConnectionLost, InvalidPdu
         """
         self._deadline = time.monotonic() + timeout_s
+        self.machine.listen()
         while True:
             kind, length = self._pdu_header()
             self.machine.expect(kind)
@@ -145,7 +145,9 @@ class Connection:
             if length > limit:
                 raise InvalidPdu(f"PDU of {length} bytes where at most {limit} make sense")
             if kind != pdus.P_DATA:
-                return kind, self._take(length)
+                body = self._take(length)
+                self.machine.received(kind)
+                return kind, body
             self._append(None, length)  # it overtook our release (AR-6), and nobody waits for it any more
 
     def settle_down(self, idle_s: float, busy_s: float) -> None:
@@ -368,6 +370,8 @@ class Connection:
         Raises:
             PeerTimeout, ConnectionLost; PeerAborted if the peer's A-ABORT explains the broken connection
         """
+        if self.machine.state is not State.ESTABLISHED or parts[0] is pdus.RELEASE_RQ_PDU:
+            self.machine.sent(parts[0][0])
         try:
             if not self._waits_in_kernel:
                 self._sock.settimeout(stall_s)
