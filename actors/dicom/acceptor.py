@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 _LINGER_S = 1.0
 _COLLECTED_BYTES = 16 * 1024**2  # of a dataset that is no object to store
-_REJECT_CALLING, _REJECT_CALLED = (1, 1, 3), (1, 1, 7)
-_REJECT_CONTEXT, _REJECT_VERSION = (1, 1, 2), (1, 2, 2)
-_REJECT_LIMIT, _REJECT_CONGESTION = (2, 3, 2), (2, 3, 1)
+REJECT_CALLING, REJECT_CALLED = (1, 1, 3), (1, 1, 7)
+REJECT_CONTEXT, REJECT_VERSION = (1, 1, 2), (1, 2, 2)
+REJECT_LIMIT, REJECT_CONGESTION = (2, 3, 2), (2, 3, 1)
 
 
 class Acceptor:
@@ -140,26 +140,26 @@ class Acceptor:
     def _rejection(self, request: AssociateRq, peer: Peer) -> tuple[int, int, int] | None:
         """(result, source, reason) of an A-ASSOCIATE-RJ, PS3.8 table 9-21; None to accept."""
         if not request.version & 1:
-            return _REJECT_VERSION
+            return REJECT_VERSION
         if request.application_context != pdus.APPLICATION_CONTEXT:
-            return _REJECT_CONTEXT
+            return REJECT_CONTEXT
         if not self._config.accept_any_called_ae and peer.called_ae != self._config.ae_title:
-            return _REJECT_CALLED
+            return REJECT_CALLED
         try:
             reason = self._handler.requested(peer)
         except DiskFailed as exc:
             self._handler.fatal(exc)
-            return _REJECT_CONGESTION
+            return REJECT_CONGESTION
         except Exception as exc:
             log_fault("scp.requested", exc)
-            return _REJECT_CONGESTION
+            return REJECT_CONGESTION
         if reason is not None:
             log.warning(
                 "association rejected",
                 extra={"action": "scp.rejected", "calling_ae": peer.calling_ae, "address": peer.address, "why": reason},
             )
-            return _REJECT_CALLING
-        return None if self._admit(self) else _REJECT_LIMIT
+            return REJECT_CALLING
+        return None if self._admit(self) else REJECT_LIMIT
 
     # -- open --------------------------------------------------------------------------------------------------
 
