@@ -26,9 +26,7 @@ from protocol.header.walk import (
 )
 from protocol.header.wanted import CHARACTER_SET, PIXEL_REPRESENTATION, Wanted, compile_wanted
 
-CHARSET, NUMBER, TOO_LONG = typed.CHARSET, typed.NUMBER, typed.TOO_LONG
-ENCODING = "encoding"
-"""The elements are not encoded as the transfer syntax says (explicit and implicit VR mixed up)."""
+CHARSET, ENCODING, NUMBER, TOO_LONG = typed.CHARSET, typed.ENCODING, typed.NUMBER, typed.TOO_LONG
 PIXELS_CUT = "pixel data truncated"
 """Pixel data of defined length runs beyond the end of the object."""
 

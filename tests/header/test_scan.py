@@ -73,7 +73,6 @@ def test_values_are_typed_by_vr(syntax: str) -> None:
         ("LO", b"  ", None),
         ("LO", b"\\", None),
         ("DS", b" \0", None),
-        ("ZZ", b"", None),
     ],
 )
 def test_a_value_follows_the_vr_as_written(vr: str, raw: bytes, value: object) -> None:
@@ -157,6 +156,24 @@ def test_values_can_be_sent_as_they_are() -> None:
     data = element(0x00080008, "CS", b"A\\B") + element(ROWS, "US", b"\0\2") + element(0x00180050, "DS", b"nan ")
     values = scan(data, EXPLICIT).values
     assert json.loads(json.dumps(values, allow_nan=False)) == values == msgpack.unpackb(msgpack.packb(values))
+
+
+@pytest.mark.parametrize("raw", [b"1600\0 ", b" 1600\0\0"])
+def test_a_nul_at_the_end_of_a_number_is_padding(raw: bytes) -> None:
+    assert one(0x00091001, "DS", raw) == Header({"0009,1001": 1600.0})
+
+
+@pytest.mark.parametrize("raw", [b"\x00600", b"1\0\\2.", b"\0.5\\2."])
+def test_a_nul_elsewhere_makes_no_other_number(raw: bytes) -> None:
+    header = one(0x00091001, "DS", raw)
+    assert header.flags == (NUMBER,)
+    assert "\0" in str(header.values["0009,1001"]) or isinstance(header.values["0009,1001"], list)
+
+
+def test_a_wanted_element_whose_vr_is_none_is_read_by_the_dictionary_and_flagged() -> None:
+    data = struct.pack("<HH2sH", 0x0008, 0x0021, b"AA", 8) + b"20040826"
+    assert scan(data, EXPLICIT) == Header({"SeriesDate": "20040826"}, (ENCODING,))
+    assert one(0x00091001, "ZZ", b"") == Header({}, (ENCODING,))
 
 
 def test_a_repeated_element_counts_as_last_written() -> None:

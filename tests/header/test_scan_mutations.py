@@ -22,8 +22,17 @@ from protocol.errors import UnreadableImage
 from protocol.header.scan import PIXELS_CUT, Header, scan
 from protocol.header.wanted import tag_text
 
+
+def read(data: bytes, syntax: str) -> Dataset:
+    uid = UID(syntax)
+    return read_dataset(
+        BytesIO(data), uid.is_implicit_VR, uid.is_little_endian, stop_when=lambda tag, vr, length: tag == 0x7FE00010
+    )
+
+
 PLAIN_SEEDS = [seed for seed in SEEDS if seed[1] != DEFLATED]
 FLAT_SEEDS = PLAIN_SEEDS[:3]  # without sequences, which the scan steps over unread
+EVERY_TAG = sorted({tag for seed in FLAT_SEEDS for tag in map(int, read(*seed).keys()) if tag < 0x7FE00000})
 HEADER = 3000  # bytes in which damage does something
 
 
@@ -32,13 +41,6 @@ def _silent() -> Any:
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
-
-
-def read(data: bytes, syntax: str) -> Dataset:
-    uid = UID(syntax)
-    return read_dataset(
-        BytesIO(data), uid.is_implicit_VR, uid.is_little_endian, stop_when=lambda tag, vr, length: tag == 0x7FE00010
-    )
 
 
 def reference(data: bytes, syntax: str) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def compare(data: bytes, syntax: str, flat: bool) -> str:
         expected = None
     names = [key for key, value in (expected or {}).items() if not isinstance(value, Exception)]
     try:
-        header: Header = scan(data, syntax, extra=names)
+        header: Header = scan(data, syntax, extra=[*names, *EVERY_TAG])
     except UnreadableImage:
         return "unreadable"
     if set(header.flags) - {PIXELS_CUT}:  # the seeds are cut there
