@@ -14,21 +14,20 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.dicom import dimse, pdus, statuses
-from actors.dicom.negotiation import choose_all
+from actors.dicom.negotiation import answer_user, choose_all, contradicts
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
 from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreCommand
-from actors.dicom.storing import Storing, log_fault
-from actors.dicom.upper import Connection, ConnectionLost, Message, PeerAborted, ReleaseRequested
+from actors.dicom.storing import Dropped, Storing, log_fault
+from actors.dicom.upper import Connection, ConnectionLost, Message, PeerAborted, ReleaseRequested, Sink
 from protocol.errors import DiskFailed, NetworkError, PeerTimeout
 
 log = logging.getLogger(__name__)
 
-_BY_PROVIDER = 2
 _LINGER_S = 1.0
 _COLLECTED_BYTES = 16 * 1024**2  # of a dataset that is no object to store
-_REJECT_CALLING, _REJECT_CALLED = (1, 1, 3), (1, 1, 7)
-_REJECT_CONTEXT, _REJECT_VERSION = (1, 1, 2), (1, 2, 2)
-_REJECT_LIMIT, _REJECT_CONGESTION = (2, 3, 2), (2, 3, 1)
+REJECT_CALLING, REJECT_CALLED = (1, 1, 3), (1, 1, 7)
+REJECT_CONTEXT, REJECT_VERSION = (1, 1, 2), (1, 2, 2)
+REJECT_LIMIT, REJECT_CONGESTION = (2, 3, 2), (2, 3, 1)
 
 
 class Acceptor:
@@ -101,28 +100,27 @@ class Acceptor:
     def _receive_request(self) -> AssociateRq | None:
         try:
             kind, body = self._connection.read_pdu(max(0.0, self._deadline - time.monotonic()))
-            if kind == pdus.ABORT:
-                return None
-            if kind != pdus.ASSOCIATE_RQ:
-                raise InvalidPdu(f"PDU type {kind:02X} before an association", pdus.UNEXPECTED_PDU)
-            return AssociateRq.decode(body)
+            return AssociateRq.decode(body) if kind == pdus.ASSOCIATE_RQ else None  # else an abort
         except InvalidPdu as exc:
-            self._refuse_pdu(str(exc), exc.code)
-        except PeerTimeout:
-            self._refuse_pdu(f"no association request within {self._config.acse_timeout_s:g} s", 0)
-        except ConnectionLost:
+            self._refuse_pdu(str(exc), exc)
+        except PeerTimeout as exc:
+            self._refuse_pdu(f"no association request within {self._config.acse_timeout_s:g} s", exc)
+        except ConnectionLost as exc:
             # Nothing at all is a load balancer's health check; half a request is a fault worth an event.
             if self._connection.received_anything and not self._stopping:
-                self._refuse_pdu("the connection ended within the association request", 0)
+                self._refuse_pdu("the connection ended within the association request", exc)
         return None
 
-    def _refuse_pdu(self, reason: str, code: int) -> None:
+    def _refuse_pdu(self, reason: str, cause: NetworkError) -> None:
         log.warning("refused PDU", extra={"action": "scp.refused_pdu", "address": self._address, "reason": reason})
         self._tell(self._handler.refused_pdu, self._address, reason)
-        self._connection.abort(_BY_PROVIDER, code, linger_s=0 if self._open else _LINGER_S)
+        self._connection.abort(cause, linger_s=0 if self._open else _LINGER_S)
 
     def _serve(self, request: AssociateRq) -> None:
-        peer = Peer(self._address, self._port, request.calling_ae, request.called_ae, self._subject)
+        peer = Peer(
+            self._address, self._port, request.calling_ae, request.called_ae, self._subject,
+            request.user.implementation_class_uid, request.user.implementation_version,
+        )  # fmt: skip
         rejection = self._rejection(request, peer)
         if rejection is not None:
             self._connection.send([pdus.encode_reject(*rejection)], self._config.network_timeout_s)
@@ -142,38 +140,32 @@ class Acceptor:
     def _rejection(self, request: AssociateRq, peer: Peer) -> tuple[int, int, int] | None:
         """(result, source, reason) of an A-ASSOCIATE-RJ, PS3.8 table 9-21; None to accept."""
         if not request.version & 1:
-            return _REJECT_VERSION
+            return REJECT_VERSION
         if request.application_context != pdus.APPLICATION_CONTEXT:
-            return _REJECT_CONTEXT
+            return REJECT_CONTEXT
         if not self._config.accept_any_called_ae and peer.called_ae != self._config.ae_title:
-            return _REJECT_CALLED
+            return REJECT_CALLED
         try:
             reason = self._handler.requested(peer)
         except DiskFailed as exc:
             self._handler.fatal(exc)
-            return _REJECT_CONGESTION
+            return REJECT_CONGESTION
         except Exception as exc:
             log_fault("scp.requested", exc)
-            return _REJECT_CONGESTION
+            return REJECT_CONGESTION
         if reason is not None:
             log.warning(
                 "association rejected",
                 extra={"action": "scp.rejected", "calling_ae": peer.calling_ae, "address": peer.address, "why": reason},
             )
-            return _REJECT_CALLING
-        return None if self._admit(self) else _REJECT_LIMIT
+            return REJECT_CALLING
+        return None if self._admit(self) else REJECT_LIMIT
 
     # -- open --------------------------------------------------------------------------------------------------
 
     def _accepted(self, request: AssociateRq, peer: Peer) -> How:
         try:
-            results = choose_all(request.contexts)
-            abstract = {context.context_id: context.abstract_syntax for context in request.contexts}
-            for result in results:
-                if result.result == pdus.ACCEPTED:
-                    self._contexts[result.context_id] = (abstract[result.context_id], result.transfer_syntax)
-            self._max_send = max(request.max_pdu, 128) if request.max_pdu else 65536
-            answer = AssociateAc(results, self._config.max_pdu, request.titles)
+            answer = self._agree(request)
             self._connection.send([answer.encode()], self._config.network_timeout_s)
             self._connection.settle_down(self._config.idle_timeout_s, self._config.network_timeout_s)
             while True:
@@ -184,15 +176,26 @@ class Acceptor:
         except PeerAborted:
             return "aborted"
         except InvalidPdu as exc:
-            self._refuse_pdu(str(exc), exc.code)
+            self._refuse_pdu(str(exc), exc)
             return "aborted"
-        except (ConnectionLost, PeerTimeout):
-            self._connection.abort(linger_s=0)
+        except (ConnectionLost, PeerTimeout) as exc:
+            self._connection.abort(None if self._stopping else exc, linger_s=0)  # stopping ends reading, not sending
             return "aborted" if self._stopping else "lost"
         except Exception as exc:
             log_fault("scp.fault", exc)
             self._connection.abort(linger_s=0)
             return "aborted"
+
+    def _agree(self, request: AssociateRq) -> AssociateAc:
+        """Choose the contexts and what else is negotiated."""
+        results = choose_all(request.contexts, common=request.user.common)
+        abstract = {context.context_id: context.abstract_syntax for context in request.contexts}
+        for result in results:
+            if result.result == pdus.ACCEPTED:
+                self._contexts[result.context_id] = (abstract[result.context_id], result.transfer_syntax)
+        self._max_send = max(request.max_pdu, 128) if request.max_pdu else 65536
+        stored = {abstract for abstract, _ in self._contexts.values()} - {dimse.VERIFICATION}
+        return AssociateAc(results, self._config.max_pdu, request.titles, user=answer_user(request.user, stored))
 
     def _release(self) -> How:
         try:
@@ -231,19 +234,19 @@ class Acceptor:
         if message.context_id not in self._contexts:
             raise InvalidPdu(f"presentation context {message.context_id} was not accepted")
 
-    def _sink(self, message: Message, peer: Peer) -> Storing | None:
-        """Where the dataset of a request goes; None for one that nobody wants."""
+    def _sink(self, message: Message, peer: Peer) -> Sink:
+        """Where the dataset of a request goes."""
         command = message.command
         self._check_context(message)
         if command.field != dimse.C_STORE_RQ:
-            return None
+            return Dropped()
         abstract_syntax, transfer_syntax = self._contexts[message.context_id]
-        if abstract_syntax == dimse.VERIFICATION:
-            return None
+        sop_class = command.uid(dimse.AFFECTED_CLASS) or abstract_syntax
+        if abstract_syntax == dimse.VERIFICATION or contradicts(sop_class, abstract_syntax):
+            return Dropped()
         request = StoreCommand(
-            command.uid(dimse.AFFECTED_CLASS) or abstract_syntax, command.uid(dimse.AFFECTED_INSTANCE), transfer_syntax,
-            command.number(dimse.MESSAGE_ID),
-        )  # fmt: skip
+            sop_class, command.uid(dimse.AFFECTED_INSTANCE), transfer_syntax, command.number(dimse.MESSAGE_ID)
+        )
         self._storing = Storing(self._handler, self._id, peer, request, self._config.max_object_bytes)
         return self._storing
 
@@ -251,6 +254,8 @@ class Acceptor:
         storing, self._storing = self._storing, None
         if storing is not None:
             return storing.status()
+        if isinstance(message.sink, Dropped):
+            return statuses.SOP_CLASS_NOT_SUPPORTED
         abstract_syntax, _ = self._contexts[message.context_id]
         return statuses.SOP_CLASS_NOT_SUPPORTED if abstract_syntax == dimse.VERIFICATION else statuses.CANNOT_UNDERSTAND
 

@@ -13,12 +13,15 @@ from actors.dicom.pdus import InvalidPdu, uid_text
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 C_ECHO_RQ, C_ECHO_RSP = 0x0030, 0x8030
 C_CANCEL_RQ = 0x0FFF
+N_EVENT_REPORT_RQ, N_EVENT_REPORT_RSP = 0x0100, 0x8100
+N_ACTION_RQ, N_ACTION_RSP = 0x0130, 0x8130
 RESPONSE = 0x8000  # this bit makes a response of a request's command field
 
 # Elements of group 0000, PS3.7 Annex E
 AFFECTED_CLASS, REQUESTED_CLASS, COMMAND_FIELD, MESSAGE_ID, ANSWERED_ID = 0x0002, 0x0003, 0x0100, 0x0110, 0x0120
 PRIORITY, DATA_SET_TYPE, STATUS, ERROR_COMMENT = 0x0700, 0x0800, 0x0900, 0x0902
 AFFECTED_INSTANCE, REQUESTED_INSTANCE = 0x1000, 0x1001
+EVENT_TYPE, ACTION_TYPE = 0x1002, 0x1008
 
 NO_DATA_SET, HAS_DATA_SET = 0x0101, 0x0001
 VERIFICATION = "1.2.840.10008.1.1"
@@ -125,6 +128,34 @@ def echo_request(message_id: int) -> bytes:
             COMMAND_FIELD: C_ECHO_RQ,
             MESSAGE_ID: message_id,
             DATA_SET_TYPE: NO_DATA_SET,
+        }
+    )
+
+
+def action_request(message_id: int, sop_class_uid: str, sop_instance_uid: str, action_type: int) -> bytes:
+    """N-ACTION-RQ with a data set, PS3.7 section 10.3.5.1."""
+    return encode(
+        {
+            REQUESTED_CLASS: sop_class_uid,
+            COMMAND_FIELD: N_ACTION_RQ,
+            MESSAGE_ID: message_id,
+            DATA_SET_TYPE: HAS_DATA_SET,
+            REQUESTED_INSTANCE: sop_instance_uid,
+            ACTION_TYPE: action_type,
+        }
+    )
+
+
+def event_report_request(message_id: int, sop_class_uid: str, sop_instance_uid: str, event_type: int) -> bytes:
+    """N-EVENT-REPORT-RQ with a data set, PS3.7 section 10.3.1.1."""
+    return encode(
+        {
+            AFFECTED_CLASS: sop_class_uid,
+            COMMAND_FIELD: N_EVENT_REPORT_RQ,
+            MESSAGE_ID: message_id,
+            DATA_SET_TYPE: HAS_DATA_SET,
+            AFFECTED_INSTANCE: sop_instance_uid,
+            EVENT_TYPE: event_type,
         }
     )
 

@@ -6,11 +6,12 @@ It must not touch a socket or decide what is accepted: upper.py moves the bytes,
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from protocol.errors import AssociationAborted
-from protocol.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from actors.dicom.items import INVALID_PARAMETER, InvalidPdu, item, items, title_text, uid_bytes, uid_text
+from actors.dicom.userinfo import NOTHING, RoleSelection, UserInformation
+
+__all__ = ["INVALID_PARAMETER", "InvalidPdu", "RoleSelection", "title_text", "uid_text"]  # used from here
 
 # PDU types, PS3.8 table 9-1
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
@@ -18,13 +19,12 @@ ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"  # the DICOM application context, PS3.7 Annex A
 
 # Reasons of an abort by the provider, PS3.8 table 9-26
-UNRECOGNISED_PDU, UNEXPECTED_PDU, INVALID_PARAMETER = 1, 2, 6
+UNRECOGNISED_PDU, UNEXPECTED_PDU = 1, 2
 
 # Results of a presentation context, PS3.8 table 9-18
 ACCEPTED, ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED = 0, 3, 4
 
 _HEADER = struct.Struct(">BxI")
-_ITEM = struct.Struct(">BxH")
 
 _REJECT_WORDS = {
     (1, 1): "no reason given",
@@ -44,14 +44,6 @@ _ABORT_WORDS = {
     5: "unexpected PDU parameter",
     6: "invalid PDU parameter",
 }
-
-
-class InvalidPdu(AssociationAborted):
-    """The peer sent bytes that are no valid PDU here; `code` is the reason of the A-ABORT (PS3.8 table 9-26)."""
-
-    def __init__(self, message: str, code: int = INVALID_PARAMETER) -> None:
-        self.code = code
-        super().__init__(message, retryable=True)
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,10 @@ class ContextResult:
 
 @dataclass(frozen=True)
 class AssociateRq:
-    """A-ASSOCIATE-RQ, PS3.8 section 9.3.2. `max_pdu` 0 is unlimited; `titles` keeps the raw AE title fields."""
+    """A-ASSOCIATE-RQ, PS3.8 section 9.3.2. `max_pdu` 0 is unlimited; `titles` keeps the raw AE title fields.
+
+    `user` is the rest of the user information; `max_pdu` and `roles` stand beside it and count.
+    """
 
     called_ae: str
     calling_ae: str
@@ -83,18 +78,18 @@ class AssociateRq:
     version: int = 1
     application_context: str = APPLICATION_CONTEXT
     titles: bytes = b""
+    roles: tuple[RoleSelection, ...] = ()
+    user: UserInformation = UserInformation()
 
     def encode(self) -> bytes:
-        items = [_item(0x10, self.application_context.encode("ascii"))]
+        parts = [item(0x10, uid_bytes(self.application_context))]
         for context in self.contexts:
-            syntaxes = b"".join(_item(0x40, uid.encode("ascii", "replace")) for uid in context.transfer_syntaxes)
-            body = bytes((context.context_id, 0, 0, 0)) + _item(
-                0x30, context.abstract_syntax.encode("ascii", "replace")
-            )
-            items.append(_item(0x20, body + syntaxes))
-        items.append(_user_information(self.max_pdu))
+            syntaxes = b"".join(item(0x40, uid_bytes(uid)) for uid in context.transfer_syntaxes)
+            body = bytes((context.context_id, 0, 0, 0)) + item(0x30, uid_bytes(context.abstract_syntax))
+            parts.append(item(0x20, body + syntaxes))
+        parts.append(replace(self.user, max_pdu=self.max_pdu, roles=self.roles).encode())
         titles = _pad_title(self.called_ae) + _pad_title(self.calling_ae) + bytes(32)
-        return _pdu(ASSOCIATE_RQ, struct.pack(">HH", 1, 0) + titles + b"".join(items))
+        return _pdu(ASSOCIATE_RQ, struct.pack(">HH", 1, 0) + titles + b"".join(parts))
 
     @classmethod
     def decode(cls, body: bytes) -> AssociateRq:
@@ -106,40 +101,44 @@ class AssociateRq:
         if len(body) < 68:
             raise InvalidPdu("A-ASSOCIATE-RQ is too short")
         contexts: list[ProposedContext] = []
-        application, max_pdu = "", 0
-        for kind, value in _items(body, 68):
+        application, user = "", NOTHING
+        for kind, value in items(body, 68):
             if kind == 0x10:
                 application = uid_text(value)
             elif kind == 0x20:
                 contexts.append(_proposed_context(value))
             elif kind == 0x50:
-                max_pdu = _max_pdu(value)
+                user = UserInformation.decode(value)
         return cls(
             called_ae=title_text(body[4:20]),
             calling_ae=title_text(body[20:36]),
             contexts=tuple(contexts),
-            max_pdu=max_pdu,
+            max_pdu=user.max_pdu,
             version=int.from_bytes(body[:2], "big"),
             application_context=application,
             titles=body[4:68],
+            roles=user.roles,
+            user=user,
         )
 
 
 @dataclass(frozen=True)
 class AssociateAc:
-    """A-ASSOCIATE-AC, PS3.8 section 9.3.3. `titles` repeats the request's 64 bytes, as the standard asks."""
+    """A-ASSOCIATE-AC, PS3.8 section 9.3.3. `titles` repeats the request's 64 bytes, as the standard asks; `user` as there."""
 
     contexts: tuple[ContextResult, ...]
     max_pdu: int
     titles: bytes = bytes(64)
+    roles: tuple[RoleSelection, ...] = ()
+    user: UserInformation = UserInformation()
 
     def encode(self) -> bytes:
-        items = [_item(0x10, APPLICATION_CONTEXT.encode("ascii"))]
+        parts = [item(0x10, uid_bytes(APPLICATION_CONTEXT))]
         for context in self.contexts:
-            syntax = _item(0x40, context.transfer_syntax.encode("ascii", "replace"))
-            items.append(_item(0x21, bytes((context.context_id, 0, context.result, 0)) + syntax))
-        items.append(_user_information(self.max_pdu))
-        return _pdu(ASSOCIATE_AC, struct.pack(">HH", 1, 0) + self.titles + b"".join(items))
+            syntax = item(0x40, uid_bytes(context.transfer_syntax))
+            parts.append(item(0x21, bytes((context.context_id, 0, context.result, 0)) + syntax))
+        parts.append(replace(self.user, max_pdu=self.max_pdu, roles=self.roles).encode())
+        return _pdu(ASSOCIATE_AC, struct.pack(">HH", 1, 0) + self.titles + b"".join(parts))
 
     @classmethod
     def decode(cls, body: bytes) -> AssociateAc:
@@ -151,16 +150,16 @@ class AssociateAc:
         if len(body) < 68:
             raise InvalidPdu("A-ASSOCIATE-AC is too short")
         contexts: list[ContextResult] = []
-        max_pdu = 0
-        for kind, value in _items(body, 68):
+        user = NOTHING
+        for kind, value in items(body, 68):
             if kind == 0x21:
                 if len(value) < 4:
                     raise InvalidPdu("a presentation context is too short")
-                syntax = next((uid_text(sub) for code, sub in _items(value, 4) if code == 0x40), "")
+                syntax = next((uid_text(sub) for code, sub in items(value, 4) if code == 0x40), "")
                 contexts.append(ContextResult(value[0], value[2], syntax))
             elif kind == 0x50:
-                max_pdu = _max_pdu(value)
-        return cls(tuple(contexts), max_pdu, body[4:68])
+                user = UserInformation.decode(value)
+        return cls(tuple(contexts), user.max_pdu, body[4:68], user.roles, user)
 
 
 def encode_reject(result: int, source: int, reason: int) -> bytes:
@@ -197,35 +196,8 @@ def abort_words(body: bytes) -> str:
     return f"aborted by the peer's upper layer: {_ABORT_WORDS.get(reason, f'reason {reason}')}"
 
 
-def uid_text(value: bytes) -> str:
-    """A UID as text without its padding; bytes that are not ASCII stay visible as ``\\xNN``."""
-    return value.rstrip(b"\0 ").decode("ascii", "backslashreplace")
-
-
-def title_text(value: bytes) -> str:
-    """An AE title as text: padding (some devices pad with NUL) removed, everything unprintable replaced by ``?``."""
-    text = value.strip(b"\0 ").decode("ascii", "replace")
-    return "".join(char if " " <= char <= "~" else "?" for char in text)
-
-
 def _pdu(kind: int, body: bytes) -> bytes:
     return _HEADER.pack(kind, len(body)) + body
-
-
-def _item(kind: int, value: bytes) -> bytes:
-    return _ITEM.pack(kind, len(value)) + value
-
-
-def _items(data: bytes, start: int) -> Iterator[tuple[int, bytes]]:
-    while start < len(data):
-        if len(data) - start < 4:
-            raise InvalidPdu("an item's header is cut off")
-        kind, length = _ITEM.unpack_from(data, start)
-        start += 4
-        if start + length > len(data):
-            raise InvalidPdu(f"item {kind:02X} is longer than the PDU")
-        yield kind, data[start : start + length]
-        start += length
 
 
 def _pad_title(title: str) -> bytes:
@@ -236,25 +208,9 @@ def _proposed_context(value: bytes) -> ProposedContext:
     if len(value) < 4:
         raise InvalidPdu("a presentation context is too short")
     abstract, syntaxes = "", []
-    for kind, sub in _items(value, 4):
+    for kind, sub in items(value, 4):
         if kind == 0x30:
             abstract = uid_text(sub)
         elif kind == 0x40:
             syntaxes.append(uid_text(sub))
     return ProposedContext(value[0], abstract, tuple(syntaxes))
-
-
-def _user_information(max_pdu: int) -> bytes:
-    return _item(
-        0x50,
-        _item(0x51, struct.pack(">I", max_pdu))
-        + _item(0x52, IMPLEMENTATION_CLASS_UID.encode("ascii"))
-        + _item(0x55, IMPLEMENTATION_VERSION.encode("ascii")),
-    )
-
-
-def _max_pdu(value: bytes) -> int:
-    for kind, sub in _items(value, 0):
-        if kind == 0x51 and len(sub) == 4:
-            return int.from_bytes(sub, "big")
-    return 0

@@ -114,7 +114,7 @@ class Association:
         if kind is None:
             self.release()
         else:
-            self.abort()
+            self.abort(exc)
 
     @property
     def usable(self) -> bool:
@@ -153,8 +153,8 @@ class Association:
                 self._send_store(context_id, request, file, length, pad)
                 answer = self._response(message_id, dimse.C_STORE_RSP)
                 return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
-            except BaseException:
-                self.abort()
+            except BaseException as exc:
+                self.abort(exc)
                 raise
 
     def echo(self) -> int:
@@ -170,8 +170,8 @@ class Association:
                 context_id, dimse.echo_request(message_id), self._max_send, self._node.dimse_timeout_s
             )
             return self._response(message_id, dimse.C_ECHO_RSP).number(dimse.STATUS)
-        except BaseException:
-            self.abort()
+        except BaseException as exc:
+            self.abort(exc)
             raise
 
     def release(self) -> bool:
@@ -182,17 +182,17 @@ class Association:
         try:
             self._connection.send([pdus.RELEASE_RQ_PDU], self._node.acse_timeout_s)
             return self._await_release()
-        except NetworkError:
-            self._connection.abort(linger_s=0)
+        except NetworkError as exc:
+            self._connection.abort(exc, linger_s=0)
             return False
         finally:
             self._connection.close()
 
-    def abort(self) -> None:
-        """End at once, with an A-ABORT if the peer still takes it."""
+    def abort(self, cause: BaseException | None = None) -> None:
+        """End at once, with an A-ABORT if the peer still takes it; `cause` is what went wrong, if anything did."""
         if not self._over:
             self._over = True
-            self._connection.abort(linger_s=0)
+            self._connection.abort(cause, linger_s=0)
             self._connection.close()
 
     def cancel(self) -> None:
@@ -251,7 +251,7 @@ class Association:
                 self._connection.send([pdus.RELEASE_RP_PDU], remaining)
                 continue
             return kind == pdus.RELEASE_RP
-        return False
+        raise PeerTimeout(f"{self._node} did not confirm the release")
 
 
 def open_association(node: Node, contexts: Iterable[Context]) -> Association:
@@ -274,7 +274,7 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
     try:
         answer = _negotiate(node, connection, request)
     except BaseException as exc:
-        connection.abort(linger_s=0)
+        connection.abort(exc, linger_s=0)
         connection.close()
         # Since TLS 1.3 a server says only after the handshake what it thinks of our certificate.
         if isinstance(exc, ConnectionLost) and isinstance(exc.__cause__, ssl.SSLError):
@@ -319,9 +319,7 @@ def _negotiate(node: Node, connection: Connection, request: AssociateRq) -> Asso
     if kind == pdus.ASSOCIATE_RJ:
         words, retryable = pdus.reject_words(body)
         raise AssociationRejected(f"{node} {words}", retryable)
-    if kind == pdus.ABORT:
-        raise AssociationAborted(f"{node}: {pdus.abort_words(body)}")
-    raise AssociationAborted(f"{node} answered an association request with PDU type {kind:02X}")
+    raise AssociationAborted(f"{node}: {pdus.abort_words(body)}")
 
 
 def _read_exactly(file: BinaryIO, view: memoryview) -> None:

@@ -51,7 +51,8 @@ class ScpConfig:
 class Peer:
     """Who opened the association. AE titles come without padding; unprintable characters are replaced by ``?``.
 
-    `subject` is that of the verified TLS certificate (RFC 4514), empty without one.
+    `subject` is that of the verified TLS certificate (RFC 4514), empty without one. The implementation is what the peer
+    says of its software (PS3.7 section D.3.3.2), empty if nothing; unchecked.
     """
 
     address: str
@@ -59,6 +60,8 @@ class Peer:
     calling_ae: str
     called_ae: str
     subject: str = ""
+    implementation_class_uid: str = ""
+    implementation_version: str = ""
 
 
 @dataclass(frozen=True)

@@ -100,3 +100,14 @@ def retryable(status: int) -> bool:
 def describe(status: int) -> str:
     """Code and words, such as ``A700 refused: out of resources``."""
     return f"{status:04X} {words(status)}"
+
+
+ANSWERS = {
+    SUCCESS: "The object and the record of it are as durable as `receiver.durability` promises.",
+    OUT_OF_RESOURCES: "Disk space or inodes are at their reserve, or the object is larger than is accepted.",
+    CANNOT_UNDERSTAND: "The dataset is missing; or it cannot be read or placed, and `receiver.unreadable` is `refuse`.",
+    PROCESSING_FAILURE: "Storing failed for a reason of ours; the object may be sent again.",
+    SOP_CLASS_NOT_SUPPORTED: "The request names a SOP class that is not the one of its presentation context.",
+    UNRECOGNISED_OPERATION: "The operation is none of those described here.",
+}
+"""When the receiver answers which status; docs/conformance.md is made from it."""

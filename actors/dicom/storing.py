@@ -87,6 +87,13 @@ class Storing:
         self.abandon()
 
 
+class Dropped:
+    """The sink of a dataset that nobody wants, of whatever size."""
+
+    def write(self, pieces: list[memoryview], last: bool) -> None:
+        """See upper.Sink."""
+
+
 def log_fault(action: str, exc: Exception) -> None:
     """Log where it broke, but not the exception's text: it may quote a value out of the image."""
     where = "".join(traceback.format_tb(exc.__traceback__))

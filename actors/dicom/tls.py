@@ -15,7 +15,7 @@ from pathlib import Path
 from protocol.errors import AssociationAborted, AssociationRejected, ConfigurationError, PeerTimeout, TargetUnreachable
 
 # RFC 9325 section 4.2 for TLS 1.2: forward secrecy and authenticated encryption only. TLS 1.3 has its own list.
-_CIPHERS = ":".join(
+CIPHERS = ":".join(
     f"ECDHE-{signature}-{cipher}"
     for cipher in ("AES256-GCM-SHA384", "AES128-GCM-SHA256", "CHACHA20-POLY1305")
     for signature in ("ECDSA", "RSA")
@@ -200,7 +200,7 @@ def describe(encoded: bytes) -> Certificate:
 
 def _harden(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996 forbids the older ones
-    context.set_ciphers(_CIPHERS)
+    context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     # A single scanner's certificate may stand in the file of authorities: what is named there is trusted.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

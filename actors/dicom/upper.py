@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from actors.dicom import dimse, pdus, tls
+from actors.dicom.machine import Event, Machine, State
 from actors.dicom.pdus import InvalidPdu
 from protocol.errors import AssociationAborted, PeerTimeout
 
@@ -97,6 +98,7 @@ class Connection:
         self._command = bytearray()
         self._message: Message | None = None
         self.received_anything = False
+        self.machine = Machine()
 
     def handshake(self, timeout_s: float) -> str:
         """Shake hands as TLS server; the subject of the peer's verified certificate, or an empty text.
@@ -129,20 +131,24 @@ class Connection:
     # -- receiving ---------------------------------------------------------------------------------------------
 
     def read_pdu(self, timeout_s: float) -> tuple[int, bytes]:
-        """One whole PDU other than P-DATA-TF as (type, body), within `timeout_s` from now.
+        """One whole PDU other than P-DATA-TF as (type, body), within `timeout_s` from now, if it may come now.
 
         Raises:
             PeerTimeout, ConnectionLost, InvalidPdu
         """
         self._deadline = time.monotonic() + timeout_s
-        kind, length = self._pdu_header()
-        if not pdus.ASSOCIATE_RQ <= kind <= pdus.ABORT:
-            raise InvalidPdu(f"unrecognised PDU type {kind:02X}", pdus.UNRECOGNISED_PDU)
-        if kind == pdus.P_DATA:
-            raise InvalidPdu("data before the association is open", pdus.UNEXPECTED_PDU)
-        if length > _MAX_ASSOCIATE_BYTES:
-            raise InvalidPdu(f"PDU of {length} bytes where at most {_MAX_ASSOCIATE_BYTES} make sense")
-        return kind, self._take(length)
+        self.machine.listen()
+        while True:
+            kind, length = self._pdu_header()
+            self.machine.expect(kind)
+            limit = self._max_pdu if kind == pdus.P_DATA else _MAX_ASSOCIATE_BYTES
+            if length > limit:
+                raise InvalidPdu(f"PDU of {length} bytes where at most {limit} make sense")
+            if kind != pdus.P_DATA:
+                body = self._take(length)
+                self.machine.received(kind)
+                return kind, body
+            self._append(None, length)  # it overtook our release (AR-6), and nobody waits for it any more
 
     def settle_down(self, idle_s: float, busy_s: float) -> None:
         """The association is open: from now on the kernel keeps the limits of waiting, one system call less per read.
@@ -241,13 +247,11 @@ class Connection:
                 raise InvalidPdu(f"P-DATA-TF of {length} bytes")
             self._pdu_left = length
             return
-        if not pdus.ASSOCIATE_RQ <= kind <= pdus.ABORT:
-            raise InvalidPdu(f"unrecognised PDU type {kind:02X}", pdus.UNRECOGNISED_PDU)
-        if kind in (pdus.ASSOCIATE_RQ, pdus.ASSOCIATE_AC, pdus.ASSOCIATE_RJ, pdus.RELEASE_RP):
-            raise InvalidPdu(f"PDU type {kind:02X} within an association", pdus.UNEXPECTED_PDU)
+        self.machine.expect(kind)
         if length != 4:
             raise InvalidPdu(f"PDU type {kind:02X} of {length} bytes instead of 4")
         body = self._take(4)
+        self.machine.received(kind)
         if kind == pdus.ABORT:
             raise PeerAborted(pdus.abort_words(body))
         raise ReleaseRequested
@@ -366,6 +370,8 @@ class Connection:
         Raises:
             PeerTimeout, ConnectionLost; PeerAborted if the peer's A-ABORT explains the broken connection
         """
+        if self.machine.state is not State.ESTABLISHED or parts[0] is pdus.RELEASE_RQ_PDU:
+            self.machine.sent(parts[0][0])
         try:
             if not self._waits_in_kernel:
                 self._sock.settimeout(stall_s)
@@ -429,12 +435,21 @@ class Connection:
         """Send a command set that has no dataset."""
         self.send(fragments(context_id, command, True, True, max_send), stall_s)
 
-    def abort(self, source: int = 0, reason: int = 0, linger_s: float = 0.5) -> None:
-        """Send an A-ABORT if the connection still takes it (at once or not at all), then let the peer close."""
+    def abort(self, cause: BaseException | None = None, linger_s: float = 0.5) -> None:
+        """Send the A-ABORT that the machine wants, if the connection still takes it at once; then let the peer close.
+
+        `cause` is what went wrong, if ending is not our own wish.
+        """
         self._waits_in_kernel = False
-        with contextlib.suppress(OSError):
-            self._sock.settimeout(0.2)
-            self._sock.sendall(pdus.encode_abort(source, reason))
+        if isinstance(cause, ConnectionLost):
+            self.machine.did(Event.TRANSPORT_CLOSED)
+        elif isinstance(cause, PeerTimeout) and self.machine.state is State.AWAITING_REQUEST:
+            self.machine.did(Event.ARTIM_EXPIRED)
+        owed = self.machine.abort(cause.code if isinstance(cause, InvalidPdu) else None)
+        if owed is not None:
+            with contextlib.suppress(OSError):
+                self._sock.settimeout(0.2)
+                self._sock.sendall(pdus.encode_abort(*owed))
         if linger_s:
             self.linger(linger_s)
 

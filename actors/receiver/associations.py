@@ -109,8 +109,9 @@ class Associations:
         if served.recorded:
             self._close(served)
         self._log.info(
-            "association_closed", association=id.hex(), calling_ae=served.peer.calling_ae, how=how, images=served.images
-        )
+            "association_closed", association=id.hex(), calling_ae=served.peer.calling_ae, how=how, images=served.images,
+            implementation=served.peer.implementation_version,
+        )  # fmt: skip
 
     def finish(self) -> int:
         """Record the ends that could not be recorded; how many are left."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from protocol.errors import UnreadableImage
 from protocol.header import values as typed
 from protocol.header.charset import resolve
+from protocol.header.hanging import hanging
 from protocol.header.values import MAX_VALUE, Decoder, Value
 from protocol.header.walk import (
     EXPLICIT_BIG,
@@ -25,9 +26,7 @@ from protocol.header.walk import (
 )
 from protocol.header.wanted import CHARACTER_SET, PIXEL_REPRESENTATION, Wanted, compile_wanted
 
-CHARSET, NUMBER, TOO_LONG = typed.CHARSET, typed.NUMBER, typed.TOO_LONG
-ENCODING = "encoding"
-"""The elements are not encoded as the transfer syntax says (explicit and implicit VR mixed up)."""
+CHARSET, ENCODING, NUMBER, TOO_LONG = typed.CHARSET, typed.ENCODING, typed.NUMBER, typed.TOO_LONG
 PIXELS_CUT = "pixel data truncated"
 """Pixel data of defined length runs beyond the end of the object."""
 
@@ -102,7 +101,8 @@ def scan(
 ) -> Header:
     """Scan a data set (without file meta) in its transfer syntax up to the pixel data; about 0.1 ms.
 
-    `extra` adds top-level elements to the default set: tags as numbers, keywords, or "gggg,eeee".
+    `extra` adds elements to the default set: tags as numbers, keywords, "gggg,eeee", paths into sequences, private names
+    (see `compile_wanted`).
     `fallback_charset` is the source's Specific Character Set where the object names none (PS3.3 C.12.1.1.2).
 
     Raises UnreadableImage, with a reason free of patient data, if the elements before the pixel data cannot be
@@ -192,10 +192,15 @@ def _decode(found: Walk, fallback: str | None) -> tuple[dict[str, Value], set[st
     decoder = decoder_of(found, fallback)
     values: dict[str, Value] = {}
     for entry, vr, start, stop in found.spans.values():
-        # One byte beyond the limit is enough for the decoder to refuse it.
-        value = decoder.value(entry, vr, found.view[start : min(stop, start + MAX_VALUE + 1)].tobytes())
-        if value is not None:
-            values[entry.key] = value
+        if entry.key:
+            # One byte beyond the limit is enough for the decoder to refuse it.
+            value = decoder.value(entry, vr, found.view[start : min(stop, start + MAX_VALUE + 1)].tobytes())
+            if value is not None:
+                values[entry.key] = value
+    if found.wanted.hanging:
+        for entry, vr, start, stop in found.spans.values():
+            if entry.tag in found.wanted.hanging:
+                values.update(hanging(decoder, found.layout, entry, vr, found.view[start:stop], found.raw))
     return values, decoder.flags
 
 

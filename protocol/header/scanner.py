@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from protocol.errors import UnreadableImage
+from protocol.header.hanging import hanging
 from protocol.header.scan import DEFLATED, ENCODING, Header, decoder_of, layout_of, scan, scan_head
 from protocol.header.values import Value
 from protocol.header.walk import LONG_VRS, SHORT_VRS, UNDEFINED, Layout, MoreNeeded, Walk, as_written, step, walk
@@ -113,12 +114,13 @@ class _Element:
     `head` are the bytes up to the length field at `head_size`, empty if another length could mean another encoding.
     """
 
-    __slots__ = ("entry", "head", "head_size", "raw", "tag", "value_at", "vr")
+    __slots__ = ("entry", "head", "head_size", "hung", "raw", "tag", "value_at", "vr")
 
     def __init__(self, tag: int, vr: bytes, raw: bytes, value_at: int, entry: Entry | None, ordinary: bool) -> None:
         self.tag, self.vr, self.raw, self.value_at, self.entry = tag, vr, raw, value_at, entry
         self.head_size = 6 if vr in SHORT_VRS else value_at - 4
         self.head = raw[: self.head_size] if ordinary else b""
+        self.hung: tuple[str, ...] = ()  # keys of what hangs on it
 
 
 class _Run:
@@ -139,7 +141,7 @@ _CONTEXT = frozenset({CHARACTER_SET, PIXEL_REPRESENTATION})
 class _Memory:
     """The header of the image before, cut into runs; `read` makes it that of the next image.
 
-    The meaning of an element depends on its bytes alone, given the layout and the elements of _CONTEXT. So a run
+    The meaning of an element depends on its bytes alone, given the layout and the elements of the context. So a run
     whose bytes stand at a place where an element begins means what it meant before.
     """
 
@@ -150,6 +152,8 @@ class _Memory:
         self._decoder = decoder_of(found, fallback)
         self._declared = frozenset(self._decoder.flags | ({ENCODING} if mistaken else set()))
         self._decoder.flags = set()
+        self._context = _CONTEXT | wanted.creators
+        self._creators = {tag: raw for tag in wanted.creators if (raw := found.raw(tag))}
         self._values: dict[str, Value] = {}
         self._kept: set[int] = set()  # tags of wanted elements
         self._odd: dict[int, frozenset[str]] = {}  # what flags they left
@@ -207,7 +211,7 @@ class _Memory:
         run.raw = data[pos:stop]
         run.size = stop - pos
         if element.entry is not None:
-            if element.tag in _CONTEXT:
+            if element.tag in self._context:
                 raise _Unsure
             self._take(element, data[start:stop])
         return stop
@@ -217,7 +221,7 @@ class _Memory:
         new = self._next(state, pos)
         if new is not None and new.tag < old.tag:
             return self._add(new, pos, at), at + 1
-        if old.tag in _CONTEXT:
+        if old.tag in self._context:
             raise _Unsure
         self._forget(old)
         if new is None or new.tag != old.tag:
@@ -228,7 +232,7 @@ class _Memory:
         return pos + len(new.raw), at + 1
 
     def _add(self, element: _Element, pos: int, at: int) -> int:
-        if element.tag in _CONTEXT:
+        if element.tag in self._context:
             raise _Unsure
         self._keep(element)
         self.runs.insert(at, _Run([element]))
@@ -245,21 +249,34 @@ class _Memory:
     def _take(self, element: _Element, raw: bytes) -> None:
         decoder, entry = self._decoder, element.entry
         assert entry is not None
-        value = decoder.value(entry, element.vr, raw)
-        if value is not None:
-            self._values[entry.key] = value
-        else:
-            self._values.pop(entry.key, None)
+        if entry.key:
+            value = decoder.value(entry, element.vr, raw)
+            if value is not None:
+                self._values[entry.key] = value
+            else:
+                self._values.pop(entry.key, None)
+        if element.tag in self._wanted.hanging:
+            self._take_hanging(element, entry, raw)
         if decoder.flags:
             self._odd[element.tag], decoder.flags = frozenset(decoder.flags), set()
         elif self._odd:
             self._odd.pop(element.tag, None)
 
+    def _take_hanging(self, element: _Element, entry: Entry, raw: bytes) -> None:
+        for key in element.hung:
+            self._values.pop(key, None)
+        found = hanging(self._decoder, self.layout, entry, element.vr, raw, lambda tag: self._creators.get(tag, b""))
+        if not self._values.keys().isdisjoint(found):
+            raise _Unsure  # two blocks of one creator: which counts depends on their order
+        element.hung = tuple(found)
+        self._values.update(found)
+
     def _forget(self, element: _Element) -> None:
         if element.entry is not None:
             self._kept.discard(element.tag)
-            self._values.pop(element.entry.key, None)
             self._odd.pop(element.tag, None)
+            for key in (element.entry.key, *element.hung):
+                self._values.pop(key, None)
 
     def _next(self, state: Walk, pos: int) -> _Element | None:
         """Read the element at `pos`; None at the pixel data, or at the end."""
@@ -278,10 +295,11 @@ class _Memory:
         if self._left < 0:
             raise _Unsure  # images of another kind
         tag = word if self.layout.order == ">" else (word & 0xFFFF) << 16 | word >> 16
-        open_ended = length == UNDEFINED  # then it has no value that could be wanted
+        open_ended = length == UNDEFINED
         ordinary = not open_ended and (not self.layout.explicit or vr in SHORT_VRS or vr in LONG_VRS)
-        raw = state.view[pos:stop].tobytes()
-        return _Element(tag, vr, raw, start - pos, None if open_ended else entry, ordinary)
+        if open_ended and (entry is None or entry.inner is None):
+            entry = None  # it has no value that could be wanted
+        return _Element(tag, vr, state.view[pos:stop].tobytes(), start - pos, entry, ordinary)
 
 
 def _split(run: _Run, data: bytes, pos: int) -> list[_Run]:

@@ -11,11 +11,14 @@ import struct
 from collections.abc import Callable
 
 from protocol.header.charset import NAME_DELIMITERS, TEXT_DELIMITERS, Charset, decode
+from protocol.header.walk import LONG_VRS, SHORT_VRS
 from protocol.header.wanted import Entry, tag_text
 
 Value = str | int | float | list[str | int | float]
 """One element's value; encodable as JSON and msgpack as it is (no NaN, no integer beyond 64 bits)."""
 
+ENCODING = "encoding"
+"""The elements are not encoded as the transfer syntax says (explicit and implicit VR mixed up), or a VR is none."""
 CHARSET = "charset"
 """Some text could not be decoded as declared: it holds replacement characters, or the declaration is unknown."""
 NUMBER = "number"
@@ -26,6 +29,7 @@ TOO_LONG = "value too long"
 MAX_VALUE = 65_536
 """Bytes; longer values are no use to a rule and would weigh on every message that carries the header."""
 
+KNOWN_VRS = SHORT_VRS | LONG_VRS
 _PADDING = " \0"
 _INT64 = range(-(2**63), 2**63)
 
@@ -43,12 +47,17 @@ class Decoder:
         The VR as written wins over the dictionary's, since the bytes were encoded by it; UN says nothing.
         """
         if not raw:
+            if vr and vr not in KNOWN_VRS:
+                self.flags.add(ENCODING)
             return None
         if len(raw) > MAX_VALUE:
             self.flags.add(TOO_LONG)
             return None
         name = entry.vr if vr in (b"", b"UN") else vr.decode("ascii")
         method = _METHODS.get(name)
+        if method is None and name not in _NO_PLAIN_VALUE:
+            self.flags.add(ENCODING)
+            method = _METHODS.get(entry.vr)
         if method is None:
             return self._unknown(name, raw)
         return method(self, raw)
@@ -91,10 +100,11 @@ class Decoder:
         return self._numbers(raw, _whole)
 
     def _numbers(self, raw: bytes, convert: Callable[[str], int | float]) -> Value | None:
-        text = self._ascii(raw).strip(_PADDING)
+        # A NUL pads at the end only: elsewhere it is a damaged digit, and the number would be another one.
+        text = self._ascii(raw).rstrip(_PADDING).lstrip(" ")
         if "\\" not in text:
             return self._number(text, convert) if text else None
-        parts = [part.strip(_PADDING) for part in text.split("\\")]
+        parts = [part.strip(" ") for part in text.split("\\")]
         if not any(parts):
             return None
         return [self._number(part, convert) if part else "" for part in parts]
@@ -178,6 +188,9 @@ def _fixed(code: str) -> Callable[[Decoder, bytes], Value | None]:
     return lambda decoder, raw: decoder._binary(raw, code, size)
 
 
+_NO_PLAIN_VALUE = frozenset(
+    ("", "OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN", "OB or OW", "US or OW", "US or SS or OW", "NONE")
+)
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _METHODS: dict[str, Callable[[Decoder, bytes], Value | None]] = {
     **dict.fromkeys(("AE", "AS", "CS", "DA", "DT", "TM", "UI"), Decoder._code),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from protocol.errors import UnreadableImage
-from protocol.header.wanted import PIXEL, Entry, Wanted, tag_text
+from protocol.header.wanted import NOTHING, PIXEL, Entry, Wanted, tag_text
 
 UNDEFINED = 0xFFFFFFFF
 MAX_DEPTH = 64
@@ -74,6 +74,7 @@ class Walk:
 
     def __init__(self, view: memoryview, wanted: Wanted, layout: Layout, partial: bool = False) -> None:
         self.view, self.end, self.layout, self.partial = view, len(view), layout, partial
+        self.wanted = wanted
         self.table = wanted.little if layout.order == "<" else wanted.big
         # By tag word: an element repeated a million times must not become a million values.
         self.spans: dict[int, Span] = {}
@@ -195,17 +196,41 @@ def _past_open(state: Walk, tag: int, vr: bytes, length: int, start: int) -> int
     """The end of an element of undefined length; one that is merely too long for the object is refused."""
     if length != UNDEFINED:
         _beyond(state, tag, start)
-    return _skip_items(state, vr, start)
+    stop = _skip_items(state, vr, start)
+    entry = state.table.get(tag)
+    if entry is not None and entry.inner is not None:
+        state.spans[tag] = (entry, vr, start, stop)
+    return stop
 
 
-def _skip_items(state: Walk, vr: bytes, pos: int) -> int:
+def first_item(view: memoryview, layout: Layout, vr: bytes) -> tuple[memoryview, Layout] | None:
+    """The content of the first item of a sequence and its layout; `view` begins with the value. None if it has none.
+
+    Raises UnreadableImage, struct.error if that cannot be told.
+    """
+    layout = _inside(layout, vr)
+    tag, length = layout.item(view, 0)
+    if tag != layout.item_start:
+        return None
+    if length != UNDEFINED:
+        content = view[8 : 8 + length]
+        return content, as_written(content, layout)
+    state = Walk(view, NOTHING, layout)
+    pos = 8
+    while layout.item(view, pos)[0] != layout.item_end:
+        tag, vr, length, start = _element(state, layout, pos)
+        pos = _skip_items(state, vr, start, layout) if length == UNDEFINED else start + length
+    return view[8:pos], as_written(view[8:pos], layout)
+
+
+def _skip_items(state: Walk, vr: bytes, pos: int, outer: Layout | None = None) -> int:
     """Past the delimiter of a sequence of undefined length (or encapsulated icon), however nested (PS3.5 section 7.5).
 
     Only what is open is entered; items and sequences of defined length are stepped over as a whole. `layouts`
     has one entry per open sequence: the content of UN is implicit VR little endian (PS3.5 section 6.2.2).
     """
     view, end = state.view, state.end
-    layouts = [_inside(state.layout, vr)]
+    layouts = [_inside(outer or state.layout, vr)]
     in_item = False
     while layouts:
         layout = layouts[-1]

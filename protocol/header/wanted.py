@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydicom.datadict import dictionary_keyword, dictionary_VR, tag_for_keyword
@@ -67,6 +69,9 @@ They belong in the spool, the ledger and `phi.` events only. Whatever is scanned
 as patient data too (see `is_phi`).
 """
 
+MAX_PATH = 8
+_NOBODY: Mapping[str, str] = MappingProxyType({})
+_PRIVATE = re.compile(r"([0-9A-Fa-f]{4}),xx([0-9A-Fa-f]{2}) (\S[^\\]{0,63})")
 _TAG_TEXT = re.compile(r"\(?([0-9A-Fa-f]{4}),\s?([0-9A-Fa-f]{4})\)?")
 _SAFE = frozenset(DEFAULT_KEYWORDS) - PHI_KEYWORDS
 
@@ -82,36 +87,112 @@ def is_phi(key: str) -> bool:
 
 
 class Entry(NamedTuple):
-    """One wanted element: key in the header's values, VR by the dictionary ("" if unknown).
+    """One wanted element: key in the header's values ("" if only what hangs on it is wanted), VR by the dictionary
+    ("" if unknown).
 
-    Paths into the first item of a sequence will hang here, as the entries wanted of that item.
+    `inner` is what is wanted of the first item of a sequence. `owners` maps a private creator to the key that the element
+    has if its block is reserved by that creator (PS3.5 section 7.8.1).
     """
 
     tag: int
     key: str
     vr: str
+    inner: Wanted | None = None
+    owners: Mapping[str, str] = _NOBODY
+
+    @property
+    def hidden_keys(self) -> tuple[str, ...]:
+        """All keys of what hangs on this element."""
+        return (*self.owners.values(), *(self.inner.keys if self.inner is not None else ()))
 
 
 PIXEL = Entry(0x7FE00010, "PixelData", "OW")
 
 
 class Wanted(NamedTuple):
-    """Entries by the tag as one 32-bit word, as `struct` reads it in either byte order."""
+    """Entries by the tag as one 32-bit word, as `struct` reads it in either byte order.
+
+    `hanging` are the tags (not words) of entries on which something hangs, `creators` those of the private creators that
+    decide about one.
+    """
 
     little: dict[int, Entry]
     big: dict[int, Entry]
+    hanging: frozenset[int]
+    creators: frozenset[int]
+    keys: tuple[str, ...]
+
+
+NOTHING = Wanted({}, {}, frozenset(), frozenset(), ())
 
 
 @lru_cache(maxsize=64)
 def compile_wanted(extra: frozenset[int | str] = frozenset()) -> Wanted:
-    """Lookup tables for the default set plus `extra`: tags as numbers, keywords, or "gggg,eeee".
+    """Lookup tables for the default set plus `extra`: tags as numbers, keywords, "gggg,eeee", paths, private names.
+
+    A path reaches into the first items of sequences: `RequestAttributesSequence.ScheduledProcedureStepID`, at most
+    MAX_PATH names. A private name is "gggg,xxee" and the creator after a blank (`private_name` makes one); it finds the
+    element in whatever block the creator reserved. Both are the keys of their values as they are written canonically.
 
     Raises ValueError for a name that is none of these; rules are checked against the dictionary when saved.
     """
-    tags = [_tag(name) for name in (*DEFAULT_KEYWORDS, *extra)]
-    by_tag = {tag: _entry(tag) for tag in tags}
-    by_tag.update((tag, PIXEL) for tag in PIXEL_DATA)
-    return Wanted({_little(tag): entry for tag, entry in by_tag.items()}, by_tag)
+    return _compile((*DEFAULT_KEYWORDS, *extra))
+
+
+def private_name(group: int, element: int, creator: str) -> str:
+    """How a private element is called whose block depends on its creator; of `element` the last byte counts."""
+    return f"{group:04X},xx{element & 0xFF:02X} {creator.strip()}"
+
+
+def _compile(names: Iterable[int | str], prefix: str = "") -> Wanted:
+    table: dict[int, Entry] = {}
+    inside: dict[int, list[str]] = {}
+    creators: set[int] = set()
+    for name in names:
+        private = _PRIVATE.fullmatch(name) if isinstance(name, str) else None
+        head, dot, rest = name.partition(".") if isinstance(name, str) and not private else ("", "", "")
+        if private:
+            creators |= _own(table, private, prefix)
+        elif dot:
+            inside.setdefault(_tag(head), []).append(rest)
+        else:
+            tag = _tag(name)
+            table[tag] = (table.get(tag) or _entry(tag))._replace(key=prefix + _entry(tag).key)
+    if inside and prefix.count(".") + 2 > MAX_PATH:
+        raise ValueError(f"no DICOM path: more than {MAX_PATH} names in one that begins with {prefix}")
+    for tag, paths in inside.items():
+        entry = table.get(tag, _entry(tag)._replace(key=""))
+        table[tag] = entry._replace(inner=_compile(paths, f"{prefix}{_entry(tag).key}."))
+    for decisive in (*creators, CHARACTER_SET):
+        table.setdefault(decisive, _entry(decisive)._replace(key=""))
+    if not prefix:
+        table.update((tag, PIXEL) for tag in PIXEL_DATA)
+    return _tables(table, creators)
+
+
+def _own(table: dict[int, Entry], private: re.Match[str], prefix: str) -> set[int]:
+    """Want a private element in any block of its group; the tags of the creators that may reserve one."""
+    group, last, creator = int(private[1], 16), int(private[2], 16), private[3].strip()
+    if not group % 2:
+        raise ValueError(f"no DICOM private element: group {group:04X} is even")
+    for block in range(0x10, 0x100):
+        tag = group << 16 | block << 8 | last
+        entry = table.get(tag, Entry(tag, "", ""))
+        key = prefix + private_name(group, last, creator)
+        table[tag] = entry._replace(owners={**entry.owners, creator: key})
+    return {group << 16 | block for block in range(0x10, 0x100)}
+
+
+def _tables(table: dict[int, Entry], creators: set[int]) -> Wanted:
+    keys = [key for entry in table.values() for key in (entry.key, *entry.hidden_keys) if key]
+    hanging = frozenset(tag for tag, entry in table.items() if entry.inner is not None or entry.owners)
+    return Wanted(
+        {_little(tag): entry for tag, entry in table.items()},
+        table,
+        hanging,
+        frozenset(creators),
+        tuple(sorted(set(keys))),
+    )
 
 
 def tag_text(tag: int) -> str:

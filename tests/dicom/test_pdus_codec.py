@@ -10,7 +10,7 @@ from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
 
 from actors.dicom import dimse, pdus
 from actors.dicom.negotiation import choose, is_storage
-from actors.dicom.pdus import AssociateAc, AssociateRq, ContextResult, InvalidPdu, ProposedContext
+from actors.dicom.pdus import AssociateAc, AssociateRq, ContextResult, InvalidPdu, ProposedContext, RoleSelection
 from actors.dicom.upper import fragments
 
 REQUEST = AssociateRq(
@@ -148,3 +148,30 @@ def test_a_context_that_cannot_carry_a_dataset_is_refused() -> None:
     assert choose(ProposedContext(1, CTImageStorage, ("1.2.840.10008.1.2.7.1",))).result == 4
     assert choose(ProposedContext(1, CTImageStorage, ())).result == 4
     assert choose(ProposedContext(1, "1.2.840.10008.5.1.4.1.2.2.1", ("1.2.840.10008.1.2",))).result == 3
+
+
+ROLES = (RoleSelection(CTImageStorage, True, True), RoleSelection("1.2.840.10008.1.20.1", False, True))
+
+
+def test_pynetdicom_reads_our_role_selection_both_ways() -> None:
+    asked = A_ASSOCIATE_RQ()
+    asked.decode(AssociateRq("PACS", "SENDER", REQUEST.contexts, 0, roles=ROLES).encode())
+    accepted = A_ASSOCIATE_AC()
+    accepted.decode(AssociateAc((ContextResult(3, 0, ExplicitVRLittleEndian),), 0, bytes(64), ROLES).encode())
+    for theirs in (asked, accepted):
+        seen = {uid: (item.scu_role, item.scp_role) for uid, item in theirs.user_information.role_selection.items()}
+        assert seen == {CTImageStorage: (1, 1), "1.2.840.10008.1.20.1": (0, 1)}
+
+
+def test_role_selection_survives_encoding_and_decoding() -> None:
+    assert AssociateRq.decode(AssociateRq("A", "B", (), 0, roles=ROLES).encode()[6:]).roles == ROLES
+    assert AssociateAc.decode(AssociateAc((), 0, bytes(64), ROLES).encode()[6:]).roles == ROLES
+    assert AssociateRq.decode(REQUEST.encode()[6:]).roles == ()
+
+
+def test_a_role_selection_that_is_cut_off_is_an_invalid_pdu() -> None:
+    body = REQUEST.encode()[6:74]
+    for item in (b"", b"\0\x05" + b"1.2.3\1", b"\0\x04" + b"1.2.3\1\1"):
+        information = b"\x54\0" + len(item).to_bytes(2, "big") + item
+        with pytest.raises(InvalidPdu, match="role selection"):
+            AssociateRq.decode(body + b"\x50\0" + len(information).to_bytes(2, "big") + information)

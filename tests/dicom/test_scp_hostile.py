@@ -23,6 +23,7 @@ from tests.peers import HOST
 
 CT = (CTImageStorage, ExplicitVRLittleEndian)
 VERIFY = (dimse.VERIFICATION, "1.2.840.10008.1.2")
+ABORT_BY_USER = b"\x07\x00\x00\x00\x00\x04\x00\x00\x00"  # before an association, PS3.8 section 9.2, AA-1
 ABORT_BY_PROVIDER = b"\x07\x00\x00\x00\x00\x04\x00\x00\x02"
 
 
@@ -79,7 +80,7 @@ def store_bytes(dataset: bytes, context_id: int = 1, message_id: int = 1) -> byt
 def test_garbage_gets_an_abort_and_an_event(handler: RecordingHandler, garbage: bytes) -> None:
     with running_scp(handler) as port, connect(port) as sock:
         sock.sendall(garbage)
-        assert read_all(sock).startswith(ABORT_BY_PROVIDER)
+        assert read_all(sock).startswith(ABORT_BY_USER)
         handler.wait(lambda: handler.refused)
         with open_association(node(port), [VERIFY]) as association:
             assert association.echo() == 0
@@ -306,7 +307,7 @@ def test_stopping_aborts_what_does_not_finish_in_time(handler: RecordingHandler)
     association: Association = open_association(node(scp.start()), [VERIFY])
     scp.stop(0.1)
     assert handler.endings == ["aborted"]
-    with pytest.raises(AssociationAborted):
+    with pytest.raises(AssociationAborted, match="peer's application"):
         association.echo()
     with pytest.raises(OSError):
         connect(association._node.port)

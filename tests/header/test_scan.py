@@ -73,7 +73,6 @@ def test_values_are_typed_by_vr(syntax: str) -> None:
         ("LO", b"  ", None),
         ("LO", b"\\", None),
         ("DS", b" \0", None),
-        ("ZZ", b"", None),
     ],
 )
 def test_a_value_follows_the_vr_as_written(vr: str, raw: bytes, value: object) -> None:
@@ -157,6 +156,24 @@ def test_values_can_be_sent_as_they_are() -> None:
     data = element(0x00080008, "CS", b"A\\B") + element(ROWS, "US", b"\0\2") + element(0x00180050, "DS", b"nan ")
     values = scan(data, EXPLICIT).values
     assert json.loads(json.dumps(values, allow_nan=False)) == values == msgpack.unpackb(msgpack.packb(values))
+
+
+@pytest.mark.parametrize("raw", [b"1600\0 ", b" 1600\0\0"])
+def test_a_nul_at_the_end_of_a_number_is_padding(raw: bytes) -> None:
+    assert one(0x00091001, "DS", raw) == Header({"0009,1001": 1600.0})
+
+
+@pytest.mark.parametrize("raw", [b"\x00600", b"1\0\\2.", b"\0.5\\2."])
+def test_a_nul_elsewhere_makes_no_other_number(raw: bytes) -> None:
+    header = one(0x00091001, "DS", raw)
+    assert header.flags == (NUMBER,)
+    assert "\0" in str(header.values["0009,1001"]) or isinstance(header.values["0009,1001"], list)
+
+
+def test_a_wanted_element_whose_vr_is_none_is_read_by_the_dictionary_and_flagged() -> None:
+    data = struct.pack("<HH2sH", 0x0008, 0x0021, b"AA", 8) + b"20040826"
+    assert scan(data, EXPLICIT) == Header({"SeriesDate": "20040826"}, (ENCODING,))
+    assert one(0x00091001, "ZZ", b"") == Header({}, (ENCODING,))
 
 
 def test_a_repeated_element_counts_as_last_written() -> None:
@@ -359,3 +376,94 @@ def test_a_deflate_bomb_is_inflated_to_the_limit_only(monkeypatch: pytest.Monkey
 def test_what_is_no_deflated_object_is_unreadable(data: bytes) -> None:
     with pytest.raises(UnreadableImage):
         scan(data, DEFLATED)
+
+
+# --- private elements by creator, paths into sequences ---
+
+CREATOR = "SIEMENS MR HEADER"
+PRIVATE = f"0019,xx0C {CREATOR}"
+STEP = "RequestAttributesSequence.ScheduledProcedureStepID"
+REQUESTS, STEP_ID = 0x00400275, 0x00400009
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_a_private_element_is_found_in_the_block_of_its_creator(syntax: str) -> None:
+    data = element(0x00190010, "LO", b"OTHER 1.0", syntax) + element(0x00190011, "LO", b"SIEMENS MR HEADER ", syntax)
+    data += element(0x0019100C, "IS", b"7 ", syntax) + element(0x0019110C, "IS", b"1000", syntax)
+    expected = "1000" if syntax == IMPLICIT else 1000  # without its writer's dictionary it is a text
+    assert scan(data, syntax, extra=[PRIVATE]).values == {PRIVATE: expected}
+    both = scan(data, syntax, extra=[PRIVATE, "0019,110C", "0019,0011"]).values
+    assert both == {PRIVATE: expected, "0019,110C": expected, "0019,0011": CREATOR}
+
+
+def test_a_private_element_without_its_creator_is_nobodys() -> None:
+    data = element(0x0019100C, "IS", b"1000")
+    assert scan(data, EXPLICIT, extra=[PRIVATE]).values == {}
+    assert scan(element(0x00190011, "LO", CREATOR.encode()) + data, EXPLICIT, extra=[PRIVATE]).values == {}
+
+
+def test_two_creators_of_one_element_are_kept_apart() -> None:
+    data = element(0x00190010, "LO", b"A") + element(0x00190011, "LO", b"B.1") + element(0x00191001, "LO", b"a")
+    data += element(0x00191101, "LO", b"b")
+    assert scan(data, EXPLICIT, extra=["0019,xx01 A", "0019,xx01 B.1"]).values == {
+        "0019,xx01 A": "a",
+        "0019,xx01 B.1": "b",
+    }
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("defined", [True, False])
+def test_a_path_reaches_into_the_first_item(syntax: str, defined: bool) -> None:
+    codes = sequence(0x00400008, [item(element(0x00080100, "SH", b"CODE", syntax), syntax, defined)], syntax, defined)
+    inside = [element(0x00400007, "LO", b"Head", syntax), codes, element(STEP_ID, "SH", b"S1", syntax)]
+    other = item(element(STEP_ID, "SH", b"S2", syntax), syntax, defined)
+    data = sequence(REQUESTS, [item(b"".join(inside), syntax, defined), other], syntax, defined)
+    data += element(0x00400280, "ST", b"after", syntax)
+    code = "RequestAttributesSequence.ScheduledProtocolCodeSequence.CodeValue"
+    assert scan(data, syntax, extra=[STEP, code]) == Header({STEP: "S1", code: "CODE"})
+    assert scan(data, syntax).values == {}
+
+
+@pytest.mark.parametrize(
+    "content", [item(element(STEP_ID, "SH", b"S1", IMPLICIT), IMPLICIT), item(element(STEP_ID, "SH", b"S1"))]
+)
+@pytest.mark.parametrize("defined", [True, False])
+def test_a_path_reaches_into_a_sequence_whose_vr_was_lost(content: bytes, defined: bool) -> None:
+    assert scan(sequence(REQUESTS, [content], vr="UN", defined=defined), EXPLICIT, extra=[STEP]).values == {STEP: "S1"}
+
+
+def test_a_path_sees_private_elements_and_character_sets_of_the_item() -> None:
+    inside = (
+        element(0x00080005, "CS", b"ISO_IR 144") + element(0x00190010, "LO", b"X.1") + element(0x00191001, "LO", b"p")
+    )
+    data = element(0x00080005, "CS", b"ISO_IR 100")
+    data += sequence(REQUESTS, [item(inside + element(STEP_ID, "SH", b"\xc4"))]) + element(0x00400280, "ST", b"\xc4")
+    names = [STEP, "RequestAttributesSequence.0019,xx01 X.1", "CommentsOnThePerformedProcedureStep"]
+    values = scan(data, EXPLICIT, extra=names).values
+    assert [values[name] for name in names] == ["Ф", "p", "Ä"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"abc", item(b""), item(element(STEP_ID, "SH", b"S1"))[:-12], b"\xfe\xff\x00\xe0\xff\xff\xff\x0fxx", item(b"\xff" * 9)],
+)  # fmt: skip
+def test_a_path_into_a_damaged_sequence_is_missing(content: bytes) -> None:
+    data = element(REQUESTS, "SQ", content) + element(0x00400280, "ST", b"after")
+    assert scan(data, EXPLICIT, extra=[STEP, "CommentsOnThePerformedProcedureStep"]).values == {
+        "CommentsOnThePerformedProcedureStep": "after"
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["0018,xx01 A", "0019,xx01 ", "0019,xx0 A", "NoSequence.PatientID", "PatientID.", ".PatientID"]
+)
+def test_a_name_that_hangs_on_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no DICOM"):
+        scan(element(MODALITY, "CS", b"CT"), EXPLICIT, extra=[name])
+
+
+def test_a_path_has_an_end() -> None:
+    long = "RequestAttributesSequence." * 8 + "PatientID"
+    with pytest.raises(ValueError, match="more than 8"):
+        scan(element(MODALITY, "CS", b"CT"), EXPLICIT, extra=[long])
+    assert scan(element(MODALITY, "CS", b"CT"), EXPLICIT, extra=[long.removeprefix("RequestAttributesSequence.")])

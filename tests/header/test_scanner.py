@@ -17,7 +17,14 @@ from protocol.header.scan import PIXELS_CUT, Header, scan, scan_head
 from protocol.header.scanner import Scanner
 
 MODALITY, UID, NUMBER, PIXELS = 0x00080060, 0x00080018, 0x00200013, 0x7FE00010
-EXTRA = ["SmallestImagePixelValue", 0x00091001, 0x00080006]
+EXTRA = [
+    "SmallestImagePixelValue",
+    0x00091001,
+    0x00080006,
+    "0009,xx01 12",
+    "ReferencedStudySequence.ReferencedSOPInstanceUID",
+]
+CREATOR, SEQUENCE = 0x00090010, 0x00081110
 
 
 def outcome(call, *args, **options):  # type: ignore[no-untyped-def]
@@ -32,7 +39,8 @@ def outcome(call, *args, **options):  # type: ignore[no-untyped-def]
 # --- images of one association ---
 
 TAGS = [
-    0x00080005, 0x00080018, MODALITY, 0x00091001, 0x00091002, 0x00100010, 0x00180050, NUMBER, 0x00280103, 0x00280106,
+    0x00080005, 0x00080018, MODALITY, SEQUENCE, SEQUENCE, CREATOR, 0x00090011, 0x00091001, 0x00091101,
+    0x00091002, 0x00100010, 0x00180050, NUMBER, 0x00280103, 0x00280106,
 ]  # fmt: skip
 VALUES = [
     b"", b"12", b"1.5 ", b"ISO_IR 100", b"ISO_IR 99 ", b"\1\0", b"M\xfcller", b"x" * 600, b"1\\2 ", b"\xff\xff",
@@ -47,6 +55,9 @@ def series(draw: st.DrawFn, syntax: str) -> list[bytes]:
     def one(tag: int) -> bytes:
         kind = draw(st.integers(0, 9))
         value = draw(st.sampled_from(VALUES))
+        if tag == SEQUENCE and kind:
+            inside = item(element(0x00081155, vrs[MODALITY], value, syntax), syntax, draw(st.booleans()))
+            return sequence(tag, [inside], syntax, draw(st.booleans()), draw(st.sampled_from(["SQ", "SQ", "UN"])))
         if kind == 0:
             return sequence(tag, [item(value[:0], syntax)], syntax, vr=draw(st.sampled_from(["SQ", "UN"])))
         return element(tag, vrs[tag] if kind > 1 else "LO", value, IMPLICIT if kind == 2 else syntax)
@@ -96,6 +107,48 @@ def test_damaged_images_of_several_kinds_in_one_association_give_what_a_scan_giv
             if damage:
                 data[place % len(data)] = byte
             assert outcome(scanner.scan, bytes(data), syntax) == outcome(scan, bytes(data), syntax)
+
+
+def agree(images: list[bytes]) -> list[object]:
+    scanner = Scanner(extra=EXTRA)
+    found = [outcome(scanner.scan, image, EXPLICIT) for image in images]
+    assert found == [outcome(scan, image, EXPLICIT, extra=EXTRA) for image in images]
+    return found
+
+
+def test_the_creator_of_a_block_changes_what_its_elements_are() -> None:
+    def one(creator: bytes, number: int) -> bytes:
+        data = element(NUMBER, "IS", b"%d " % number) + element(PIXELS, "OW", b"")
+        return element(CREATOR, "LO", creator) + element(0x00091001, "LO", b"v%d" % (number % 2)) + data
+
+    found = agree([one(b"12" if number != 6 else b"XX", number) for number in range(9)])
+    assert ["0009,xx01 12" in values for values, _, _ in found] == [number != 6 for number in range(9)]
+
+
+def test_a_creator_of_two_blocks_is_read_as_written_last() -> None:
+    def one(first: bytes, second: bytes) -> bytes:
+        creators = element(CREATOR, "LO", b"12") + element(0x00090011, "LO", b"12")
+        return creators + element(0x00091001, "LO", first) + element(0x00091101, "LO", second)
+
+    agree([one(b"a%d" % number, b"b") for number in range(5)])
+    agree([one(b"a", b"b%d" % number) for number in range(5)])
+    agree([one(b"a", b"" if number < 5 else b"b") for number in range(8)])
+
+
+def test_an_element_that_the_rest_of_the_object_explains_is_not_remembered() -> None:
+    odd = struct.pack("<HH2sH", 0x0009, 0x1002, b"XY", 0)  # short, or as long as the next tag says if that fits
+    data = element(0x00091001, "LO", b"ab") + odd + element(0x00100020, "LO", b"12")
+    images = [data + element(PIXELS, "OW", bytes(size)) for size in (10, 10, 10, 10, 3_000_000)]
+    found = agree(images)
+    assert found[0] == found[3] != found[4]
+
+
+def test_an_odd_element_is_not_read_by_another_length_alone() -> None:
+    def one(size: int, rest: bytes) -> bytes:
+        odd = struct.pack("<HH2sH", 0x0009, 0x1002, b"XY", size)
+        return element(0x00091001, "LO", b"ab") + odd + rest + element(0x00100020, "LO", b"12")
+
+    agree([one(4, b"abc%d" % number) for number in range(4)] + [one(0, struct.pack("<I", 4) + b"abcd")])
 
 
 def image(number: int, *more: bytes) -> bytes:
