@@ -7,12 +7,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.associations import associations
+from bench.idle import idle
 from bench.images import SETS
+from bench.latency import latency
+from bench.nagle import nagle
 from bench.receive import receive
 from bench.report import Report, write
 from bench.runs import Session
+from bench.send import send
 
-BENCHES: dict[str, Callable[[Session], None]] = {"receive": receive}
+BENCHES: dict[str, Callable[[Session], None]] = {
+    "receive": receive, "nagle": nagle, "send": send, "latency": latency, "associations": associations, "idle": idle,
+}  # fmt: skip
 
 
 def main() -> None:

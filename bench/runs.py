@@ -17,7 +17,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Contender:
-    """One that is measured. `prepare` is not timed; `run` is; `cpu_s` reads its CPU seconds so far; `check` the count so far.
+    """One that is measured. `prepare` is not timed; `run` is, unless it returns the seconds itself; `cpu_s` reads its CPU
+    seconds so far, `stored` the images it has so far; `images` is its own number of images, if it differs.
 
     `mark`: no opponent, only shown (such as the sender's own limit).
     """
@@ -28,6 +29,7 @@ class Contender:
     cpu_s: Callable[[], float] | None = None
     stored: Callable[[], int] | None = None
     mark: bool = False
+    images: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,17 +83,11 @@ def compare(
     cpu: dict[str, list[float]] = {one.name: [] for one in contenders}
     for repetition in range(repetitions):
         for one in contenders if repetition % 2 == 0 else list(reversed(contenders)):
-            one.prepare()
-            os.sync()  # what others left to write must not be written on this one's time
-            stored, used = one.stored() if one.stored else 0, one.cpu_s() if one.cpu_s else 0.0
-            begun = time.perf_counter()
-            one.run()
-            rates[one.name].append(images / (time.perf_counter() - begun))
-            if one.cpu_s is not None:
-                cpu[one.name].append(1000 * (one.cpu_s() - used) / images)
-            if one.stored is not None and one.stored() - stored != images:
-                raise RuntimeError(f"{one.name} stored {one.stored() - stored} of {images} images")
-            print(f"  {bench}: {one.name} {rates[one.name][-1]:.0f}/s", file=sys.stderr, flush=True)
+            rate, cpu_ms = _once(one, one.images or images)
+            rates[one.name].append(rate)
+            if cpu_ms is not None:
+                cpu[one.name].append(cpu_ms)
+            print(f"  {bench}: {one.name} {rate:.0f}/s", file=sys.stderr, flush=True)
     base = statistics.median(rates[contenders[0].name])
     results = []
     for one in contenders:
@@ -106,6 +102,38 @@ def compare(
             )
         )  # fmt: skip
     return results
+
+
+def _once(one: Contender, images: int) -> tuple[float, float | None]:
+    """(images/s, CPU milliseconds for an image)"""
+    one.prepare()
+    os.sync()  # what others left to write must not be written on this one's time
+    stored, used = one.stored() if one.stored else 0, one.cpu_s() if one.cpu_s else 0.0
+    begun = time.perf_counter()
+    told = one.run()
+    elapsed = told if isinstance(told, float) else time.perf_counter() - begun
+    cpu_ms = 1000 * (one.cpu_s() - used) / images if one.cpu_s else None
+    if one.stored is not None and one.stored() - stored != images:
+        raise RuntimeError(f"{one.name} stored {one.stored() - stored} of {images} images")
+    return images / max(elapsed, 1e-6), cpu_ms
+
+
+def measured(
+    bench: str,
+    what: str,
+    values: Sequence[float],
+    unit: str,
+    *,
+    limit: float | None = None,
+    goal: str = "",
+    notes: str = "",
+) -> Result:
+    """A figure of its own, without a peer; below `limit` its goal is met. Several values: the median counts."""
+    median = statistics.median(values)
+    kept = [round(value, 2) for value in values]
+    return Result(
+        bench, what, kept, unit, round(median, 3), goal=goal, met=None if limit is None else median < limit, notes=notes
+    )
 
 
 def percentile(values: Sequence[float], part: float) -> float:
