@@ -3,40 +3,80 @@
 from __future__ import annotations
 
 import argparse
+import inspect
+import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.associations import associations
 from bench.idle import idle
 from bench.images import SETS
 from bench.latency import latency
+from bench.machine import facts
 from bench.nagle import nagle
+from bench.profile import profile
 from bench.receive import receive
-from bench.report import Report, write
-from bench.runs import Session
+from bench.report import Outcome, as_json, load, markdown, save, table
+from bench.restart import restart
+from bench.runs import Result, Session
 from bench.send import send
 
 BENCHES: dict[str, Callable[[Session], None]] = {
-    "receive": receive, "nagle": nagle, "send": send, "latency": latency, "associations": associations, "idle": idle,
+    "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
+    "associations": associations, "idle": idle, "profile": profile,
 }  # fmt: skip
+RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="default: all")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--share", type=float, default=1.0, help="part of each set, for a quick look")
     parser.add_argument("--sets", nargs="+", choices=[*SETS], default=[*SETS], help="default: all")
-    parser.add_argument("--results", type=Path, default=Path("var/bench"))
-    chosen = parser.parse_args()
-    report = Report()
-    with tempfile.TemporaryDirectory(prefix="scanpost-bench-") as folder:
-        for name in chosen.names or BENCHES:
-            BENCHES[name](
-                Session(Path(folder), chosen.share, chosen.repetitions, chosen.sets, report.add, report.absent)
-            )
-    write(report, chosen.results)
+    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of tables")
+    parser.add_argument(
+        "--write", action="store_true", help="put bench/RESULTS.md together from the newest run of each bench"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("var/bench"), help="where the newest run of each bench is kept"
+    )
+    parser.add_argument("--folder", type=Path, help="where the benches write; default: the system's temporary folder")
+    return parser.parse_args()
+
+
+def run(name: str, chosen: argparse.Namespace) -> Outcome:
+    """One bench in a folder of its own."""
+    about = (inspect.getdoc(sys.modules[BENCHES[name].__module__]) or "").split("\n\n")
+    said = " ".join(" ".join(about).split())
+    with tempfile.TemporaryDirectory(prefix="scanpost-bench-", dir=chosen.folder) as folder:
+        outcome = Outcome(name, said, time.strftime("%Y-%m-%d"), chosen.share, chosen.repetitions, facts(Path(folder)))
+
+        def add(results: Sequence[Result]) -> None:
+            outcome.results += results
+            if not chosen.json:
+                print(table(results), flush=True)
+
+        def absent(names: Sequence[str]) -> None:
+            new = sorted(set(names) - set(outcome.absent))
+            outcome.absent += new
+            if new:
+                print(f"absent, so not measured: {', '.join(new)}", file=sys.stderr)
+
+        BENCHES[name](Session(Path(folder), chosen.share, chosen.repetitions, chosen.sets, add, absent))
+    save(outcome, chosen.results)
+    return outcome
+
+
+def main() -> None:
+    chosen = arguments()
+    outcomes = [run(name, chosen) for name in chosen.names or BENCHES]
+    if chosen.json:
+        print("[" + ",\n".join(map(as_json, outcomes)) + "]")
+    if chosen.write:
+        RESULTS.write_text(markdown(load(chosen.results, list(BENCHES))))
 
 
 if __name__ == "__main__":

@@ -49,6 +49,6 @@ def _memory(title: str, name: str, members: list[psutil.Process], cpu: float) ->
     pss = sum(process.memory_full_info().pss for process in members) / 1e6
     rss = sum(process.memory_info().rss for process in members) / 1e6
     notes = f"{len(members)} process{'es' * (len(members) > 1)}, RSS {rss:.0f} MB, CPU {cpu:.2f} %"
-    ours = name != "supervisord"
+    ours = name not in node.STARTERS
     return measured(title, f"memory of {name}", [pss], "MB PSS", limit=LIMIT_MB if ours else None,
                     goal=f"P11 < {LIMIT_MB:g} MB" if ours else "", notes=notes)  # fmt: skip

@@ -17,6 +17,8 @@ import psutil
 
 from bench import peers
 
+STARTERS = ("supervisord", "scanpost up")
+
 
 @dataclass(frozen=True)
 class Node:
@@ -26,17 +28,13 @@ class Node:
     port: int
     ready_s: float
 
-    def processes(self) -> list[psutil.Process]:
-        """All processes of the node but the command that started it."""
-        return [process for process in of_home(self.home) if "up" not in _words(process)]
-
     def programs(self) -> dict[str, list[psutil.Process]]:
-        """Each actor and webgui with all processes below it; supervisord apart."""
+        """Each actor and webgui with all processes below it; supervisord and `scanpost up` alone."""
         found: dict[str, list[psutil.Process]] = {}
-        for process in self.processes():
+        for process in of_home(self.home):
             name = _program(_words(process))
             if name:
-                below = process.children(recursive=True) if name != "supervisord" else []
+                below = [] if name in STARTERS else process.children(recursive=True)
                 found.setdefault(name, []).extend([process, *below])
         return {name: list({one.pid: one for one in members}.values()) for name, members in found.items()}
 
@@ -116,7 +114,9 @@ def _words(process: psutil.Process) -> list[str]:
 
 def _program(words: list[str]) -> str:
     if "supervisor.supervisord" in words:
-        return "supervisord"
+        return STARTERS[0]
+    if "scanpost" in words and "up" in words:
+        return STARTERS[1]
     for module, name in (("actors", None), ("webgui", "webgui")):
         if module in words and words[words.index(module) - 1] == "-m":
             return name or words[words.index(module) + 1]

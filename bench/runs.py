@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -48,7 +48,6 @@ class Result:
     met: bool | None = None
     cpu_ms: float | None = None
     notes: str = ""
-    more: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
