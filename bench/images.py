@@ -72,15 +72,17 @@ def make(name: str, folder: Path, share: float = 1.0, parts: int = 1, times: flo
     made = ImageSet(name, [], [], [], places, len(template), rng)
     for part in range(parts):
         below = folder / f"{name}-{parts}-{part}"
-        below.mkdir(parents=True, exist_ok=True)
-        paths = [below / f"{number:05}.dcm" for number in range(per_part)]
+        numbers = [number * series_per_part // per_part for number in range(per_part)]
+        for one in set(numbers):  # a folder each, so that DCMTK sends one series after the other, as scanners do
+            (below / f"series{one}").mkdir(parents=True, exist_ok=True)
+        paths = [below / f"series{one}" / f"{number:05}.dcm" for number, one in enumerate(numbers)]
         for path in paths:
             path.write_bytes(
                 template[:pixels] + _random_pixels(rng, 2 * side * side) + template[pixels + 2 * side * side :]
             )
         made.folders.append(below)
         made.paths.append(paths)
-        made.series.append([number * series_per_part // per_part for number in range(per_part)])
+        made.series.append(numbers)
     made.renew()
     return made
 

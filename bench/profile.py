@@ -19,12 +19,12 @@ from bench.timers import Spent, Timers
 
 # A step's own time is what is left without the timed steps it calls; several functions may be one step.
 STEPS = (
-    ("wait for bytes, receive them", "actors.dicom.upper:Connection._fill"),
+    ("wait for bytes, receive them", "actors.dicom.upper:Connection._receive"),
     ("take PDUs apart", "actors.dicom.upper:Connection.read_message"),
-    ("take PDUs apart", "actors.dicom.upper:Connection.read_into"),
+    ("take PDUs apart", "actors.dicom.upper:Connection._stream"),
     ("decode the command", "actors.dicom.dimse:decode"),
-    ("scan the header", "actors.receiver.handler:scan"),
-    ("scan the header", "actors.receiver.intake:scan"),
+    ("scan the header", "protocol.header.scanner:Scanner.scan"),
+    ("scan the header", "protocol.header.scanner:Scanner.scan_head"),
     ("make the file", "protocol.fsops:RealFs.create"),
     ("make the file", "protocol.fsops:RealFs.makedirs"),
     ("write", "protocol.fsops:RealNewFile.write"),
@@ -46,7 +46,11 @@ STEPS = (
     ("nudge", "protocol.wire.nudges:NoWire.committed"),
     ("nudge", "protocol.wire.bus:SocketWire.arrived"),
     ("nudge", "protocol.wire.bus:SocketWire.committed"),
-    ("the rest of handling", "actors.receiver.handler:Handler.store"),
+    ("make the next file", "protocol.spool.intake:Writer.prepare"),
+    ("remove a file made in vain", "protocol.fsops:RealFs.unlink"),
+    ("the rest of handling", "actors.receiver.objects:OneObject.write"),
+    ("the rest of handling", "actors.receiver.objects:OneObject.finish"),
+    ("lead the commits", "actors.receiver.committer:Committer.lead_on"),
     ("the rest of answering", "actors.dicom.acceptor:Acceptor._answer"),
     ("acknowledge", "actors.dicom.upper:Connection.send"),
 )

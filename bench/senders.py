@@ -12,12 +12,12 @@ from bench.peers import FAST, PDU
 
 def storescu(port: int, folder: Path) -> list[str]:
     """One association of DCMTK's storescu with every file of a folder."""
-    return ["storescu", "-R", "+sd", "-pdu", PDU, "127.0.0.1", str(port), str(folder)]
+    return ["storescu", "-R", "+sd", "+r", "-pdu", PDU, "127.0.0.1", str(port), str(folder)]
 
 
 def dcmsend(port: int, folder: Path) -> list[str]:
     """One association of DCMTK's dcmsend with every file of a folder."""
-    return ["dcmsend", "+sd", "-pdu", PDU, "--decompress-never", "127.0.0.1", str(port), str(folder)]
+    return ["dcmsend", "+sd", "+r", "-pdu", PDU, "--decompress-never", "127.0.0.1", str(port), str(folder)]
 
 
 def run(*commands: Sequence[str], nagle: bool = False) -> None:

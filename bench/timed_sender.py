@@ -33,7 +33,7 @@ def _pynetdicom(port: int, folder: Path) -> float:
     from pydicom import dcmread
     from pynetdicom import AE
 
-    paths = sorted(folder.iterdir())
+    paths = sorted(folder.rglob("*.dcm"))
     first = dcmread(paths[0])
     begun = time.perf_counter()
     entity = AE("BENCH")
