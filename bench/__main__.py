@@ -1,91 +1,82 @@
-"""`python -m bench [NAME ...]`: receive, parallel, send. Peers and scanpost in turn, the median of several repetitions."""
+"""`python -m bench [NAME ...]`: benches side by side with the peers that are installed. Start with `scripts/bench`."""
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import images, peers
-from bench.runs import Result, compare, report
+from bench.associations import associations
+from bench.idle import idle
+from bench.images import SETS
+from bench.latency import latency
+from bench.machine import facts
+from bench.nagle import nagle
+from bench.profile import profile
+from bench.receive import receive
+from bench.report import Outcome, as_json, load, markdown, save, table
+from bench.restart import restart
+from bench.runs import Result, Session
+from bench.send import send
+
+BENCHES: dict[str, Callable[[Session], None]] = {
+    "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
+    "associations": associations, "idle": idle, "profile": profile,
+}  # fmt: skip
+RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
-def receive(folder: Path, share: float, repetitions: int) -> list[Result]:
-    """One association of storescu: storescp, receiver relaxed, receiver fsync."""
-    results = []
-    for name in images.SETS:
-        count = images.make(name, folder / name, share)
-        with ExitStack() as stack:
-            ports = {
-                "storescp +B": stack.enter_context(peers.storescp(folder / "peer", "+B", "+uf")),
-                "scanpost relaxed": stack.enter_context(peers.receiver(folder / "relaxed", "relaxed")),
-                "scanpost fsync": stack.enter_context(peers.receiver(folder / "fsync", "fsync")),
-            }
-            contenders = [(peer, _storescu(port, folder / name)) for peer, port in ports.items()]
-            results += compare(f"receive {name}, 1 association", count, contenders, repetitions)
-    return results
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="default: all")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--share", type=float, default=1.0, help="part of each set, for a quick look")
+    parser.add_argument("--sets", nargs="+", choices=[*SETS], default=[*SETS], help="default: all")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of tables")
+    parser.add_argument(
+        "--write", action="store_true", help="put bench/RESULTS.md together from the newest run of each bench"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("var/bench"), help="where the newest run of each bench is kept"
+    )
+    parser.add_argument("--folder", type=Path, help="where the benches write; default: the system's temporary folder")
+    return parser.parse_args()
 
 
-def _storescu(port: int, folder: Path) -> Callable[[], None]:
-    # +II invents new instance UIDs: each repetition sends new images, not duplicates
-    return lambda: peers.run("storescu", "-R", "+sd", "-pdu", "131072", "+II", "127.0.0.1", str(port), str(folder))
+def run(name: str, chosen: argparse.Namespace) -> Outcome:
+    """One bench in a folder of its own."""
+    about = (inspect.getdoc(sys.modules[BENCHES[name].__module__]) or "").split("\n\n")
+    said = " ".join(" ".join(about).split())
+    with tempfile.TemporaryDirectory(prefix="scanpost-bench-", dir=chosen.folder) as folder:
+        outcome = Outcome(name, said, time.strftime("%Y-%m-%d"), chosen.share, chosen.repetitions, facts(Path(folder)))
 
+        def add(results: Sequence[Result]) -> None:
+            outcome.results += results
+            if not chosen.json:
+                print(table(results), flush=True)
 
-def parallel(folder: Path, share: float, repetitions: int) -> list[Result]:
-    """Eight associations at once."""
-    results = []
-    for name in images.SETS:
-        count = images.make(name, folder / name, share)
-        with ExitStack() as stack:
-            ports = {
-                "storescp +B": stack.enter_context(peers.storescp(folder / "peer", "+B", "+uf")),
-                "scanpost relaxed": stack.enter_context(peers.receiver(folder / "relaxed", "relaxed")),
-                "scanpost fsync": stack.enter_context(peers.receiver(folder / "fsync", "fsync")),
-            }
-            contenders = [(peer, _eight(port, folder / name)) for peer, port in ports.items()]
-            results += compare(f"receive {name}, 8 associations", 8 * count, contenders, repetitions)
-    return results
+        def absent(names: Sequence[str]) -> None:
+            new = sorted(set(names) - set(outcome.absent))
+            outcome.absent += new
+            if new:
+                print(f"absent, so not measured: {', '.join(new)}", file=sys.stderr)
 
-
-def _eight(port: int, folder: Path) -> Callable[[], None]:
-    command = ["storescu", "-R", "+sd", "-pdu", "131072", "+II", "127.0.0.1", str(port), str(folder)]
-    return lambda: peers.at_once([command] * 8)
-
-
-def send(folder: Path, share: float, repetitions: int) -> list[Result]:
-    """One association to a storescp that throws data away: dcmsend, scanpost send (start-up of Python included)."""
-    results = []
-    for name in images.SETS:
-        count = images.make(name, folder / name, share)
-        with peers.storescp(folder / "peer", "--ignore") as port:
-            contenders: list[tuple[str, Callable[[], None]]] = [
-                ("dcmsend", lambda p=port, n=name: peers.run(  # type: ignore[misc]
-                    "dcmsend", "+sd", "+r", "-pdu", "131072", "--no-uid-checks", "127.0.0.1", str(p), str(folder / n))),
-                ("scanpost send", lambda p=port, n=name: peers.run(  # type: ignore[misc]
-                    sys.executable, "-m", "scanpost", "send", "127.0.0.1", str(p), str(folder / n))),
-            ]  # fmt: skip
-            results += compare(f"send {name}, 1 association", count, contenders, repetitions)
-    return results
-
-
-BENCHES = {"receive": receive, "parallel": parallel, "send": send}
+        BENCHES[name](Session(Path(folder), chosen.share, chosen.repetitions, chosen.sets, add, absent))
+    save(outcome, chosen.results)
+    return outcome
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="default: all")
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--share", type=float, default=1.0, help="part of each set, for a quick look")
-    parser.add_argument("--results", type=Path, default=Path("var/bench"))
-    chosen = parser.parse_args()
-    results: list[Result] = []
-    with tempfile.TemporaryDirectory(prefix="scanpost-bench-") as folder:
-        for name in chosen.names or BENCHES:
-            results += BENCHES[name](Path(folder), chosen.share, chosen.repetitions)
-    report(results, chosen.results)
+    chosen = arguments()
+    outcomes = [run(name, chosen) for name in chosen.names or BENCHES]
+    if chosen.json:
+        print("[" + ",\n".join(map(as_json, outcomes)) + "]")
+    if chosen.write:
+        RESULTS.write_text(markdown(load(chosen.results, list(BENCHES))))
 
 
 if __name__ == "__main__":

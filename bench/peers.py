@@ -1,25 +1,100 @@
-"""The programs that are measured, started and stopped: DCMTK's storescp, scanpost's receiver, the senders."""
+"""The programs that are measured, started and stopped: storescp, Orthanc, a pynetdicom server, scanpost's receiver.
+It must not judge time. A peer that is not installed raises Absent, and the report names it.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 FAST = {**os.environ, "TCP_NODELAY": "1"}
-START_S = 30.0
+START_S = 60.0
+PDU = "131072"
+
+
+class Absent(Exception):
+    """The peer is not installed; its name."""
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """A running receiver: where it listens, the CPU it used, how many images it stored, and how to make room again."""
+
+    name: str
+    port: int
+    cpu_s: Callable[[], float]
+    stored: Callable[[], int] | None = None
+    forget: Callable[[], object] = lambda: None
+    mark: bool = False
+    pid: int = 0
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def need(tool: str) -> str:
+    """Path of a program. Raises Absent."""
+    found = shutil.which(tool)
+    if found is None:
+        raise Absent(tool)
+    return found
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all that live below it."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process, its living descendants and those it has waited for."""
+    total = 0.0
+    for process in family(pid):
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+@contextmanager
+def _running(
+    command: list[str], port: int, environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        command, env=environment or FAST, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        _wait(port, process)
+        yield process
+    finally:
+        below = family(process.pid)[1:]
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for left in below:
+            with suppress(psutil.Error):
+                left.kill()
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -36,58 +111,119 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def storescp(folder: Path, *options: str) -> Iterator[int]:
-    """DCMTK's storescp, one process per association; yields its port."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    port = free_port()
-    command = ["storescp", "--fork", "-pdu", "131072", "+xa", *options, "-od", str(folder), str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=FAST)
+def _folder(path: Path) -> Iterator[Path]:
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
     try:
-        _wait(port, process)
-        yield port
+        yield path
     finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def _files(folder: Path) -> int:
+    return len(os.listdir(folder))
 
 
 @contextmanager
-def receiver(home: Path, durability: str) -> Iterator[int]:
-    """scanpost's receiver alone, with a fresh spool; yields its port."""
+def storescp(folder: Path, *options: str) -> Iterator[Receiver]:
+    """DCMTK's storescp, one process for each association; +B writes as read, --ignore throws away."""
+    ignores = "--ignore" in options
+    with _folder(folder):
+        port = free_port()
+        command = [need("storescp"), "--fork", "-pdu", PDU, "+xa", *options, "-od", str(folder), str(port)]
+        with _running(command, port) as process:
+            yield Receiver(
+                f"storescp {' '.join(options)}".strip(), port, lambda: cpu_of(process.pid),
+                None if ignores else lambda: _files(folder), lambda: _empty(folder), ignores, process.pid,
+            )  # fmt: skip
+
+
+@contextmanager
+def orthanc(folder: Path, sync: bool) -> Iterator[Receiver]:
+    """Orthanc with its SQLite index; `sync` is its SyncStorageArea."""
+    program = need("Orthanc")
+    with _folder(folder):
+        port, http = free_port(), free_port()
+        settings = {
+            "Name": "bench", "StorageDirectory": str(folder / "storage"), "IndexDirectory": str(folder / "index"),
+            "StorageCompression": False, "SyncStorageArea": sync, "MaximumPduLength": int(PDU), "DicomAet": "ORTHANC",
+            "DicomPort": port, "DicomCheckCalledAet": False, "DicomAlwaysAllowStore": True, "DicomThreadsCount": 8,
+            "HttpPort": http, "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "SslEnabled": False,
+            "Plugins": [], "StableAge": 1,
+        }  # fmt: skip
+        (folder / "orthanc.json").write_text(json.dumps(settings))
+
+        def instances() -> int:
+            with urllib.request.urlopen(f"http://127.0.0.1:{http}/statistics", timeout=60) as answer:
+                return int(json.load(answer)["CountInstances"])
+
+        with _running([program, str(folder / "orthanc.json")], port) as process:
+            name = f"Orthanc, SyncStorageArea {'true' if sync else 'false'}"
+            yield Receiver(name, port, lambda: cpu_of(process.pid), instances, pid=process.pid)
+
+
+@contextmanager
+def pynetdicom(folder: Path) -> Iterator[Receiver]:
+    """pynetdicom's server with a handler that writes files."""
+    with _folder(folder):
+        port = free_port()
+        command = [sys.executable, "-m", "bench.pynetdicom_server", str(port), str(folder)]
+        with _running(command, port) as process:
+            yield Receiver(
+                "pynetdicom server", port, lambda: cpu_of(process.pid), lambda: _files(folder), lambda: _empty(folder),
+                pid=process.pid,
+            )  # fmt: skip
+
+
+def receiver_environment(home: Path, port: int, durability: str) -> dict[str, str]:
+    """Environment of a node at `home` that listens on this machine only."""
+    return {
+        **FAST, "SCANPOST_HOME": str(home), "SCANPOST_RECEIVER__PORT": str(port), "SCANPOST_RECEIVER__HOST": "127.0.0.1",
+        "SCANPOST_BUS__ENABLED": "false", "SCANPOST_RECEIVER__DURABILITY": durability,
+        "SCANPOST_RECEIVER__MAX_ASSOCIATIONS": "1000", "SCANPOST_SPOOL__RESERVE_GB": "0.1",
+        "SCANPOST_SPOOL__RESERVE2_GB": "0.05", "SCANPOST_SPOOL__BALLAST_MB": "1",
+    }  # fmt: skip
+
+
+@contextmanager
+def receiver(home: Path, durability: str) -> Iterator[Receiver]:
+    """scanpost's receiver alone, with a fresh spool."""
     from protocol.spool import open_spool
 
-    shutil.rmtree(home, ignore_errors=True)
-    port = free_port()
-    open_spool(home, create=True, durability=durability).close()
-    environment = {**FAST, "SCANPOST_HOME": str(home), "SCANPOST_RECEIVER__PORT": str(port), "SCANPOST_BUS__ENABLED": "false",
-                   "SCANPOST_RECEIVER__DURABILITY": durability, "SCANPOST_SPOOL__RESERVE_GB": "0.1",
-                   "SCANPOST_SPOOL__RESERVE2_GB": "0.05"}  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "actors", "receiver"], env=environment, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)  # fmt: skip
-    try:
-        _wait(port, process)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(30)
-        shutil.rmtree(home, ignore_errors=True)
+    with _folder(home):
+        port = free_port()
+        spool = open_spool(home, create=True, durability=durability)
+
+        def stored() -> int:
+            # In relaxed mode rows may come after the acknowledgement: wait until none has come for a while.
+            found = -1
+            while (now := spool.accounting.figures().received) != found:
+                found = now
+                time.sleep(0.3)
+            return found
+
+        try:
+            command = [sys.executable, "-m", "actors", "receiver"]
+            with _running(command, port, receiver_environment(home, port, durability)) as process:
+                name = f"scanpost {durability}"
+                yield Receiver(name, port, lambda: cpu_of(process.pid), stored, pid=process.pid)
+        finally:
+            spool.close()
 
 
-def run(*command: str, nagle: bool = False) -> None:
-    """Run a sender to its end. Raises RuntimeError if it fails."""
-    environment = dict(os.environ) if nagle else FAST
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr[-300:]!r}")
-
-
-def at_once(commands: list[list[str]]) -> None:
-    """Run several senders at the same time."""
-    running = [
-        subprocess.Popen(command, env=FAST, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for command in commands
-    ]
-    codes = [process.wait() for process in running]
-    if any(codes):
-        raise RuntimeError(f"senders ended with {codes}")
+@contextmanager
+def present(*makers: Callable[[], object]) -> Iterator[tuple[list[Receiver], list[str]]]:
+    """Enter those that are installed; yields them and the names of the absent ones."""
+    with ExitStack() as stack:
+        there, absent = [], []
+        for maker in makers:
+            try:
+                there.append(stack.enter_context(maker()))  # type: ignore[arg-type]
+            except Absent as exc:
+                absent.append(str(exc))
+        yield there, sorted(set(absent))

@@ -1,49 +1,141 @@
-"""Repeats what is compared, in turn, and takes the median; prints a table and writes JSON. It knows no DICOM."""
+"""Repeats what is compared, in turn, and takes the median. It knows no DICOM and prints nothing.
+
+The order of the contenders alternates, so that what one leaves behind (dirty pages, a warm disk) does not always meet
+the same next one.
+"""
 
 from __future__ import annotations
 
-import json
+import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
+class Contender:
+    """One that is measured. `prepare` is not timed; `run` is, unless it returns the seconds itself; `cpu_s` reads its CPU
+    seconds so far, `stored` the images it has so far; `images` is its own number of images, if it differs.
+
+    `mark`: no opponent, only shown (such as the sender's own limit).
+    """
+
+    name: str
+    run: Callable[[], object]
+    prepare: Callable[[], object] = lambda: None
+    cpu_s: Callable[[], float] | None = None
+    stored: Callable[[], int] | None = None
+    mark: bool = False
+    images: int = 0
+
+
+@dataclass(frozen=True)
 class Result:
-    """One contender: images/s of each repetition, their median, and the ratio to the first contender's median."""
+    """One contender's figures: each repetition, their median, the ratio to the base's median (higher is better, if
+    `unit` is a rate), CPU milliseconds for each image; `goal` is that of performance.md for exactly this line.
+    """
 
     bench: str
     contender: str
-    images_per_s: list[float]
+    values: list[float]
+    unit: str
     median: float
-    ratio: float
+    ratio: float | None = None
+    goal: str = ""
+    met: bool | None = None
+    cpu_ms: float | None = None
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What every bench gets: a folder of its own, how much to do, and where results and the names of absent peers go."""
+
+    folder: Path
+    share: float
+    repetitions: int
+    sets: Sequence[str]
+    add: Callable[[Sequence[Result]], None]
+    absent: Callable[[Sequence[str]], None]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """`contender` must reach `times` the base's rate."""
+
+    name: str
+    contender: str
+    times: float
 
 
 def compare(
-    bench: str, images: int, contenders: Sequence[tuple[str, Callable[[], None]]], repetitions: int
+    bench: str, images: int, contenders: Sequence[Contender], repetitions: int, goals: Sequence[Goal] = ()
 ) -> list[Result]:
-    """Run the contenders in turn, `repetitions` times; the first one is the peer that the others are measured by."""
-    rates: dict[str, list[float]] = {name: [] for name, _ in contenders}
-    for _ in range(repetitions):
-        for name, run in contenders:
-            begun = time.monotonic()
-            run()
-            rates[name].append(images / (time.monotonic() - begun))
-    base = statistics.median(rates[contenders[0][0]])
-    return [
-        Result(bench, name, [round(rate, 1) for rate in found], round(statistics.median(found), 1),
-               round(statistics.median(found) / base, 2))
-        for name, found in rates.items()
-    ]  # fmt: skip
+    """Run the contenders in turn, `repetitions` times; the first one is the peer that the others are measured by.
+
+    Raises RuntimeError if one did not store what it acknowledged.
+    """
+    rates: dict[str, list[float]] = {one.name: [] for one in contenders}
+    cpu: dict[str, list[float]] = {one.name: [] for one in contenders}
+    for repetition in range(repetitions):
+        for one in contenders if repetition % 2 == 0 else list(reversed(contenders)):
+            rate, cpu_ms = _once(one, one.images or images)
+            rates[one.name].append(rate)
+            if cpu_ms is not None:
+                cpu[one.name].append(cpu_ms)
+            print(f"  {bench}: {one.name} {rate:.0f}/s", file=sys.stderr, flush=True)
+    base = statistics.median(rates[contenders[0].name])
+    results = []
+    for one in contenders:
+        median = statistics.median(rates[one.name])
+        goal = next((goal for goal in goals if goal.contender == one.name), None)
+        results.append(
+            Result(
+                bench, one.name, [round(rate, 1) for rate in rates[one.name]], "images/s", round(median, 1),
+                round(median / base, 2), f"{goal.name} >= {goal.times:g} x" if goal else "",
+                median / base >= goal.times if goal else None,
+                round(statistics.median(cpu[one.name]), 3) if cpu[one.name] else None, "a mark" if one.mark else "",
+            )
+        )  # fmt: skip
+    return results
 
 
-def report(results: Sequence[Result], folder: Path) -> None:
-    """A table on stdout, JSON beside."""
-    print(f"{'bench':<26} {'contender':<28} {'images/s':>9} {'ratio':>6}   repetitions")
-    for result in results:
-        runs = " ".join(f"{rate:.0f}" for rate in result.images_per_s)
-        print(f"{result.bench:<26} {result.contender:<28} {result.median:>9.0f} {result.ratio:>6.2f}   {runs}")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps([asdict(result) for result in results], indent=1))
+def _once(one: Contender, images: int) -> tuple[float, float | None]:
+    """(images/s, CPU milliseconds for an image)"""
+    one.prepare()
+    os.sync()  # what others left to write must not be written on this one's time
+    stored, used = one.stored() if one.stored else 0, one.cpu_s() if one.cpu_s else 0.0
+    begun = time.perf_counter()
+    told = one.run()
+    elapsed = told if isinstance(told, float) else time.perf_counter() - begun
+    cpu_ms = 1000 * (one.cpu_s() - used) / images if one.cpu_s else None
+    if one.stored is not None and one.stored() - stored != images:
+        raise RuntimeError(f"{one.name} stored {one.stored() - stored} of {images} images")
+    return images / max(elapsed, 1e-6), cpu_ms
+
+
+def measured(
+    bench: str,
+    what: str,
+    values: Sequence[float],
+    unit: str,
+    *,
+    limit: float | None = None,
+    goal: str = "",
+    notes: str = "",
+) -> Result:
+    """A figure of its own, without a peer; below `limit` its goal is met. Several values: the median counts."""
+    median = statistics.median(values)
+    kept = [round(value, 2) for value in values]
+    return Result(
+        bench, what, kept, unit, round(median, 3), goal=goal, met=None if limit is None else median < limit, notes=notes
+    )
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The value below which `part` (0 to 1) of the values lie; the nearest one."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]

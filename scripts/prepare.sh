@@ -25,7 +25,17 @@ apt_install() {
         APT_UPDATED=1
     fi
     say "apt-get install $1"
-    DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$1" >/dev/null 2>&1
+    # A peer is started by whoever needs it; as a service of the system it would keep a port.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+    else
+        policy=""
+    fi
+    installed=0
+    DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$1" >/dev/null 2>&1 || installed=$?
+    [ -z "$policy" ] || rm -f "$policy"
+    return "$installed"
 }
 
 works() { [ -x .venv/bin/python ] && .venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
