@@ -5,22 +5,21 @@ It must not decode a dataset, retry, or decide what a status means for a deliver
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Self
 
 from actors.dicom import dimse, pdus, statuses
 from actors.dicom.dialling import connect
-from actors.dicom.negotiation import IMPLICIT_LITTLE
+from actors.dicom.frame import Frame, OutgoingImage
 from actors.dicom.pdus import AssociateAc, AssociateRq, ProposedContext
+from actors.dicom.requestor import Requestor
 from actors.dicom.tls import ClientTls, dial
-from actors.dicom.upper import Connection, ConnectionLost, Message, ReleaseRequested, fragments
+from actors.dicom.upper import ConnectionLost, Message, ReleaseRequested
 from protocol.errors import (
     AssociationAborted,
     AssociationRejected,
@@ -32,10 +31,8 @@ from protocol.errors import (
 Context = tuple[str, str]
 """(SOP class UID, transfer syntax UID)"""
 
-VERIFICATION_CONTEXT: Context = (dimse.VERIFICATION, IMPLICIT_LITTLE)
-DEFLATED = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
+VERIFICATION_CONTEXT: Context = (dimse.VERIFICATION, dimse.IMPLICIT_LITTLE)
 MAX_CONTEXTS = 128  # odd numbers up to 255, PS3.8 section 9.3.2.2
-_CHUNK_BYTES = 1024 * 1024  # even, so that every fragment but the last is even
 _UNLIMITED_SEND = 131072  # what we send to a peer that names no limit
 _RESPONSE_BYTES = 1024 * 1024  # a response has no dataset; what comes nevertheless is dropped
 
@@ -62,17 +59,6 @@ class Node:
 
 
 @dataclass(frozen=True)
-class OutgoingImage:
-    """An image file to send; its dataset starts at `dataset_offset` (bytes) of the Part 10 file."""
-
-    path: Path
-    dataset_offset: int
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-
-
-@dataclass(frozen=True)
 class StoreResult:
     """The peer's answer to one C-STORE; `comment` is its Error Comment (0000,0902), free text: never log it."""
 
@@ -93,15 +79,19 @@ class StoreResult:
         return statuses.describe(self.status)
 
 
+_SUCCESS = StoreResult(statuses.SUCCESS)
+
+
 class Association:
     """An open association, used by one thread; leaving its `with` releases it, or aborts it after an exception.
 
     After any AssociationAborted or PeerTimeout it is over: a late answer must never be taken for another image's.
     """
 
-    def __init__(self, node: Node, connection: Connection, accepted: dict[Context, int], max_send: int) -> None:
+    def __init__(self, node: Node, connection: Requestor, accepted: dict[Context, int], max_send: int) -> None:
         self._node, self._connection = node, connection
         self._accepted, self._max_send = accepted, max_send
+        self._frame, self._ahead = Frame(max_send), Frame(max_send)
         self._message_id = 0
         self._over = False
         self.progress: Callable[[], None] = lambda: None
@@ -125,8 +115,8 @@ class Association:
         """Whether the peer takes this SOP class in this transfer syntax."""
         return (sop_class_uid, transfer_syntax_uid) in self._accepted
 
-    def store(self, image: OutgoingImage) -> StoreResult:
-        """Send one image exactly as it is in its file and wait for the answer.
+    def store(self, image: OutgoingImage, following: OutgoingImage | None = None) -> StoreResult:
+        """Send one image exactly as it is in its file and wait for the answer; meanwhile `following` is read.
 
         Raises:
             PeerTimeout: no byte taken, or no answer, within `dimse_timeout_s`; the association is over.
@@ -135,27 +125,36 @@ class Association:
                 association is over, see `usable`).
         """
         context_id = self._context(image.sop_class_uid, image.transfer_syntax_uid)
+        frame = self._loaded(image)
+        message_id = self._next_message_id()
         try:
-            file = image.path.open("rb", buffering=0)
-        except OSError as exc:
-            raise UnreadableImage(f"the image file cannot be opened: {exc.strerror}") from exc
-        with file:
-            length = os.fstat(file.fileno()).st_size - image.dataset_offset
-            if length <= 0:
-                raise UnreadableImage("the image file holds no dataset")
-            file.seek(image.dataset_offset)
-            message_id = self._next_message_id()
-            request = dimse.store_request(message_id, image.sop_class_uid, image.sop_instance_uid)
-            try:
-                # A deflated stream of odd length gets the NUL that its file should have had (PS3.5 section A.5): peers
-                # abort at odd fragments. Any other odd dataset is damaged and goes out as it is.
-                pad = length % 2 if image.transfer_syntax_uid in DEFLATED else 0
-                self._send_store(context_id, request, file, length, pad)
-                answer = self._response(message_id, dimse.C_STORE_RSP)
-                return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
-            except BaseException:
-                self.abort()
-                raise
+            self._connection.push(frame.request(context_id, message_id))
+            self.progress()
+            while frame.load_more():
+                self._connection.push(frame.data(context_id))
+                self.progress()
+            if following is not None:
+                self._look_ahead(following)
+            answer = self._answer(context_id, message_id)
+        except BaseException:
+            self.abort()
+            raise
+        if answer is None:
+            return _SUCCESS
+        return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
+
+    def _loaded(self, image: OutgoingImage) -> Frame:
+        if self._ahead.image is image:  # read while the answer to the one before was awaited
+            self._frame, self._ahead = self._ahead, self._frame
+        else:
+            self._frame.load(image)
+        return self._frame
+
+    def _look_ahead(self, following: OutgoingImage) -> None:
+        try:
+            self._ahead.load(following)
+        except UnreadableImage:
+            return  # its own turn will say so
 
     def echo(self) -> int:
         """C-ECHO (PS3.4 Annex A); the DIMSE status. Needs VERIFICATION_CONTEXT among the contexts.
@@ -186,18 +185,23 @@ class Association:
             self._connection.abort(linger_s=0)
             return False
         finally:
-            self._connection.close()
+            self._close()
 
     def abort(self) -> None:
         """End at once, with an A-ABORT if the peer still takes it."""
         if not self._over:
             self._over = True
             self._connection.abort(linger_s=0)
-            self._connection.close()
+            self._close()
 
     def cancel(self) -> None:
         """From another thread: make what is under way end now with AssociationAborted."""
         self._connection.shutdown(socket.SHUT_RDWR)
+
+    def _close(self) -> None:
+        self._connection.close()
+        self._frame.clear()
+        self._ahead.clear()
 
     # -- inner -------------------------------------------------------------------------------------------------
 
@@ -213,31 +217,25 @@ class Association:
         self._message_id = self._message_id % 0xFFFF + 1
         return self._message_id
 
-    def _send_store(self, context_id: int, request: bytes, file: BinaryIO, length: int, pad: int) -> None:
-        """Command and dataset; the first chunk goes out together with the command, so small images take one call."""
-        left = length + pad
-        buffer = memoryview(bytearray(min(_CHUNK_BYTES, left)))
-        parts: list[Any] = fragments(context_id, request, True, True, self._max_send)
-        while left:
-            chunk = buffer[: min(len(buffer), left)]
-            left -= len(chunk)
-            if pad and not left:
-                chunk[-1] = 0
-                _read_exactly(file, chunk[:-1])
-            else:
-                _read_exactly(file, chunk)
-            parts += fragments(context_id, chunk, False, not left, self._max_send)
-            self._connection.send(parts, self._node.dimse_timeout_s)
-            self.progress()
-            parts = []
+    def _answer(self, context_id: int, message_id: int) -> dimse.Command | None:
+        """The response to a C-STORE, None if it is the plain success."""
+        return self._awaited(lambda: self._connection.answer(context_id, message_id), message_id, dimse.C_STORE_RSP)
 
     def _response(self, message_id: int, field: int) -> dimse.Command:
+        limit_s = self._node.dimse_timeout_s
+        command = self._awaited(lambda: self._connection.read_message(limit_s, limit_s), message_id, field)
+        assert command is not None
+        return command
+
+    def _awaited(self, read: Callable[[], Message | None], message_id: int, field: int) -> dimse.Command | None:
         try:
-            message: Message = self._connection.read_message(self._node.dimse_timeout_s, self._node.dimse_timeout_s)
+            message = read()
         except PeerTimeout as exc:
             raise PeerTimeout(f"{self._node} gave no answer within {self._node.dimse_timeout_s:g} s") from exc
         except ReleaseRequested as exc:
             raise AssociationAborted("the peer wants to release instead of answering") from exc
+        if message is None:
+            return None
         command = message.command
         if command.field != field or command.number(dimse.ANSWERED_ID) != message_id:
             raise AssociationAborted("the peer answered another request than the one sent")
@@ -270,7 +268,7 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
         ProposedContext(2 * index + 1, sop_class, (syntax,)) for index, (sop_class, syntax) in enumerate(pairs)
     )
     request = AssociateRq(node.called_ae, node.calling_ae, proposed, node.max_pdu)
-    connection = Connection(_dial(node), node.max_pdu, _RESPONSE_BYTES)
+    connection = Requestor(_dial(node), node.max_pdu, _RESPONSE_BYTES)
     try:
         answer = _negotiate(node, connection, request)
     except BaseException as exc:
@@ -288,6 +286,7 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
         and result.context_id in by_id
         and result.transfer_syntax == by_id[result.context_id][1]
     }
+    connection.settle(node.dimse_timeout_s)
     limits = [limit for limit in (answer.max_pdu, node.max_pdu) if limit] or [_UNLIMITED_SEND]
     return Association(node, connection, accepted, max(min(limits), 128))
 
@@ -308,7 +307,7 @@ def pack_contexts(contexts: Iterable[Context]) -> list[list[Context]]:
     return [distinct[start : start + MAX_CONTEXTS] for start in range(0, len(distinct), MAX_CONTEXTS)]
 
 
-def _negotiate(node: Node, connection: Connection, request: AssociateRq) -> AssociateAc:
+def _negotiate(node: Node, connection: Requestor, request: AssociateRq) -> AssociateAc:
     connection.send([request.encode()], node.acse_timeout_s)
     try:
         kind, body = connection.read_pdu(node.acse_timeout_s)
@@ -322,15 +321,3 @@ def _negotiate(node: Node, connection: Connection, request: AssociateRq) -> Asso
     if kind == pdus.ABORT:
         raise AssociationAborted(f"{node}: {pdus.abort_words(body)}")
     raise AssociationAborted(f"{node} answered an association request with PDU type {kind:02X}")
-
-
-def _read_exactly(file: BinaryIO, view: memoryview) -> None:
-    done = 0
-    while done < len(view):
-        try:
-            count = file.readinto(view[done:])  # type: ignore[attr-defined]
-        except OSError as exc:
-            raise UnreadableImage(f"the image file cannot be read: {exc.strerror}") from exc
-        if not count:
-            raise UnreadableImage("the image file ends too early")
-        done += count

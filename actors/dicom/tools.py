@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from actors.dicom import statuses
+from actors.dicom.frame import OutgoingImage
 from actors.dicom.part10 import read_part10
 from actors.dicom.scu import (
     VERIFICATION_CONTEXT,
     Association,
     Context,
     Node,
-    OutgoingImage,
     StoreResult,
     open_association,
     pack_contexts,
@@ -154,16 +154,16 @@ def _send_group(
             done(FileReport(image.path, False, str(exc), CANNOT_NEGOTIATE))
         return
     with association:
-        for image in images:
-            done(_send_one(association, image))
+        for image, following in zip(images, [*images[1:], None], strict=True):
+            done(_send_one(association, image, following))
 
 
-def _send_one(association: Association, image: OutgoingImage) -> FileReport:
+def _send_one(association: Association, image: OutgoingImage, following: OutgoingImage | None) -> FileReport:
     if not association.accepts(image.sop_class_uid, image.transfer_syntax_uid):
         message = f"no presentation context for {image.sop_class_uid} in {image.transfer_syntax_uid}"
         return FileReport(image.path, False, message, NO_CONTEXT)
     try:
-        result = association.store(image)
+        result = association.store(image, following)
     except NetworkError as exc:
         return FileReport(image.path, False, str(exc), CANNOT_SEND)
     except UnreadableImage as exc:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.dicom import statuses
-from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, OutgoingImage, StoreResult, open_association
+from actors.dicom.frame import OutgoingImage
+from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, StoreResult, open_association
 from actors.dicom.tls import ClientTls
 from actors.targets.interface import Alive, Answer
 from protocol.errors import UnreadableImage

@@ -22,12 +22,12 @@ from dicom_fakes import (
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
 from actors.dicom import dimse, pdus
+from actors.dicom.frame import OutgoingImage
 from actors.dicom.part10 import read_part10
 from actors.dicom.pdus import AssociateAc, ContextResult
 from actors.dicom.scu import (
     VERIFICATION_CONTEXT,
     Association,
-    OutgoingImage,
     open_association,
     pack_contexts,
 )
