@@ -19,7 +19,7 @@ from actors.dicom.frame import Frame, OutgoingImage
 from actors.dicom.pdus import AssociateAc, AssociateRq, ProposedContext
 from actors.dicom.requestor import Requestor
 from actors.dicom.tls import ClientTls, dial
-from actors.dicom.upper import ConnectionLost, Message, ReleaseRequested
+from actors.dicom.upper import ConnectionLost, Message, ReleaseRequested, fragments
 from protocol.errors import (
     AssociationAborted,
     AssociationRejected,
@@ -34,6 +34,7 @@ Context = tuple[str, str]
 VERIFICATION_CONTEXT: Context = (dimse.VERIFICATION, dimse.IMPLICIT_LITTLE)
 MAX_CONTEXTS = 128  # odd numbers up to 255, PS3.8 section 9.3.2.2
 _UNLIMITED_SEND = 131072  # what we send to a peer that names no limit
+_RELEASE_S = 5.0  # nothing depends on the answer to a release
 _RESPONSE_BYTES = 1024 * 1024  # a response has no dataset; what comes nevertheless is dropped
 
 
@@ -135,16 +136,19 @@ class Association:
                 self.progress()
             if following is not None:
                 self._look_ahead(following)
-            answer = self._answer(context_id, message_id)
+            message = self._awaited(
+                lambda: self._connection.answer(context_id, message_id), message_id, dimse.C_STORE_RSP
+            )
         except BaseException:
             self.abort()
             raise
-        if answer is None:
+        if message is None:
             return _SUCCESS
+        answer = message.command
         return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
 
     def _loaded(self, image: OutgoingImage) -> Frame:
-        if self._ahead.image is image:  # read while the answer to the one before was awaited
+        if self._ahead.image == image:  # read while the answer to the one before was awaited
             self._frame, self._ahead = self._ahead, self._frame
         else:
             self._frame.load(image)
@@ -162,16 +166,40 @@ class Association:
         Raises:
             PeerTimeout, AssociationAborted
         """
-        context_id = self._context(*VERIFICATION_CONTEXT)
+        message = self.exchange(VERIFICATION_CONTEXT, dimse.echo_request, b"", dimse.C_ECHO_RSP)
+        return message.command.number(dimse.STATUS)
+
+    def exchange(self, context: Context, command: Callable[[int], bytes], dataset: bytes, field: int) -> Message:
+        """Any other request with a dataset (empty: none): its command set made for a message id, its whole response.
+
+        Raises:
+            PeerTimeout, AssociationAborted: the association is over, or the peer does not take this context.
+        """
+        context_id = self._context(*context)
         message_id = self._next_message_id()
+        limit_s = self._node.dimse_timeout_s
+        parts = fragments(context_id, command(message_id), True, True, self._max_send)
+        if dataset:
+            parts += fragments(context_id, dataset, False, True, self._max_send)
         try:
-            self._connection.send_command(
-                context_id, dimse.echo_request(message_id), self._max_send, self._node.dimse_timeout_s
-            )
-            return self._response(message_id, dimse.C_ECHO_RSP).number(dimse.STATUS)
+            self._connection.send(parts, limit_s)
+            message = self._awaited(lambda: self._connection.read_message(limit_s, limit_s), message_id, field)
         except BaseException:
             self.abort()
             raise
+        assert message is not None
+        return message
+
+    def is_idle(self) -> bool:
+        """Whether it can be used after a pause; never waits. If the peer has ended it, or said anything, it is over."""
+        if self._over:
+            return False
+        if self._connection.is_silent():
+            return True
+        self._over = True
+        self._connection.last_words()
+        self._close()
+        return False
 
     def release(self) -> bool:
         """End in order; True if the peer confirmed it. Never raises: every answer that counts is already in."""
@@ -179,7 +207,7 @@ class Association:
             return False
         self._over = True
         try:
-            self._connection.send([pdus.RELEASE_RQ_PDU], self._node.acse_timeout_s)
+            self._connection.send([pdus.RELEASE_RQ_PDU], min(self._node.acse_timeout_s, _RELEASE_S))
             return self._await_release()
         except NetworkError:
             self._connection.abort(linger_s=0)
@@ -217,17 +245,8 @@ class Association:
         self._message_id = self._message_id % 0xFFFF + 1
         return self._message_id
 
-    def _answer(self, context_id: int, message_id: int) -> dimse.Command | None:
-        """The response to a C-STORE, None if it is the plain success."""
-        return self._awaited(lambda: self._connection.answer(context_id, message_id), message_id, dimse.C_STORE_RSP)
-
-    def _response(self, message_id: int, field: int) -> dimse.Command:
-        limit_s = self._node.dimse_timeout_s
-        command = self._awaited(lambda: self._connection.read_message(limit_s, limit_s), message_id, field)
-        assert command is not None
-        return command
-
-    def _awaited(self, read: Callable[[], Message | None], message_id: int, field: int) -> dimse.Command | None:
+    def _awaited(self, read: Callable[[], Message | None], message_id: int, field: int) -> Message | None:
+        """What `read` gives: the response, or None for a plain success."""
         try:
             message = read()
         except PeerTimeout as exc:
@@ -239,10 +258,10 @@ class Association:
         command = message.command
         if command.field != field or command.number(dimse.ANSWERED_ID) != message_id:
             raise AssociationAborted("the peer answered another request than the one sent")
-        return command
+        return message
 
     def _await_release(self) -> bool:
-        deadline = time.monotonic() + self._node.acse_timeout_s
+        deadline = time.monotonic() + min(self._node.acse_timeout_s, _RELEASE_S)
         while (remaining := deadline - time.monotonic()) > 0:
             kind, _ = self._connection.read_pdu(remaining)
             if kind == pdus.RELEASE_RQ:  # both at once: the requestor answers first, PS3.8 section 9.2, AR-9
