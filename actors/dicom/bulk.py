@@ -155,16 +155,20 @@ class _Sending:
                 other.join()
         except BaseException:
             left.clear()
-            with self._lock:
-                for association in self._open:
-                    association.cancel()
-            for other in others:
-                if other.ident is not None:
-                    other.join(1.0)
+            self._cancel([other for other in others if other.is_alive()])
             raise
         for image in left:  # nobody came through, or the last one broke while another was leaving
             words, code = (failures[0], CANNOT_NEGOTIATE) if failures else (_OVER, CANNOT_SEND)
             self.done(FileReport(image.path, False, words, code))
+
+    def _cancel(self, others: list[threading.Thread]) -> None:
+        """Their associations end with an A-ABORT; those that are stuck in sending just end."""
+        for gently in (True, False):
+            with self._lock:
+                for association in self._open:
+                    association.cancel(gently=gently)
+            for other in others:
+                other.join(0.5)
 
     def _line(self, contexts: list[Context], left: deque[OutgoingImage], failures: list[str]) -> None:
         try:

@@ -222,9 +222,12 @@ class Association:
             self._connection.abort(linger_s=0)
             self._close()
 
-    def cancel(self) -> None:
-        """From another thread: make what is under way end now with AssociationAborted."""
-        self._connection.shutdown(socket.SHUT_RDWR)
+    def cancel(self, *, gently: bool = False) -> None:
+        """From another thread: make what is under way end now with AssociationAborted.
+
+        `gently`: only a wait for an answer ends, and the peer gets an A-ABORT.
+        """
+        self._connection.shutdown(socket.SHUT_RD if gently else socket.SHUT_RDWR)
 
     def _close(self) -> None:
         self._connection.close()
