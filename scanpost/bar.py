@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from actors.dicom.bulk import FileReport, Watch
+if TYPE_CHECKING:
+    from actors.dicom.bulk import FileReport
 
 
-class Bar(Watch):
+class Bar:
     """Draws on stderr while its `with` lasts."""
 
     def __init__(self, console: Console | None = None) -> None:

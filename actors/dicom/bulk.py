@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from actors.dicom.frame import CHUNK_BYTES, OutgoingImage
 from actors.dicom.part10 import read_part10
@@ -78,8 +79,8 @@ class SendReport:
         return DONE
 
 
-class Watch:
-    """Hears how it goes, one call at a time. This one does nothing."""
+class Watch(Protocol):
+    """Hears how it goes, one call at a time."""
 
     def found(self, images: int, size: int) -> None:
         """All files were looked at: so many images, so many bytes of datasets."""
@@ -89,6 +90,19 @@ class Watch:
 
     def ended(self, file: FileReport) -> None:
         """One file is through, whatever came of it."""
+
+
+class _Nobody:
+    """Watches nothing."""
+
+    def found(self, images: int, size: int) -> None:
+        return
+
+    def moved(self, size: int) -> None:
+        return
+
+    def ended(self, file: FileReport) -> None:
+        return
 
 
 def send_files(
@@ -106,7 +120,7 @@ def send_files(
     """
     start = time.monotonic()
     report = SendReport() if into is None else into
-    sending = _Sending(node, watch or Watch(), report)
+    sending = _Sending(node, watch or _Nobody(), report)
     try:
         images: dict[Context, list[OutgoingImage]] = {}
         for path in files_below(paths):

@@ -11,7 +11,7 @@ import ssl
 import struct
 
 from actors.dicom import dimse, pdus
-from actors.dicom.upper import _QUICKACK, _TLS_BYTES, Connection, ConnectionLost, Message, _broken
+from actors.dicom.upper import _QUICKACK, _TLS_BYTES, ChooseSink, Connection, ConnectionLost, Message, _broken
 from protocol.errors import AssociationAborted, PeerTimeout
 
 _PDU_AND_PDV = struct.Struct(">BxIIBB")
@@ -68,20 +68,20 @@ class Requestor(Connection):
         """
         if self._start == self._end and not self._pdu_left:
             self._start = self._end = 0
-            self._receive()
+            self._read_once()
             if self._end < 6 or self._end < 6 + int.from_bytes(self._buffer[2:6], "big"):
                 # DCMTK writes a PDU's header by itself. If it has Nagle's algorithm on, the rest stays there until we
                 # have acknowledged this part.
                 if _QUICKACK is not None:
                     with contextlib.suppress(OSError):
                         self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-                self._receive()
+                self._read_once()
             if self._is_plain_success(context_id, message_id):
                 self._start = self._end = 0
                 return None
         return self.read_message(self._limit_s, self._limit_s)
 
-    def _receive(self) -> None:
+    def _read_once(self) -> None:
         """One system call; the buffer has room for hundreds of answers."""
         try:
             count = self._sock.recv_into(self._view[self._end :])
@@ -103,9 +103,9 @@ class Requestor(Connection):
             self._buffer, 12, end, message_id
         )
 
-    def read_message(self, idle_s: float, busy_s: float) -> Message:
+    def read_message(self, idle_s: float, busy_s: float, choose: ChooseSink | None = None) -> Message:
         """As of any connection; afterwards the kernel counts again."""
-        message = super().read_message(idle_s, busy_s)
+        message = super().read_message(idle_s, busy_s, choose)
         self.settle(self._limit_s)
         return message
 

@@ -26,10 +26,11 @@ class DicomTarget:
 
     @property
     def patience_s(self) -> float:
-        """At worst a release goes unanswered, then a new association is connected, negotiated, and a store sent."""
+        """At worst a release goes unanswered, then a new association is connected, negotiated, a store sent
+        and its answer comes in pieces."""
         node = self._node
         negotiating = 4 if node.tls is not None else 3
-        return node.connect_timeout_s + negotiating * node.acse_timeout_s + 2 * node.dimse_timeout_s
+        return node.connect_timeout_s + negotiating * node.acse_timeout_s + 3 * node.dimse_timeout_s
 
     def open(self, images: Sequence[ImageFile], alive: Alive) -> DicomSession:
         """Associate. Raises TargetUnreachable, AssociationRejected, AssociationAborted, PeerTimeout."""
