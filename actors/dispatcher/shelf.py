@@ -12,6 +12,7 @@ from protocol.clock import Clock
 from protocol.routing.targets import Target as TargetSettings
 
 MOST_TARGETS = 8  # more at once would be a burden for us and a riddle for them
+PATIENCE_S = 1.0  # for ending in order; after that the other sessions are cut off
 
 
 @dataclass
@@ -35,14 +36,14 @@ class Shelf:
             return []
         if kept.settings == settings and kept.until > self._clock.monotonic():
             return kept.sessions
-        _close(kept.sessions)
+        self._close(kept.sessions)
         return []
 
     def put(self, target: str, settings: TargetSettings, sessions: Sequence[Session], seconds: float) -> None:
         """Keep them for so long; 0 closes them."""
         self.drop(target)
         if seconds <= 0 or not sessions:
-            _close(sessions)
+            self._close(sessions)
             return
         self._kept[target] = _Kept(settings, list(sessions), self._clock.monotonic() + seconds)
         if len(self._kept) > MOST_TARGETS:
@@ -59,14 +60,18 @@ class Shelf:
         """Close a target's sessions."""
         kept = self._kept.pop(target, None)
         if kept is not None:
-            _close(kept.sessions)
+            self._close(kept.sessions)
 
     def clear(self) -> None:
         """Close all."""
         for target in list(self._kept):
             self.drop(target)
 
-
-def _close(sessions: Sequence[Session]) -> None:
-    for session in sessions:
-        session.close()
+    def _close(self, sessions: Sequence[Session]) -> None:
+        """One that does not answer may take seconds, and somebody may wait for this slot."""
+        begun = self._clock.monotonic()
+        for session in sessions:
+            if self._clock.monotonic() - begun < PATIENCE_S:
+                session.close()
+            else:
+                session.abort()

@@ -107,6 +107,16 @@ def test_a_stop_ends_what_is_kept(world):
     assert site.open_now() == [False]
 
 
+def test_sessions_that_nobody_answers_any_more_do_not_each_cost_their_time(world):
+    site, ends = Site(world, "a", count=3), []
+    site.deliver("a", images=30)
+    for session in site.sessions:
+        session.close = lambda: (site.clock.advance(5), ends.append("close"))
+        session.abort = lambda: ends.append("abort")
+    site.slot.close()
+    assert ends == ["close", "abort", "abort"]
+
+
 def test_without_reuse_each_delivery_has_its_own(world):
     site = Site(world, "a", reuse_s=0.0)
     site.deliver("a")
