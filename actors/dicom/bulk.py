@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from actors.dicom.frame import CHUNK_BYTES, OutgoingImage
+from actors.dicom.frame import OutgoingImage
 from actors.dicom.part10 import read_part10
 from actors.dicom.scu import Association, Context, Node, StoreResult, open_association, pack_contexts
 from protocol.errors import NetworkError, UnreadableImage
@@ -217,9 +217,9 @@ class _Sending:
             return FileReport(image.path, False, message, NO_CONTEXT)
         size = unsaid = image.length or 0
 
-        def progress() -> None:
+        def progress(taken: int) -> None:
             nonlocal unsaid
-            moved = min(unsaid, CHUNK_BYTES)
+            moved = min(unsaid, taken)  # the headers count to nobody
             unsaid -= moved
             with self._lock:
                 self.watch.moved(moved)

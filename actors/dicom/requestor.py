@@ -9,12 +9,14 @@ import contextlib
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 
 from actors.dicom import dimse, pdus
-from actors.dicom.upper import _QUICKACK, _TLS_BYTES, ChooseSink, Connection, ConnectionLost, Message, _broken
+from actors.dicom.upper import _QUICKACK, ChooseSink, Connection, ConnectionLost, Message, _broken
 from protocol.errors import AssociationAborted, PeerTimeout
 
 _PDU_AND_PDV = struct.Struct(">BxIIBB")
+_PIECE_BYTES = 256 * 1024  # a write of TLS ends only when the peer's side took it all
 _TIMEVAL = struct.Struct("@ll")
 
 
@@ -39,21 +41,21 @@ class Requestor(Connection):
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
-    def push(self, view: memoryview) -> None:
-        """Send all of it; the peer must take some bytes within the limit.
+    def push(self, view: memoryview, taken: Callable[[int], None]) -> None:
+        """Send all of it; the peer must take some bytes (under TLS a whole piece) within the limit.
+
+        `taken` hears how many bytes each system call got rid of.
 
         Raises:
             PeerTimeout, ConnectionLost; PeerAborted if the peer's A-ABORT explains the broken connection
         """
-        send = self._sock.send
+        send, done, length = self._sock.send, 0, len(view)
+        piece = _PIECE_BYTES if self._tls else length
         try:
-            if self._tls:  # a write of TLS ends only when the peer's side took it all: in pieces, each with the limit
-                for start in range(0, len(view), _TLS_BYTES):
-                    self._sock.sendall(view[start : start + _TLS_BYTES])
-                return
-            sent = send(view)
-            while sent < len(view):
-                sent += send(view[sent:])
+            while done < length:
+                count = send(view[done : done + piece])
+                done += count
+                taken(count)
         except (BlockingIOError, TimeoutError) as exc:
             raise PeerTimeout("the peer stopped taking data") from exc
         except OSError as exc:

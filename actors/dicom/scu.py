@@ -95,8 +95,8 @@ class Association:
         self._frame, self._ahead = Frame(max_send), Frame(max_send)
         self._message_id = 0
         self._over = False
-        self.progress: Callable[[], None] = lambda: None
-        """Called after every chunk the peer took: one large image may take longer than any timeout."""
+        self.progress: Callable[[int], None] = lambda taken: None
+        """Hears how many bytes the peer took each time, headers included: one large image may take longer than any timeout."""
 
     def __enter__(self) -> Self:
         return self
@@ -129,11 +129,9 @@ class Association:
         frame = self._loaded(image)
         message_id = self._next_message_id()
         try:
-            self._connection.push(frame.request(context_id, message_id))
-            self.progress()
+            self._connection.push(frame.request(context_id, message_id), self.progress)
             while frame.load_more():
-                self._connection.push(frame.data(context_id))
-                self.progress()
+                self._connection.push(frame.data(context_id), self.progress)
             if following is not None:
                 self._look_ahead(following)
             message = self._awaited(

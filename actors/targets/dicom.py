@@ -75,7 +75,7 @@ class DicomSession:
         if not contexts <= self._proposed or not self.association.is_idle():
             return False
         self._images, self._alive, self._at = images, alive, 0
-        self.association.progress = alive
+        self.association.progress = lambda taken: alive()
         return True
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ class DicomSession:
                 break
             contexts[context] = None
         association = open_association(self._node, [*contexts, *self._extra])
-        association.progress = self._alive
+        association.progress = lambda taken: self._alive()
         self._proposed = frozenset(contexts)
         self._alive()
         return association
