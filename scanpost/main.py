@@ -83,10 +83,16 @@ class LazyGroup(click.Group):
             ctx.exit(EXIT_FAILED)
 
 
+def _version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"scanpost, version {version()}")
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--home", type=click.Path(path_type=Path), help="Folder of this node (default: $SCANPOST_HOME).")
 @click.option("--set", "pairs", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting for this call.")
-@click.version_option(version(), prog_name="scanpost")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @click.pass_context
 def cli(ctx: click.Context, home: Path | None, pairs: tuple[str, ...]) -> None:
     """scanpost routes DICOM images: receives series, decides by rules, delivers, and never loses an image."""

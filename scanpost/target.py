@@ -60,7 +60,7 @@ def test(options: Options, name: str, as_json: bool) -> None:
 @json_option
 @pass_options
 def pause(options: Options, name: str, reason: str, until: str | None, as_json: bool) -> None:
-    """Claim no more deliveries to a target; what is being sent is finished."""
+    """Send nothing more to a target: images under way are finished, the rest of their deliveries waits."""
     act(options, "target.pause", {"target": name, "reason": reason, "until": _until(until)}, as_json)
 
 

@@ -64,10 +64,19 @@ class StoreScp:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.ae = folder, ae
-        self.port = port or free_port()
         mode = ["--fork"] if fork else []
         command = ["storescp", *mode, "-aet", ae, "+B", "+xa", "-pm", "-pdu", "131072", "--disable-host-lookup"]
-        command += ["--output-directory", str(folder), *options, str(self.port)]
+        command += ["--output-directory", str(folder), *options]
+        for left in reversed(range(1 if port else 5)):
+            self.port = port or free_port()
+            try:
+                self._start([*command, str(self.port)])
+                return
+            except RuntimeError:
+                if not left:  # else somebody took the free port before storescp could
+                    raise
+
+    def _start(self, command: list[str]) -> None:
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **FAST_SENDER},
             start_new_session=True,

@@ -25,9 +25,17 @@ EVENT_TYPE, ACTION_TYPE = 0x1002, 0x1008
 
 NO_DATA_SET, HAS_DATA_SET = 0x0101, 0x0001
 VERIFICATION = "1.2.840.10008.1.1"
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"  # in which command sets are written
 
 _ELEMENT = struct.Struct("<HHI")
 _NO_LENGTH = 0xFFFFFFFF
+MESSAGE_ID_HEADER = _ELEMENT.pack(0, MESSAGE_ID, 2)
+_PLAIN_BEFORE_ID = (
+    _ELEMENT.pack(0, COMMAND_FIELD, 2) + C_STORE_RSP.to_bytes(2, "little") + _ELEMENT.pack(0, ANSWERED_ID, 2)
+)
+_PLAIN_AFTER_ID = (
+    _ELEMENT.pack(0, DATA_SET_TYPE, 2) + NO_DATA_SET.to_bytes(2, "little") + _ELEMENT.pack(0, STATUS, 2) + b"\0\0"
+)
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,20 @@ def store_request(message_id: int, sop_class_uid: str, sop_instance_uid: str) ->
             AFFECTED_INSTANCE: sop_instance_uid,
         }
     )
+
+
+def is_plain_success(data: bytes | bytearray, start: int, end: int, message_id: int) -> bool:
+    """Whether the command set data[start:end] is a C-STORE-RSP of status 0000 to this message, in the usual order.
+
+    False only means that `decode` has to look: it says nothing about the answer.
+    """
+    if data[start : start + 4] == b"\0\0\0\0":  # the group length, which is not to be relied on
+        start += 12
+    if data[start : start + 4] == b"\0\0\2\0":
+        start += 8 + int.from_bytes(data[start + 4 : start + 8], "little")
+    block = _PLAIN_BEFORE_ID + message_id.to_bytes(2, "little") + _PLAIN_AFTER_ID
+    stop = start + len(block)
+    return stop <= end and data[start:stop] == block
 
 
 def echo_request(message_id: int) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from pydicom._uid_dict import UID_dictionary
 
-from actors.dicom.dimse import VERIFICATION
+from actors.dicom.dimse import IMPLICIT_LITTLE, VERIFICATION
 from actors.dicom.pdus import (
     ABSTRACT_SYNTAX_NOT_SUPPORTED,
     ACCEPTED,
@@ -17,7 +17,6 @@ from actors.dicom.pdus import (
 )
 from actors.dicom.userinfo import PASSCODE, USERNAME, CommonExtended, ExtendedNegotiation, UserInformation
 
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 

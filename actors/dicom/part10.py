@@ -5,15 +5,16 @@ It must not read the dataset itself.
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
-from typing import BinaryIO
 
+from actors.dicom.frame import OutgoingImage
 from actors.dicom.pdus import uid_text
-from actors.dicom.scu import OutgoingImage
 from protocol.errors import UnreadableImage
 
 _PREAMBLE_BYTES = 132
+_FIRST_BYTES = 4096  # holds the file meta information of all but odd files
 _MAX_META_BYTES = 1024 * 1024
 _LONG_VRS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _CLASS, _INSTANCE, _SYNTAX = 0x0002, 0x0003, 0x0010
@@ -27,36 +28,66 @@ def read_part10(path: Path) -> OutgoingImage:
         UnreadableImage: no Part 10 file, a DICOMDIR, or the UIDs needed for sending are missing.
     """
     try:
-        with path.open("rb") as file:
-            offset, values = _meta(file)
-            has_dataset = bool(file.read(1))
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            size = os.fstat(fd).st_size
+            head = os.pread(fd, _FIRST_BYTES, 0)
+            found = _meta(head, complete=len(head) >= size)
+            if found is None:
+                found = _meta(os.pread(fd, _MAX_META_BYTES, 0), complete=True)
+        finally:
+            os.close(fd)
     except OSError as exc:
         raise UnreadableImage(f"cannot be read: {exc.strerror}") from exc
-    uids = [uid_text(values.get(element, b"")) for element in (_CLASS, _INSTANCE, _SYNTAX)]
-    if not all(uids) or not has_dataset:
-        raise UnreadableImage("the file meta information is incomplete")
-    if uids[0] == DIRECTORY:
+    assert found is not None
+    offset, values = found
+    sop_class, instance, syntax = (uid_text(values.get(element, b"")) for element in (_CLASS, _INSTANCE, _SYNTAX))
+    if sop_class == DIRECTORY:
         raise UnreadableImage("a DICOMDIR is no image")
-    return OutgoingImage(path, offset, *uids)
+    if not (sop_class and instance and syntax) or offset >= size:
+        raise UnreadableImage("the file meta information is incomplete")
+    return OutgoingImage(path, offset, sop_class, instance, syntax, size - offset)
 
 
-def _meta(file: BinaryIO) -> tuple[int, dict[int, bytes]]:
-    """(offset of the dataset, element number of group 0002 -> value); leaves the file at the dataset."""
-    preamble = file.read(_PREAMBLE_BYTES)
-    if preamble[128:] != b"DICM":
-        raise UnreadableImage("no DICOM Part 10 file")
+def _meta(data: bytes, complete: bool) -> tuple[int, dict[int, bytes]] | None:
+    """(offset of the dataset, element number of group 0002 -> value); None: the meta information may go on behind
+    `data`, which is not `complete`.
+    """
+    if data[128:132] != b"DICM":
+        raise UnreadableImage(
+            "a dataset without file meta information (no Part 10 file)" if looks_like_dataset(data) else "no DICOM file"
+        )
     offset = _PREAMBLE_BYTES
     values: dict[int, bytes] = {}
     while True:
-        header = file.read(8)
-        if len(header) < 8 or header[:2] != b"\x02\x00":
-            file.seek(offset)
+        if len(data) < offset + 12 and not complete:
+            return None
+        if data[offset : offset + 2] != b"\x02\x00" or len(data) < offset + 8:
             return offset, values
-        element = int.from_bytes(header[2:4], "little")
-        length, size = struct.unpack("<H", header[6:8])[0], 8
-        if header[4:6] in _LONG_VRS:
-            length, size = int.from_bytes(file.read(4), "little"), 12
+        element = int.from_bytes(data[offset + 2 : offset + 4], "little")
+        if data[offset + 4 : offset + 6] in _LONG_VRS:
+            length, size = int.from_bytes(data[offset + 8 : offset + 12], "little"), 12
+        else:
+            length, size = int.from_bytes(data[offset + 6 : offset + 8], "little"), 8
         if offset + size + length > _MAX_META_BYTES:
             raise UnreadableImage("the file meta information is too long")
-        values[element] = file.read(length)
+        if len(data) < offset + size + length and not complete:
+            return None
+        values[element] = data[offset + size : offset + size + length]
         offset += size + length
+
+
+def looks_like_dataset(data: bytes) -> bool:
+    """Whether the bytes begin like a dataset: an element of group 0002, 0004 or 0008, whose length is no nonsense.
+
+    Older programs write files without preamble and meta information; their transfer syntax can only be guessed.
+    """
+    if len(data) < 8:
+        return False
+    for order in ("<", ">"):
+        group, element, length = struct.unpack_from(f"{order}HHI", data)
+        if group in (0x0002, 0x0004, 0x0008) and element < 0x3000:
+            explicit = data[4:6].isalpha() and data[4:6].isupper()
+            if explicit or (order == "<" and length < 1024):
+                return True
+    return False

@@ -5,22 +5,21 @@ It must not decode a dataset, retry, or decide what a status means for a deliver
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Self
 
 from actors.dicom import dimse, pdus, statuses
 from actors.dicom.dialling import connect
-from actors.dicom.negotiation import IMPLICIT_LITTLE
+from actors.dicom.frame import Frame, OutgoingImage
 from actors.dicom.pdus import AssociateAc, AssociateRq, ProposedContext
+from actors.dicom.requestor import Requestor
 from actors.dicom.tls import ClientTls, dial
-from actors.dicom.upper import Connection, ConnectionLost, Message, ReleaseRequested, fragments
+from actors.dicom.upper import ConnectionLost, Message, ReleaseRequested, fragments
 from protocol.errors import (
     AssociationAborted,
     AssociationRejected,
@@ -32,11 +31,10 @@ from protocol.errors import (
 Context = tuple[str, str]
 """(SOP class UID, transfer syntax UID)"""
 
-VERIFICATION_CONTEXT: Context = (dimse.VERIFICATION, IMPLICIT_LITTLE)
-DEFLATED = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
+VERIFICATION_CONTEXT: Context = (dimse.VERIFICATION, dimse.IMPLICIT_LITTLE)
 MAX_CONTEXTS = 128  # odd numbers up to 255, PS3.8 section 9.3.2.2
-_CHUNK_BYTES = 1024 * 1024  # even, so that every fragment but the last is even
 _UNLIMITED_SEND = 131072  # what we send to a peer that names no limit
+_RELEASE_S = 5.0  # nothing depends on the answer to a release
 _RESPONSE_BYTES = 1024 * 1024  # a response has no dataset; what comes nevertheless is dropped
 
 
@@ -62,17 +60,6 @@ class Node:
 
 
 @dataclass(frozen=True)
-class OutgoingImage:
-    """An image file to send; its dataset starts at `dataset_offset` (bytes) of the Part 10 file."""
-
-    path: Path
-    dataset_offset: int
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-
-
-@dataclass(frozen=True)
 class StoreResult:
     """The peer's answer to one C-STORE; `comment` is its Error Comment (0000,0902), free text: never log it."""
 
@@ -93,19 +80,23 @@ class StoreResult:
         return statuses.describe(self.status)
 
 
+_SUCCESS = StoreResult(statuses.SUCCESS)
+
+
 class Association:
     """An open association, used by one thread; leaving its `with` releases it, or aborts it after an exception.
 
     After any AssociationAborted or PeerTimeout it is over: a late answer must never be taken for another image's.
     """
 
-    def __init__(self, node: Node, connection: Connection, accepted: dict[Context, int], max_send: int) -> None:
+    def __init__(self, node: Node, connection: Requestor, accepted: dict[Context, int], max_send: int) -> None:
         self._node, self._connection = node, connection
         self._accepted, self._max_send = accepted, max_send
+        self._frame, self._ahead = Frame(max_send), Frame(max_send)
         self._message_id = 0
         self._over = False
-        self.progress: Callable[[], None] = lambda: None
-        """Called after every chunk the peer took: one large image may take longer than any timeout."""
+        self.progress: Callable[[int], None] = lambda taken: None
+        """Hears how many bytes the peer took each time, headers included: one large image may take longer than any timeout."""
 
     def __enter__(self) -> Self:
         return self
@@ -125,8 +116,8 @@ class Association:
         """Whether the peer takes this SOP class in this transfer syntax."""
         return (sop_class_uid, transfer_syntax_uid) in self._accepted
 
-    def store(self, image: OutgoingImage) -> StoreResult:
-        """Send one image exactly as it is in its file and wait for the answer.
+    def store(self, image: OutgoingImage, following: OutgoingImage | None = None) -> StoreResult:
+        """Send one image exactly as it is in its file and wait for the answer; meanwhile `following` is read.
 
         Raises:
             PeerTimeout: no byte taken, or no answer, within `dimse_timeout_s`; the association is over.
@@ -135,27 +126,37 @@ class Association:
                 association is over, see `usable`).
         """
         context_id = self._context(image.sop_class_uid, image.transfer_syntax_uid)
+        frame = self._loaded(image)
+        message_id = self._next_message_id()
         try:
-            file = image.path.open("rb", buffering=0)
-        except OSError as exc:
-            raise UnreadableImage(f"the image file cannot be opened: {exc.strerror}") from exc
-        with file:
-            length = os.fstat(file.fileno()).st_size - image.dataset_offset
-            if length <= 0:
-                raise UnreadableImage("the image file holds no dataset")
-            file.seek(image.dataset_offset)
-            message_id = self._next_message_id()
-            request = dimse.store_request(message_id, image.sop_class_uid, image.sop_instance_uid)
-            try:
-                # A deflated stream of odd length gets the NUL that its file should have had (PS3.5 section A.5): peers
-                # abort at odd fragments. Any other odd dataset is damaged and goes out as it is.
-                pad = length % 2 if image.transfer_syntax_uid in DEFLATED else 0
-                self._send_store(context_id, request, file, length, pad)
-                answer = self._response(message_id, dimse.C_STORE_RSP)
-                return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
-            except BaseException as exc:
-                self.abort(exc)
-                raise
+            self._connection.push(frame.request(context_id, message_id), self.progress)
+            while frame.load_more():
+                self._connection.push(frame.data(context_id), self.progress)
+            if following is not None:
+                self._look_ahead(following)
+            message = self._awaited(
+                lambda: self._connection.answer(context_id, message_id), message_id, dimse.C_STORE_RSP
+            )
+        except BaseException as exc:
+            self.abort(exc)
+            raise
+        if message is None:
+            return _SUCCESS
+        answer = message.command
+        return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
+
+    def _loaded(self, image: OutgoingImage) -> Frame:
+        if self._ahead.image == image:  # read while the answer to the one before was awaited
+            self._frame, self._ahead = self._ahead, self._frame
+        else:
+            self._frame.load(image)
+        return self._frame
+
+    def _look_ahead(self, following: OutgoingImage) -> None:
+        try:
+            self._ahead.load(following)
+        except UnreadableImage:
+            return  # its own turn will say so
 
     def echo(self) -> int:
         """C-ECHO (PS3.4 Annex A); the DIMSE status. Needs VERIFICATION_CONTEXT among the contexts.
@@ -163,16 +164,40 @@ class Association:
         Raises:
             PeerTimeout, AssociationAborted
         """
-        context_id = self._context(*VERIFICATION_CONTEXT)
+        message = self.exchange(VERIFICATION_CONTEXT, dimse.echo_request, b"", dimse.C_ECHO_RSP)
+        return message.command.number(dimse.STATUS)
+
+    def exchange(self, context: Context, command: Callable[[int], bytes], dataset: bytes, field: int) -> Message:
+        """Any other request with a dataset (empty: none): its command set made for a message id, its whole response.
+
+        Raises:
+            PeerTimeout, AssociationAborted: the association is over, or the peer does not take this context.
+        """
+        context_id = self._context(*context)
         message_id = self._next_message_id()
+        limit_s = self._node.dimse_timeout_s
+        parts = fragments(context_id, command(message_id), True, True, self._max_send)
+        if dataset:
+            parts += fragments(context_id, dataset, False, True, self._max_send)
         try:
-            self._connection.send_command(
-                context_id, dimse.echo_request(message_id), self._max_send, self._node.dimse_timeout_s
-            )
-            return self._response(message_id, dimse.C_ECHO_RSP).number(dimse.STATUS)
+            self._connection.send(parts, limit_s)
+            message = self._awaited(lambda: self._connection.read_message(limit_s, limit_s), message_id, field)
         except BaseException as exc:
             self.abort(exc)
             raise
+        assert message is not None
+        return message
+
+    def is_idle(self) -> bool:
+        """Whether it can be used after a pause; never waits. If the peer has ended it, or said anything, it is over."""
+        if self._over:
+            return False
+        if self._connection.is_silent():
+            return True
+        self._over = True
+        self._connection.last_words()
+        self._close()
+        return False
 
     def release(self) -> bool:
         """End in order; True if the peer confirmed it. Never raises: every answer that counts is already in."""
@@ -180,24 +205,32 @@ class Association:
             return False
         self._over = True
         try:
-            self._connection.send([pdus.RELEASE_RQ_PDU], self._node.acse_timeout_s)
+            self._connection.send([pdus.RELEASE_RQ_PDU], min(self._node.acse_timeout_s, _RELEASE_S))
             return self._await_release()
         except NetworkError as exc:
             self._connection.abort(exc, linger_s=0)
             return False
         finally:
-            self._connection.close()
+            self._close()
 
     def abort(self, cause: BaseException | None = None) -> None:
         """End at once, with an A-ABORT if the peer still takes it; `cause` is what went wrong, if anything did."""
         if not self._over:
             self._over = True
             self._connection.abort(cause, linger_s=0)
-            self._connection.close()
+            self._close()
 
-    def cancel(self) -> None:
-        """From another thread: make what is under way end now with AssociationAborted."""
-        self._connection.shutdown(socket.SHUT_RDWR)
+    def cancel(self, *, gently: bool = False) -> None:
+        """From another thread: make what is under way end now with AssociationAborted.
+
+        `gently`: only a wait for an answer ends, and the peer gets an A-ABORT.
+        """
+        self._connection.shutdown(socket.SHUT_RD if gently else socket.SHUT_RDWR)
+
+    def _close(self) -> None:
+        self._connection.close()
+        self._frame.clear()
+        self._ahead.clear()
 
     # -- inner -------------------------------------------------------------------------------------------------
 
@@ -213,38 +246,23 @@ class Association:
         self._message_id = self._message_id % 0xFFFF + 1
         return self._message_id
 
-    def _send_store(self, context_id: int, request: bytes, file: BinaryIO, length: int, pad: int) -> None:
-        """Command and dataset; the first chunk goes out together with the command, so small images take one call."""
-        left = length + pad
-        buffer = memoryview(bytearray(min(_CHUNK_BYTES, left)))
-        parts: list[Any] = fragments(context_id, request, True, True, self._max_send)
-        while left:
-            chunk = buffer[: min(len(buffer), left)]
-            left -= len(chunk)
-            if pad and not left:
-                chunk[-1] = 0
-                _read_exactly(file, chunk[:-1])
-            else:
-                _read_exactly(file, chunk)
-            parts += fragments(context_id, chunk, False, not left, self._max_send)
-            self._connection.send(parts, self._node.dimse_timeout_s)
-            self.progress()
-            parts = []
-
-    def _response(self, message_id: int, field: int) -> dimse.Command:
+    def _awaited(self, read: Callable[[], Message | None], message_id: int, field: int) -> Message | None:
+        """What `read` gives: the response, or None for a plain success."""
         try:
-            message: Message = self._connection.read_message(self._node.dimse_timeout_s, self._node.dimse_timeout_s)
+            message = read()
         except PeerTimeout as exc:
             raise PeerTimeout(f"{self._node} gave no answer within {self._node.dimse_timeout_s:g} s") from exc
         except ReleaseRequested as exc:
             raise AssociationAborted("the peer wants to release instead of answering") from exc
+        if message is None:
+            return None
         command = message.command
         if command.field != field or command.number(dimse.ANSWERED_ID) != message_id:
             raise AssociationAborted("the peer answered another request than the one sent")
-        return command
+        return message
 
     def _await_release(self) -> bool:
-        deadline = time.monotonic() + self._node.acse_timeout_s
+        deadline = time.monotonic() + min(self._node.acse_timeout_s, _RELEASE_S)
         while (remaining := deadline - time.monotonic()) > 0:
             kind, _ = self._connection.read_pdu(remaining)
             if kind == pdus.RELEASE_RQ:  # both at once: the requestor answers first, PS3.8 section 9.2, AR-9
@@ -270,7 +288,7 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
         ProposedContext(2 * index + 1, sop_class, (syntax,)) for index, (sop_class, syntax) in enumerate(pairs)
     )
     request = AssociateRq(node.called_ae, node.calling_ae, proposed, node.max_pdu)
-    connection = Connection(_dial(node), node.max_pdu, _RESPONSE_BYTES)
+    connection = Requestor(_dial(node), node.max_pdu, _RESPONSE_BYTES)
     try:
         answer = _negotiate(node, connection, request)
     except BaseException as exc:
@@ -288,6 +306,7 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
         and result.context_id in by_id
         and result.transfer_syntax == by_id[result.context_id][1]
     }
+    connection.settle(node.dimse_timeout_s)
     limits = [limit for limit in (answer.max_pdu, node.max_pdu) if limit] or [_UNLIMITED_SEND]
     return Association(node, connection, accepted, max(min(limits), 128))
 
@@ -308,7 +327,7 @@ def pack_contexts(contexts: Iterable[Context]) -> list[list[Context]]:
     return [distinct[start : start + MAX_CONTEXTS] for start in range(0, len(distinct), MAX_CONTEXTS)]
 
 
-def _negotiate(node: Node, connection: Connection, request: AssociateRq) -> AssociateAc:
+def _negotiate(node: Node, connection: Requestor, request: AssociateRq) -> AssociateAc:
     connection.send([request.encode()], node.acse_timeout_s)
     try:
         kind, body = connection.read_pdu(node.acse_timeout_s)
@@ -320,15 +339,3 @@ def _negotiate(node: Node, connection: Connection, request: AssociateRq) -> Asso
         words, retryable = pdus.reject_words(body)
         raise AssociationRejected(f"{node} {words}", retryable)
     raise AssociationAborted(f"{node}: {pdus.abort_words(body)}")
-
-
-def _read_exactly(file: BinaryIO, view: memoryview) -> None:
-    done = 0
-    while done < len(view):
-        try:
-            count = file.readinto(view[done:])  # type: ignore[attr-defined]
-        except OSError as exc:
-            raise UnreadableImage(f"the image file cannot be read: {exc.strerror}") from exc
-        if not count:
-            raise UnreadableImage("the image file ends too early")
-        done += count

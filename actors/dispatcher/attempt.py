@@ -5,12 +5,14 @@ It must not decide what comes after it (retry.py does) and never moves the deliv
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from actors.dispatcher.lines import Lines
+from actors.dispatcher.supply import Supply
 from actors.targets.interface import Answer, Session, Target
 from protocol.clock import Clock
-from protocol.errors import NetworkError
+from protocol.errors import SpoolError
 from protocol.spool.deliveries import Claim, Deliveries, ImageResult, ImageToSend
 
 GROUP_S = 0.1
@@ -46,55 +48,60 @@ class Attempt:
         alive: Callable[[], None] = lambda: None,
         moved: Callable[[int], None] = lambda sent: None,
         reached: Callable[[], None] = lambda: None,
+        idle: Sequence[Session] = (),
     ) -> None:
-        """`moved` hears how many images of the delivery are through, `reached` once that the target answers."""
+        """`moved` hears how many images of the delivery are through, `reached` once that the target answers.
+
+        `idle`: sessions of an earlier delivery to the same target. After `run` the sessions in `good` can be kept.
+        """
         self._deliveries, self._claim, self._target, self._clock = deliveries, claim, target, clock
         self._stopping, self._alive, self._moved, self._reached = stopping, alive, moved, reached
+        self._idle = list(idle)
+        self.good: list[Session] = []
+        self._supply = Supply(claim.images)
         self._answered = 0
         self._refused: Counter[str] = Counter()
         self._pending: list[ImageResult] = []
+        self._enough = ""  # why no more images are to be sent, if the target said so
         self._confirmed_at = clock.monotonic()
 
     def run(self) -> Outcome:
         """Raises NotOwner (somebody else has the delivery now) and what else the spool raises; never a NetworkError."""
         images = [image.file for image in self._claim.images]
+        lines = Lines(self._target, images, self._supply, self._hear, self._ending, self._alive, self._idle, self.good)
         if not images:
             return self._end(DONE)  # all was confirmed before its last owner died
         if self._stopping():
             return self._end(STOPPED)
         try:
-            session = self._target.open(images, self._alive)
-        except NetworkError as exc:
-            return self._end(FAILED, str(exc), exc.retryable)
-        try:
-            outcome = self._send_all(session)
-        except BaseException:
-            session.abort()
+            error = lines.run(min(self._target.sessions, len(images)))
+        except (SpoolError, MemoryError):
             raise
-        session.close()
-        return outcome
-
-    def _send_all(self, session: Session) -> Outcome:
-        for image in self._claim.images:
-            if self._stopping():
-                self._confirm()
-                return self._end(STOPPED)
-            try:
-                answer = session.send(image.file)
-            except NetworkError as exc:
-                self._confirm()
-                return self._end(FAILED, str(exc), exc.retryable)
-            except Exception:
-                self._confirm()
-                raise
-            self._count()
-            if answer.retryable and not answer.ok:
-                self._confirm()
-                place = f"image {image.position} of the arrival"
-                return self._end(FAILED, f"{answer.words} ({place})", True)
-            self._note(image, answer)
+        except Exception:
+            self._confirm()
+            raise
         self._confirm()
-        return self._end(DONE)
+        if error is not None:
+            return self._end(FAILED, str(error), error.retryable)
+        if self._enough:
+            return self._end(FAILED, self._enough, True)
+        return self._end(DONE if self._supply.done else STOPPED)
+
+    @property
+    def left_idle(self) -> list[Session]:
+        """Sessions of an earlier delivery that were not needed."""
+        return self._idle
+
+    def _ending(self) -> bool:
+        return bool(self._enough) or self._stopping()
+
+    def _hear(self, image: ImageToSend, answer: Answer) -> None:
+        self._count()
+        if answer.retryable and not answer.ok:
+            self._enough = self._enough or f"{answer.words} (image {image.position} of the arrival)"
+            return
+        self._supply.answered(image)
+        self._note(image, answer)
 
     def _count(self) -> None:
         self._answered += 1
@@ -114,7 +121,7 @@ class Attempt:
 
     def _confirm(self) -> None:
         if self._pending:
-            self._deliveries.confirm(self._claim, self._pending)
+            self._deliveries.confirm(self._claim, self._pending, self._supply.under_way())
             self._pending = []
         self._confirmed_at = self._clock.monotonic()
 

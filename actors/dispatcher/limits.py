@@ -13,6 +13,7 @@ from protocol.spool import Spool
 from protocol.spool.targets import TargetState
 
 FEWEST_SLOTS = 4  # assumed even if fewer run: half of them must leave room for others
+LOOK_EVERY_S = 1.0  # how often a delivery under way asks whether its target is still to be served
 COUNT_EVERY_S = 5.0  # how often live slots are counted anew
 
 
@@ -56,3 +57,26 @@ class Limits:
             self._counted = self._clock.monotonic()
             self._slots = max(self._configured, self._spool.workers.count("dispatcher"))
         return limits(self.configuration, self._spool.targets.all(), self._slots, self._clock.now())
+
+    def serves(self, target: str) -> bool:
+        """Whether deliveries to it may go on: it is configured, and nobody has paused it."""
+        if target not in self._routing.current().configuration.targets:
+            return False
+        state = self._spool.targets.all().get(target)
+        return state is None or not _paused(state, self._clock.now())
+
+
+class Unwanted:
+    """Asked between images: has the target been paused or removed meanwhile? Looks once a second."""
+
+    def __init__(self, limits: Limits, target: str, clock: Clock) -> None:
+        self._limits, self._target, self._clock = limits, target, clock
+        self._due = clock.monotonic() + LOOK_EVERY_S
+        self._said = False
+
+    def __call__(self) -> bool:
+        now = self._clock.monotonic()
+        if not self._said and now >= self._due:
+            self._due = now + LOOK_EVERY_S
+            self._said = not self._limits.serves(self._target)
+        return self._said

@@ -9,6 +9,7 @@ its claim respected.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import select
@@ -57,17 +58,19 @@ class Ears:
             self._listen(0)
         return self._stop.asked or self._parent_gone
 
-    def wait(self) -> None:
-        """Sleep until there is work or an end."""
-        if not self._stop.asked:
-            self._listen(None)
+    def wait(self, seconds: float | None = None) -> bool:
+        """Sleep until there is work or an end, at most so long; False if nothing was heard."""
+        if self._stop.asked:
+            return True
+        return self._listen(None if seconds is None else max(0, math.ceil(seconds * 1000)))
 
-    def _listen(self, timeout_ms: int | None) -> None:
+    def _listen(self, timeout_ms: int | None) -> bool:
         ready = dict(self._poll.poll(timeout_ms))
         if self._bell.fd in ready:
             self._bell.clear()
         if self._fd in ready and not os.read(self._fd, 4096):
             self._parent_gone = True
+        return bool(ready)
 
 
 def work(slot: Slot, ears: Ears, reports: PipeReports) -> None:
@@ -75,7 +78,9 @@ def work(slot: Slot, ears: Ears, reports: PipeReports) -> None:
     while not ears.stopping():
         if not slot.run_once():
             reports.idle()
-            ears.wait()
+            while not ears.wait(slot.rest()):
+                pass
+    slot.close()
 
 
 def serve(

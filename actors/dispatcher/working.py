@@ -9,9 +9,10 @@ from random import Random
 from typing import Any
 
 from actors.dispatcher.attempt import DONE, FAILED, STOPPED, Attempt, Outcome
-from actors.dispatcher.limits import Limits
+from actors.dispatcher.limits import Limits, Unwanted
 from actors.dispatcher.reports import NoReports, Reports
 from actors.dispatcher.retry import leave_alone_s, next_try
+from actors.dispatcher.shelf import Shelf
 from actors.targets.interface import Target
 from actors.targets.registry import make_target
 from protocol.clock import Clock
@@ -46,7 +47,16 @@ class Slot:
         self._limits = Limits(spool, routing, clock, slots)
         self._make, self._stopping = make, stopping
         self._reports = reports or NoReports()
+        self._shelf = Shelf(clock)
         self._last_target = ""
+
+    def rest(self) -> float | None:
+        """Between two looks for work: end what was kept open long enough; seconds until it has to be called again."""
+        return self._shelf.tidy()
+
+    def close(self) -> None:
+        """End what is kept open."""
+        self._shelf.clear()
 
     def run_once(self) -> bool:
         """Claim one delivery and make one attempt; False if there is nothing to do now.
@@ -75,7 +85,7 @@ class Slot:
             self._say("delivery_held", claim, reason=reason)
             return
         self._reports.working(claim, target.patience_s)
-        outcome = self._attempt(claim, target)
+        outcome = self._attempt(claim, settings, target)
         if outcome.how == FAILED:
             self._failed(claim, settings, outcome)
         elif outcome.how == STOPPED:
@@ -85,25 +95,32 @@ class Slot:
             assert outcome.how == DONE
             self._finish(claim, outcome)
 
-    def _attempt(self, claim: Claim, target: Target) -> Outcome:
+    def _attempt(self, claim: Claim, settings: TargetSettings, target: Target) -> Outcome:
+        unwanted = Unwanted(self._limits, claim.target, self._clock)
         attempt = Attempt(
             self._spool.deliveries,
             claim,
             target,
             self._clock,
-            stopping=self._stopping,
+            stopping=lambda: self._stopping() or unwanted(),
             alive=self._reports.alive,
             moved=lambda sent: self._reports.progress(claim, sent),
             reached=lambda: self._reached(claim.target),
+            idle=self._shelf.take(claim.target, settings),
         )
+        keep_s = 0.0
         try:
-            return attempt.run()
+            outcome = attempt.run()
+            keep_s = target.reuse_s if outcome.how == DONE else 0.0
+            return outcome
         except (SpoolError, MemoryError):
             raise
         except Exception as exc:
             # A fault of ours must not stop the queue, and the text of a foreign exception may quote anything.
             self._log.error("attempt_broke", delivery=claim.delivery, target=claim.target, exc_info=True)
             return Outcome(FAILED, error=f"internal error ({type(exc).__name__}), see the log")
+        finally:
+            self._shelf.put(claim.target, settings, [*attempt.good, *attempt.left_idle], keep_s)
 
     def _reached(self, target: str) -> None:
         """The target answers: deliveries may go there in numbers again."""

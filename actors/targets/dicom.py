@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.dicom import statuses
-from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, OutgoingImage, StoreResult, open_association
+from actors.dicom.frame import OutgoingImage
+from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, StoreResult, open_association
 from actors.dicom.tls import ClientTls
 from actors.targets.interface import Alive, Answer
 from protocol.errors import UnreadableImage
@@ -20,13 +21,16 @@ class DicomTarget:
 
     def __init__(self, settings: DicomSettings) -> None:
         self._node = node_of(settings)
+        self.sessions = settings.associations
+        self.reuse_s = settings.reuse_s
 
     @property
     def patience_s(self) -> float:
-        """At worst a release goes unanswered, then a new association is connected, negotiated, and a store sent."""
+        """At worst a release goes unanswered, then a new association is connected, negotiated, a store sent
+        and its answer comes in pieces."""
         node = self._node
         negotiating = 4 if node.tls is not None else 3
-        return node.connect_timeout_s + negotiating * node.acse_timeout_s + 2 * node.dimse_timeout_s
+        return node.connect_timeout_s + negotiating * node.acse_timeout_s + 3 * node.dimse_timeout_s
 
     def open(self, images: Sequence[ImageFile], alive: Alive) -> DicomSession:
         """Associate. Raises TargetUnreachable, AssociationRejected, AssociationAborted, PeerTimeout."""
@@ -36,26 +40,28 @@ class DicomTarget:
 class DicomSession:
     """One association after the other: an association can propose 128 contexts (PS3.8 section 9.3.2.2), a series may
     need more; and one that broke at an image of ours that cannot be read is replaced for the rest.
+
+    `extra` contexts are proposed in each association beside those of the images, for whoever has more to say on it.
     """
 
-    def __init__(self, node: Node, images: Sequence[ImageFile], alive: Alive) -> None:
-        self._node, self._images, self._alive = node, images, alive
-        self._at = 0  # how many images were sent
+    def __init__(self, node: Node, images: Sequence[ImageFile], alive: Alive, extra: Sequence[Context] = ()) -> None:
+        self._node, self._images, self._alive, self._extra = node, images, alive, tuple(extra)
+        self._at = 0  # where the image that is sent next stands, or before it
         self._proposed: frozenset[Context] = frozenset()
-        self._association: Association = self._associate()
+        self.association: Association = self._associate()
 
-    def send(self, image: ImageFile) -> Answer:
+    def send(self, image: ImageFile, following: ImageFile | None = None) -> Answer:
         """C-STORE. Raises AssociationAborted, PeerTimeout; for a further association also what `open` raises."""
         context = _context(image)
-        if not self._association.usable or context not in self._proposed:
-            self._association.release()
-            self._association = self._associate()
-        self._at += 1
-        if not self._association.accepts(*context):
+        if not self.association.usable or context not in self._proposed:
+            self._advance(image)
+            self.association.release()
+            self.association = self._associate()
+        if not self.association.accepts(*context):
             words = f"the target does not take {context[0]} in transfer syntax {context[1]}"
             return Answer(statuses.SOP_CLASS_NOT_SUPPORTED, False, words, words)
         try:
-            result = self._association.store(_outgoing(image))
+            result = self.association.store(_outgoing(image), None if following is None else _outgoing(following))
         except UnreadableImage as exc:
             # Nothing the target could help with; the rest of the series must not wait for it.
             words = f"not sent, {exc}"
@@ -63,24 +69,40 @@ class DicomSession:
         self._alive()
         return _answer(result)
 
+    def again(self, images: Sequence[ImageFile], alive: Alive) -> bool:
+        """Whether the association still stands and was negotiated for all that these images need."""
+        contexts = {_context(image) for image in images}
+        if not contexts <= self._proposed or not self.association.is_idle():
+            return False
+        self._images, self._alive, self._at = images, alive, 0
+        self.association.progress = lambda taken: alive()
+        return True
+
     def close(self) -> None:
         """Release."""
-        self._association.release()
+        self.association.release()
 
     def abort(self) -> None:
         """A-ABORT."""
-        self._association.abort()
+        self.association.abort()
+
+    def _advance(self, image: ImageFile) -> None:
+        """Other sessions may send the images in between."""
+        images = self._images
+        while self._at < len(images) and images[self._at] is not image:
+            self._at += 1
 
     def _associate(self) -> Association:
         """Propose what the next images need, as many contexts as fit."""
+        room = MAX_CONTEXTS - len(self._extra)
         contexts: dict[Context, None] = {}
         for image in self._images[self._at :]:
             context = _context(image)
-            if context not in contexts and len(contexts) == MAX_CONTEXTS:
+            if context not in contexts and len(contexts) == room:
                 break
             contexts[context] = None
-        association = open_association(self._node, contexts)
-        association.progress = self._alive
+        association = open_association(self._node, [*contexts, *self._extra])
+        association.progress = lambda taken: self._alive()
         self._proposed = frozenset(contexts)
         self._alive()
         return association
@@ -102,7 +124,7 @@ def _context(image: ImageFile) -> Context:
 
 def _outgoing(image: ImageFile) -> OutgoingImage:
     return OutgoingImage(
-        image.path, image.offset, image.sop_class_uid, image.sop_instance_uid, image.transfer_syntax_uid
+        image.path, image.offset, image.sop_class_uid, image.sop_instance_uid, image.transfer_syntax_uid, image.bytes
     )
 
 

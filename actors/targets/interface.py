@@ -10,6 +10,8 @@ The promises, which the tests of every kind hold:
   the images behind it can still be sent.
 - A NetworkError of `send` ends the session: the fate of that image is unknown, it has to be sent again.
 - Every wait has a limit of its own; none is longer than `patience_s` without a call of `alive`.
+- A session that was kept is asked by `again` whether it takes a further delivery's images. It must say no after any
+  error, and notice without waiting that the other side ended it meanwhile.
 - `close` and `abort` never raise: every answer that counts is already in.
 - Bytes go out as they are in the spool, unless the settings of the target say otherwise.
 """
@@ -43,8 +45,14 @@ class Answer:
 class Session(Protocol):
     """An open connection, used by one thread."""
 
-    def send(self, image: ImageFile) -> Answer:
-        """Send one image; in the order of the images `open` was told of, each once. Raises NetworkError."""
+    def send(self, image: ImageFile, following: ImageFile | None = None) -> Answer:
+        """Send one image; in the order of the images `open` was told of, each at most once. Raises NetworkError.
+
+        `following` is what will most likely be sent next; it may be read while the answer is awaited.
+        """
+
+    def again(self, images: Sequence[ImageFile], alive: Alive) -> bool:
+        """Whether this session, idle until now, takes these images as a new one would; if not, close it. Never waits."""
 
     def close(self) -> None:
         """End in order."""
@@ -59,6 +67,14 @@ class Target(Protocol):
     @property
     def patience_s(self) -> float:
         """The longest that anything here may go on without a sign of life, in seconds."""
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions one delivery's images may be spread over, at least 1."""
+
+    @property
+    def reuse_s(self) -> float:
+        """How long a session may be kept for the next delivery, seconds; 0: it ends with its delivery."""
 
     def open(self, images: Sequence[ImageFile], alive: Alive) -> Session:
         """Connect, ready for these images (at least one); `alive` is called whenever something moved.

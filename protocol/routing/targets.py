@@ -86,7 +86,11 @@ class TargetTls(Frozen):
 
 
 class DicomTarget(_Target):
-    """A DICOM node that takes C-STORE (PS3.4 annex B). Timeouts in seconds; `max_pdu` in bytes, 0 is unlimited."""
+    """A DICOM node that takes C-STORE (PS3.4 annex B). Timeouts in seconds; `max_pdu` in bytes, 0 is unlimited.
+
+    One delivery's images are spread over up to `associations`; `concurrency` deliveries may have as many each. After a
+    delivery its associations stay open for `reuse_s` seconds for the next one; 0 ends them at once.
+    """
 
     type: Literal["dicom"]
     host: Host
@@ -97,6 +101,8 @@ class DicomTarget(_Target):
     acse_timeout_s: Timeout = 30.0
     dimse_timeout_s: Timeout = 60.0  # silence this long after a request is a hang; the association is given up
     max_pdu: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = 131_072
+    associations: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
+    reuse_s: Annotated[float, Field(strict=True, ge=0, le=300, allow_inf_nan=False)] = 2.0
     tls: TargetTls | None = None
 
     @model_validator(mode="after")

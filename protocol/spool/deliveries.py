@@ -106,8 +106,12 @@ class Deliveries:
         )  # fmt: skip
 
     # ---- the owner's steps ------------------------------------------------------------------------------------------
-    def confirm(self, claim: Claim, results: Sequence[ImageResult]) -> None:
-        """Record the target's answers, in the order of the claim. Group them: a crash repeats at most one group."""
+    def confirm(self, claim: Claim, results: Sequence[ImageResult], under_way: Sequence[ImageToSend] = ()) -> None:
+        """Record the target's answers. Group them: a crash repeats at most one group.
+
+        `progress` is a position, so answers of several associations, which come in any order, would say too much: the
+        images `under_way` before the last answered one are marked to be sent again until their answers come.
+        """
         if not results:
             return
         with self._db.write() as tx:
@@ -115,6 +119,13 @@ class Deliveries:
             progress = max(row["progress"], max(result.position for result in results))
             for result in results:
                 self._confirm_one(tx, claim, result)
+            for image in under_way:
+                if image.position <= progress:
+                    tx.execute(
+                        "INSERT INTO delivery_image (delivery, position, receipt, state) VALUES (?,?,?,'again')"
+                        " ON CONFLICT (delivery, position) DO NOTHING",
+                        (claim.delivery, image.position, image.file.receipt),
+                    )
             sent = sum(result.ok for result in results)
             warnings = sum(result.ok and result.status != 0 for result in results)
             tx.execute(

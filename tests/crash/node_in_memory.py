@@ -200,8 +200,8 @@ class SlowConnection(FakeConnection):
         super().__init__(fake, fs)
         self._clock = clock
 
-    def send(self, image: Any) -> Any:
-        answer = super().send(image)
+    def send(self, image: Any, following: Any = None) -> Any:
+        answer = super().send(image, following)
         self._clock.advance(SEND_S)
         return answer
 

@@ -18,7 +18,8 @@ from actors.dicom.whole import WholeObjects
 from tests.peers import HOST
 
 PYDICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
-SHARED_SYNTAXES = Path(__file__).resolve().parents[3] / "shared" / "data" / "transfer-syntaxes"
+_BESIDE = [folder / "shared" / "data" for folder in Path(__file__).resolve().parents]  # of the checkout, where it is
+SHARED_SYNTAXES = next((folder for folder in _BESIDE if folder.is_dir()), _BESIDE[0]) / "transfer-syntaxes"
 WAIT_S = 10.0
 
 

@@ -11,9 +11,7 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from actors.dicom import pdus
-from actors.dicom.part10 import read_part10
-from actors.dicom.pdus import AssociateAc, ContextResult
-from actors.dicom.tools import (
+from actors.dicom.bulk import (
     CANNOT_NEGOTIATE,
     CANNOT_SEND,
     INVALID_INPUT_FILE,
@@ -21,11 +19,29 @@ from actors.dicom.tools import (
     NO_INPUT_FILES,
     NO_VALID_INPUT_FILES,
     FileReport,
-    echo,
+    Watch,
     send_files,
 )
+from actors.dicom.part10 import read_part10
+from actors.dicom.pdus import AssociateAc, ContextResult
+from actors.dicom.tools import echo
 from protocol.errors import UnreadableImage
 from tests.peers import dataset_bytes, dcmsend, echoscu, free_port, needs_dcmtk
+
+
+class Seen(Watch):
+    def __init__(self) -> None:
+        self.total, self.size = (0, 0), 0
+        self.files: list[FileReport] = []
+
+    def found(self, images: int, size: int) -> None:
+        self.total = (images, size)
+
+    def moved(self, size: int) -> None:
+        self.size += size
+
+    def ended(self, file: FileReport) -> None:
+        self.files.append(file)
 
 
 def test_the_file_meta_information_says_what_pydicom_reads() -> None:
@@ -81,12 +97,13 @@ def test_sending_files_reports_every_one_of_them(tmp_path: Path) -> None:
     for path in ct_and_mr():
         (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "in" / "readme.txt").write_text("no image")
-    seen: list[tuple[FileReport, int, int]] = []
+    seen = Seen()
     handler = RecordingHandler()
     with running_scp(handler) as port:
-        report = send_files(node(port), [tmp_path / "in"], lambda *args: seen.append(args))
+        report = send_files(node(port), [tmp_path / "in"], seen)
     assert (report.sent, report.failed, report.associations, report.exit_code) == (2, 1, 1, INVALID_INPUT_FILE)
-    assert [(done, total) for _, done, total in seen] == [(1, 3), (2, 3), (3, 3)]
+    size = sum(len(dataset_bytes(path)) for path in ct_and_mr())
+    assert seen.total == (2, size) and seen.size == report.bytes == size and len(seen.files) == 3
     assert sorted(handler.datasets) == sorted(dataset_bytes(path) for path in ct_and_mr())
 
 

@@ -22,15 +22,16 @@ from dicom_fakes import (
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
 from actors.dicom import dimse, pdus
+from actors.dicom.frame import OutgoingImage
 from actors.dicom.part10 import read_part10
 from actors.dicom.pdus import AssociateAc, ContextResult
 from actors.dicom.scu import (
     VERIFICATION_CONTEXT,
     Association,
-    OutgoingImage,
     open_association,
     pack_contexts,
 )
+from actors.dicom.tls import ClientTls, ServerTls
 from actors.dicom.upper import fragments
 from protocol.errors import (
     AssociationAborted,
@@ -39,7 +40,8 @@ from protocol.errors import (
     TargetUnreachable,
     UnreadableImage,
 )
-from tests.peers import StoreScp, dataset_bytes, free_port, needs_dcmtk
+from tests.certificates import Authority
+from tests.peers import HOST, StoreScp, dataset_bytes, free_port, needs_dcmtk
 
 CT = (CTImageStorage, ExplicitVRLittleEndian)
 
@@ -260,6 +262,95 @@ def test_the_answer_to_another_request_is_never_taken_for_ours() -> None:
         with pytest.raises(AssociationAborted, match="another request"):
             association.store(read_part10(ct_and_mr()[0]))
         assert not association.usable
+
+
+ANSWER = dimse.encode({0x0002: CT[0], 0x0100: dimse.C_STORE_RSP, 0x0120: 1, 0x0800: 0x0101, 0x0900: 0, 0x1000: "1.2"})
+
+
+@pytest.mark.parametrize("cut", [1, 5, 6, 11, 12, 40, -1])
+def test_an_answer_that_stops_in_the_middle_is_a_timeout(cut: int) -> None:
+    silent, whole = threading.Event(), b"".join(bytes(part) for part in fragments(1, ANSWER, True, True, 16384))
+
+    def serve(sock: socket.socket) -> None:
+        accept(sock)
+        until_stored(sock)
+        sock.sendall(whole[:cut])
+        silent.wait(10)
+
+    with raw_peer(serve) as port:
+        association = open_association(node(port, dimse_timeout_s=0.2), [CT])
+        with pytest.raises(PeerTimeout, match="no answer"):
+            association.store(read_part10(ct_and_mr()[0]))
+        assert not association.usable
+        silent.set()
+
+
+@pytest.mark.parametrize("size", [1, 7, 12, 100])
+def test_an_answer_in_pieces_is_put_together(size: int) -> None:
+    whole = b"".join(bytes(part) for part in fragments(1, ANSWER, True, True, 16384))
+
+    def serve(sock: socket.socket) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        accept(sock)
+        until_stored(sock)
+        for start in range(0, len(whole), size):
+            sock.sendall(whole[start : start + size])
+        assert read_pdu(sock)[0] == pdus.RELEASE_RQ
+        sock.sendall(pdus.RELEASE_RP_PDU)
+
+    with raw_peer(serve) as port, open_association(node(port), [CT]) as association:
+        assert association.store(read_part10(ct_and_mr()[0])).status == 0
+
+
+def test_an_answer_in_other_pdus_and_pdvs_than_usual_is_understood() -> None:
+    halves = fragments(1, ANSWER, True, True, 40)  # several PDUs of one PDV each
+
+    def serve(sock: socket.socket) -> None:
+        accept(sock)
+        until_stored(sock)
+        sock.sendall(b"".join(bytes(part) for part in halves))
+        assert read_pdu(sock)[0] == pdus.RELEASE_RQ
+        sock.sendall(pdus.RELEASE_RP_PDU)
+
+    with raw_peer(serve) as port, open_association(node(port), [CT]) as association:
+        assert association.store(read_part10(ct_and_mr()[0])).status == 0
+
+
+def test_a_peer_of_tls_that_never_answers_or_stops_reading_is_a_timeout(tmp_path: Path) -> None:
+    authority, handler, silent = Authority(tmp_path / "ca"), RecordingHandler(), threading.Event()
+    theirs = authority.issue("pacs")
+    (tmp_path / "big").write_bytes(bytes(30_000_000))
+
+    def hang(request: object) -> int:
+        silent.wait(10)
+        return 0
+
+    handler.on_store = hang
+    with running_scp(handler, ServerTls(theirs.cert, theirs.key)) as port:
+        secure = node(port, dimse_timeout_s=0.3, tls=ClientTls(str(authority.cert)))
+        association = open_association(secure, [CT])
+        with pytest.raises(PeerTimeout, match="no answer"):
+            association.store(read_part10(ct_and_mr()[0]))
+        silent.set()
+    with socket.create_server((HOST, 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            wrapped = ServerTls(theirs.cert, theirs.key).wrap(connection)
+            wrapped.do_handshake()
+            accept(wrapped)
+            stop.wait(10)
+            wrapped.close()
+
+        stop, thread = threading.Event(), threading.Thread(target=serve, daemon=True)
+        thread.start()
+        association = open_association(
+            node(listener.getsockname()[1], dimse_timeout_s=0.3, tls=ClientTls(str(authority.cert))), [CT]
+        )
+        with pytest.raises(PeerTimeout, match="taking data"):
+            association.store(OutgoingImage(tmp_path / "big", 0, CT[0], "1.2", CT[1]))
+        stop.set()
+        thread.join(10)
 
 
 def test_another_thread_can_cancel_a_store_that_waits() -> None:

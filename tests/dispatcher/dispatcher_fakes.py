@@ -46,6 +46,8 @@ class FakeConnection:
     """A FakeTarget behind the interface of targets; what it gets is what stands in the spool's file."""
 
     patience_s = 1.0
+    sessions = 1
+    reuse_s = 0.0
 
     def __init__(self, fake: FakeTarget, fs: FsOps) -> None:
         self.fake, self.fs = fake, fs
@@ -57,7 +59,10 @@ class FakeConnection:
         self.open_now = True
         return self
 
-    def send(self, image: ImageFile) -> Answer:
+    def again(self, images: Sequence[ImageFile], alive: Alive) -> bool:
+        return self.open_now
+
+    def send(self, image: ImageFile, following: ImageFile | None = None) -> Answer:
         assert self.open_now
         status = self.fake.store(image.sop_instance_uid, self.fs.read_bytes(image.path)[image.offset :])
         ok = statuses.category(status) != "failure"

@@ -279,6 +279,47 @@ def test_slots_start_with_the_first_work_sleep_when_idle_and_end_with_their_pare
     assert site.spool.workers.count("dispatcher") == 0 and child.process.returncode == 0
 
 
+def test_an_association_serves_the_next_delivery_and_is_released_when_none_comes(site):
+    peer, port = site.peer()
+    site.targets(a=at(port, reuse_s=1.5))
+    actor = site.actor(slots=1)
+    for number in (1, 2, 3):
+        site.send("a", number=number)
+        wait_for(site.finished, LIMIT_S, turn(actor, OFFER))
+    assert len(peer.handler.opened_ids) == 1 and not peer.handler.closed_ids and peer.copies().total() == 15
+    wait_for(lambda: peer.handler.endings == ["released"], LIMIT_S, turn(actor))
+
+
+def test_a_stop_releases_an_idle_association(site):
+    peer, port = site.peer()
+    site.targets(a=at(port, reuse_s=60.0))
+    actor = site.actor(slots=1)
+    site.send("a")
+    wait_for(site.finished, LIMIT_S, turn(actor, OFFER))
+    actor.stop()
+    peer.handler.wait(lambda: peer.handler.endings == ["released"])
+
+
+def test_one_delivery_over_several_associations_is_continued_after_its_slot_was_killed(site):
+    peer, port = site.peer()
+    peer.hold_at = 40
+    site.targets(a=at(port, associations=3, dimse_timeout_s=20.0))
+    site.send("a", images=100)
+    actor = site.actor(slots=1)
+    wait_for(peer.held.is_set, LIMIT_S, turn(actor, OFFER))
+    wait_for(lambda: len(peer.handler.stored) >= 90, LIMIT_S, turn(actor))
+    wait_for(lambda: deliveries(site.spool)[0]["sent"] >= 64, LIMIT_S, turn(actor))
+    recorded = deliveries(site.spool)[0]["sent"]
+    (child,) = actor._slots.children()
+    child.process.kill()
+    peer.go.set()
+    wait_for(site.finished, LIMIT_S, turn(actor))
+    copies = peer.copies()
+    assert states(site.spool) == ["delivered"] and len(copies) == 100 and peer.most <= 6
+    assert copies.total() - 100 <= 100 - recorded, "what was recorded is not sent again"
+    assert site.spool.accounting.balance() == []
+
+
 def test_a_look_every_second_finds_what_no_offer_told(site):
     peer, port = site.peer()
     site.targets(a=at(port))

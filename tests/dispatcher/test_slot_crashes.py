@@ -82,7 +82,7 @@ class Moody(FakeConnection):
             raise TargetUnreachable("away")
         return super().open(images, alive)
 
-    def send(self, image):
+    def send(self, image, following=None):
         fault = self._fault()
         if fault in ("ok", "warning", "abort kept"):
             super().send(image)

@@ -334,7 +334,7 @@ def test_a_fault_of_ours_in_a_target_is_a_failed_attempt_not_the_end(world):
     node = Node(world, "a", "b")
 
     class Broken(FakeConnection):
-        def send(self, image):
+        def send(self, image, following=None):
             raise ValueError("quotes a patient")
 
     node.slot._make = lambda settings: (Broken if settings.called_ae == "A" else FakeConnection)(

@@ -14,7 +14,8 @@ import tempfile
 import threading
 from pathlib import Path
 
-from actors.dicom.scu import Node, OutgoingImage, open_association
+from actors.dicom.frame import OutgoingImage
+from actors.dicom.scu import Node, open_association
 from protocol.errors import NetworkError, UnreadableImage
 from protocol.testing.images import TestImage
 

@@ -16,8 +16,9 @@ from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 from pynetdicom import AE
 
+from actors.dicom.frame import OutgoingImage
 from actors.dicom.scu import Node as Scp
-from actors.dicom.scu import OutgoingImage, open_association
+from actors.dicom.scu import open_association
 from protocol.testing.images import EXPLICIT_VR_LITTLE_ENDIAN, TestImage
 from tests.network import evidence
 from tests.network.evidence import CT_STORAGE, arrived, digests, doctor, events, part10, series
