@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from actors.dicom.whole import WholeObjects
 from protocol.errors import ConfigurationError, RoutingConflict
 from protocol.settings import Settings, load_settings
 
@@ -29,8 +28,8 @@ IMAGE_S = 0.15  # the target takes its time, so that a delivery can be watched
 SERIES = ("98892003/MR700", "98892001/CT5N", "98892003/MR2", "77654033/CT2")  # below pydicom's dicomdirtests
 
 
-class Sink(WholeObjects):
-    """A DICOM node that takes every image and forgets it; an ScpHandler."""
+class Sink:
+    """A DICOM node that takes every image and forgets it; an ScpHandler, and the intake of every object."""
 
     def __init__(self) -> None:
         self.images = 0
@@ -41,10 +40,22 @@ class Sink(WholeObjects):
     def opened(self, association_id: bytes, peer: Any) -> None:
         return
 
-    def store(self, association_id: bytes, peer: Any, request: Any) -> int:
+    def begin(self, association_id: bytes, peer: Any, command: Any) -> Sink:
+        return self
+
+    def write(self, pieces: Any, last: bool) -> None:
+        return
+
+    def finish(self) -> int:
         time.sleep(IMAGE_S)
         self.images += 1
         return 0x0000
+
+    def abandon(self) -> None:
+        return
+
+    def rest(self, association_id: bytes) -> None:
+        return
 
     def closed(self, association_id: bytes, peer: Any, how: str) -> None:
         return
