@@ -6,12 +6,14 @@ It must not repair one: an invalid UID sends the object to quarantine.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # fullmatch and an explicit class: "$" and "\d" would let a line feed and non-ASCII digits pass.
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 MAX_LENGTH = 64
 
 
+@lru_cache(maxsize=4096)
 def valid_uid(text: str) -> bool:
     """True if `text` is a UID of 1 to 64 characters, numeric components joined by dots (PS3.5 section 9.1).
 

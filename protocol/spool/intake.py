@@ -45,6 +45,7 @@ class Writer:
         self._folders: dict[bytes, str] = {}
         self._day = -1
         self._last = ""  # folder of the object that was begun last
+        self._steady = False  # and of the one before
 
     def begin(self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> Intake:
         """Take in the next object. Nothing is written before its first bytes are there."""
@@ -76,7 +77,8 @@ class Writer:
 
     def file(self, folder: str) -> tuple[bytes, Path, NewFile]:
         """(receipt, path, file) of a new .tmp file in `folder`, the one that `prepare` made if it fits."""
-        spare, self._spare, self._last = self._spare, None, folder
+        spare, self._spare = self._spare, None
+        self._last, self._steady = folder, self._last == folder
         if spare is not None and spare.folder == folder:
             return spare.receipt, spare.path, spare.file
         if spare is not None:
@@ -85,8 +87,8 @@ class Writer:
         return made.receipt, made.path, made.file
 
     def prepare(self) -> None:
-        """While there is time: make the file that the next object will fill, where the last one went."""
-        if self._spare is None and self._last:
+        """While there is time: make the file that the next object will fill, if the last two went to the same folder."""
+        if self._spare is None and self._last and self._steady:
             self._spare = self._make(self._last)
 
     def close(self) -> None:

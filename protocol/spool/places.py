@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -28,6 +29,7 @@ class Places:
         return [self.home, self.config, self.routing, self.spool, self.images, self.quarantine, self.run, self.log]
 
 
+@lru_cache(maxsize=1024)
 def series_key(study_uid: str, series_uid: str, calling_ae: str) -> bytes:
     """32 bytes that stand for one series from one sender: no DICOM value ever becomes a path (known-failures 32, 36)."""
     text = "\0".join((study_uid, series_uid, calling_ae))
