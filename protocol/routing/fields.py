@@ -40,9 +40,13 @@ def _host(text: str) -> str:
 
 def _network(text: str) -> str:
     try:
-        return str(ipaddress.ip_network(text, strict=False))
+        network = ipaddress.ip_network(text, strict=False)
     except ValueError as exc:
         raise ValueError("an address is like 10.0.0.5, 10.0.0.0/24 or fd00::5") from exc
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is not None and network.prefixlen >= 96:  # peers are compared as IPv4
+        network = ipaddress.ip_network(f"{mapped}/{network.prefixlen - 96}")
+    return str(network)
 
 
 def _plain(text: str) -> str:
