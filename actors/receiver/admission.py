@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple
 
+from actors.receiver.terms import Terms, terms_of
 from protocol.clock import Clock
 from protocol.errors import OutOfSpace
 from protocol.fsops import FsOps
 from protocol.header.wanted import compile_wanted
-from protocol.routing.sources import source_for
+from protocol.routing.sources import in_networks, source_for
 from protocol.routing.versions import Version
 
 LOOK_AGAIN_S = 1.0
@@ -34,12 +36,14 @@ class Policy:
     """One revision of the routing configuration, as far as receiving needs it. Immutable, so any thread may ask.
 
     `keywords` are the elements that rules read beyond the default set; `unusable` says why they are not scanned.
+    `charsets` are the character sets of objects that name none, by source.
     """
 
-    def __init__(self, version: Version, unknown_sources: str) -> None:
+    def __init__(self, version: Version, unknown_sources: str, *, refuse_unreadable: bool = False) -> None:
         self.revision = version.number
         self._sources = version.configuration.sources
-        self._reject_unknown = unknown_sources == "reject"
+        self._reject_unknown, self._refuse_unreadable = unknown_sources == "reject", refuse_unreadable
+        self.charsets = {name: source.charset for name, source in self._sources.items() if source.charset}
         self.unusable = ""
         self.keywords: frozenset[int | str] = frozenset(version.configuration.keywords)
         try:
@@ -48,14 +52,29 @@ class Policy:
             # A version written by a program that knows more elements: receiving must go on.
             self.keywords, self.unusable = frozenset(), str(exc)
 
+    def terms(self, calling_ae: str, address: str, subject: str = "") -> Terms:
+        """Whether this peer may open an association, and how what it sends is taken."""
+        name = source_for(self._sources, calling_ae, address, subject).name
+        return terms_of(
+            name, None if name is None else self._sources[name], reject_unknown=self._reject_unknown,
+            refuse_unreadable=self._refuse_unreadable,
+        )  # fmt: skip
+
     def admit(self, calling_ae: str, address: str) -> Admitted:
         """Whether this peer may open an association."""
-        name = source_for(self._sources, calling_ae, address).name
-        if name is None:
-            return Admitted("unknown source" if self._reject_unknown else None, None)
-        if not self._sources[name].accept:
-            return Admitted(f"source '{name}' is not accepted", name)
-        return Admitted(None, name)
+        terms = self.terms(calling_ae, address)
+        return Admitted(terms.rejection or None, terms.source)
+
+
+class Doors:
+    """Which addresses may connect at all, before DICOM is spoken (`receiver.allow`); empty: all of them."""
+
+    def __init__(self, allow: tuple[str, ...]) -> None:
+        self._networks = tuple(ip_network(network) for network in allow)
+
+    def open_to(self, address: str) -> bool:
+        """Whether a connection from there is kept. Quick: it is asked by the thread that accepts."""
+        return not self._networks or in_networks(address, self._networks)
 
 
 class Reserve:

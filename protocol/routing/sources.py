@@ -6,7 +6,7 @@ It must not decide about unknown ones; `receiver.unknown_sources` does.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Annotated, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ from protocol.routing.fields import AETitle, Count, Frozen, Network, Seconds, Sw
 from protocol.routing.subjects import Subject, common_name, parse_subject
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 Rank = tuple[int, bool, int, bool]
 
 
@@ -72,7 +73,7 @@ class Source(Frozen):
     resend: Literal["ignore", "deliver"] = "ignore"
     unreadable: Literal["quarantine", "refuse"] | None = None
     max_associations: Count | None = None
-    max_images_per_s: Annotated[float, Field(strict=True, gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    max_images_per_s: Annotated[float, Field(strict=True, ge=0.1, le=1_000_000, allow_inf_nan=False)] | None = None
     max_object_mb: Annotated[float, Field(strict=True, gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     sop_classes: Annotated[tuple[Annotated[str, AfterValidator(_uid)], ...], Field(min_length=1)] | None = None
     comment: Text = ""
@@ -84,7 +85,7 @@ class Source(Frozen):
         return self
 
     @cached_property
-    def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    def network(self) -> IpNetwork | None:
         """Where it may come from; None: anywhere."""
         return None if self.address is None else ipaddress.ip_network(self.address)
 
@@ -139,10 +140,10 @@ def _address(text: str) -> Address | None:
     return mapped or address
 
 
-def in_networks(address: str, networks: tuple[str, ...]) -> bool:
+def in_networks(address: str, networks: Collection[IpNetwork]) -> bool:
     """Is an address, as the operating system gives it, in one of these networks?"""
     place = _address(address)
-    return place is not None and any(place in ipaddress.ip_network(network) for network in networks)
+    return place is not None and any(place in network for network in networks)
 
 
 def _shown(subject: str) -> Subject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from itertools import combinations
 
 import pytest
@@ -176,7 +177,7 @@ def test_a_source_with_everything_is_read_and_written_alike() -> None:
 
 
 def test_networks_hold_the_addresses_that_the_system_reports() -> None:
-    networks = ("10.0.0.0/8", "fe80::/10")
+    networks = (ip_network("10.0.0.0/8"), ip_network("fe80::/10"))
     assert in_networks("10.1.2.3", networks) and in_networks("::ffff:10.1.2.3", networks)
     assert in_networks("fe80::1%eth0", networks)
     assert not in_networks("11.0.0.1", networks) and not in_networks("localhost", networks)
