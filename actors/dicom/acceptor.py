@@ -16,7 +16,7 @@ from typing import Any
 from actors.dicom import dimse, pdus, statuses
 from actors.dicom.negotiation import answer_user, choose_all, contradicts
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
-from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreCommand
+from actors.dicom.service import How, LimitReached, Peer, ScpConfig, ScpHandler, StoreCommand
 from actors.dicom.storing import Dropped, Storing, log_fault
 from actors.dicom.upper import Connection, ConnectionLost, Message, PeerAborted, ReleaseRequested, Sink
 from protocol.errors import DiskFailed, NetworkError, PeerTimeout
@@ -123,11 +123,14 @@ class Acceptor:
         )  # fmt: skip
         rejection = self._rejection(request, peer)
         if rejection is not None:
-            self._connection.send([pdus.encode_reject(*rejection)], self._config.network_timeout_s)
-            self._connection.linger(_LINGER_S)
+            self._reject(rejection)
             return
-        if not self._tell(self._handler.opened, self._id, peer):
-            self._connection.abort()
+        try:
+            if not self._tell(self._handler.opened, self._id, peer):
+                self._connection.abort()
+                return
+        except LimitReached:
+            self._reject(REJECT_LIMIT)
             return
         how: How = "lost"
         self._open = True
@@ -137,13 +140,19 @@ class Acceptor:
             self._tell(self._handler.closed, self._id, peer, how)
         self._connection.linger(_LINGER_S)  # after the report: completing a series must not wait for a slow peer
 
+    def _reject(self, how: tuple[int, int, int]) -> None:
+        self._connection.send([pdus.encode_reject(*how)], self._config.network_timeout_s)
+        self._connection.linger(_LINGER_S)
+
     def _rejection(self, request: AssociateRq, peer: Peer) -> tuple[int, int, int] | None:
         """(result, source, reason) of an A-ASSOCIATE-RJ, PS3.8 table 9-21; None to accept."""
         if not request.version & 1:
             return REJECT_VERSION
         if request.application_context != pdus.APPLICATION_CONTEXT:
             return REJECT_CONTEXT
-        if not self._config.accept_any_called_ae and peer.called_ae != self._config.ae_title:
+        config = self._config
+        if not config.accept_any_called_ae and peer.called_ae not in {config.ae_title, *config.called_aes}:
+            self._tell(self._handler.refused_pdu, self._address, f"'{peer.called_ae}' is no AE title of ours")
             return REJECT_CALLED
         try:
             reason = self._handler.requested(peer)
@@ -264,6 +273,8 @@ class Acceptor:
         try:
             method(*args)
             return True
+        except LimitReached:
+            raise
         except DiskFailed as exc:
             self._handler.fatal(exc)
         except Exception as exc:

@@ -23,9 +23,10 @@ class ScpConfig:
         network_timeout_s: a PDU once begun, and the next PDU of a message once begun, must arrive within this;
             also the longest time a peer may refuse to take our response.
         max_associations: further ones are rejected transiently ("local limit exceeded").
-        max_waiting: connections that have not yet sent their request; the oldest is dropped for a new one.
+        max_waiting: connections that have not yet sent their request; for a new one the oldest of the address that has
+            most of them is dropped.
         max_object_bytes: larger datasets are answered with A700; the association goes on.
-        accept_any_called_ae: otherwise only `ae_title` is accepted.
+        accept_any_called_ae: otherwise only `ae_title` and those of `called_aes` are accepted.
         reuse_port: several processes may listen on the same port (SO_REUSEPORT).
     """
 
@@ -40,6 +41,7 @@ class ScpConfig:
     max_waiting: int = 128
     max_object_bytes: int = 2 * 1024**3
     accept_any_called_ae: bool = True
+    called_aes: frozenset[str] = frozenset()
     reuse_port: bool = False
 
     def limited(self, associations: int) -> ScpConfig:
@@ -98,6 +100,10 @@ class Intake(Protocol):
         """The rest will not come, or was refused: leave nothing behind. Never after `finish`."""
 
 
+class LimitReached(Exception):
+    """Out of `ScpHandler.opened`: too many associations. The peer is rejected transiently and may come again."""
+
+
 class ScpHandler(Protocol):
     """What the storage SCP tells and asks. Every method is called from association threads, several at a time."""
 
@@ -105,7 +111,9 @@ class ScpHandler(Protocol):
         """A reason to reject the association, or None. Must be quick. Raising rejects it transiently."""
 
     def opened(self, association_id: bytes, peer: Peer) -> None:
-        """The association is about to be accepted. Raising aborts it, and then `closed` is not called."""
+        """The association is about to be accepted. Raising LimitReached rejects it transiently (PS3.8 table 9-21: local
+        limit exceeded), anything else aborts it; then `closed` is not called.
+        """
 
     def begin(self, association_id: bytes, peer: Peer, command: StoreCommand) -> Intake:
         """A C-STORE request has come, its dataset follows.
