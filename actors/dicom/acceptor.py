@@ -249,13 +249,10 @@ class Acceptor:
         self._check_context(message)
         if command.field != dimse.C_STORE_RQ:
             return Dropped()
-        abstract_syntax, transfer_syntax = self._contexts[message.context_id]
-        sop_class = command.uid(dimse.AFFECTED_CLASS) or abstract_syntax
-        if abstract_syntax == dimse.VERIFICATION or contradicts(sop_class, abstract_syntax):
+        request = self._store_command(message)
+        abstract_syntax = self._contexts[message.context_id][0]
+        if abstract_syntax == dimse.VERIFICATION or contradicts(request.sop_class_uid, abstract_syntax):
             return Dropped()
-        request = StoreCommand(
-            sop_class, command.uid(dimse.AFFECTED_INSTANCE), transfer_syntax, command.number(dimse.MESSAGE_ID)
-        )
         self._storing = Storing(self._handler, self._id, peer, request, self._config.max_object_bytes)
         return self._storing
 
@@ -263,10 +260,21 @@ class Acceptor:
         storing, self._storing = self._storing, None
         if storing is not None:
             return storing.status()
-        if isinstance(message.sink, Dropped):
-            return statuses.SOP_CLASS_NOT_SUPPORTED
-        abstract_syntax, _ = self._contexts[message.context_id]
-        return statuses.SOP_CLASS_NOT_SUPPORTED if abstract_syntax == dimse.VERIFICATION else statuses.CANNOT_UNDERSTAND
+        abstract_syntax = self._contexts[message.context_id][0]
+        if isinstance(message.sink, Dropped) or abstract_syntax == dimse.VERIFICATION:
+            status, reason = statuses.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context"
+        else:
+            status, reason = statuses.CANNOT_UNDERSTAND, "the C-STORE request has no data set"
+        self._tell(self._handler.refused, self._id, self._store_command(message), status, reason)
+        return status
+
+    def _store_command(self, message: Message) -> StoreCommand:
+        command = message.command
+        abstract_syntax, transfer_syntax = self._contexts[message.context_id]
+        return StoreCommand(
+            command.uid(dimse.AFFECTED_CLASS) or abstract_syntax, command.uid(dimse.AFFECTED_INSTANCE), transfer_syntax,
+            command.number(dimse.MESSAGE_ID),
+        )  # fmt: skip
 
     def _tell(self, method: Callable[..., Any], *args: object) -> bool:
         """Call the handler; False if it raised. A fault of its stays a fault of one association."""

@@ -122,6 +122,9 @@ class ScpHandler(Protocol):
         reaches `fatal` first. What is left of the dataset is read and dropped.
         """
 
+    def refused(self, association_id: bytes, command: StoreCommand, status: int, reason: str) -> None:
+        """A C-STORE request was answered with a failure that `begin` never saw: it had no dataset, or no storage class."""
+
     def rest(self, association_id: bytes) -> None:
         """The response is on its way and nothing else has come yet: time for what nobody waits for."""
 
