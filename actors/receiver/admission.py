@@ -5,10 +5,9 @@ It must not store or record anything; it answers.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from ipaddress import ip_network
 from pathlib import Path
-from typing import NamedTuple
 
 from actors.receiver.terms import Terms, terms_of
 from protocol.clock import Clock
@@ -23,13 +22,6 @@ MIN_INODES = 10_000  # an image takes one, and one for its folder; the rest is f
 SAME_NOTICE_S = 1.0
 NOTICES_PER_S = 20
 _KEPT_NOTICES = 1000
-
-
-class Admitted(NamedTuple):
-    """What the routing configuration says of a peer: `reason` to turn it away (None: welcome), and its source's name."""
-
-    reason: str | None
-    source: str | None
 
 
 class Policy:
@@ -60,21 +52,24 @@ class Policy:
             refuse_unreadable=self._refuse_unreadable,
         )  # fmt: skip
 
-    def admit(self, calling_ae: str, address: str) -> Admitted:
-        """Whether this peer may open an association."""
-        terms = self.terms(calling_ae, address)
-        return Admitted(terms.rejection or None, terms.source)
-
 
 class Doors:
-    """Which addresses may connect at all, before DICOM is spoken (`receiver.allow`); empty: all of them."""
+    """Which addresses may connect at all, before DICOM is spoken (`receiver.allow`); an empty list: all of them."""
 
     def __init__(self, allow: tuple[str, ...]) -> None:
         self._networks = tuple(ip_network(network) for network in allow)
+        self._turned_away: deque[str] = deque(maxlen=NOTICES_PER_S)
 
     def open_to(self, address: str) -> bool:
         """Whether a connection from there is kept. Quick: it is asked by the thread that accepts."""
-        return not self._networks or in_networks(address, self._networks)
+        if not self._networks or in_networks(address, self._networks):
+            return True
+        self._turned_away.append(address)
+        return False
+
+    def turned_away(self) -> list[str]:
+        """Addresses that found the door closed since the last call, as far as they are remembered."""
+        return [self._turned_away.popleft() for _ in range(len(self._turned_away))]
 
 
 class Reserve:

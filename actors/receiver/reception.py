@@ -14,6 +14,7 @@ from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
 from actors.receiver.committer import Committer
 from actors.receiver.handler import Failure, Handler
+from actors.receiver.limits import Limits, Pace
 from actors.receiver.mending import WORKER
 from actors.receiver.ports import ports_of, server_tls
 from actors.receiver.sweeper import Sweeper
@@ -81,7 +82,8 @@ class Reception:
         self._notices = Notices(means.clock)
         self.handler = Handler(
             images, self.committer, self._associations, self._reserve, self._notices, self.failure, self._policy(), log,
-            refuse_unreadable=settings.receiver.unreadable == "refuse",
+            limits=Limits(settings.receiver.max_associations, settings.receiver.max_associations_per_address),
+            pace=Pace(means.clock), max_bytes=int(settings.receiver.max_object_gb * GB),
         )  # fmt: skip
         self.hall = Hall(self.handler, changed)
         self._ports, self._tls = ports_of(settings.receiver), server_tls(settings.receiver)
@@ -92,7 +94,10 @@ class Reception:
         self._sweeper.start()
 
     def _policy(self) -> Policy:
-        policy = Policy(self._means.routing.current(), self._means.settings.receiver.unknown_sources)
+        own = self._means.settings.receiver
+        policy = Policy(
+            self._means.routing.current(), own.unknown_sources, refuse_unreadable=own.unreadable == "refuse"
+        )
         if policy.unusable:
             self._means.log.error("keywords_not_scanned", revision=policy.revision, reason=policy.unusable)
         return policy
@@ -155,6 +160,7 @@ class Reception:
 
     def stop(self, limit_s: float) -> None:
         """Let open associations finish for `limit_s` seconds, abort the rest, leave in order. Raises DiskFailed."""
+        self.handler.stopping.set()
         self.hall.stop(limit_s)
         self.committer.stop()
         self._sweeper.stop()
