@@ -85,22 +85,22 @@ class Reserve:
         self._inodes: int | None = None
         self._next_look = float("-inf")
 
-    def take(self, size: int) -> None:
-        """Let an object of `size` bytes in. Raises OutOfSpace: refuse with A700."""
+    def take(self, size: int, *, files: int = 1) -> None:
+        """Let `size` bytes in, in so many new files. Raises OutOfSpace: refuse with A700."""
         with self._lock:
             self._look()
-            short = self._short(size)
+            short = self._short(size, files)
             if short:
                 raise OutOfSpace(short)
             self._bytes -= size
             if self._inodes is not None:
-                self._inodes -= 1
+                self._inodes -= files
 
     def short(self) -> str:
         """Why nothing can be let in now, or an empty text."""
         with self._lock:
             self._look()
-            return self._short(0)
+            return self._short(0, 1)
 
     def _look(self) -> None:
         now = self._clock.monotonic()
@@ -111,10 +111,10 @@ class Reserve:
         self._inodes = None if room.inodes is None else room.inodes - MIN_INODES
         self._next_look = now + LOOK_AGAIN_S
 
-    def _short(self, size: int) -> str:
+    def _short(self, size: int, files: int) -> str:
         if self._bytes < size:
             return "the reserve of disk space is reached"
-        if self._inodes is not None and self._inodes <= 0:
+        if self._inodes is not None and self._inodes < files:
             return "the reserve of inodes is reached"
         return ""
 

@@ -55,7 +55,7 @@ class OneObject:
             self._refuse_later(*refusal)
             return
         try:
-            self._handler.reserve.take(size)
+            self._handler.reserve.take(size, files=0 if self._key else 1)
             if not self._key:
                 self._look(pieces, last)
             self._intake.write(self._key, pieces, last)
