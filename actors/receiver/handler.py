@@ -14,7 +14,7 @@ from actors.dicom.statuses import OUT_OF_RESOURCES, PROCESSING_FAILURE
 from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
 from actors.receiver.committer import Committer, Ticket
-from actors.receiver.limits import Limits, Pace
+from actors.receiver.counting import OpenNow
 from actors.receiver.objects import OneObject
 from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 from protocol.header.scanner import Scanner
@@ -76,13 +76,12 @@ class Handler:
         policy: Policy,
         log: Any,
         *,
-        limits: Limits,
-        pace: Pace,
+        open_now: OpenNow,
         max_bytes: int,
     ) -> None:
         self.images, self.committer, self._associations = images, committer, associations
         self.reserve, self._notices, self._failure, self.log = reserve, notices, failure, log
-        self._limits, self._pace, self.max_bytes = limits, pace, max_bytes
+        self._open_now, self.max_bytes = open_now, max_bytes
         self.policy = policy
         self.stopping = threading.Event()  # nobody is made to wait any more
         self.counts = Counts()
@@ -101,7 +100,7 @@ class Handler:
     def opened(self, association_id: bytes, peer: Peer) -> None:
         """See ScpHandler: its row is there before its first image."""
         terms = self.policy.terms(peer.calling_ae, peer.address, peer.subject)
-        reason = self._limits.enter(
+        reason = self._open_now.enter(
             association_id, terms.source, peer.address, source_most=terms.max_associations
         )  # fmt: skip
         if reason is not None:
@@ -110,7 +109,7 @@ class Handler:
         try:
             self._settle_terms(self._associations.opened(association_id, peer, terms.source))
         except BaseException:
-            self._limits.leave(association_id)
+            self._open_now.leave(association_id)
             raise
 
     def _settle_terms(self, served: Served) -> None:
@@ -123,7 +122,7 @@ class Handler:
 
     def closed(self, association_id: bytes, peer: Peer, how: How) -> None:
         """See ScpHandler: the router is told."""
-        self._limits.leave(association_id)
+        self._open_now.leave(association_id)
         self._associations.closed(association_id, how)
 
     def refused_pdu(self, address: str, reason: str) -> None:
@@ -235,7 +234,7 @@ class Handler:
         """Let the answer wait if this source sends faster than it may: its sender waits, and nothing is refused."""
         terms = served.terms
         if terms.source is not None and terms.max_images_per_s is not None:
-            delay = self._pace.delay(terms.source, terms.max_images_per_s)
+            delay = self._open_now.delay(terms.source, terms.max_images_per_s)
             if delay > 0:
                 self.stopping.wait(delay)
 

@@ -10,7 +10,6 @@ from actors.dicom.scp import ScpConfig
 from actors.dicom.tls import ServerTls
 from protocol.settings.model import Listener, Receiver
 
-
 REJECTED_MEANWHILE = 128  # associations that linger after their rejection; the handler counts those that are open
 NO_LIMIT = 1 << 62  # the handler refuses what is too large, and records it
 

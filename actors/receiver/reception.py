@@ -13,6 +13,7 @@ from actors.dicom.scp import Address, Hall
 from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
 from actors.receiver.committer import Committer
+from actors.receiver.counting import Here
 from actors.receiver.handler import Failure, Handler
 from actors.receiver.limits import Limits, Pace
 from actors.receiver.mending import WORKER
@@ -82,8 +83,10 @@ class Reception:
         self._notices = Notices(means.clock)
         self.handler = Handler(
             images, self.committer, self._associations, self._reserve, self._notices, self.failure, self._policy(), log,
-            limits=Limits(settings.receiver.max_associations, settings.receiver.max_associations_per_address),
-            pace=Pace(means.clock), max_bytes=int(settings.receiver.max_object_gb * GB),
+            open_now=Here(
+                Limits(settings.receiver.max_associations, settings.receiver.max_associations_per_address), Pace(means.clock)
+            ),
+            max_bytes=int(settings.receiver.max_object_gb * GB),
         )  # fmt: skip
         self.hall = Hall(self.handler, changed)
         self._ports, self._tls = ports_of(settings.receiver), server_tls(settings.receiver)
