@@ -133,3 +133,34 @@ def test_44_an_address_has_no_more_associations_than_it_may_however_slowly_it_se
                 sender.sock.close()
         rig.until_closed(6)
         assert len(rig.stored()) == 20, "what was half sent is nowhere"
+
+
+def test_44_two_hundred_associations_that_idle_or_drip_do_not_stop_a_fast_sender(tmp_path: Path) -> None:
+    with receiver(tmp_path / "home", receiver__max_associations=201) as rig:
+        idle = [RawSender(rig.port, address=ELSEWHERE) for _ in range(100)]
+        dripping = [RawSender(rig.port, address=ELSEWHERE) for _ in range(100)]
+        over = threading.Event()
+
+        def drip() -> None:
+            while not over.wait(1.0):
+                for sender in dripping:
+                    sender.sock.send(b"x")
+
+        thread = threading.Thread(target=drip)
+        try:
+            for number, sender in enumerate(dripping):
+                uid = f"1.2.9.{number}".encode()
+                sender.sock.sendall(sender.begin(uid, dataset(sop=uid) + bytes(500))[:-400])
+            thread.start()
+            with rig.associate() as association:
+                assert [send(association, TestImage(instance=n), tmp_path) for n in range(1, 201)] == [0] * 200
+            rig.until_closed(1)
+            assert rig.actor.figures()["associations"] == 200, "all the others are still there"
+        finally:
+            over.set()
+            if thread.ident:
+                thread.join()
+            for sender in (*idle, *dripping):
+                sender.sock.close()
+        rig.until_closed(201)
+        assert len(rig.stored()) == 200 and rig.healthy()
