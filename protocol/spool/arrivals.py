@@ -55,7 +55,8 @@ class OpenArrival:
     Attributes:
         followed: an association brought images that was opened after another one of this series was released.
         late_s: how long its first image came after the last one of the arrival that it adds to, in seconds, if that one
-            was closed because its associations were released; else None.
+            was closed because its associations were released; else None. None, too, if that image is one that was there
+            already: sent anew, not late.
         seen_spreading: one of the last arrivals of this calling AE was closed as spread over associations.
     """
 
@@ -121,7 +122,9 @@ class Arrivals:
                 " coalesce(sum(s.state = 'aborted'), 0) AS associations_aborted,"
                 " count(x.association) AS associations, coalesce(sum(s.state = 'released'), 0) AS associations_released,"
                 " coalesce(max(s.opened) > min(CASE WHEN s.state = 'released' THEN s.closed END), 0) AS followed,"
-                " (SELECT a.opened - e.last_image FROM arrival e WHERE e.id = a.addendum_of AND e.why = 'released') AS late_s,"
+                " (SELECT a.opened - e.last_image FROM arrival e WHERE e.id = a.addendum_of AND e.why = 'released'"
+                "   AND NOT EXISTS (SELECT 1 FROM image f CROSS JOIN image o INDEXED BY image_sop ON o.sop_uid = f.sop_uid"
+                "   AND o.arrival = e.id AND o.superseded IS NULL WHERE f.arrival = a.id AND f.position = 1)) AS late_s,"
                 " EXISTS (SELECT 1 FROM (SELECT b.spread FROM arrival b INDEXED BY arrival_sender"
                 "   WHERE b.calling_ae = a.calling_ae AND b.id < a.id ORDER BY b.id DESC LIMIT ?) WHERE spread) AS seen_spreading"
                 " FROM arrival a LEFT JOIN arrival_association x ON x.arrival = a.id"

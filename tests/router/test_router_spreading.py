@@ -76,6 +76,17 @@ def test_an_addendum_long_after_says_nothing_about_how_the_source_sends(rig):
     assert states(node) == [("in_delivery", "released", 1)] * 2
 
 
+def test_a_series_that_is_corrected_and_sent_anew_at_once_is_not_late(rig):
+    node: Rig = rig(CT)
+    node.world.receive(*series(1))
+    node.work()
+    node.after(5)
+    node.world.receive(*(TestImage(instance=one.instance, content=b"better") for one in series(1)))
+    node.work()
+    node.after(5)
+    assert states(node) == [("in_delivery", "released", 3)] * 2
+
+
 def test_associations_side_by_side_are_not_taken_for_one_after_the_other(rig):
     node: Rig = rig(CT)
     both = [node.world.connect(), node.world.connect()]
