@@ -12,10 +12,9 @@ Held = TypeVar("Held")
 
 
 class Waiting(Generic[Held]):
-    """Not for several threads at once. `most`: so many wait at a time."""
+    """Not for several threads at once."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._held: dict[Held, str] = {}  # in the order of their coming
         self._addresses: Counter[str] = Counter()
 
@@ -25,13 +24,13 @@ class Waiting(Generic[Held]):
     def __iter__(self) -> Iterator[Held]:
         return iter(list(self._held))
 
-    def add(self, one: Held, address: str) -> Held | None:
-        """Let one wait; the one that gives way, if there are too many: the oldest of the address that has most.
+    def add(self, one: Held, address: str, most: int) -> Held | None:
+        """Let one wait; who gives way, if `most` are waiting already: the oldest of the address that has most of them.
 
         So a flood from one address costs that address its own connections, and a scanner elsewhere none.
         """
         victim = None
-        if len(self._held) >= self._most:
+        if len(self._held) >= most:
             crowded = max(self._addresses.values())
             victim = next(held for held, its in self._held.items() if self._addresses[its] == crowded)
             self.remove(victim)

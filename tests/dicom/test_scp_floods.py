@@ -268,10 +268,10 @@ def test_an_address_that_is_not_welcome_is_closed_before_a_byte_is_read(handler:
 
 
 def test_the_oldest_of_the_most_crowded_address_gives_way() -> None:
-    waiting: Waiting[str] = Waiting(3)
-    assert [waiting.add(name, address) for name, address in (("a", "1"), ("b", "2"), ("c", "2"))] == [None] * 3
-    assert waiting.add("d", "3") == "b" and list(waiting) == ["a", "c", "d"]
-    assert waiting.add("e", "3") == "a", "all alike: the oldest"
+    waiting: Waiting[str] = Waiting()
+    assert [waiting.add(name, address, 3) for name, address in (("a", "1"), ("b", "2"), ("c", "2"))] == [None] * 3
+    assert waiting.add("d", "3", 3) == "b" and list(waiting) == ["a", "c", "d"]
+    assert waiting.add("e", "3", 3) == "a", "all alike: the oldest"
     waiting.remove("c")
     waiting.remove("c")
     assert list(waiting) == ["d", "e"] and len(waiting) == 2 and not waiting._addresses["2"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from receiver_rig import CT, HOST, LaterClock, RawSender, Rejected, Rig, dataset, publish, receiver, send
+from receiver_rig import CT, HOST, SERIES, LaterClock, RawSender, Rejected, Rig, dataset, publish, receiver, send
 
 from actors.dicom import dimse
 from actors.dicom.scu import Node, open_association
@@ -18,6 +18,7 @@ from actors.dicom.upper import fragments
 from protocol.errors import AssociationRejected
 from protocol.testing.images import TestImage
 from tests.certificates import Authority
+from tests.peers import needs_dcmtk, storescu
 
 pytestmark = pytest.mark.slow
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -331,3 +332,19 @@ def test_a_rejection_for_now_is_told_to_the_sender_as_such(tmp_path: Path) -> No
         with pytest.raises(AssociationRejected) as caught:
             rig.associate("CT2")
         assert caught.value.retryable
+
+
+# ---- an association per image --------------------------------------------------------------------------------------
+@needs_dcmtk
+def test_dcmtk_with_an_association_per_image_is_seen_to_spread_its_series(tmp_path: Path) -> None:
+    series = sorted((SERIES / "98892001" / "CT5N").iterdir())[:3]
+    with receiver(tmp_path / "home") as rig:
+        assert storescu(rig.port, series, ["-nh"], calling="CT5").returncode == 0
+        rig.until_closed(1)
+        (whole,) = rig.spool.arrivals.open_ones()
+        assert (whole.images, whole.followed) == (3, False)
+        for number, path in enumerate(series, 2):
+            assert storescu(rig.port, [path], ["-nh"], calling="CT6").returncode == 0
+            rig.until_closed(number)
+        spread = next(one for one in rig.spool.arrivals.open_ones() if one.calling_ae == "CT6")
+        assert (spread.images, spread.associations, spread.associations_released, spread.followed) == (3, 3, 3, True)
