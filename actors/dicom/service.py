@@ -5,7 +5,7 @@ It must not contain behaviour, and nothing of a DICOM library appears in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 How = Literal["released", "aborted", "lost"]
@@ -43,10 +43,6 @@ class ScpConfig:
     accept_any_called_ae: bool = True
     called_aes: frozenset[str] = frozenset()
     reuse_port: bool = False
-
-    def limited(self, associations: int) -> ScpConfig:
-        """The same with another limit of associations."""
-        return replace(self, max_associations=associations)
 
 
 @dataclass(frozen=True)

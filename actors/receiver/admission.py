@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from protocol.clock import Clock
 from protocol.errors import OutOfSpace
 from protocol.fsops import FsOps
 from protocol.header.wanted import compile_wanted
-from protocol.routing.sources import in_networks, source_for
+from protocol.routing.sources import Source, in_networks, source_for
 from protocol.routing.versions import Version
 
 LOOK_AGAIN_S = 1.0
@@ -35,7 +36,7 @@ class Policy:
         self.revision = version.number
         self._sources = version.configuration.sources
         self._reject_unknown, self._refuse_unreadable = unknown_sources == "reject", refuse_unreadable
-        self.charsets = {name: source.charset for name, source in self._sources.items() if source.charset}
+        self.charsets = charsets_of(self._sources)
         self.unusable = ""
         self.keywords: frozenset[int | str] = frozenset(version.configuration.keywords)
         try:
@@ -51,6 +52,11 @@ class Policy:
             name, None if name is None else self._sources[name], reject_unknown=self._reject_unknown,
             refuse_unreadable=self._refuse_unreadable,
         )  # fmt: skip
+
+
+def charsets_of(sources: Mapping[str, Source]) -> dict[str, str]:
+    """Character sets of objects that name none, by source."""
+    return {name: source.charset for name, source in sources.items() if source.charset}
 
 
 class Doors:

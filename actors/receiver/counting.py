@@ -95,6 +95,7 @@ class Asking:
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._asked: dict[int, Mapping[str, Any] | None] = {}
+        self._over = False
 
     def enter(
         self, association: bytes, source: str | None, address: str, *, source_most: int | None = None
@@ -125,6 +126,12 @@ class Asking:
                 self._asked[message["ask"]] = message
                 self._changed.notify_all()
 
+    def end(self) -> None:
+        """Nobody hears the desk any more: whoever waits is answered as if it were gone."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
     def _ask(self, message: Message) -> Mapping[str, Any] | None:
         number = next(self._numbers)
         with self._changed:
@@ -133,7 +140,7 @@ class Asking:
             if not self._say({**message, "ask": number}):
                 return None
             with self._changed:
-                self._changed.wait_for(lambda: self._asked[number] is not None, self._wait_s)
+                self._changed.wait_for(lambda: self._over or self._asked[number] is not None, self._wait_s)
                 return self._asked[number]
         finally:
             with self._changed:

@@ -233,7 +233,7 @@ class Handler:
     def keep_pace(self, served: Served) -> None:
         """Let the answer wait if this source sends faster than it may: its sender waits, and nothing is refused."""
         terms = served.terms
-        if terms.source is not None and terms.max_images_per_s is not None:
+        if terms.source is not None and terms.max_images_per_s is not None and not self.stopping.is_set():
             delay = self._open_now.delay(terms.source, terms.max_images_per_s)
             if delay > 0:
                 self.stopping.wait(delay)

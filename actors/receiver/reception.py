@@ -13,9 +13,8 @@ from actors.dicom.scp import Address, Hall
 from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
 from actors.receiver.committer import Committer
-from actors.receiver.counting import Here
+from actors.receiver.counting import OpenNow
 from actors.receiver.handler import Failure, Handler
-from actors.receiver.limits import Limits, Pace
 from actors.receiver.mending import WORKER
 from actors.receiver.ports import ports_of, server_tls
 from actors.receiver.sweeper import Sweeper
@@ -66,9 +65,10 @@ class Reception:
         means: Means,
         instance: str,
         news: News,
+        open_now: OpenNow,
         changed: Callable[[int, int], None] = lambda waiting, opened: None,
     ) -> None:
-        """`instance` tells this process apart among the receivers; `changed` is that of `Hall`."""
+        """`instance` tells this process apart among the receivers; `changed` is that of `Hall`; `open_now` counts for all."""
         self._means, self._news = means, news
         settings, images, log = means.settings, means.spool.images, means.log
         means.spool.on_events(news.committed)
@@ -83,9 +83,7 @@ class Reception:
         self._notices = Notices(means.clock)
         self.handler = Handler(
             images, self.committer, self._associations, self._reserve, self._notices, self.failure, self._policy(), log,
-            open_now=Here(
-                Limits(settings.receiver.max_associations, settings.receiver.max_associations_per_address), Pace(means.clock)
-            ),
+            open_now=open_now,
             max_bytes=int(settings.receiver.max_object_gb * GB),
         )  # fmt: skip
         self.hall = Hall(self.handler, changed)
@@ -118,11 +116,9 @@ class Reception:
 
     # -- working -----------------------------------------------------------------------------------------------
 
-    def take(self, sock: socket.socket, address: Address, port: int, limit: int) -> None:
-        """Serve a connection that came in at `port` (its number among the ports), with at most `limit` associations."""
+    def take(self, sock: socket.socket, address: Address, port: int) -> None:
+        """Serve a connection that came in at `port` (its number among the ports)."""
         config, tls = self._ports[port]
-        if limit != config.max_associations:
-            config = config.limited(limit)
         self.hall.take(sock, address, config, self._tls if tls else None)
 
     def new_policy(self) -> None:

@@ -123,6 +123,16 @@ def test_a_desk_that_is_gone_lets_nobody_in_and_holds_nobody_up() -> None:
     assert silent._asked == {}
 
 
+def test_the_end_of_hearing_lets_go_of_who_waits() -> None:
+    heard = threading.Event()
+    asking = Asking(lambda message: not heard.set(), wait_s=WAIT_S * 10)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(asking.enter, key(1), None, "x")
+        assert heard.wait(WAIT_S)
+        asking.end()
+        assert "does not answer" in str(answer.result(WAIT_S))
+
+
 def test_the_pace_of_a_source_is_one_for_all_workers_and_for_the_process_itself() -> None:
     clock = ManualClock()
     limits, pace = Limits(10), Pace(clock)

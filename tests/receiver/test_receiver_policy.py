@@ -79,13 +79,13 @@ def test_all_ports_share_the_number_of_associations(tmp_path: Path) -> None:
 
 def test_an_association_that_could_not_be_opened_does_not_count(tmp_path: Path) -> None:
     with receiver(tmp_path / "home", routing=source(max_associations=1)) as rig:
-        opened = rig.actor._associations.opened
+        opened = rig.actor.crew.reception._associations.opened
 
         def fail(*args: Any) -> Any:
-            rig.actor._associations.opened = opened  # type: ignore[method-assign]
+            rig.actor.crew.reception._associations.opened = opened  # type: ignore[method-assign]
             raise RuntimeError("nobody thought of it")
 
-        rig.actor._associations.opened = fail  # type: ignore[method-assign]
+        rig.actor.crew.reception._associations.opened = fail  # type: ignore[method-assign]
         with pytest.raises(AssertionError):  # aborted
             RawSender(rig.port)
         RawSender(rig.port).release()
@@ -175,7 +175,8 @@ def test_a_source_stores_only_its_sop_classes(tmp_path: Path) -> None:
     with receiver(tmp_path / "home", routing=source(sop_classes=[MR])) as rig, RawSender(rig.port) as sender:
         assert sender.store(b"1.2.3.4", dataset()) == 0x0124
         assert refusals(rig) == [(0x0124, "source 'raw' may not store this SOP class")]
-        assert sender.store(b"1.2.3.5", dataset(sop=b"1.2.3.5"), MR) == 0xB007  # it says MR, and is a CT
+    with receiver(tmp_path / "other", routing=source(sop_classes=[MR, CT[0]])) as rig, RawSender(rig.port) as sender:
+        assert sender.store(b"1.2.3.5", dataset(sop=b"1.2.3.5")) == 0
 
 
 def test_a_source_that_is_not_accepted_any_more_stores_nothing_in_its_open_association(tmp_path: Path) -> None:
@@ -195,19 +196,20 @@ def test_a_source_that_is_not_accepted_any_more_stores_nothing_in_its_open_assoc
 @pytest.mark.parametrize(("policy", "status"), [({}, 0xB007), ({"unreadable": "refuse"}, 0xA900)])
 def test_another_sop_class_in_the_data_set_than_in_the_command(tmp_path: Path, policy: dict, status: int) -> None:
     with receiver(tmp_path / "home", routing=source(**policy)) as rig, RawSender(rig.port) as sender:
-        assert sender.store(b"1.2.3.4", dataset(), MR) == status
+        assert sender.store(b"1.2.3.4", dataset().replace(CT[0].encode(), MR.encode())) == status
         sender.release()
         rig.until_closed()
         reason = "the SOP class of the data set is not the one of the C-STORE command"
         assert refusals(rig) == ([(0xA900, reason)] if policy else [])
         (image,) = rig.events("image.received") if not policy else (None,)
-        assert image is None or image["sop_class_uid"] == MR, "what the target will be asked"
+        assert image is None or image["sop_class_uid"] == CT[0], "what the target will be asked"
         assert rig.healthy()
 
 
 def test_a_class_that_is_none_of_storage_and_a_request_without_data_get_their_status_and_event(tmp_path: Path) -> None:
     with receiver(tmp_path / "home") as rig, RawSender(rig.port) as sender:
-        assert sender.store(b"1.2.3.4", dataset(), "1.2.840.10008.1.1") == 0x0122
+        for other in ("1.2.840.10008.1.1", MR):
+            assert sender.store(b"1.2.3.4", dataset(), other) == 0x0122, "not the class of the presentation context"
         command = dimse.encode({
             dimse.AFFECTED_CLASS: CT[0], dimse.COMMAND_FIELD: dimse.C_STORE_RQ, dimse.MESSAGE_ID: 1,
             dimse.PRIORITY: 0, dimse.DATA_SET_TYPE: dimse.NO_DATA_SET, dimse.AFFECTED_INSTANCE: b"1.2.3.5\0",
@@ -216,7 +218,7 @@ def test_a_class_that_is_none_of_storage_and_a_request_without_data_get_their_st
         assert sender.answer() == 0xC000
         assert sender.store(b"1.2.3.6", dataset(sop=b"1.2.3.6")) == 0
         assert [(status, uid) for status, uid in ((e["status"], e["sop_uid"]) for e in rig.events("image.rejected"))] == [
-            (0x0122, "1.2.3.4"), (0xC000, "1.2.3.5"),
+            (0x0122, "1.2.3.4"), (0x0122, "1.2.3.4"), (0xC000, "1.2.3.5"),
         ]  # fmt: skip
 
 
@@ -290,7 +292,7 @@ class Turns(threading.Event):
 def test_a_source_that_sends_faster_than_it_may_waits_for_its_answers_and_nothing_is_refused(tmp_path: Path) -> None:
     clock = LaterClock()
     with receiver(tmp_path / "home", clock=clock, routing=source(max_images_per_s=2)) as rig:
-        turns = rig.actor._handler.stopping = Turns(clock)
+        turns = rig.actor.crew.reception.handler.stopping = Turns(clock)
         began = clock.monotonic()
         with RawSender(rig.port) as sender, RawSender(rig.port, "OTHER") as other:
             for number in range(1, 13):
