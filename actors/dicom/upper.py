@@ -29,7 +29,7 @@ _TOLERATED_PDU_BYTES = 4 * 1024 * 1024  # some senders overrun the announced max
 _MAX_IOV = 512  # buffers per sendmsg, half of Linux's IOV_MAX
 _TLS_BYTES = 64 * 1024  # four records; a write of TLS ends only when the peer's side took it all
 _MOST_HEADERS = 12  # of a PDU and a PDV
-_SLOWEST = 1024  # bytes a second of a message's contents, on average: an ISDN line has eight times as much
+SLOWEST = 1024  # bytes a second of a message's contents, on average: an ISDN line has eight times as much
 _TLS_HANDSHAKE = b"\x16"  # content type of a record, RFC 8446 section 5.1
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 
@@ -170,7 +170,7 @@ class Connection:
 
     def read_message(self, idle_s: float, busy_s: float, choose: ChooseSink | None = None) -> Message:
         """The next whole DIMSE message. It must begin within `idle_s`; then each PDU has `busy_s` to arrive whole, and the
-        message has `busy_s` and a second for each _SLOWEST bytes: a drip of fragments, or empty ones, is no progress.
+        message has `busy_s` and a second for each SLOWEST bytes: a drip of fragments, or empty ones, is no progress.
 
         Raises:
             ReleaseRequested, PeerAborted, PeerTimeout, ConnectionLost, InvalidPdu
@@ -296,7 +296,7 @@ class Connection:
 
     def _left_of_message(self, busy_s: float) -> float:
         """Seconds that the next PDU of the message may take to begin. Raises PeerTimeout: it does not get on."""
-        left = self._began + busy_s + self._moved / _SLOWEST - time.monotonic()
+        left = self._began + busy_s + self._moved / SLOWEST - time.monotonic()
         if left <= 0:
             raise PeerTimeout("a message did not get on")
         return min(left, busy_s)
