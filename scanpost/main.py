@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scanpost.routing:routing",
         "Targets, groups, sources, rules: import, export, history, check, rollback.",
     ),
+    "sources": ("scanpost.sources:sources", "Who sends: known sources with their policy, and strangers."),
     "target": ("scanpost.target:target", "Where images go: list, test, pause, resume."),
     "tap": ("scanpost.tap:tap", "Listen to the events."),
     "send": ("scanpost.dicom:send", "Send DICOM files to a node."),

@@ -16,7 +16,7 @@ from typing import Any
 from actors.dicom import dimse, pdus, statuses
 from actors.dicom.negotiation import answer_user, choose_all, contradicts
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
-from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreCommand
+from actors.dicom.service import How, LimitReached, Peer, ScpConfig, ScpHandler, StoreCommand
 from actors.dicom.storing import Dropped, Storing, log_fault
 from actors.dicom.upper import Connection, ConnectionLost, Message, PeerAborted, ReleaseRequested, Sink
 from protocol.errors import DiskFailed, NetworkError, PeerTimeout
@@ -123,11 +123,14 @@ class Acceptor:
         )  # fmt: skip
         rejection = self._rejection(request, peer)
         if rejection is not None:
-            self._connection.send([pdus.encode_reject(*rejection)], self._config.network_timeout_s)
-            self._connection.linger(_LINGER_S)
+            self._reject(rejection)
             return
-        if not self._tell(self._handler.opened, self._id, peer):
-            self._connection.abort()
+        try:
+            if not self._tell(self._handler.opened, self._id, peer):
+                self._connection.abort()
+                return
+        except LimitReached:
+            self._reject(REJECT_LIMIT)
             return
         how: How = "lost"
         self._open = True
@@ -137,13 +140,19 @@ class Acceptor:
             self._tell(self._handler.closed, self._id, peer, how)
         self._connection.linger(_LINGER_S)  # after the report: completing a series must not wait for a slow peer
 
+    def _reject(self, how: tuple[int, int, int]) -> None:
+        self._connection.send([pdus.encode_reject(*how)], self._config.network_timeout_s)
+        self._connection.linger(_LINGER_S)
+
     def _rejection(self, request: AssociateRq, peer: Peer) -> tuple[int, int, int] | None:
         """(result, source, reason) of an A-ASSOCIATE-RJ, PS3.8 table 9-21; None to accept."""
         if not request.version & 1:
             return REJECT_VERSION
         if request.application_context != pdus.APPLICATION_CONTEXT:
             return REJECT_CONTEXT
-        if not self._config.accept_any_called_ae and peer.called_ae != self._config.ae_title:
+        config = self._config
+        if not config.accept_any_called_ae and peer.called_ae not in {config.ae_title, *config.called_aes}:
+            self._tell(self._handler.refused_pdu, self._address, f"'{peer.called_ae}' is no AE title of ours")
             return REJECT_CALLED
         try:
             reason = self._handler.requested(peer)
@@ -240,13 +249,10 @@ class Acceptor:
         self._check_context(message)
         if command.field != dimse.C_STORE_RQ:
             return Dropped()
-        abstract_syntax, transfer_syntax = self._contexts[message.context_id]
-        sop_class = command.uid(dimse.AFFECTED_CLASS) or abstract_syntax
-        if abstract_syntax == dimse.VERIFICATION or contradicts(sop_class, abstract_syntax):
+        request = self._store_command(message)
+        abstract_syntax = self._contexts[message.context_id][0]
+        if abstract_syntax == dimse.VERIFICATION or contradicts(request.sop_class_uid, abstract_syntax):
             return Dropped()
-        request = StoreCommand(
-            sop_class, command.uid(dimse.AFFECTED_INSTANCE), transfer_syntax, command.number(dimse.MESSAGE_ID)
-        )
         self._storing = Storing(self._handler, self._id, peer, request, self._config.max_object_bytes)
         return self._storing
 
@@ -254,16 +260,29 @@ class Acceptor:
         storing, self._storing = self._storing, None
         if storing is not None:
             return storing.status()
-        if isinstance(message.sink, Dropped):
-            return statuses.SOP_CLASS_NOT_SUPPORTED
-        abstract_syntax, _ = self._contexts[message.context_id]
-        return statuses.SOP_CLASS_NOT_SUPPORTED if abstract_syntax == dimse.VERIFICATION else statuses.CANNOT_UNDERSTAND
+        abstract_syntax = self._contexts[message.context_id][0]
+        if isinstance(message.sink, Dropped) or abstract_syntax == dimse.VERIFICATION:
+            status, reason = statuses.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context"
+        else:
+            status, reason = statuses.CANNOT_UNDERSTAND, "the C-STORE request has no data set"
+        self._tell(self._handler.refused, self._id, self._store_command(message), status, reason)
+        return status
+
+    def _store_command(self, message: Message) -> StoreCommand:
+        command = message.command
+        abstract_syntax, transfer_syntax = self._contexts[message.context_id]
+        return StoreCommand(
+            command.uid(dimse.AFFECTED_CLASS) or abstract_syntax, command.uid(dimse.AFFECTED_INSTANCE), transfer_syntax,
+            command.number(dimse.MESSAGE_ID),
+        )  # fmt: skip
 
     def _tell(self, method: Callable[..., Any], *args: object) -> bool:
         """Call the handler; False if it raised. A fault of its stays a fault of one association."""
         try:
             method(*args)
             return True
+        except LimitReached:
+            raise
         except DiskFailed as exc:
             self._handler.fatal(exc)
         except Exception as exc:

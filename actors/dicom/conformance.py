@@ -20,6 +20,7 @@ from actors.dicom import acceptor, commitment, dimse, negotiation, pdus, scu, st
 from actors.dicom.machine import TRANSITIONS, Event, State
 from actors.dicom.pdus import ProposedContext
 from actors.dicom.service import ScpConfig, ScpHandler
+from actors.dicom.upper import SLOWEST
 from protocol.header.scan import DEFLATED
 from protocol.header.walk import MAX_DEPTH
 from protocol.routing.targets import DicomTarget
@@ -109,11 +110,21 @@ def _receiver() -> str:
     settings = Receiver()
     limits = [
         ("AE title", "`receiver.ae_title`", settings.ae_title),
-        ("called AE title", "", "any is accepted" if config["accept_any_called_ae"] else "must be ours"),
+        (
+            "called AE title",
+            "`receiver.accept_any_called_ae`, `receiver.called_ae_titles`",
+            "any is accepted" if settings.accept_any_called_ae else "must be ours",
+        ),
+        ("addresses that may connect", "`receiver.allow`", ", ".join(settings.allow) or "all"),
         ("port; with TLS", "`receiver.port`; `receiver.tls.port`", f"{settings.port}; {tls_defaults.port}"),
         ("maximum length of a PDU, bytes", "`receiver.max_pdu`", settings.max_pdu),
         ("associations at once", "`receiver.max_associations`", settings.max_associations),
-        ("connections without a request; the oldest gives way", "", config["max_waiting"]),
+        (
+            "of these from one address",
+            "`receiver.max_associations_per_address`",
+            settings.max_associations_per_address or "no limit of its own",
+        ),
+        ("connections without a request; one of the most crowded address gives way", "", config["max_waiting"]),
         (
             "from connecting to the whole request (ARTIM), s",
             "`receiver.acse_timeout_s`",
@@ -121,7 +132,8 @@ def _receiver() -> str:
         ),
         ("silence between two messages, s", "`receiver.idle_timeout_s`", f"{settings.idle_timeout_s:g}"),
         ("a PDU once begun, and the next one of a message, s", "", f"{config['network_timeout_s']:g}"),
-        ("size of an object, bytes", "", config["max_object_bytes"]),
+        ("a whole message, s", "", f"{config['network_timeout_s']:g}, and one for each {SLOWEST} bytes"),
+        ("size of an object, GB", "`receiver.max_object_gb`", f"{settings.max_object_gb:g}"),
     ]
     return f"""
 ## 3. Receiver
@@ -152,8 +164,8 @@ explicit VR big endian, those unknown to us.
 
 {_table("Limit | setting | default", limits)}
 
-Sources may be known by calling AE title, address or network; unknown ones are accepted unless `receiver.unknown_sources` says
-`reject`.
+Sources may be known by calling AE title, address or network, and TLS certificate, each with limits of its own (docs/sources.md);
+unknown ones are accepted unless `receiver.unknown_sources` says `reject`.
 
 {_table("Result | source | reason | when", _rejections())}
 

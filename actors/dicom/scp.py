@@ -10,17 +10,18 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from actors.dicom.acceptor import Acceptor
 from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreRequest
 from actors.dicom.tls import ServerTls
+from actors.dicom.waiting import Waiting
 
 __all__ = ["Door", "Hall", "How", "Peer", "ScpConfig", "ScpHandler", "StorageScp", "StoreRequest"]
 
 log = logging.getLogger(__name__)
 
-_BACKLOG = 128
+_BACKLOG = 1024  # beyond it the kernel drops a SYN, and the scanner tries again after seconds
 _LAST_WORD_S = 2.0  # after the limit of `stop`: time to send the A-ABORTs
 
 Address = tuple[str, int]
@@ -31,10 +32,14 @@ class Door:
 
     Args:
         enter: takes over each connected socket, with the peer's address; must be quick.
+        welcome: asked before that; an address that is not is closed unheard. Must be quick, too.
     """
 
-    def __init__(self, config: ScpConfig, enter: Callable[[socket.socket, Address], None]) -> None:
-        self._config, self._enter = config, enter
+    def __init__(
+        self, config: ScpConfig, enter: Callable[[socket.socket, Address], None],
+        welcome: Callable[[str], bool] = lambda host: True,
+    ) -> None:  # fmt: skip
+        self._config, self._enter, self._welcome = config, enter, welcome
         self._listener: socket.socket | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._accept_loop, name="scp-accept", daemon=True)
@@ -79,7 +84,11 @@ class Door:
                     log.warning("accept failed: %s", exc.strerror, extra={"action": "scp.accept_failed"})
                     self._closing.wait(0.1)
                     continue
-                self._enter(sock, (address[0].removeprefix("::ffff:"), address[1]))
+                host = address[0].removeprefix("::ffff:")
+                if self._welcome(host):
+                    self._enter(sock, (host, address[1]))
+                else:
+                    sock.close()
 
 
 class Hall:
@@ -90,7 +99,7 @@ class Hall:
         self._handler, self._tell = handler, changed
         self._stopping = threading.Event()
         self._changed = threading.Condition()
-        self._waiting: dict[Acceptor, None] = {}  # insertion order: the oldest first
+        self._waiting: Waiting[Acceptor] = Waiting()
         self._open: set[Acceptor] = set()
         self._limits: dict[Acceptor, int] = {}
 
@@ -109,11 +118,9 @@ class Hall:
                 sock = tls.wrap(sock)  # the handshake is the business of the association's own thread
             acceptor = Acceptor(config, self._handler, sock, address, self._admit, self._dismiss)
             with self._changed:
-                while len(self._waiting) >= config.max_waiting:
-                    oldest = next(iter(self._waiting))
-                    del self._waiting[oldest]
-                    oldest.cut()
-                self._waiting[acceptor] = None
+                victim = self._waiting.add(acceptor, address[0], config.max_waiting)
+                if victim is not None:
+                    victim.cut()
                 self._limits[acceptor] = config.max_associations
                 self._tell(len(self._waiting), len(self._open))
             threading.Thread(target=acceptor.run, name=f"scp-{address[0]}", daemon=True).start()
@@ -136,7 +143,7 @@ class Hall:
 
     def _admit(self, acceptor: Acceptor) -> bool:
         with self._changed:
-            self._waiting.pop(acceptor, None)
+            self._waiting.remove(acceptor)
             if self._stopping.is_set() or len(self._open) >= self._limits[acceptor]:
                 return False
             self._open.add(acceptor)
@@ -145,7 +152,7 @@ class Hall:
 
     def _dismiss(self, acceptor: Acceptor) -> None:
         with self._changed:
-            self._waiting.pop(acceptor, None)
+            self._waiting.remove(acceptor)
             self._limits.pop(acceptor, None)
             self._open.discard(acceptor)
             self._tell(len(self._waiting), len(self._open))
@@ -153,7 +160,7 @@ class Hall:
 
     # -- stopping ----------------------------------------------------------------------------------------------
 
-    def _cut(self, acceptors: dict[Acceptor, None] | set[Acceptor]) -> None:
+    def _cut(self, acceptors: Iterable[Acceptor]) -> None:
         with self._changed:
             for acceptor in list(acceptors):
                 acceptor.cut()
@@ -170,9 +177,12 @@ class StorageScp:
     With `tls` it serves nothing else (PS3.15 B.12).
     """
 
-    def __init__(self, config: ScpConfig, handler: ScpHandler, tls: ServerTls | None = None) -> None:
+    def __init__(
+        self, config: ScpConfig, handler: ScpHandler, tls: ServerTls | None = None,
+        welcome: Callable[[str], bool] = lambda host: True,
+    ) -> None:  # fmt: skip
         self._hall = Hall(handler)
-        self._door = Door(config, lambda sock, address: self._hall.take(sock, address, config, tls))
+        self._door = Door(config, lambda sock, address: self._hall.take(sock, address, config, tls), welcome)
 
     def start(self) -> int:
         """Listen; the port actually bound. Raises OSError: the address cannot be bound."""

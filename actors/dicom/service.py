@@ -5,7 +5,7 @@ It must not contain behaviour, and nothing of a DICOM library appears in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 How = Literal["released", "aborted", "lost"]
@@ -23,9 +23,10 @@ class ScpConfig:
         network_timeout_s: a PDU once begun, and the next PDU of a message once begun, must arrive within this;
             also the longest time a peer may refuse to take our response.
         max_associations: further ones are rejected transiently ("local limit exceeded").
-        max_waiting: connections that have not yet sent their request; the oldest is dropped for a new one.
+        max_waiting: connections that have not yet sent their request; for a new one the oldest of the address that has
+            most of them is dropped.
         max_object_bytes: larger datasets are answered with A700; the association goes on.
-        accept_any_called_ae: otherwise only `ae_title` is accepted.
+        accept_any_called_ae: otherwise only `ae_title` and those of `called_aes` are accepted.
         reuse_port: several processes may listen on the same port (SO_REUSEPORT).
     """
 
@@ -40,11 +41,8 @@ class ScpConfig:
     max_waiting: int = 128
     max_object_bytes: int = 2 * 1024**3
     accept_any_called_ae: bool = True
+    called_aes: frozenset[str] = frozenset()
     reuse_port: bool = False
-
-    def limited(self, associations: int) -> ScpConfig:
-        """The same with another limit of associations."""
-        return replace(self, max_associations=associations)
 
 
 @dataclass(frozen=True)
@@ -98,6 +96,10 @@ class Intake(Protocol):
         """The rest will not come, or was refused: leave nothing behind. Never after `finish`."""
 
 
+class LimitReached(Exception):
+    """Out of `ScpHandler.opened`: too many associations. The peer is rejected transiently and may come again."""
+
+
 class ScpHandler(Protocol):
     """What the storage SCP tells and asks. Every method is called from association threads, several at a time."""
 
@@ -105,7 +107,9 @@ class ScpHandler(Protocol):
         """A reason to reject the association, or None. Must be quick. Raising rejects it transiently."""
 
     def opened(self, association_id: bytes, peer: Peer) -> None:
-        """The association is about to be accepted. Raising aborts it, and then `closed` is not called."""
+        """The association is about to be accepted. Raising LimitReached rejects it transiently (PS3.8 table 9-21: local
+        limit exceeded), anything else aborts it; then `closed` is not called.
+        """
 
     def begin(self, association_id: bytes, peer: Peer, command: StoreCommand) -> Intake:
         """A C-STORE request has come, its dataset follows.
@@ -113,6 +117,9 @@ class ScpHandler(Protocol):
         Raising OutOfSpace, here or out of the intake, answers A700, UnreadableImage C000, anything else 0110; DiskFailed
         reaches `fatal` first. What is left of the dataset is read and dropped.
         """
+
+    def refused(self, association_id: bytes, command: StoreCommand, status: int, reason: str) -> None:
+        """A C-STORE request was answered with a failure that `begin` never saw: it had no dataset, or no storage class."""
 
     def rest(self, association_id: bytes) -> None:
         """The response is on its way and nothing else has come yet: time for what nobody waits for."""

@@ -33,8 +33,11 @@ SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
 DUPLICATE = 0x0111
 SOP_CLASS_NOT_SUPPORTED = 0x0122
+NOT_AUTHORISED = 0x0124
 UNRECOGNISED_OPERATION = 0x0211
 OUT_OF_RESOURCES = 0xA700
+DATASET_MISMATCH = 0xA900
+STORED_MISMATCH = 0xB007
 CANNOT_UNDERSTAND = 0xC000
 
 WORDS = {
@@ -104,9 +107,12 @@ def describe(status: int) -> str:
 
 ANSWERS = {
     SUCCESS: "The object and the record of it are as durable as `receiver.durability` promises.",
-    OUT_OF_RESOURCES: "Disk space or inodes are at their reserve, or the object is larger than is accepted.",
-    CANNOT_UNDERSTAND: "The dataset is missing; or it cannot be read or placed, and `receiver.unreadable` is `refuse`.",
+    STORED_MISMATCH: "The object is stored, although the SOP class of the dataset is not the one of the request.",
+    OUT_OF_RESOURCES: "Disk space or inodes are at their reserve, or the object is larger than `receiver.max_object_gb`.",
+    DATASET_MISMATCH: "UIDs of the dataset are missing or not those of the request, and `unreadable` is `refuse`.",
+    CANNOT_UNDERSTAND: "The dataset is missing; or it cannot be read, and `unreadable` is `refuse`.",
     PROCESSING_FAILURE: "Storing failed for a reason of ours; the object may be sent again.",
+    NOT_AUTHORISED: "The source may not store this: not accepted any more, a SOP class not its own, above its `max_object_mb`.",
     SOP_CLASS_NOT_SUPPORTED: "The request names a SOP class that is not the one of its presentation context.",
     UNRECOGNISED_OPERATION: "The operation is none of those described here.",
 }

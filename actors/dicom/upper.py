@@ -29,6 +29,7 @@ _TOLERATED_PDU_BYTES = 4 * 1024 * 1024  # some senders overrun the announced max
 _MAX_IOV = 512  # buffers per sendmsg, half of Linux's IOV_MAX
 _TLS_BYTES = 64 * 1024  # four records; a write of TLS ends only when the peer's side took it all
 _MOST_HEADERS = 12  # of a PDU and a PDV
+SLOWEST = 1024  # bytes a second of a message's contents, on average: an ISDN line has eight times as much
 _TLS_HANDSHAKE = b"\x16"  # content type of a record, RFC 8446 section 5.1
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 
@@ -97,6 +98,8 @@ class Connection:
         self._pdu_left = 0  # bytes of the current P-DATA-TF not consumed yet
         self._command = bytearray()
         self._message: Message | None = None
+        self._began = 0.0  # when the message under way did
+        self._moved = 0  # bytes of its contents so far
         self.received_anything = False
         self.machine = Machine()
 
@@ -166,16 +169,18 @@ class Connection:
             self._waits_in_kernel = True
 
     def read_message(self, idle_s: float, busy_s: float, choose: ChooseSink | None = None) -> Message:
-        """The next whole DIMSE message. It must begin within `idle_s`; then each PDU has `busy_s` to arrive whole.
+        """The next whole DIMSE message. It must begin within `idle_s`; then each PDU has `busy_s` to arrive whole, and the
+        message has `busy_s` and a second for each SLOWEST bytes: a drip of fragments, or empty ones, is no progress.
 
         Raises:
             ReleaseRequested, PeerAborted, PeerTimeout, ConnectionLost, InvalidPdu
         """
-        limit = idle_s
+        begun_now = True
         while True:
             if not self._pdu_left:
-                self._next_data_pdu(limit, busy_s)
-            limit = busy_s
+                self._next_data_pdu(idle_s if begun_now else self._left_of_message(busy_s), busy_s)
+            if begun_now:
+                self._began, self._moved, begun_now = time.monotonic(), 0, False
             message = self._read_pdv()
             if message is not None:
                 return message
@@ -198,7 +203,7 @@ class Connection:
         while True:
             if not self._pdu_left:
                 self._make_room(sink, pieces, _MOST_HEADERS)
-                self._next_data_pdu(busy_s, busy_s)
+                self._next_data_pdu(self._left_of_message(busy_s), busy_s)
             self._make_room(sink, pieces, _MOST_HEADERS)
             left, last = self._dataset_pdv(message)
             while left:
@@ -286,7 +291,15 @@ class Connection:
         if length < 2 or length + 4 > self._pdu_left:
             raise InvalidPdu(f"PDV of {length} bytes in a PDU with {self._pdu_left} left")
         self._pdu_left -= length + 4
+        self._moved += length - 2
         return length, context_id, control
+
+    def _left_of_message(self, busy_s: float) -> float:
+        """Seconds that the next PDU of the message may take to begin. Raises PeerTimeout: it does not get on."""
+        left = self._began + busy_s + self._moved / SLOWEST - time.monotonic()
+        if left <= 0:
+            raise PeerTimeout("a message did not get on")
+        return min(left, busy_s)
 
     def _command_complete(self, context_id: int) -> Message | None:
         message = Message(context_id, dimse.decode(self._command))

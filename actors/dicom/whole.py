@@ -18,6 +18,9 @@ class WholeObjects:
     def begin(self, association_id: bytes, peer: Peer, command: StoreCommand) -> Collected:
         return Collected(self, association_id, peer, command)
 
+    def refused(self, association_id: bytes, command: StoreCommand, status: int, reason: str) -> None:
+        return
+
     def rest(self, association_id: bytes) -> None:
         return
 

@@ -8,7 +8,10 @@ from typing import ClassVar
 
 from actors.base import Actor, Context
 from actors.dicom.scp import Address, Door
+from actors.receiver.admission import Doors, Notices, charsets_of
+from actors.receiver.counting import Desk, Here
 from actors.receiver.crew import Alone, Crew
+from actors.receiver.limits import Limits, Pace
 from actors.receiver.mending import WORKER, mend
 from actors.receiver.ports import Port, ports_of, server_tls
 from actors.receiver.reception import Means
@@ -34,17 +37,20 @@ class ReceiverActor(Actor):
         self._revision = context.routing.current().number
         self._unmended = False
         self._shown = (context.clock.monotonic(), 0.0)
+        self._allowed = Doors(context.settings.receiver.allow)
+        self._notices = Notices(context.clock)
         self.crew = self._make_crew()
 
     def _make_crew(self) -> Crew:
         context, settings = self.context, self.context.settings
-        if settings.receiver.workers == 1:
+        own = settings.receiver
+        limits, pace = Limits(own.max_associations, own.max_associations_per_address), Pace(context.clock)
+        if own.workers == 1:
             means = Means(settings, context.spool, context.routing, context.clock, context.fs, context.log)
-            return Alone(means, context.instance, context.wire)
+            return Alone(means, context.instance, context.wire, Here(limits, pace))
         return Workers(
-            home=settings.home, instance=context.instance, count=settings.receiver.workers,
-            max_associations=settings.receiver.max_associations, limit_s=self.STOP_LIMIT_S, wire=context.wire,
-            log=context.log, died=self._lost_one,
+            home=settings.home, instance=context.instance, count=own.workers, desk=Desk(limits, pace),
+            limit_s=self.STOP_LIMIT_S, wire=context.wire, log=context.log, died=self._lost_one,
         )  # fmt: skip
 
     # -- beginning ---------------------------------------------------------------------------------------------
@@ -62,7 +68,8 @@ class ReceiverActor(Actor):
 
     def _mend(self) -> dict[str, int]:
         try:
-            found = mend(self.context.spool, self.context.routing.current().configuration.keywords)
+            configuration = self.context.routing.current().configuration
+            found = mend(self.context.spool, configuration.keywords, charsets_of(configuration.sources))
         except OutOfSpace as exc:
             # Refusing every image is a better answer than no answer; `one_pass` tries again.
             self.context.log.error("not_mended", reason=str(exc))
@@ -77,7 +84,7 @@ class ReceiverActor(Actor):
         def enter(sock, address: Address) -> None:  # type: ignore[no-untyped-def]
             self.crew.take(sock, address, number)
 
-        door = Door(config, enter)
+        door = Door(config, enter, self._allowed.open_to)
         try:
             bound = door.open()
         except OSError as exc:
@@ -102,11 +109,23 @@ class ReceiverActor(Actor):
             self._revision = revision
             self.crew.new_policy()
         self._renew_certificate()
+        self._tell_turned_away()
         self.crew.attend(self.context.clock.monotonic())
         if self._unmended or self.context.spool.workers.dead(WORKER):
             found = self._mend()
             self.context.log.warning("mended", found=found)
         return PERIOD_S
+
+    def _tell_turned_away(self) -> None:
+        """Who found the door closed (receiver.allow); a flood is told now and then."""
+        for address in self._allowed.turned_away():
+            reason = "the address is not in receiver.allow"
+            if self._notices.wanted(address):
+                self.context.log.warning("turned_away", address=address, reason=reason)
+                try:
+                    self.context.spool.images.association_rejected("", "", address, reason)
+                except OutOfSpace as exc:
+                    self.context.log.warning("event_not_recorded", type="association.rejected", reason=str(exc))
 
     def _lost_one(self) -> None:
         """A worker is gone; its lock is free, so the pass that sees this mends what it left."""

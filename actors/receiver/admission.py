@@ -5,15 +5,17 @@ It must not store or record anything; it answers.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import NamedTuple
 
+from actors.receiver.terms import Terms, terms_of
 from protocol.clock import Clock
 from protocol.errors import OutOfSpace
 from protocol.fsops import FsOps
 from protocol.header.wanted import compile_wanted
-from protocol.routing.sources import source_for
+from protocol.routing.sources import Source, in_networks, source_for
 from protocol.routing.versions import Version
 
 LOOK_AGAIN_S = 1.0
@@ -23,23 +25,18 @@ NOTICES_PER_S = 20
 _KEPT_NOTICES = 1000
 
 
-class Admitted(NamedTuple):
-    """What the routing configuration says of a peer: `reason` to turn it away (None: welcome), and its source's name."""
-
-    reason: str | None
-    source: str | None
-
-
 class Policy:
     """One revision of the routing configuration, as far as receiving needs it. Immutable, so any thread may ask.
 
     `keywords` are the elements that rules read beyond the default set; `unusable` says why they are not scanned.
+    `charsets` are the character sets of objects that name none, by source.
     """
 
-    def __init__(self, version: Version, unknown_sources: str) -> None:
+    def __init__(self, version: Version, unknown_sources: str, *, refuse_unreadable: bool = False) -> None:
         self.revision = version.number
         self._sources = version.configuration.sources
-        self._reject_unknown = unknown_sources == "reject"
+        self._reject_unknown, self._refuse_unreadable = unknown_sources == "reject", refuse_unreadable
+        self.charsets = charsets_of(self._sources)
         self.unusable = ""
         self.keywords: frozenset[int | str] = frozenset(version.configuration.keywords)
         try:
@@ -48,14 +45,37 @@ class Policy:
             # A version written by a program that knows more elements: receiving must go on.
             self.keywords, self.unusable = frozenset(), str(exc)
 
-    def admit(self, calling_ae: str, address: str) -> Admitted:
-        """Whether this peer may open an association."""
-        name = source_for(self._sources, calling_ae, address).name
-        if name is None:
-            return Admitted("unknown source" if self._reject_unknown else None, None)
-        if not self._sources[name].accept:
-            return Admitted(f"source '{name}' is not accepted", name)
-        return Admitted(None, name)
+    def terms(self, calling_ae: str, address: str, subject: str = "") -> Terms:
+        """Whether this peer may open an association, and how what it sends is taken."""
+        name = source_for(self._sources, calling_ae, address, subject).name
+        return terms_of(
+            name, None if name is None else self._sources[name], reject_unknown=self._reject_unknown,
+            refuse_unreadable=self._refuse_unreadable,
+        )  # fmt: skip
+
+
+def charsets_of(sources: Mapping[str, Source]) -> dict[str, str]:
+    """Character sets of objects that name none, by source."""
+    return {name: source.charset for name, source in sources.items() if source.charset}
+
+
+class Doors:
+    """Which addresses may connect at all, before DICOM is spoken (`receiver.allow`); an empty list: all of them."""
+
+    def __init__(self, allow: tuple[str, ...]) -> None:
+        self._networks = tuple(ip_network(network) for network in allow)
+        self._turned_away: deque[str] = deque(maxlen=NOTICES_PER_S)
+
+    def open_to(self, address: str) -> bool:
+        """Whether a connection from there is kept. Quick: it is asked by the thread that accepts."""
+        if not self._networks or in_networks(address, self._networks):
+            return True
+        self._turned_away.append(address)
+        return False
+
+    def turned_away(self) -> list[str]:
+        """Addresses that found the door closed since the last call, as far as they are remembered."""
+        return [self._turned_away.popleft() for _ in range(len(self._turned_away))]
 
 
 class Reserve:
@@ -71,22 +91,22 @@ class Reserve:
         self._inodes: int | None = None
         self._next_look = float("-inf")
 
-    def take(self, size: int) -> None:
-        """Let an object of `size` bytes in. Raises OutOfSpace: refuse with A700."""
+    def take(self, size: int, *, files: int = 1) -> None:
+        """Let `size` bytes in, in so many new files. Raises OutOfSpace: refuse with A700."""
         with self._lock:
             self._look()
-            short = self._short(size)
+            short = self._short(size, files)
             if short:
                 raise OutOfSpace(short)
             self._bytes -= size
             if self._inodes is not None:
-                self._inodes -= 1
+                self._inodes -= files
 
     def short(self) -> str:
         """Why nothing can be let in now, or an empty text."""
         with self._lock:
             self._look()
-            return self._short(0)
+            return self._short(0, 1)
 
     def _look(self) -> None:
         now = self._clock.monotonic()
@@ -97,10 +117,10 @@ class Reserve:
         self._inodes = None if room.inodes is None else room.inodes - MIN_INODES
         self._next_look = now + LOOK_AGAIN_S
 
-    def _short(self, size: int) -> str:
+    def _short(self, size: int, files: int) -> str:
         if self._bytes < size:
             return "the reserve of disk space is reached"
-        if self._inodes is not None and self._inodes <= 0:
+        if self._inodes is not None and self._inodes < files:
             return "the reserve of inodes is reached"
         return ""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from actors.dicom.service import Peer
 from actors.receiver.committer import Ticket
+from actors.receiver.terms import Terms
 from protocol.errors import DiskFailed, OutOfSpace
 from protocol.header.scanner import Scanner
 from protocol.spool.images import Images, Origin, Receipt, Saved
@@ -39,6 +40,8 @@ class Served:
     pending: Callable[[], Saved] | None = None
     behind: list[Ticket] = field(default_factory=list)
     left: list[Saved] = field(default_factory=list)
+    terms: Terms = Terms()
+    policy: object = None  # the one that the terms are out of
 
     def count(self, receipt: Receipt) -> None:
         """An object has its row now."""
@@ -93,7 +96,7 @@ class Associations:
         peer = served.peer
         if not served.recorded:
             self._images.association_opened(
-                served.id, self._owner, peer.calling_ae, peer.called_ae, peer.address, served.source
+                served.id, self._owner, peer.calling_ae, peer.called_ae, peer.address, served.source, peer.subject
             )
         served.recorded = True
         origin = Origin(served.id, peer.calling_ae, peer.called_ae, peer.address, served.source)

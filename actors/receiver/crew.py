@@ -10,6 +10,7 @@ from typing import Protocol
 
 from actors.dicom.scp import Address
 from actors.receiver.associations import Served
+from actors.receiver.counting import OpenNow
 from actors.receiver.reception import Means, Reception
 from protocol.wire.nudges import Wire
 
@@ -63,17 +64,17 @@ class AloneNews:
 class Alone:
     """A crew of one: `receiver.workers = 1`."""
 
-    def __init__(self, means: Means, instance: str, wire: Wire) -> None:
-        self._means, self._instance, self._wire = means, instance, wire
+    def __init__(self, means: Means, instance: str, wire: Wire, open_now: OpenNow) -> None:
+        self._means, self._instance, self._wire, self._open_now = means, instance, wire, open_now
         self.reception: Reception | None = None
 
     def start(self) -> None:
-        self.reception = Reception(self._means, self._instance, AloneNews(self._wire))
+        self.reception = Reception(self._means, self._instance, AloneNews(self._wire), self._open_now)
         self.reception.start()
 
     def take(self, sock: socket.socket, address: Address, port: int) -> None:
         assert self.reception is not None
-        self.reception.take(sock, address, port, self._means.settings.receiver.max_associations)
+        self.reception.take(sock, address, port)
 
     def attend(self, now: float) -> None:
         assert self.reception is not None

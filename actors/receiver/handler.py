@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from actors.dicom.service import How, Intake, Peer, StoreCommand, StoreRequest
+from actors.dicom.service import How, Intake, LimitReached, Peer, StoreCommand, StoreRequest
 from actors.dicom.statuses import OUT_OF_RESOURCES, PROCESSING_FAILURE
 from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
 from actors.receiver.committer import Committer, Ticket
+from actors.receiver.counting import OpenNow
 from actors.receiver.objects import OneObject
 from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 from protocol.header.scanner import Scanner
@@ -75,12 +76,14 @@ class Handler:
         policy: Policy,
         log: Any,
         *,
-        refuse_unreadable: bool = False,
+        open_now: OpenNow,
+        max_bytes: int,
     ) -> None:
         self.images, self.committer, self._associations = images, committer, associations
         self.reserve, self._notices, self._failure, self.log = reserve, notices, failure, log
-        self._refuse_unreadable = refuse_unreadable
+        self._open_now, self.max_bytes = open_now, max_bytes
         self.policy = policy
+        self.stopping = threading.Event()  # nobody is made to wait any more
         self.counts = Counts()
         self.early = not images.sync
 
@@ -89,36 +92,59 @@ class Handler:
     def requested(self, peer: Peer) -> str | None:
         """See ScpHandler: the policy for known and unknown sources."""
         self._failure.check()
-        reason = self.policy.admit(peer.calling_ae, peer.address).reason
-        if reason is not None:
-            self._turned_away(peer.calling_ae, peer.called_ae, peer.address, reason)
-        return reason
+        terms = self.policy.terms(peer.calling_ae, peer.address, peer.subject)
+        if terms.rejection:
+            self._reject(peer, terms.source, terms.rejection)
+        return terms.rejection or None
 
     def opened(self, association_id: bytes, peer: Peer) -> None:
         """See ScpHandler: its row is there before its first image."""
-        policy = self.policy
-        served = self._associations.opened(association_id, peer, policy.admit(peer.calling_ae, peer.address).source)
-        served.scanner = Scanner(extra=policy.keywords)
+        terms = self.policy.terms(peer.calling_ae, peer.address, peer.subject)
+        reason = self._open_now.enter(
+            association_id, terms.source, peer.address, source_most=terms.max_associations
+        )  # fmt: skip
+        if reason is not None:
+            self._reject(peer, terms.source, reason)
+            raise LimitReached(reason)
+        try:
+            self._settle_terms(self._associations.opened(association_id, peer, terms.source))
+        except BaseException:
+            self._open_now.leave(association_id)
+            raise
+
+    def _settle_terms(self, served: Served) -> None:
+        """Terms and scanner of the policy in force: a revision counts for associations that are open, too."""
+        policy, peer = self.policy, served.peer
+        if served.policy is not policy:
+            served.terms = policy.terms(peer.calling_ae, peer.address, peer.subject)
+            served.scanner = Scanner(extra=policy.keywords, fallback_charset=served.terms.charset)
+            served.policy = policy
 
     def closed(self, association_id: bytes, peer: Peer, how: How) -> None:
         """See ScpHandler: the router is told."""
+        self._open_now.leave(association_id)
         self._associations.closed(association_id, how)
 
     def refused_pdu(self, address: str, reason: str) -> None:
         """See ScpHandler."""
-        self._turned_away("", "", address, reason)
+        self._turned_away(address, reason, "", lambda: self.images.association_rejected("", "", address, reason))
 
     def fatal(self, exc: BaseException) -> None:
         """See ScpHandler: the main thread ends the process."""
         self._failure.set(exc)
 
-    def _turned_away(self, calling_ae: str, called_ae: str, address: str, reason: str) -> None:
+    def _reject(self, peer: Peer, source: str | None, reason: str) -> None:
+        self._turned_away(
+            peer.address, reason, peer.calling_ae,
+            lambda: self.images.association_rejected(
+                peer.calling_ae, peer.called_ae, peer.address, reason, source, peer.subject
+            ),
+        )  # fmt: skip
+
+    def _turned_away(self, address: str, reason: str, calling_ae: str, record: Callable[[], None]) -> None:
         self.log.warning("turned_away", calling_ae=calling_ae, address=address, reason=reason)
         if self._notices.wanted(address, calling_ae, reason):
-            self._record(
-                "association.rejected",
-                lambda: self.images.association_rejected(calling_ae, called_ae, address, reason),
-            )
+            self._record("association.rejected", record)
 
     # -- images ------------------------------------------------------------------------------------------------
 
@@ -127,6 +153,7 @@ class Handler:
         self._failure.check()
         try:
             served = self._associations.get(association_id)
+            self._settle_terms(served)
             if served.left:
                 self.settle(served)
         except OutOfSpace as exc:
@@ -199,9 +226,22 @@ class Handler:
 
     # -- refusals ----------------------------------------------------------------------------------------------
 
-    def refuses_unreadable(self, served: Served) -> bool:
-        """Whether what cannot be read or placed is refused, instead of quarantined."""
-        return self._refuse_unreadable
+    def refused(self, association_id: bytes, command: StoreCommand, status: int, reason: str) -> None:
+        """See ScpHandler."""
+        self.refuse(self._associations.peek(association_id), command, status, reason)
+
+    def keep_pace(self, served: Served) -> None:
+        """Let the answer wait if this source sends faster than it may: its sender waits, and nothing is refused."""
+        terms = served.terms
+        if terms.source is not None and terms.max_images_per_s is not None and not self.stopping.is_set():
+            delay = self._open_now.delay(terms.source, terms.max_images_per_s)
+            if delay > 0:
+                self.stopping.wait(delay)
+
+    def of_other_class(self, served: Served) -> None:
+        """An object was stored though its SOP class is not the command's; said once in a while."""
+        if self._notices.wanted(served.peer.address, served.peer.calling_ae, "class"):
+            self.log.warning("class_differs", association=served.id.hex(), calling_ae=served.peer.calling_ae)
 
     def ends_process(self, exc: BaseException) -> bool:
         """Whether the outcome of something on disk is unknown."""

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from protocol.spool import Spool
 
 WORKER = "receiver"  # kind of worker, as the spool registers it
 
 
-def mend(spool: Spool, extra: Collection[int | str] = ()) -> dict[str, int]:
+def mend(spool: Spool, extra: Collection[int | str] = (), charsets: Mapping[str, str] | None = None) -> dict[str, int]:
     """Close dead workers' associations as aborted, adopt files without a row; what was found, by kind.
 
-    `extra` names header values that rules read besides the usual ones.
+    `extra` names header values that rules read besides the usual ones; `charsets`: see Policy.
     Dying anywhere in here leaves the rest to the next call: a dead worker is forgotten last.
     Raises OutOfSpace, DiskFailed.
     """
     dead = spool.workers.dead(WORKER)
     aborted = sum(spool.images.abort_dead(owner) for owner in dead)
-    found = spool.adoption.adopt(extra=extra)
+    found = spool.adoption.adopt(extra=extra, charsets=charsets)
     for owner in dead:
         spool.workers.forget(owner)
     return {"dead_workers": len(dead), "associations_aborted": aborted, **found}

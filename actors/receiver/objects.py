@@ -7,11 +7,13 @@ outlives the death of this process, and its row follows while the sender prepare
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from actors.dicom.service import StoreCommand
-from actors.dicom.statuses import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, PROCESSING_FAILURE, SUCCESS
+from actors.dicom.statuses import OUT_OF_RESOURCES, PROCESSING_FAILURE, STORED_MISMATCH, SUCCESS
 from actors.receiver.associations import Served
+from actors.receiver.terms import Refusal, beyond
 from protocol.errors import OutOfSpace, SpoolError, UnreadableImage
 from protocol.header.scan import Header
 from protocol.spool.images import Receipt, Saved
@@ -35,7 +37,9 @@ class OneObject:
         self._unreadable: str | None = None
         self._key = b""
         self._whole: Sequence[memoryview] = ()
-        self._refused: tuple[int, str] | None = None
+        self._size = 0
+        self._refused: Refusal | None = served.terms.before(command.sop_class_uid)
+        self._status = SUCCESS
         self._committing = False
 
     # -- bytes -------------------------------------------------------------------------------------------------
@@ -44,8 +48,14 @@ class OneObject:
         """See service.Intake. What the disk refuses is kept for `finish`, where the refusal is recorded."""
         if self._refused is not None:
             return
+        size = sum(map(len, pieces))
+        self._size += size
+        refusal = self._served.terms.too_large(self._size) or beyond(self._handler.max_bytes, self._size)
+        if refusal is not None:
+            self._refuse_later(*refusal)
+            return
         try:
-            self._handler.reserve.take(sum(map(len, pieces)))
+            self._handler.reserve.take(size, files=0 if self._key else 1)
             if not self._key:
                 self._look(pieces, last)
             self._intake.write(self._key, pieces, last)
@@ -88,22 +98,23 @@ class OneObject:
             if self._handler.ends_process(exc):
                 raise
             self._handler.log.error("image_failed", association=self._served.id.hex(), reason=told(exc))
-            self._refused = PROCESSING_FAILURE, told(exc)
+            self._refused = Refusal(PROCESSING_FAILURE, told(exc))
             if not self._committing:
                 self.abandon()  # else the outcome is unknown: the bytes stay, and are adopted at the next start
-        if self._refused is None:
-            return SUCCESS
-        status, reason = self._refused
-        self._handler.refuse(self._served, self._command, status, reason)
-        return status
+        if self._refused is not None:
+            self._status, reason = self._refused
+            self._handler.refuse(self._served, self._command, self._status, reason)
+        self._handler.keep_pace(self._served)
+        return self._status
 
     def _finish(self) -> None:
         if not self._key:
             self._unreadable, self._key = "the data set is empty", association_key(self._served.id)
             self._intake.write(self._key, [], True)
         reason = self._misplaced()
-        if reason is not None and self._handler.refuses_unreadable(self._served):
-            self._refuse_later(CANNOT_UNDERSTAND, reason)
+        refusal = self._judged(reason)
+        if refusal is not None:
+            self._refuse_later(*refusal)
             return
         if self._handler.early:
             file = self._intake.finish(sync=False)
@@ -112,7 +123,7 @@ class OneObject:
         images = self._handler.images
         if reason is None:
             assert self._header is not None
-            saved = images.finish(self._intake, self._whole, self._header)
+            saved = self._as_agreed(images.finish(self._intake, self._whole, self._header))
         else:
             saved = self._saved(self._intake.finish(sync=False), reason)
         self._committing = True
@@ -123,7 +134,23 @@ class OneObject:
         if reason is not None:
             return self._handler.images.set_aside(file, self._intake.meta(), reason, self._served.source)
         assert self._header is not None
-        return self._handler.images.described(self._intake, file, self._header)
+        return self._as_agreed(self._handler.images.described(self._intake, file, self._header))
+
+    def _as_agreed(self, saved: Saved) -> Saved:
+        return replace(saved, resend=True) if self._served.terms.resend else saved
+
+    def _judged(self, misplaced: str | None) -> Refusal | None:
+        """Why all that has come is refused in the end; a warning goes into the status."""
+        terms = self._served.terms
+        if misplaced is not None:
+            return terms.unplaced(self._unreadable, misplaced)
+        assert self._header is not None
+        other = terms.of_class(self._command.sop_class_uid, self._header)
+        if other is None or other.status != STORED_MISMATCH:
+            return other
+        self._status = STORED_MISMATCH
+        self._handler.of_other_class(self._served)
+        return None
 
     def _count(self, receipt: Receipt) -> None:
         if receipt.outcome == "failed":
@@ -155,7 +182,7 @@ class OneObject:
             self._unreadable = str(exc)
 
     def _refuse_later(self, status: int, reason: str) -> None:
-        self._refused = status, reason
+        self._refused = Refusal(status, reason)
         self.abandon()
 
     def abandon(self) -> None:

@@ -10,6 +10,9 @@ from actors.dicom.scp import ScpConfig
 from actors.dicom.tls import ServerTls
 from protocol.settings.model import Listener, Receiver
 
+REJECTED_MEANWHILE = 128  # associations that linger after their rejection; the handler counts those that are open
+NO_LIMIT = 1 << 62  # the handler refuses what is too large, and records it
+
 
 class Port(NamedTuple):
     """One port; `tls` says whether it speaks nothing else."""
@@ -20,8 +23,11 @@ class Port(NamedTuple):
 
 def ports_of(settings: Receiver) -> list[Port]:
     """All ports, the main one first, that of TLS last."""
-    main = Listener(host=settings.host, port=settings.port, ae_title=settings.ae_title)
-    found = [_port(settings, listener, False) for listener in (main, *settings.listeners)]
+    main = Listener(
+        host=settings.host, port=settings.port, ae_title=settings.ae_title,
+        accept_any_called_ae=settings.accept_any_called_ae, called_ae_titles=settings.called_ae_titles,
+    )  # fmt: skip
+    found = [_port(settings, listener, listener.tls) for listener in (main, *settings.listeners)]
     if settings.tls.enabled:
         found.append(_port(settings, main.model_copy(update={"port": settings.tls.port}), True))
     return found
@@ -39,6 +45,7 @@ def _port(settings: Receiver, listener: Listener, tls: bool) -> Port:
     config = ScpConfig(
         host=listener.host, port=listener.port, ae_title=listener.ae_title, max_pdu=settings.max_pdu,
         acse_timeout_s=settings.acse_timeout_s, idle_timeout_s=settings.idle_timeout_s,
-        max_associations=settings.max_associations,
+        max_associations=settings.max_associations + REJECTED_MEANWHILE, max_object_bytes=NO_LIMIT,
+        accept_any_called_ae=listener.accept_any_called_ae, called_aes=frozenset(listener.called_ae_titles),
     )  # fmt: skip
     return Port(config, tls)

@@ -13,6 +13,7 @@ from actors.dicom.scp import Address, Hall
 from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
 from actors.receiver.committer import Committer
+from actors.receiver.counting import OpenNow
 from actors.receiver.handler import Failure, Handler
 from actors.receiver.mending import WORKER
 from actors.receiver.ports import ports_of, server_tls
@@ -64,9 +65,10 @@ class Reception:
         means: Means,
         instance: str,
         news: News,
+        open_now: OpenNow,
         changed: Callable[[int, int], None] = lambda waiting, opened: None,
     ) -> None:
-        """`instance` tells this process apart among the receivers; `changed` is that of `Hall`."""
+        """`instance` tells this process apart among the receivers; `changed` is that of `Hall`; `open_now` counts for all."""
         self._means, self._news = means, news
         settings, images, log = means.settings, means.spool.images, means.log
         means.spool.on_events(news.committed)
@@ -81,7 +83,8 @@ class Reception:
         self._notices = Notices(means.clock)
         self.handler = Handler(
             images, self.committer, self._associations, self._reserve, self._notices, self.failure, self._policy(), log,
-            refuse_unreadable=settings.receiver.unreadable == "refuse",
+            open_now=open_now,
+            max_bytes=int(settings.receiver.max_object_gb * GB),
         )  # fmt: skip
         self.hall = Hall(self.handler, changed)
         self._ports, self._tls = ports_of(settings.receiver), server_tls(settings.receiver)
@@ -92,7 +95,10 @@ class Reception:
         self._sweeper.start()
 
     def _policy(self) -> Policy:
-        policy = Policy(self._means.routing.current(), self._means.settings.receiver.unknown_sources)
+        own = self._means.settings.receiver
+        policy = Policy(
+            self._means.routing.current(), own.unknown_sources, refuse_unreadable=own.unreadable == "refuse"
+        )
         if policy.unusable:
             self._means.log.error("keywords_not_scanned", revision=policy.revision, reason=policy.unusable)
         return policy
@@ -110,11 +116,9 @@ class Reception:
 
     # -- working -----------------------------------------------------------------------------------------------
 
-    def take(self, sock: socket.socket, address: Address, port: int, limit: int) -> None:
-        """Serve a connection that came in at `port` (its number among the ports), with at most `limit` associations."""
+    def take(self, sock: socket.socket, address: Address, port: int) -> None:
+        """Serve a connection that came in at `port` (its number among the ports)."""
         config, tls = self._ports[port]
-        if limit != config.max_associations:
-            config = config.limited(limit)
         self.hall.take(sock, address, config, self._tls if tls else None)
 
     def new_policy(self) -> None:
@@ -155,6 +159,7 @@ class Reception:
 
     def stop(self, limit_s: float) -> None:
         """Let open associations finish for `limit_s` seconds, abort the rest, leave in order. Raises DiskFailed."""
+        self.handler.stopping.set()
         self.hall.stop(limit_s)
         self.committer.stop()
         self._sweeper.stop()

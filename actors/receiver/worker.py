@@ -17,6 +17,7 @@ from actors.life import end_now
 from actors.log import configure
 from actors.receiver import talk
 from actors.receiver.associations import Served
+from actors.receiver.counting import COUNTED, Asking
 from actors.receiver.reception import Means, Reception
 from actors.receiver.talk import Line
 from protocol.clock import SystemClock
@@ -82,7 +83,8 @@ class Work:
     def __init__(self, line: Line, means: Means, instance: str) -> None:
         self._line, self._bell = line, Bell()
         self._news = LineNews(line, self._bell)
-        self.reception = Reception(means, instance, self._news, self._load)
+        self._asking = Asking(lambda message: line.say(message["is"], message, wait=True))
+        self.reception = Reception(means, instance, self._news, self._asking, self._load)
         self._limit_s = 0.0
         self._asked = False  # to stop
         self._shown: dict[str, float] = {}
@@ -109,6 +111,7 @@ class Work:
             if self._line.fileno() in ready:
                 self._hear()
             busy = self._look()
+        self._asking.end()
         self.reception.stop(self._limit_s)
 
     def _patience_ms(self, busy: bool) -> float | None:
@@ -125,7 +128,9 @@ class Work:
         word = message.get("is")
         if word == talk.SERVE and sock is not None:
             host, number = message["address"]
-            self.reception.take(sock, (str(host), int(number)), int(message["port"]), int(message["limit"]))
+            self.reception.take(sock, (str(host), int(number)), int(message["port"]))
+        elif word == COUNTED:
+            self._asking.answered(message)
         elif word == talk.POLICY:
             self.reception.new_policy()
         elif word == talk.CERTIFICATE:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from actors.dicom.scp import Address
-from actors.receiver import talk
+from actors.receiver import counting, talk
+from actors.receiver.counting import Desk
 from actors.receiver.talk import Line
 from protocol.wire.nudges import Wire
 
@@ -40,6 +41,11 @@ class Child:
         self.figures: Counter[str] = Counter()
 
     @property
+    def name(self) -> str:
+        """Of this life of the worker."""
+        return f"{self.number}-{self.process.pid}"
+
+    @property
     def load(self) -> int:
         return self.waiting + self.open + self.given
 
@@ -48,12 +54,12 @@ class Workers:
     """A crew (see crew.py) of `count` processes."""
 
     def __init__(
-        self, *, home: Path, instance: str, count: int, max_associations: int, limit_s: float, wire: Wire, log: Any,
+        self, *, home: Path, instance: str, count: int, desk: Desk, limit_s: float, wire: Wire, log: Any,
         died: Callable[[], None],
     ) -> None:  # fmt: skip
-        """`died` is called by `attend` when a worker is gone: what it left can be mended."""
+        """`desk` counts for all of them. `died` is called by `attend` when a worker is gone: what it left can be mended."""
         self._home, self._instance, self._count, self._limit_s = home, instance, count, limit_s
-        self._most, self._wire, self._log, self._died = max_associations, wire, log, died
+        self._desk, self._wire, self._log, self._died = desk, wire, log, died
         self._children: dict[int, Child] = {}
         self._deaths = dict.fromkeys(range(count), 0)
         self._not_before = dict.fromkeys(range(count), 0.0)
@@ -91,8 +97,7 @@ class Workers:
         """To the one with the fewest; while none can take it the connection is closed, and the scanner tries again."""
         with sock, self._gate:
             for child in sorted(self._children.values(), key=lambda one: (not one.ready, one.load, one.number)):
-                limit = max(0, self._most - sum(one.open for one in self._children.values() if one is not child))
-                told = {"address": list(address), "port": port, "limit": limit}
+                told = {"address": list(address), "port": port}
                 if not child.ended and child.line.hand_over(talk.SERVE, told, sock):
                     child.given += 1
                     return
@@ -107,6 +112,7 @@ class Workers:
                 sock.close()
             self._hear(child, message)
         child.process.wait()
+        self._desk.lost(child.name)
         child.ended = True
         with self._changed:
             self._changed.notify_all()
@@ -127,6 +133,10 @@ class Workers:
                 self._wire.arrived(arrival, {"association": message["association"], "how": message["how"]})
         elif word == talk.FIGURES:
             child.figures = Counter(message["figures"])
+        elif word in counting.WORDS:
+            answer = self._desk.hear(child.name, message)
+            if answer is not None:
+                child.line.say(counting.COUNTED, answer, wait=True)
         elif word == talk.READY:
             with self._changed:
                 child.ready = True

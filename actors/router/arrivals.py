@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from actors.router.completion import Complete, Seen, judge, look
+from actors.router.completion import Complete, Seen, judge, look, spreads
 from actors.router.patience import Patience, for_everybody, where
 from actors.router.routing import Routing
 from actors.router.underway import UnderWay
@@ -41,7 +41,8 @@ class Closing:
 
     def _one(self, arrival: OpenArrival, now: float) -> float | None:
         seen = self._seen[arrival.id]
-        judged = judge(arrival, seen, now, self._routing.times(arrival))
+        times = self._routing.times(arrival)
+        judged = judge(arrival, seen, now, times)
         if not isinstance(judged, Complete):
             return judged.until
         if self._under_way.killed_too_often(arrival.id):
@@ -49,7 +50,9 @@ class Closing:
             return None
         try:
             with self._under_way.work(arrival.id):
-                closed = self._spool.arrivals.close(arrival.id, judged.why, images=seen.images)
+                closed = self._spool.arrivals.close(
+                    arrival.id, judged.why, images=seen.images, spread=spreads(arrival, times)
+                )
         except Exception as exc:
             if for_everybody(exc):
                 raise

@@ -2,7 +2,8 @@
 It must not read the spool or any clock; the router hands in what it saw and when.
 
 Complete: every association that brought images was released and no image came for `quiet_s`. Without that evidence
-(one is still open, was aborted, or is unknown after a crash) only silence of `idle_s` completes it.
+(one is still open, was aborted, or is unknown after a crash) only silence of `idle_s` completes it. Nor does a release say
+anything of a source that spreads series over associations, one after the other.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from protocol.spool.arrivals import OpenArrival
 
-RELEASED, IDLE, ABORTED = "released", "idle", "aborted"
+RELEASED, IDLE, ABORTED, SPREAD = "released", "idle", "aborted", "spread"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,15 @@ def look(arrival: OpenArrival, before: Seen | None, now: float) -> Seen:
     return Seen(arrival.images, now)
 
 
+def spreads(arrival: OpenArrival, times: Times) -> bool:
+    """Whether this series came in one association after the other, so that the release of one does not end it.
+
+    Associations side by side do not count, nor what follows an abort: that is a repetition. An addendum that waiting for
+    `idle_s` would have caught counts: then `quiet_s` was over between two associations.
+    """
+    return arrival.followed or (arrival.late_s is not None and 0 <= arrival.late_s <= times.idle_s)
+
+
 def judge(arrival: OpenArrival, seen: Seen, now: float, times: Times) -> Complete | Wait:
     """Complete, or wait until when."""
     why, silence_s = _evidence(arrival, times)
@@ -68,5 +78,7 @@ def _evidence(arrival: OpenArrival, times: Times) -> tuple[str, float]:
     if arrival.associations_aborted:
         return ABORTED, times.idle_s
     if arrival.associations and arrival.associations_released == arrival.associations:
+        if arrival.seen_spreading or spreads(arrival, times):
+            return SPREAD, max(times.idle_s, times.quiet_s)
         return RELEASED, times.quiet_s
     return IDLE, times.idle_s  # adopted after a crash or restore: nobody knows how its association ended

@@ -38,11 +38,16 @@ def _host(text: str) -> str:
     return text
 
 
-def _network(text: str) -> str:
+def network_text(text: str) -> str:
+    """An address or network in its usual form; IPv4 within IPv6 as IPv4. Raises ValueError."""
     try:
-        return str(ipaddress.ip_network(text, strict=False))
+        network = ipaddress.ip_network(text, strict=False)
     except ValueError as exc:
         raise ValueError("an address is like 10.0.0.5, 10.0.0.0/24 or fd00::5") from exc
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is not None and network.prefixlen >= 96:  # peers are compared as IPv4
+        network = ipaddress.ip_network(f"{mapped}/{network.prefixlen - 96}")
+    return str(network)
 
 
 def _plain(text: str) -> str:
@@ -75,7 +80,7 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN + r"(?!\n)")]
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 """AE value representation, PS3.5 section 6.2: leading and trailing spaces do not count."""
 Host = Annotated[str, AfterValidator(_host)]
-Network = Annotated[str, AfterValidator(_network)]
+Network = Annotated[str, AfterValidator(network_text)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Seconds = Annotated[float, Field(strict=True, ge=0, le=31_536_000, allow_inf_nan=False)]
 Timeout = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=False)]

@@ -145,11 +145,11 @@ class RoutingConfiguration(Frozen):
                     yield Misfit(f"groups.{name}.members[{at}]", message, _nearest(member, self.targets))
 
     def _source_misfits(self) -> Iterator[Misfit]:
-        known: dict[tuple[str | None, str | None], str] = {}
+        known: dict[tuple[object, ...], str] = {}
         for name, source in self.sources.items():
-            other = known.setdefault((source.calling_ae, source.address), name)
+            other = known.setdefault(source.criteria, name)
             if other != name:
-                message = f"'{name}' and '{other}' have the same calling_ae and address"
+                message = f"'{name}' and '{other}' have the same calling_ae, address and certificate"
                 yield Misfit(f"sources.{name}", message, "remove one of them, or make one more specific")
 
     def _rule_misfits(self, place: str, rule: Rule) -> Iterator[Misfit]:

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from protocol.routing.fields import network_text
+
 _WINDOW = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
@@ -59,6 +61,13 @@ def _endpoint(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    try:
+        return network_text(text)
+    except ValueError as exc:
+        raise refuse(f"{text!r} is no address or network", "write 10.0.0.5, 10.0.0.0/24 or fd00::/64") from exc
+
+
 def _empty_is_none(value: Any) -> Any:
     return None if value == "" else value
 
@@ -78,6 +87,7 @@ def is_loopback(host: str) -> bool:
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose: for tests."""
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
+Network = Annotated[str, AfterValidator(_network)]
 Window = Annotated[str, AfterValidator(_window)]
 NodeName = Annotated[str, AfterValidator(_node_name)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]

@@ -19,6 +19,7 @@ from protocol.settings.fields import (
     AeTitle,
     Endpoint,
     Gigabytes,
+    Network,
     NodeName,
     OptionalHours,
     OptionalPath,
@@ -72,11 +73,26 @@ class ReceiverTls(Section):
 
 
 class Listener(Section):
-    """One more port of the receiver, with an AE title of its own."""
+    """One more port of the receiver, with AE titles of its own; with `tls` it uses the certificates of receiver.tls."""
 
     host: str = "0.0.0.0"
     port: Port
     ae_title: AeTitle = "SCANPOST"
+    tls: bool = False
+    accept_any_called_ae: bool = True
+    called_ae_titles: tuple[AeTitle, ...] = ()
+
+    @model_validator(mode="after")
+    def _titles_count(self) -> Listener:
+        _check_titles(self.accept_any_called_ae, self.called_ae_titles)
+        return self
+
+
+def _check_titles(accept_any: bool, titles: tuple[str, ...]) -> None:
+    if titles and accept_any:
+        raise refuse(
+            "called_ae_titles is of no use while any called AE title is accepted", "set accept_any_called_ae = false"
+        )
 
 
 class Receiver(Section):
@@ -90,7 +106,12 @@ class Receiver(Section):
     unknown_sources: Literal["accept", "reject"] = "accept"
     unreadable: Literal["quarantine", "refuse"] = "quarantine"
     workers: Annotated[int, Field(ge=1, le=64), BeforeValidator(_cores)] = 0
+    allow: tuple[Network, ...] = ()
+    accept_any_called_ae: bool = True
+    called_ae_titles: tuple[AeTitle, ...] = ()
     max_associations: Annotated[int, Field(ge=1, le=10_000)] = 200
+    max_associations_per_address: Annotated[int, Field(ge=0, le=10_000)] = 0
+    max_object_gb: Annotated[float, Field(gt=0, le=1000)] = 2.0
     acse_timeout_s: Seconds = 30.0
     idle_timeout_s: Seconds = 600.0
     tls: ReceiverTls = ReceiverTls()
@@ -103,6 +124,15 @@ class Receiver(Section):
         fixed = [port for port in ports if port]
         if len(fixed) != len(set(fixed)):
             raise refuse("two listeners share a port", "give port, tls.port and each of listeners a port of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _listeners_can_be_served(self) -> Receiver:
+        _check_titles(self.accept_any_called_ae, self.called_ae_titles)
+        if any(listener.tls for listener in self.listeners) and not self.tls.enabled:
+            raise refuse(
+                "a listener speaks TLS, but there is no certificate", "set receiver.tls.cert and receiver.tls.key"
+            )
         return self
 
 

@@ -5,7 +5,7 @@ It must not touch a file whose writer still lives, and it never decides anything
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from protocol.clock import Clock
@@ -32,15 +32,19 @@ class Adoption:
         self._db, self._places, self._fs, self._clock = database, places, fs, clock
         self._images, self._workers = images, workers
         self._extra: Collection[int | str] = ()
+        self._charsets: Mapping[str, str] = {}
 
-    def adopt(self, *, everything: bool = False, extra: Collection[int | str] = ()) -> dict[str, int]:
+    def adopt(
+        self, *, everything: bool = False, extra: Collection[int | str] = (), charsets: Mapping[str, str] | None = None
+    ) -> dict[str, int]:
         """Adopt complete files by their receipt, quarantine incomplete ones, leave alone those of living writers.
 
         Looks at the days since the day before the newest row (a file without a row is never older than that, except
         after a restore: then `everything`). `extra` names header values to keep besides the usual ones (those that
-        rules read). Returns counts by adopted, duplicate, quarantined, left alone.
+        rules read), `charsets` the character set of objects that name none, by source.
+        Returns counts by adopted, duplicate, quarantined, left alone.
         """
-        self._extra = extra
+        self._extra, self._charsets = extra, charsets or {}
         counts = {"adopted": 0, "duplicate": 0, "quarantined": 0, "left_alone": 0}
         restored = self._images.unsynced.restore()
         if restored:
@@ -141,8 +145,10 @@ class Adoption:
         with self._fs.open_read(self._places.images / file) as opened:
             opened.seek(meta.offset)
             dataset = opened.read()
+        source = self._source(meta)
+        charset = self._charsets.get(source or "")
         try:
-            header = scan(dataset, meta.transfer_syntax_uid, extra=self._extra)
+            header = scan(dataset, meta.transfer_syntax_uid, extra=self._extra, fallback_charset=charset)
         except UnreadableImage as exc:
             return self._to_quarantine(file, meta, str(exc))
         incoming = Incoming(
@@ -154,7 +160,7 @@ class Adoption:
             return self._to_quarantine(file, meta, reason)
         # It will count as stored, and its repetition as a duplicate: so it must be as durable as any stored image.
         self._images.names.settle_found(self._places.images / file)
-        return Saved(meta.receipt, meta, self._source(meta), file, dict(header.values), why="adopted")
+        return Saved(meta.receipt, meta, source, file, dict(header.values), why="adopted")
 
     def _source(self, meta: FileMeta) -> str | None:
         with self._db.read() as connection:

@@ -39,14 +39,26 @@ from protocol.wire.events import (
     RuleFailed,
 )
 
-__all__ = ["ArrivalHeaders", "Arrivals", "OpenArrival", "TargetChoice", "Verdict"]
+__all__ = ["ArrivalHeaders", "Arrivals", "LateSeries", "OpenArrival", "TargetChoice", "Verdict"]
 
 EXPLANATION_LIMIT = 16 << 20
+SPREAD_REMEMBERED = 10
+"""Arrivals of a calling AE that are looked back at: as many series after the last one that was spread, it is forgotten."""
+LATE_S = 3600.0
+"""What comes later than this was sent again or made later; no waiting time would have caught it."""
 
 
 @dataclass(frozen=True)
 class OpenArrival:
-    """What the router needs to judge completeness. `images` grows with each image; times are seconds UTC."""
+    """What the router needs to judge completeness. `images` grows with each image; times are seconds UTC.
+
+    Attributes:
+        followed: an association brought images that was opened after another one of this series was released.
+        late_s: how long its first image came after the last one of the arrival that it adds to, in seconds, if that one
+            was closed because its associations were released; else None. None, too, if that image is one that was there
+            already: sent anew, not late.
+        seen_spreading: one of the last arrivals of this calling AE was closed as spread over associations.
+    """
 
     id: int
     source: str | None
@@ -58,6 +70,23 @@ class OpenArrival:
     associations_aborted: int
     associations: int
     associations_released: int = 0
+    followed: bool = False
+    late_s: float | None = None
+    seen_spreading: bool = False
+
+
+@dataclass(frozen=True)
+class LateSeries:
+    """How often series of a sender needed addenda, by how the arrivals were closed that they add to.
+
+    `longest_s` is the longest time from the last image of such an arrival to the first late one.
+    """
+
+    calling_ae: str
+    source: str | None
+    why: str
+    addenda: int
+    longest_s: float
 
 
 @dataclass(frozen=True)
@@ -89,12 +118,34 @@ class Arrivals:
         with self._db.read() as connection:
             rows = connection.execute(
                 "SELECT a.id, a.source, a.calling_ae, a.address, a.images, a.last_image,"
-                " coalesce(sum(s.state = 'open'), 0) AS opened, coalesce(sum(s.state = 'aborted'), 0) AS aborted,"
-                " count(x.association) AS associations, coalesce(sum(s.state = 'released'), 0) AS released"
+                " coalesce(sum(s.state = 'open'), 0) AS associations_open,"
+                " coalesce(sum(s.state = 'aborted'), 0) AS associations_aborted,"
+                " count(x.association) AS associations, coalesce(sum(s.state = 'released'), 0) AS associations_released,"
+                " coalesce(max(s.opened) > min(CASE WHEN s.state = 'released' THEN s.closed END), 0) AS followed,"
+                " (SELECT a.opened - e.last_image FROM arrival e WHERE e.id = a.addendum_of AND e.why = 'released'"
+                "   AND NOT EXISTS (SELECT 1 FROM image f CROSS JOIN image o INDEXED BY image_sop ON o.sop_uid = f.sop_uid"
+                "   AND o.arrival = e.id AND o.superseded IS NULL WHERE f.arrival = a.id AND f.position = 1)) AS late_s,"
+                " EXISTS (SELECT 1 FROM (SELECT b.spread FROM arrival b INDEXED BY arrival_sender"
+                "   WHERE b.calling_ae = a.calling_ae AND b.id < a.id ORDER BY b.id DESC LIMIT ?) WHERE spread) AS seen_spreading"
                 " FROM arrival a LEFT JOIN arrival_association x ON x.arrival = a.id"
-                " LEFT JOIN association s ON s.id = x.association WHERE a.state = 'open' GROUP BY a.id ORDER BY a.id"
+                " LEFT JOIN association s ON s.id = x.association WHERE a.state = 'open' GROUP BY a.id ORDER BY a.id",
+                (SPREAD_REMEMBERED,),
             ).fetchall()
-        return [OpenArrival(*tuple(row)) for row in rows]
+        flags = ("followed", "seen_spreading")
+        return [OpenArrival(**{**dict(row), **{flag: bool(row[flag]) for flag in flags}}) for row in rows]
+
+    def late(self, since: float) -> list[LateSeries]:
+        """Whose series needed addenda since then (seconds UTC): not counting objects that were only sent anew."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT a.calling_ae, a.source, e.why, count(*), max(a.opened - e.last_image)"
+                " FROM arrival a INDEXED BY arrival_addendum JOIN arrival e ON e.id = a.addendum_of"
+                " WHERE a.addendum_of <> 0 AND a.opened > ? AND a.opened - e.last_image BETWEEN 0 AND ?"
+                " AND e.why IN ('released', 'spread', 'idle', 'aborted') AND e.superseded < a.images"
+                " GROUP BY a.calling_ae, a.source, e.why ORDER BY a.calling_ae, a.source, e.why",
+                (since, LATE_S),
+            ).fetchall()
+        return [LateSeries(*tuple(row)) for row in rows]
 
     def undecided(self, limit: int = 100) -> list[int]:
         """Closed arrivals without a decision, oldest first."""
@@ -185,17 +236,19 @@ class Arrivals:
         }
 
     # ---- closing --------------------------------------------------------------------------------------------------
-    def close(self, id: int, why: str, *, images: int | None = None) -> bool:
+    def close(self, id: int, why: str, *, images: int | None = None, spread: bool = False) -> bool:
         """Complete: one UPDATE. False if it is not open any more, or has more images than the router saw.
+
+        `spread`: its images came in one association after the other, which is remembered of the sender.
 
         An image committed later finds no open arrival and opens the next one; there is no race to lose it in.
         """
         alike = self._alike(id)  # before the lock: 10,000 headers take a tenth of a second
         with self._db.write() as tx:
             row = tx.one(
-                "UPDATE arrival SET state = 'closed', closed = :now, since = :now, why = :why"
+                "UPDATE arrival SET state = 'closed', closed = :now, since = :now, why = :why, spread = :spread"
                 " WHERE id = :id AND state = 'open' AND (:images IS NULL OR images = :images) RETURNING *",
-                {"now": tx.now, "why": why, "id": id, "images": images},
+                {"now": tx.now, "why": why, "id": id, "images": images, "spread": spread},
             )
             if row is None:
                 return False

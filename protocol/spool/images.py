@@ -20,7 +20,7 @@ from protocol.clock import Clock
 from protocol.errors import NotFound, SpoolError
 from protocol.fsops import FsOps
 from protocol.header.scan import Header
-from protocol.spool import joining, quarantine
+from protocol.spool import joining, quarantine, sightings
 from protocol.spool.database import Database
 from protocol.spool.durable import DurableNames
 from protocol.spool.intake import Intake, Writer
@@ -50,15 +50,23 @@ class Images:
 
     # ---- associations -------------------------------------------------------------------------------------------
     def association_opened(
-        self, id: bytes, owner: str, calling_ae: str, called_ae: str, address: str, source: str | None
+        self,
+        id: bytes,
+        owner: str,
+        calling_ae: str,
+        called_ae: str,
+        address: str,
+        source: str | None,
+        subject: str = "",
     ) -> None:
-        """Record an accepted association and who serves it (a worker's owner name)."""
+        """Record an accepted association and who serves it (a worker's owner name); `subject` is its certificate's."""
         with self._db.write() as tx:
             tx.execute(
                 "INSERT INTO association (id, owner, calling_ae, called_ae, address, source, state, opened)"
                 " VALUES (?,?,?,?,?,?,'open',?)",
                 (id, owner, calling_ae, called_ae, address, source, tx.now),
             )
+            sightings.note(tx, calling_ae, address, called_ae, subject, source)
             tx.emit(AssociationOpened(id.hex(), calling_ae, called_ae, address), correlation=id.hex())
 
     def association_closed(self, id: bytes, how: str) -> None:
@@ -75,9 +83,13 @@ class Images:
                     correlation=id.hex(),
                 )
 
-    def association_rejected(self, calling_ae: str, called_ae: str, address: str, reason: str) -> None:
-        """Record a peer that was turned away or spoke no DICOM."""
+    def association_rejected(
+        self, calling_ae: str, called_ae: str, address: str, reason: str, source: str | None = None, subject: str = ""
+    ) -> None:
+        """Record a peer that was turned away or spoke no DICOM (then `calling_ae` is empty)."""
         with self._db.write() as tx:
+            if calling_ae:
+                sightings.note(tx, calling_ae, address, called_ae, subject, source, rejected=reason)
             tx.emit(AssociationRejected(calling_ae, called_ae, address, reason))
 
     def abort_dead(self, owner: str) -> int:

@@ -140,7 +140,7 @@ class Joining:
         if not saved.new and known(tx, saved.receipt):
             row = tx.one("SELECT arrival FROM image WHERE receipt = ?", (saved.receipt,))
             return Receipt(saved.receipt, "stored", row["arrival"] if row else 0)
-        if same_sop is not None:
+        if same_sop is not None and not saved.resend:
             twin = self._twin(saved)
             if twin is not None:
                 return self._duplicate(saved, twin)

@@ -5,8 +5,9 @@ A change is one additive step appended to MIGRATIONS; older programs refuse a ne
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
+# Version 1. A fresh database gets these and then every migration, so that both ways lead to the same tables.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE total (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -52,12 +53,6 @@ CREATE TABLE image (
 CREATE UNIQUE INDEX image_arrival ON image(arrival, position);
 -- Each image that comes in asks whether it replaces another one; through image_arrival that is a walk over its whole arrival.
 CREATE INDEX image_sop ON image(sop_uid, arrival) WHERE superseded IS NULL;
-
--- Files whose own sync is still to come, each with all its bytes: see unsynced.py. Ids are never given twice.
-CREATE TABLE unsynced (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, arrival INTEGER NOT NULL, file TEXT NOT NULL, content BLOB NOT NULL
-);
-CREATE INDEX unsynced_arrival ON unsynced(arrival);
 
 CREATE TABLE quarantine (
   receipt BLOB PRIMARY KEY, association BLOB, calling_ae TEXT NOT NULL, sop_uid TEXT NOT NULL, bytes INTEGER NOT NULL,
@@ -118,6 +113,18 @@ TOTALS = ("received", "duplicates", "refused", "deleted", "purged", "sent")
 
 # version -> statements that bring version - 1 to it
 MIGRATIONS: dict[int, str] = {
+    # Files whose own sync is still to come, each with all its bytes: see unsynced.py. Ids are never given twice.
     2: "CREATE TABLE unsynced (id INTEGER PRIMARY KEY AUTOINCREMENT, arrival INTEGER NOT NULL, file TEXT NOT NULL,"
        " content BLOB NOT NULL); CREATE INDEX unsynced_arrival ON unsynced(arrival)",
+    # Sources that spread series over associations, and who was seen, also of those that no association is kept of.
+    3: """
+ALTER TABLE arrival ADD COLUMN spread INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX arrival_sender ON arrival(calling_ae, id);
+CREATE INDEX arrival_addendum ON arrival(opened) WHERE addendum_of <> 0;
+CREATE TABLE sighting (
+  calling_ae TEXT NOT NULL, address TEXT NOT NULL, called_ae TEXT NOT NULL, subject TEXT NOT NULL, source TEXT,
+  first REAL NOT NULL, last REAL NOT NULL, associations INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0,
+  reason TEXT NOT NULL DEFAULT '', PRIMARY KEY (calling_ae, address)
+) WITHOUT ROWID;
+""",
 }  # fmt: skip

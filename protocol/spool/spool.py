@@ -23,6 +23,7 @@ from protocol.spool.images import Images
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
 from protocol.spool.places import Places, is_day
+from protocol.spool.sightings import Sightings
 from protocol.spool.targets import Targets
 from protocol.spool.workers import Workers
 from protocol.spool.writelock import WriteLock
@@ -47,6 +48,7 @@ class Spool:
         self.accounting = Accounting(database, self.places, fs)
         self.cleaning = Cleaning(database, self.places, fs)
         self.notices = Notices(database)
+        self.sightings = Sightings(database)
 
     def on_events(self, tell: Callable[[], None]) -> None:
         """Call `tell` after every commit that recorded events (the actor's nudge to the bus)."""

@@ -134,7 +134,7 @@ class ArrivalOpened(Event):
 @event("arrival.completed", "arrival/{arrival}", shard="calling_ae")
 @dataclass(frozen=True)
 class ArrivalCompleted(Event):
-    """The series is complete; `why` is released, idle, aborted, rebuilt or command. Header values travel in `phi`."""
+    """The series is complete; `why` is released, spread, idle, aborted, rebuilt or command. Header values travel in `phi`."""
 
     arrival: int
     calling_ae: str

@@ -25,8 +25,10 @@ from actors.dicom.statuses import SUCCESS
 from actors.dispatcher.working import Slot
 from actors.receiver.actor import ReceiverActor
 from actors.receiver.committer import Ticket
+from actors.receiver.counting import Here
 from actors.receiver.crew import Alone, AloneNews
 from actors.receiver.handler import Handler
+from actors.receiver.limits import Limits, Pace
 from actors.receiver.ports import Port
 from actors.receiver.reception import Means, Reception
 from actors.router.actor import RouterActor
@@ -182,7 +184,7 @@ class Receiver(ReceiverActor):
     def _make_crew(self) -> OwnCrew:
         context = self.context
         means = Means(context.settings, context.spool, context.routing, context.clock, context.fs, context.log)
-        return OwnCrew(means, context.instance, context.wire)
+        return OwnCrew(means, context.instance, context.wire, Here(Limits(200), Pace(context.clock)))
 
     def _open(self, number: int, port: Port) -> None:
         return

@@ -83,8 +83,11 @@ class RecordingHandler(WholeObjects):
 
 
 @contextmanager
-def running_scp(handler: RecordingHandler, tls: ServerTls | None = None, **settings: object) -> Iterator[int]:
-    scp = StorageScp(ScpConfig(host=HOST, port=0, **settings), handler, tls)  # type: ignore[arg-type]
+def running_scp(
+    handler: RecordingHandler, tls: ServerTls | None = None, welcome: Callable[[str], bool] = lambda address: True,
+    **settings: object,
+) -> Iterator[int]:  # fmt: skip
+    scp = StorageScp(ScpConfig(host=HOST, port=0, **settings), handler, tls, welcome)  # type: ignore[arg-type]
     port = scp.start()
     try:
         yield port

@@ -230,13 +230,21 @@ def files_below(folder: Path) -> list[Path]:
     return found
 
 
+class Rejected(Exception):
+    """A-ASSOCIATE-RJ: result, source, reason (PS3.8 table 9-21)."""
+
+
 class RawSender:
     """An association by hand: commands with any UIDs, and an end in the middle of anything."""
 
-    def __init__(self, port: int, calling: str = "RAW") -> None:
-        self.sock = socket.create_connection((HOST, port), timeout=WAIT_S)
-        self.sock.sendall(AssociateRq("SCANPOST", calling, (ProposedContext(1, CT[0], CT[1:]),), 16384).encode())
-        assert self._pdu()[0] == pdus.ASSOCIATE_AC
+    def __init__(self, port: int, calling: str = "RAW", *, called: str = "SCANPOST", address: str = HOST) -> None:
+        self.sock = socket.create_connection((HOST, port), timeout=WAIT_S, source_address=(address, 0))
+        self.sock.sendall(AssociateRq(called, calling, (ProposedContext(1, CT[0], CT[1:]),), 16384).encode())
+        kind, body = self._pdu()
+        if kind == pdus.ASSOCIATE_RJ:
+            self.sock.close()
+            raise Rejected(*body[1:4])
+        assert kind == pdus.ASSOCIATE_AC
 
     def __enter__(self) -> RawSender:
         return self
@@ -244,19 +252,19 @@ class RawSender:
     def __exit__(self, *_: object) -> None:
         self.sock.close()
 
-    def begin(self, sop_uid: bytes, dataset: bytes) -> bytes:
+    def begin(self, sop_uid: bytes, dataset: bytes, sop_class: str = CT[0]) -> bytes:
         """The bytes of a whole C-STORE request; the UID is written as it is."""
         even = sop_uid + b"\0" * (len(sop_uid) % 2)
         command = dimse.encode({
-            dimse.AFFECTED_CLASS: CT[0], dimse.COMMAND_FIELD: dimse.C_STORE_RQ, dimse.MESSAGE_ID: 1,
+            dimse.AFFECTED_CLASS: sop_class, dimse.COMMAND_FIELD: dimse.C_STORE_RQ, dimse.MESSAGE_ID: 1,
             dimse.PRIORITY: 0, dimse.DATA_SET_TYPE: dimse.HAS_DATA_SET, dimse.AFFECTED_INSTANCE: even,
         })  # fmt: skip
         parts = fragments(1, command, True, True, 16384) + fragments(1, dataset, False, True, 16384)
         return b"".join(bytes(part) for part in parts)
 
-    def store(self, sop_uid: bytes, dataset: bytes) -> int:
+    def store(self, sop_uid: bytes, dataset: bytes, sop_class: str = CT[0]) -> int:
         """Send an image and return the status."""
-        self.sock.sendall(self.begin(sop_uid, dataset))
+        self.sock.sendall(self.begin(sop_uid, dataset, sop_class))
         return self.answer()
 
     def answer(self) -> int:

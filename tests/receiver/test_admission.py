@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.receiver.admission import MIN_INODES, NOTICES_PER_S, Notices, Policy, Reserve
+from actors.receiver.admission import MIN_INODES, NOTICES_PER_S, Doors, Notices, Policy, Reserve
 from protocol.clock import ManualClock
 from protocol.errors import OutOfSpace
 from protocol.fsops import Room
@@ -22,10 +22,23 @@ def version(**sources: dict) -> Version:
 def test_unknown_sources_are_taken_or_turned_away_by_one_switch():
     known = version(mr1={"calling_ae": "MR1"}, old={"calling_ae": "OLD", "accept": False})
     accept, reject = Policy(known, "accept"), Policy(known, "reject")
-    assert accept.admit("MR1", "10.0.0.1") == reject.admit("MR1", "10.0.0.1") == (None, "mr1")
-    assert accept.admit("CT9", "10.0.0.1") == (None, None)
-    assert reject.admit("CT9", "10.0.0.1") == ("unknown source", None)
-    assert accept.admit("OLD", "10.0.0.1").reason == "source 'old' is not accepted"
+
+    def said(policy: Policy, calling_ae: str) -> tuple[str, str | None]:
+        terms = policy.terms(calling_ae, "10.0.0.1")
+        return terms.rejection, terms.source
+
+    assert said(accept, "MR1") == said(reject, "MR1") == ("", "mr1")
+    assert said(accept, "CT9") == ("", None)
+    assert said(reject, "CT9") == ("unknown source", None)
+    assert said(accept, "OLD") == ("source 'old' is not accepted", "old")
+
+
+def test_only_addresses_of_the_list_may_connect_and_without_a_list_all():
+    doors = Doors(("10.0.0.0/8", "fd00::/64"))
+    assert [doors.open_to(address) for address in ("10.1.1.1", "::ffff:10.1.1.1", "fd00::1", "11.0.0.1", "?")] == [
+        True, True, True, False, False,
+    ]  # fmt: skip
+    assert Doors(()).open_to("11.0.0.1")
 
 
 def test_rules_keywords_are_scanned_and_one_nobody_knows_does_not_stop_receiving():

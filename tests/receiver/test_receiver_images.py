@@ -166,7 +166,7 @@ def test_a_command_that_names_another_image_than_its_data_set_is_quarantined(rig
 def test_what_cannot_be_read_or_placed_is_refused_if_the_settings_say_so(tmp_path: Path) -> None:
     with receiver(tmp_path / "home", receiver__unreadable="refuse") as rig, RawSender(rig.port) as sender:
         assert sender.store(b"1.2.3.1", b"\x08\x00\x16\x00UI\xff\x7fnonsense") == 0xC000
-        assert sender.store(b"../../evil", dataset(sop=b"../../evil")) == 0xC000
+        assert sender.store(b"../../evil", dataset(sop=b"../../evil")) == 0xA900
         assert sender.store(b"1.2.3.4", dataset()) == 0
         sender.release()
         rig.until_closed()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.router.completion import Complete, Seen, Times, Wait, judge, look
+from actors.router.completion import Complete, Seen, Times, Wait, judge, look, spreads
 from protocol.spool.arrivals import OpenArrival
 
 TIMES = Times(5.0, 60.0)
@@ -47,6 +49,25 @@ def test_an_association_nobody_knows_is_no_evidence_of_release() -> None:
     assert judge(arrival(unknown=1), Seen(3, 100.0), 110.0, TIMES) == Wait(160.0)
     assert judge(arrival(released=1, unknown=1), Seen(3, 100.0), 110.0, TIMES) == Wait(160.0)
     assert judge(arrival(), Seen(3, 100.0), 160.0, TIMES) == Complete("idle")
+
+
+def test_a_release_ends_nothing_where_associations_follow_one_another() -> None:
+    one = replace(arrival(released=2), followed=True)
+    assert judge(one, Seen(3, 100.0), 159.9, TIMES) == Wait(160.0)
+    assert judge(one, Seen(3, 100.0), 160.0, TIMES) == Complete("spread")
+    assert judge(replace(arrival(released=1), seen_spreading=True), Seen(3, 100.0), 110.0, TIMES) == Wait(160.0)
+    assert judge(replace(one, associations_aborted=1), Seen(3, 100.0), 160.0, TIMES) == Complete("aborted")
+
+
+def test_an_addendum_tells_of_spreading_if_waiting_longer_would_have_caught_it() -> None:
+    assert not spreads(arrival(released=1), TIMES)
+    for late_s, spread in ((0.0, True), (60.0, True), (60.1, False), (-5.0, False)):
+        assert spreads(replace(arrival(released=1), late_s=late_s), TIMES) is spread
+
+
+def test_an_idle_time_below_the_quiet_time_shortens_nothing() -> None:
+    one = replace(arrival(released=1), seen_spreading=True)
+    assert judge(one, Seen(3, 100.0), 110.0, Times(20.0, 2.0)) == Wait(120.0)
 
 
 def test_silence_starts_anew_with_each_image_and_without_memory() -> None:

@@ -43,10 +43,13 @@ def test_an_aborted_association_is_waited_for_until_idle(rig):
 
 def test_a_new_image_starts_the_quiet_anew(rig):
     node: Rig = rig(CT)
-    node.world.receive(A)
+    first, second = node.world.connect(), node.world.connect()
+    node.world.send(first, A)
+    node.spool.images.association_closed(first.id, "released")
     node.work()
     node.after(4)
-    node.world.receive(B)
+    node.world.send(second, B)
+    node.spool.images.association_closed(second.id, "released")
     node.after(4)
     assert node.newest()["state"] == "open"
     node.after(5)
@@ -60,16 +63,16 @@ def test_an_image_between_look_and_close_keeps_the_arrival_open(rig):
     node.world.clock.advance(5)
     close, came = node.spool.arrivals.close, []
 
-    def close_late(id, why, *, images):
+    def close_late(id, why, *, images, spread):
         if not came:
             came.append(node.world.receive(B))
-        return close(id, why, images=images)
+        return close(id, why, images=images, spread=spread)
 
     node.spool.arrivals.close = close_late
     node.work()
     assert node.newest()["state"] == "open" and node.newest()["images"] == 2
     node.after(5)
-    node.after(5)
+    node.after(60)
     assert node.newest()["state"] == "in_delivery" and len(node.spool.arrivals.list()) == 1
 
 
@@ -140,10 +143,10 @@ def test_an_arrival_that_cannot_be_closed_is_held_and_the_others_go_on(rig):
     good = node.newest()["id"]
     close = node.spool.arrivals.close
 
-    def broken(id, why, *, images):
+    def broken(id, why, *, images, spread):
         if id == bad:
             raise ValueError("Doe^John")
-        return close(id, why, images=images)
+        return close(id, why, images=images, spread=spread)
 
     node.spool.arrivals.close = broken
     node.work()

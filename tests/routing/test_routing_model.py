@@ -155,7 +155,7 @@ def rule(**changes: Any) -> Callable[[dict[str, Any]], None]:
         (lambda data: data["groups"]["ai"].update(members=["ai1", "ai1"]), "groups.ai.members", "twice"),
         (lambda data: data["groups"]["ai"].update(members=[]), "groups.ai.members", "at least 1"),
         (lambda data: data["sources"].update(mr2={"calling_ae": "MR1 "}), "sources.mr2", "'mr1'"),
-        (lambda data: data["sources"].update(mr2={}), "sources.mr2", "calling_ae or address"),
+        (lambda data: data["sources"].update(mr2={}), "sources.mr2", "calling_ae, address or certificate"),
         (lambda data: data["sources"].update(mr2={"address": "10.0.0"}), "sources.mr2.address", "10.0.0.0/24"),
         (lambda data: data.update(rule=[]), "rule", "'rules'"),
         (lambda data: data.update(rules={}), "rules", "must be a list"),

@@ -15,7 +15,7 @@ from protocol.spool.deliveries import ImageResult
 from protocol.spool.images import Incoming
 
 EXPLICIT = "1.2.840.10008.1.2.1"
-SMALL = {"meta", "total", "worker", "target_state", "consumer", "sqlite_sequence"}
+SMALL = {"meta", "total", "worker", "target_state", "consumer", "sqlite_sequence", "sighting"}
 MANY = 3000
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -23,11 +24,11 @@ def spool(tmp_path):
     spool.close()
 
 
-def receive(spool, data):
+def receive(spool, data, *, resend=False):
     header = Header({"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3", "SOPInstanceUID": "1.2.3.1"})
     incoming = Incoming(bytes(16), "SCANNER", "SCANPOST", "127.0.0.1", None, "1.2.840.10008.5.1.4.1.1.2", "1.2.3.1",
                         EXPLICIT, data, header)  # fmt: skip
-    (receipt,) = spool.images.commit([spool.images.save(incoming)])
+    (receipt,) = spool.images.commit([replace(spool.images.save(incoming), resend=resend)])
     return receipt
 
 

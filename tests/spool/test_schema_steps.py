@@ -1,0 +1,70 @@
+"""A database of an earlier version becomes one of this version, with everything in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from protocol.clock import ManualClock
+from protocol.errors import SpoolNewer
+from protocol.spool import database, open_spool, schema
+from protocol.testing.images import TestImage
+from protocol.testing.spoolworld import SpoolWorld
+
+
+def shape(path: Path) -> dict[str, list[tuple]]:
+    """Tables with their columns, and indexes with their columns."""
+    connection = sqlite3.connect(path)
+    try:
+        names = connection.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+        return {
+            name: connection.execute(f"PRAGMA {'table_xinfo' if kind == 'table' else 'index_xinfo'}({name})").fetchall()
+            for kind, name in names
+        }
+    finally:
+        connection.close()
+
+
+def first_version(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A database as version 1 made it."""
+    monkeypatch.setattr(database, "SCHEMA_VERSION", 1)
+    spool = open_spool(home, create=True)
+    spool.close()
+    monkeypatch.undo()
+    return spool.places.database
+
+
+def test_every_step_leads_to_the_tables_of_a_fresh_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(schema.MIGRATIONS) == list(range(2, schema.SCHEMA_VERSION + 1))
+    old = first_version(tmp_path / "old", monkeypatch)
+    assert "sighting" not in shape(old)
+    open_spool(tmp_path / "old").close()
+    fresh = open_spool(tmp_path / "fresh", create=True)
+    fresh.close()
+    assert shape(old) == shape(fresh.places.database)
+
+
+def test_what_was_there_is_still_there_and_work_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first_version(tmp_path, monkeypatch)
+    connection = sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")
+    connection.execute("INSERT INTO target_state (name, paused, reason) VALUES ('pacs', 1, 'moved')")
+    connection.commit()
+    connection.close()
+    spool = open_spool(tmp_path)
+    with spool.database.read() as look:
+        assert look.execute("SELECT reason FROM target_state").fetchone()[0] == "moved"
+    spool.close()
+    world = SpoolWorld(tmp_path / "world")
+    world.receive(TestImage())
+    assert world.spool.arrivals.open_ones()[0].images == 1
+
+
+def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    open_spool(tmp_path, create=True, clock=ManualClock()).close()
+    connection = sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")
+    connection.execute(f"PRAGMA user_version={schema.SCHEMA_VERSION + 1}")
+    connection.close()
+    with pytest.raises(SpoolNewer):
+        open_spool(tmp_path)
