@@ -35,6 +35,8 @@ apt_install() {
     installed=0
     DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$1" >/dev/null 2>&1 || installed=$?
     [ -z "$policy" ] || rm -f "$policy"
+    # Nor may it be one from the next start of the machine on.
+    [ "$1" != orthanc ] || systemctl disable -q orthanc >/dev/null 2>&1 || true
     return "$installed"
 }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,12 +23,33 @@ needs_dcmtk = pytest.mark.skipif(DCMTK_MISSING, reason="DCMTK (storescp, storesc
 FAST_SENDER = {"TCP_NODELAY": "1"}
 
 
+# Below what the system gives out by itself, so that no outgoing connection takes one away before its owner binds it; each
+# worker of pytest-xdist has a part of its own.
+_PORTS = 20_000, 12_000
+_PARTS = 16
+
+
+def _port_numbers() -> Iterator[int]:
+    first, count = _PORTS[0], _PORTS[1] // _PARTS
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:] or 0) % _PARTS
+    start = random.SystemRandom().randrange(count)  # programs that tests start draw from the same part
+    for step in itertools.count(start):
+        yield first + worker * count + step % count
+
+
+_numbers = _port_numbers()
+
+
 def free_port() -> int:
     """A port nobody listens on now; for peers that cannot bind port 0."""
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
-        return port
+    for port in _numbers:
+        with socket.socket() as sock:
+            try:
+                sock.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("unreachable: the numbers go round")
 
 
 def wait_until_listening(port: int, process: subprocess.Popen[bytes], timeout_s: float = 10.0) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from receiver_rig import SERIES, RawSender, Rig, dataset, files_below, receiver, send
 
+from actors.dicom.bulk import send_files
 from actors.dicom.part10 import read_part10
 from actors.dicom.scu import Node
-from actors.dicom.tools import send_files
 from protocol.testing.images import TestImage
 from tests.peers import StoreScp, dataset_bytes, dcmsend, needs_dcmtk, storescu
 
