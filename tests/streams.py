@@ -59,7 +59,7 @@ def _damage(draw: st.DrawFn, parts: list[bytearray]) -> None:
         part[6:10] = draw(st.sampled_from(LENGTHS)).to_bytes(4, "big")
     elif fault == "drop":
         del parts[at]
-        parts.append(bytearray(draw(st.binary(max_size=3))))
+        parts.append(bytearray(draw(st.binary(min_size=1, max_size=3))))
     elif fault == "twice":
         parts.insert(draw(st.integers(0, len(parts))), bytearray(part))
     elif fault == "swap":

@@ -108,7 +108,7 @@ def test_a_damaged_association_harms_nothing(target: Target, stream: bytes) -> N
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@settings(deadline=None, max_examples=20_000, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=8_000, suppress_health_check=list(HealthCheck))
 @given(damaged_streams())
 def test_many_damaged_associations_harm_nothing(target: Target, stream: bytes) -> None:
     target.check(stream)
