@@ -8,9 +8,11 @@ import hypothesis
 import pytest
 
 # In CI the examples are the same each time, so that a red run is the change's own fault; on a desk they are new ones.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# How long an example takes says something of the machine only.
+UNTIMED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("desk", **UNTIMED)
+hypothesis.settings.register_profile("ci", derandomize=True, **UNTIMED)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
 IN_CI = os.environ.get("CI", "").lower() == "true"

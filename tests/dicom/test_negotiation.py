@@ -45,7 +45,7 @@ from tests.peers import HOST
 CT = ProposedContext(1, CTImageStorage, (ExplicitVRLittleEndian,))
 UNKNOWN, QUERY_SERVICE = "1.2.840.10008.5.1.4.1.1.999.1", "1.2.840.10008.4.9"
 
-uids = st.from_regex(r"\A[1-9][0-9]{0,8}(\.[1-9][0-9]{0,8}){1,5}\Z")
+uids = st.lists(st.integers(1, 10**9), min_size=2, max_size=6).map(lambda parts: ".".join(map(str, parts)))
 names = st.text(st.sampled_from("ABCxyz019_-. /"), min_size=1, max_size=16).map(str.strip).filter(bool)
 
 

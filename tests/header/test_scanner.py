@@ -6,7 +6,7 @@ import struct
 
 import pytest
 from header_bytes import BIG, DEFLATED, EXPLICIT, IMPLICIT, UNDEFINED, element, item, sequence
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_scan import deflate
 from test_scan_hostile import PIECES, SEEDS, SYNTAXES, steps
@@ -81,6 +81,16 @@ def test_every_image_gives_what_a_scan_of_it_alone_gives(data: st.DataObject, sy
     for image in data.draw(series(syntax)):
         expected = outcome(scan, image, syntax, extra=EXTRA, fallback_charset="ISO_IR 144")
         assert outcome(scanner.scan, image, syntax) == expected
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@settings(deadline=None, max_examples=20_000, suppress_health_check=list(HealthCheck))
+@given(st.data(), st.sampled_from([EXPLICIT, IMPLICIT, BIG]))
+def test_many_series_give_what_scans_of_their_images_give(data: st.DataObject, syntax: str) -> None:
+    scanner = Scanner(extra=EXTRA)
+    for image in data.draw(series(syntax)):
+        assert outcome(scanner.scan, image, syntax) == outcome(scan, image, syntax, extra=EXTRA)
 
 
 @settings(deadline=None)
