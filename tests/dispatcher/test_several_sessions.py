@@ -234,7 +234,7 @@ def test_who_lost_the_delivery_stops_all_sessions(world):
 FAULTS = st.sampled_from([*["ok"] * 6, "warning", "refused", "full", "abort", "abort kept", "hang", "bug"])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(faults=st.lists(FAULTS, max_size=40), images=st.integers(1, 12), sessions=st.integers(2, 4))
 def test_whatever_several_sessions_meet_the_books_say_what_the_target_said(tmp_path_factory, faults, images, sessions):
     world = World(tmp_path_factory.mktemp("world"))
