@@ -17,8 +17,8 @@ def main() -> None:
 
 
 def _scanpost(port: int, folder: Path) -> float:
+    from actors.dicom.bulk import send_files
     from actors.dicom.scu import Node
-    from actors.dicom.tools import send_files
 
     node = Node("127.0.0.1", port, "ANY-SCP", "BENCH")
     begun = time.perf_counter()
