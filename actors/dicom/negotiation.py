@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 
 from pydicom._uid_dict import UID_dictionary
 
-from actors.dicom.dimse import IMPLICIT_LITTLE, VERIFICATION
+from actors.dicom.dimse import IMPLICIT_LITTLE as IMPLICIT_LITTLE
+from actors.dicom.dimse import VERIFICATION
 from actors.dicom.pdus import (
     ABSTRACT_SYNTAX_NOT_SUPPORTED,
     ACCEPTED,

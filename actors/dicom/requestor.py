@@ -12,11 +12,12 @@ import struct
 from collections.abc import Callable
 
 from actors.dicom import dimse, pdus
-from actors.dicom.upper import _QUICKACK, ChooseSink, Connection, ConnectionLost, Message, _broken
+from actors.dicom.upper import _QUICKACK, ChooseSink, Connection, ConnectionLost, Message, ReleaseRequested, _broken
 from protocol.errors import AssociationAborted, PeerTimeout
 
 _PDU_AND_PDV = struct.Struct(">BxIIBB")
 _PIECE_BYTES = 256 * 1024  # a write of TLS ends only when the peer's side took it all
+_REST_S = 0.2  # for the rest of a PDU that has begun
 _TIMEVAL = struct.Struct("@ll")
 
 
@@ -132,6 +133,10 @@ class Requestor(Connection):
 
     def last_words(self) -> None:
         """Answer an A-RELEASE-RQ that came while nobody asked anything (PS3.8 section 9.2, AR-2 and AR-4)."""
-        if self._end - self._start >= 1 and self._buffer[self._start] == pdus.RELEASE_RQ:
-            with contextlib.suppress(AssociationAborted, PeerTimeout):
-                self.send([pdus.RELEASE_RP_PDU], 0.2)
+        if self._start == self._end:
+            return
+        with contextlib.suppress(AssociationAborted, PeerTimeout):
+            try:
+                self._next_data_pdu(_REST_S, _REST_S)
+            except ReleaseRequested:
+                self.send([pdus.RELEASE_RP_PDU], _REST_S)

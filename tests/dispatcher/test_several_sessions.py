@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from actors.targets.interface import Answer
 from protocol.errors import AssociationAborted, AssociationRejected, PeerTimeout
 from protocol.spool.deliveries import ImageResult
+from protocol.testing.crash import Scenario, run_at_every_point
 from protocol.testing.fakes import OUT_OF_RESOURCES, REFUSED, digest
-from protocol.testing.world import World
+from protocol.testing.world import World, worlds
 
 RETRY = {"first_s": 1.0, "factor": 1.0, "max_s": 1.0, "max_attempts": 3}
 ROUTING = FixedRouting({"a": {"retry": RETRY}})
@@ -233,7 +234,7 @@ def test_who_lost_the_delivery_stops_all_sessions(world):
 FAULTS = st.sampled_from([*["ok"] * 6, "warning", "refused", "full", "abort", "abort kept", "hang", "bug"])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(faults=st.lists(FAULTS, max_size=40), images=st.integers(1, 12), sessions=st.integers(2, 4))
 def test_whatever_several_sessions_meet_the_books_say_what_the_target_said(tmp_path_factory, faults, images, sessions):
     world = World(tmp_path_factory.mktemp("world"))
@@ -276,3 +277,39 @@ def test_whatever_several_sessions_meet_the_books_say_what_the_target_said(tmp_p
         assert world.spool.accounting.balance() == []
     finally:
         world.close()
+
+
+# ---- deaths ----------------------------------------------------------------------------------------------------------
+def prepare(world):
+    """One series of 6 images for a target that aborts once and refuses one image for good."""
+    route(world.spool, receive(world.spool, series(1, 6)), "a")
+    world.target("a").abort_at = 2
+    world.target("a").refuse = {series(1, 6)[3].sop_uid: REFUSED}
+
+
+def work(world, name):
+    owner = world.spool.workers.enter("dispatcher", name).owner
+    slot = slot_of(world, sessions=2, owner=owner)
+    for _ in range(20):
+        if not slot.run_once():
+            world.clock.advance(1.1)
+
+
+def check(world):
+    for owner in world.spool.workers.dead("dispatcher"):
+        world.spool.deliveries.reap(owner)
+    work(world, "0-1")
+    (row,) = deliveries(world.spool)
+    target, images = world.target("a"), series(1, 6)
+    assert (row["state"], row["sent"], row["refused"]) == ("parked", 5, 1)
+    assert [state for _, state in marks(world)] == ["refused"]
+    assert {uid: set(got) for uid, got in target.received.items()} == {
+        image.sop_uid: {digest(image.dataset())} for number, image in enumerate(images) if number != 3
+    }
+    assert world.spool.accounting.balance() == []
+
+
+@pytest.mark.parametrize("power", [False, True])
+def test_a_slot_that_dies_at_any_effect_is_continued_and_nothing_is_lost(tmp_path, power):
+    scenario = Scenario("deliver over two", worlds(tmp_path), lambda world: work(world, "0-0"), check, prepare)
+    assert run_at_every_point(scenario, power=power, every=5 if power else 2) > 10
