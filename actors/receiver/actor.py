@@ -9,9 +9,11 @@ from typing import ClassVar
 from actors.base import Actor, Context
 from actors.dicom.scp import Address, Door
 from actors.receiver.crew import Alone, Crew
+from actors.receiver.handler import Failure
 from actors.receiver.mending import WORKER, mend
 from actors.receiver.ports import Port, ports_of, server_tls
 from actors.receiver.reception import Means
+from actors.receiver.reporter import Reporter
 from actors.receiver.workers import Workers
 from protocol.errors import ConfigurationError, NetworkError, OutOfSpace
 from protocol.wire.nudges import Nudge
@@ -32,6 +34,8 @@ class ReceiverActor(Actor):
         self._doors: list[Door] = []
         self._tls = server_tls(context.settings.receiver)
         self._revision = context.routing.current().number
+        self._failure = Failure(context.wire.wake)
+        self._reporter = self._make_reporter()
         self._unmended = False
         self._shown = (context.clock.monotonic(), 0.0)
         self.crew = self._make_crew()
@@ -45,6 +49,13 @@ class ReceiverActor(Actor):
             home=settings.home, instance=context.instance, count=settings.receiver.workers,
             max_associations=settings.receiver.max_associations, limit_s=self.STOP_LIMIT_S, wire=context.wire,
             log=context.log, died=self._lost_one,
+        )  # fmt: skip
+
+    def _make_reporter(self) -> Reporter:
+        context = self.context
+        return Reporter(
+            context.spool, lambda: context.routing.current().configuration, context.settings.receiver.commitment_port,
+            context.clock, context.random, context.log, self._failure.set,
         )  # fmt: skip
 
     # -- beginning ---------------------------------------------------------------------------------------------
@@ -101,8 +112,10 @@ class ReceiverActor(Actor):
         if revision != self._revision:
             self._revision = revision
             self.crew.new_policy()
+        self._failure.check()
         self._renew_certificate()
         self.crew.attend(self.context.clock.monotonic())
+        self._reporter.round(self.context.clock.monotonic())
         if self._unmended or self.context.spool.workers.dead(WORKER):
             found = self._mend()
             self.context.log.warning("mended", found=found)
@@ -142,3 +155,4 @@ class ReceiverActor(Actor):
         for door in self._doors:
             door.close()
         self.crew.stop(self.STOP_LIMIT_S)
+        self._reporter.stop()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from actors.dicom.commitment_scp import CommitmentHandler
 from actors.dicom.service import How, Intake, Peer, StoreCommand, StoreRequest
 from actors.dicom.statuses import OUT_OF_RESOURCES, PROCESSING_FAILURE
 from actors.receiver.admission import Notices, Policy, Reserve
@@ -81,6 +82,7 @@ class Handler:
         self.reserve, self._notices, self._failure, self.log = reserve, notices, failure, log
         self._refuse_unreadable = refuse_unreadable
         self.policy = policy
+        self.commitment: CommitmentHandler | None = None
         self.counts = Counts()
         self.early = not images.sync
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from actors.dicom.scp import Address, Hall
 from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
+from actors.receiver.commitments import Commitments
 from actors.receiver.committer import Committer
 from actors.receiver.handler import Failure, Handler
 from actors.receiver.mending import WORKER
@@ -83,6 +84,7 @@ class Reception:
             images, self.committer, self._associations, self._reserve, self._notices, self.failure, self._policy(), log,
             refuse_unreadable=settings.receiver.unreadable == "refuse",
         )  # fmt: skip
+        self.handler.commitment = Commitments(means.spool, lambda: self._configuration, means.clock, news.arrived, log)
         self.hall = Hall(self.handler, changed)
         self._ports, self._tls = ports_of(settings.receiver), server_tls(settings.receiver)
         self._short = ""
@@ -92,7 +94,9 @@ class Reception:
         self._sweeper.start()
 
     def _policy(self) -> Policy:
-        policy = Policy(self._means.routing.current(), self._means.settings.receiver.unknown_sources)
+        version = self._means.routing.current()
+        self._configuration = version.configuration
+        policy = Policy(version, self._means.settings.receiver.unknown_sources)
         if policy.unusable:
             self._means.log.error("keywords_not_scanned", revision=policy.revision, reason=policy.unusable)
         return policy

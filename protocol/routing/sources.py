@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
+from protocol.routing.commitment import SourceCommitment, as_commitment
 from protocol.routing.fields import AETitle, Frozen, Network, Seconds, Switch, Text
 
 
@@ -23,6 +24,7 @@ class Source(Frozen):
     idle_s: Seconds | None = None
     accept: Switch = True
     resend: Literal["ignore", "deliver"] = "ignore"
+    commitment: Annotated[SourceCommitment, BeforeValidator(as_commitment)] = SourceCommitment()
     comment: Text = ""
 
     @model_validator(mode="after")
@@ -56,6 +58,17 @@ def source_for(sources: Mapping[str, Source], calling_ae: str, address: str) -> 
         return SourceMatch(None)
     source = sources[best[1]]
     return SourceMatch(best[1], source.quiet_s, source.idle_s)
+
+
+def commitment_for(
+    sources: Mapping[str, Source], name: str | None, calling_ae: str, address: str
+) -> SourceCommitment:  # fmt: skip
+    """What counts for a source's requests for storage commitment: by its name if it still is one, else by what is known of
+    it; an unknown one gets the default.
+    """
+    if name not in sources:
+        name = source_for(sources, calling_ae, address).name
+    return SourceCommitment() if name is None else sources[name].commitment
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -93,6 +93,8 @@ class Receiver(Section):
     max_associations: Annotated[int, Field(ge=1, le=10_000)] = 200
     acse_timeout_s: Seconds = 30.0
     idle_timeout_s: Seconds = 600.0
+    commitment_port: Port = 0
+    """Where scanners listen for reports of storage commitment whose source names no port; 0: nowhere."""
     tls: ReceiverTls = ReceiverTls()
     listeners: tuple[Listener, ...] = ()
 
