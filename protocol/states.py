@@ -46,6 +46,15 @@ class DeliveryState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class CommitmentState(StrEnum):
+    """Where a scanner's request for storage commitment stands (PS3.4 Annex J)."""
+
+    WAITING = "waiting"  # not every image is where it has to be
+    ANSWERED = "answered"  # what to report is known and kept
+    REPORTED = "reported"  # the scanner took the report
+    GIVEN_UP = "given_up"  # it could not be reported in time; waits for a person
+
+
 class CommandState(StrEnum):
     """What became of an act of a person."""
 
@@ -90,6 +99,15 @@ DELIVERY_STEPS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     D.HELD: frozenset({D.WAITING, D.PARKED, D.CANCELLED}),
     D.DELIVERED: frozenset(),
     D.CANCELLED: frozenset({D.WAITING}),
+}
+
+C = CommitmentState
+
+COMMITMENT_STEPS: Mapping[CommitmentState, frozenset[CommitmentState]] = {
+    C.WAITING: frozenset({C.ANSWERED}),
+    C.ANSWERED: frozenset({C.REPORTED, C.GIVEN_UP}),
+    C.REPORTED: frozenset({C.ANSWERED}),  # the scanner asks again with the same transaction UID
+    C.GIVEN_UP: frozenset({C.ANSWERED}),
 }
 
 DELIVERY_CLAIMABLE = frozenset({D.WAITING, D.RETRYING})

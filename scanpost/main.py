@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("scanpost.doctor:doctor", "Prove that no image is missing; check what could stop the node."),
     "series": ("scanpost.series:series", "Series as they came in: list, show, route, hold, release, discard."),
     "queue": ("scanpost.queue:queue", "Deliveries: list, retry, hold, release, cancel, priority."),
+    "commitment": ("scanpost.commitment:commitment", "Storage commitment: list, show, retry, targets."),
     "routing": (
         "scanpost.routing:routing",
         "Targets, groups, sources, rules: import, export, history, check, rollback.",

@@ -13,8 +13,9 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from actors.dicom import dimse, pdus, statuses
-from actors.dicom.negotiation import answer_user, choose_all, contradicts
+from actors.dicom import commitment_scp, dimse, pdus, statuses
+from actors.dicom.commitment import SOP_CLASS as COMMITMENT
+from actors.dicom.negotiation import answer_user, choose_all, choose_roles, contradicts
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
 from actors.dicom.service import How, LimitReached, Peer, ScpConfig, ScpHandler, StoreCommand
 from actors.dicom.storing import Dropped, Storing, log_fault
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _LINGER_S = 1.0
 _COLLECTED_BYTES = 16 * 1024**2  # of a dataset that is no object to store
+_NO_STORAGE = {dimse.VERIFICATION, COMMITMENT}
 REJECT_CALLING, REJECT_CALLED = (1, 1, 3), (1, 1, 7)
 REJECT_CONTEXT, REJECT_VERSION = (1, 1, 2), (1, 2, 2)
 REJECT_LIMIT, REJECT_CONGESTION = (2, 3, 2), (2, 3, 1)
@@ -56,6 +58,7 @@ class Acceptor:
         self._max_send = 0
         self._contexts: dict[int, tuple[str, str]] = {}
         self._storing: Storing | None = None
+        self._commitment: commitment_scp.Service | None = None
         self._id = uuid.uuid4().bytes
         self._secured = not isinstance(sock, ssl.SSLSocket)
         self._subject = ""
@@ -174,10 +177,12 @@ class Acceptor:
 
     def _accepted(self, request: AssociateRq, peer: Peer) -> How:
         try:
-            answer = self._agree(request)
+            answer = self._agree(request, peer)
             self._connection.send([answer.encode()], self._config.network_timeout_s)
             self._connection.settle_down(self._config.idle_timeout_s, self._config.network_timeout_s)
             while True:
+                if self._commitment is not None:
+                    self._commitment.attend()
                 self._answer(self._next_message(peer))
                 self._tell(self._handler.rest, self._id)
         except ReleaseRequested:
@@ -195,16 +200,23 @@ class Acceptor:
             self._connection.abort(linger_s=0)
             return "aborted"
 
-    def _agree(self, request: AssociateRq) -> AssociateAc:
+    def _agree(self, request: AssociateRq, peer: Peer) -> AssociateAc:
         """Choose the contexts and what else is negotiated."""
-        results = choose_all(request.contexts, common=request.user.common)
+        services = commitment_scp.services(self._handler, peer)
+        results = choose_all(request.contexts, services, request.user.common)
+        roles = choose_roles(request.roles, services)
         abstract = {context.context_id: context.abstract_syntax for context in request.contexts}
         for result in results:
             if result.result == pdus.ACCEPTED:
                 self._contexts[result.context_id] = (abstract[result.context_id], result.transfer_syntax)
         self._max_send = max(request.max_pdu, 128) if request.max_pdu else 65536
-        stored = {abstract for abstract, _ in self._contexts.values()} - {dimse.VERIFICATION}
-        return AssociateAc(results, self._config.max_pdu, request.titles, user=answer_user(request.user, stored))
+        self._commitment = commitment_scp.serve(
+            self._handler, self._id, peer, self._connection, self._max_send, self._config.network_timeout_s,
+            self._contexts, roles,
+        )  # fmt: skip
+        stored = {abstract for abstract, _ in self._contexts.values()} - _NO_STORAGE
+        user = answer_user(request.user, stored)
+        return AssociateAc(results, self._config.max_pdu, request.titles, roles, user)
 
     def _release(self) -> How:
         try:
@@ -225,33 +237,42 @@ class Acceptor:
 
     def _answer(self, message: Message) -> None:
         self._check_context(message)
-        command = message.command
+        command, service = message.command, self._service(message)
         if command.field & dimse.RESPONSE:
-            raise InvalidPdu("a response to nothing", pdus.UNEXPECTED_PDU)
+            if service is None:
+                raise InvalidPdu("a response to nothing", pdus.UNEXPECTED_PDU)
+            service.answered(message)
+            return
         if command.field == dimse.C_CANCEL_RQ:
             return  # nothing to cancel, and it has no response (PS3.7 section 9.3.2.3)
         if command.field == dimse.C_ECHO_RQ:
             status = statuses.SUCCESS
         elif command.field == dimse.C_STORE_RQ:
             status = self._stored(message)
+        elif service is not None:
+            status = service.answer(message)
         else:
             status = statuses.UNRECOGNISED_OPERATION
         response = dimse.response_to(command, status)
         self._connection.send_command(message.context_id, response, self._max_send, self._config.network_timeout_s)
 
+    def _service(self, message: Message) -> commitment_scp.Service | None:
+        """Who works on it, if it is not an image."""
+        return self._commitment if self._commitment is not None and self._commitment.speaks(message) else None
+
     def _check_context(self, message: Message) -> None:
         if message.context_id not in self._contexts:
             raise InvalidPdu(f"presentation context {message.context_id} was not accepted")
 
-    def _sink(self, message: Message, peer: Peer) -> Sink:
-        """Where the dataset of a request goes."""
+    def _sink(self, message: Message, peer: Peer) -> Sink | None:
+        """Where the dataset of a request goes; None: into the message, for a service."""
         command = message.command
         self._check_context(message)
         if command.field != dimse.C_STORE_RQ:
-            return Dropped()
+            return Dropped() if self._service(message) is None else None
         request = self._store_command(message)
         abstract_syntax = self._contexts[message.context_id][0]
-        if abstract_syntax == dimse.VERIFICATION or contradicts(request.sop_class_uid, abstract_syntax):
+        if abstract_syntax in _NO_STORAGE or contradicts(request.sop_class_uid, abstract_syntax):
             return Dropped()
         self._storing = Storing(self._handler, self._id, peer, request, self._config.max_object_bytes)
         return self._storing
@@ -261,7 +282,7 @@ class Acceptor:
         if storing is not None:
             return storing.status()
         abstract_syntax = self._contexts[message.context_id][0]
-        if isinstance(message.sink, Dropped) or abstract_syntax == dimse.VERIFICATION:
+        if isinstance(message.sink, Dropped) or abstract_syntax in _NO_STORAGE:
             status, reason = statuses.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context"
         else:
             status, reason = statuses.CANNOT_UNDERSTAND, "the C-STORE request has no data set"

@@ -9,14 +9,16 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from actors.dicom.dimse import IMPLICIT_LITTLE
 from actors.dicom.elements import Bytes, DataSet, Items, Unreadable, element, read, sequence
-from actors.dicom.negotiation import IMPLICIT_LITTLE
 from protocol.errors import ImageError
 
 SOP_CLASS = "1.2.840.10008.1.20.1"
 SOP_INSTANCE = "1.2.840.10008.1.20.1.1"
 REQUEST_COMMITMENT = 1  # action type, PS3.4 table J.3-1
 ALL_COMMITTED, SOME_FAILED = 1, 2  # event types, PS3.4 table J.3-2
+
+SAME_ASSOCIATION_S = 30.0  # so long after a request its answer may go out on its own association
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_REFERENCES = 100_000

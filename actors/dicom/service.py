@@ -6,7 +6,10 @@ It must not contain behaviour, and nothing of a DICOM library appears in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from actors.dicom.commitment_scp import CommitmentHandler
 
 How = Literal["released", "aborted", "lost"]
 
@@ -101,7 +104,12 @@ class LimitReached(Exception):
 
 
 class ScpHandler(Protocol):
-    """What the storage SCP tells and asks. Every method is called from association threads, several at a time."""
+    """What the storage SCP tells and asks. Every method is called from association threads, several at a time.
+
+    `commitment` serves storage commitment; None: it is not offered.
+    """
+
+    commitment: CommitmentHandler | None
 
     def requested(self, peer: Peer) -> str | None:
         """A reason to reject the association, or None. Must be quick. Raising rejects it transiently."""

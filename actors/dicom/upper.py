@@ -6,6 +6,7 @@ It must not decide anything about an association, look into a dataset, or wait w
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -167,6 +168,14 @@ class Connection:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, every)
             self._sock.settimeout(None)
             self._waits_in_kernel = True
+
+    def readable(self, timeout_s: float) -> bool:
+        """Whether the peer said something, or is gone, within `timeout_s`; nothing of it is read."""
+        if self._start != self._end or (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
+            return True
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
 
     def read_message(self, idle_s: float, busy_s: float, choose: ChooseSink | None = None) -> Message:
         """The next whole DIMSE message. It must begin within `idle_s`; then each PDU has `busy_s` to arrive whole, and the

@@ -5,11 +5,14 @@ The receiver does not use it: an object may be larger than what memory there is.
 
 from __future__ import annotations
 
+from actors.dicom.commitment_scp import CommitmentHandler
 from actors.dicom.service import Peer, StoreCommand, StoreRequest
 
 
 class WholeObjects:
     """Mix-in for a `ScpHandler` that has a `store`; see there for what exceptions mean."""
+
+    commitment: CommitmentHandler | None = None
 
     def store(self, association_id: bytes, peer: Peer, request: StoreRequest) -> int:
         """Take one object; the DIMSE status."""

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from actors.dispatcher.attempt import DONE, FAILED, STOPPED, Attempt, Outcome
+from actors.dispatcher.confirming import Ask, ask_target
 from actors.dispatcher.limits import Limits, Unwanted
 from actors.dispatcher.reports import NoReports, Reports
 from actors.dispatcher.retry import leave_alone_s, next_try
@@ -16,7 +17,9 @@ from actors.dispatcher.shelf import Shelf
 from actors.targets.interface import Target
 from actors.targets.registry import make_target
 from protocol.clock import Clock
-from protocol.errors import NotOwner, SpoolError
+from protocol.errors import NetworkError, NotOwner, SpoolError
+from protocol.routing.commitment import TargetCommitment
+from protocol.routing.targets import DicomTarget
 from protocol.routing.targets import Target as TargetSettings
 from protocol.routing.versions import RoutingVersions
 from protocol.spool import Spool
@@ -39,13 +42,14 @@ class Slot:
         log: Any,
         slots: int,
         make: MakeTarget = make_target,
+        ask: Ask = ask_target,
         reports: Reports | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """`slots` is how many slots the whole node is set to have."""
         self._spool, self._owner, self._clock, self._random, self._log = spool, owner, clock, random, log
         self._limits = Limits(spool, routing, clock, slots)
-        self._make, self._stopping = make, stopping
+        self._make, self._ask, self._stopping = make, ask, stopping
         self._reports = reports or NoReports()
         self._shelf = Shelf(clock)
         self._last_target = ""
@@ -93,7 +97,7 @@ class Slot:
             self._say("delivery_given_back", claim, images=outcome.answered)
         else:
             assert outcome.how == DONE
-            self._finish(claim, outcome)
+            self._finish(claim, settings, outcome)
 
     def _attempt(self, claim: Claim, settings: TargetSettings, target: Target) -> Outcome:
         unwanted = Unwanted(self._limits, claim.target, self._clock)
@@ -128,12 +132,29 @@ class Slot:
         if state is not None and state.not_before > 0:
             self._spool.targets.leave_alone(target, 0.0)
 
-    def _finish(self, claim: Claim, outcome: Outcome) -> None:
+    def _finish(self, claim: Claim, settings: TargetSettings, outcome: Outcome) -> None:
         refused = self._spool.deliveries.get(claim.delivery)["refused"]
-        if not refused:
+        if not refused and isinstance(settings, DicomTarget) and settings.commitment is not None:
+            self._confirm(claim, settings, settings.commitment)
+        elif not refused:
             self._spool.deliveries.complete(claim)
             self._say("delivery_completed", claim, images=claim.total)
+        else:
+            self._refused(claim, refused, outcome)
+
+    def _confirm(self, claim: Claim, settings: DicomTarget, commitment: TargetCommitment) -> None:
+        """Ask the target to commit to what it was sent; its report is settled by the router, wherever it comes in."""
+        try:
+            self._ask(self._spool, claim, settings, commitment, self._reports.alive)
+        except NetworkError as exc:
+            # Sent is sent: the next attempt has nothing to send and asks again.
+            self._failed(claim, settings, Outcome(FAILED, claim.total, error=str(exc), retryable=exc.retryable))
             return
+        due = self._clock.now() + commitment.wait_s
+        self._spool.confirmations.confirming(claim, due)
+        self._say("delivery_confirming", claim, images=claim.total, wait_s=commitment.wait_s)
+
+    def _refused(self, claim: Claim, refused: int, outcome: Outcome) -> None:
         words = "; ".join(word if count == 1 else f"{word} ({count})" for word, count in outcome.refused)
         error = f"{refused} {'image' if refused == 1 else 'images'} refused" + (f": {words}" if words else "")
         self._spool.deliveries.park(claim, error[:500])

@@ -11,10 +11,12 @@ from actors.dicom.scp import Address, Door
 from actors.receiver.admission import Doors, Notices, charsets_of
 from actors.receiver.counting import Desk, Here
 from actors.receiver.crew import Alone, Crew
+from actors.receiver.handler import Failure
 from actors.receiver.limits import Limits, Pace
 from actors.receiver.mending import WORKER, mend
 from actors.receiver.ports import Port, ports_of, server_tls
 from actors.receiver.reception import Means
+from actors.receiver.reporter import Reporter
 from actors.receiver.workers import Workers
 from protocol.errors import ConfigurationError, NetworkError, OutOfSpace
 from protocol.wire.nudges import Nudge
@@ -35,6 +37,8 @@ class ReceiverActor(Actor):
         self._doors: list[Door] = []
         self._tls = server_tls(context.settings.receiver)
         self._revision = context.routing.current().number
+        self._failure = Failure(context.wire.wake)
+        self._reporter = self._make_reporter()
         self._unmended = False
         self._shown = (context.clock.monotonic(), 0.0)
         self._allowed = Doors(context.settings.receiver.allow)
@@ -51,6 +55,13 @@ class ReceiverActor(Actor):
         return Workers(
             home=settings.home, instance=context.instance, count=own.workers, desk=Desk(limits, pace),
             limit_s=self.STOP_LIMIT_S, wire=context.wire, log=context.log, died=self._lost_one,
+        )  # fmt: skip
+
+    def _make_reporter(self) -> Reporter:
+        context = self.context
+        return Reporter(
+            context.spool, lambda: context.routing.current().configuration, context.settings.receiver.commitment_port,
+            context.clock, context.random, context.log, self._failure.set,
         )  # fmt: skip
 
     # -- beginning ---------------------------------------------------------------------------------------------
@@ -108,9 +119,11 @@ class ReceiverActor(Actor):
         if revision != self._revision:
             self._revision = revision
             self.crew.new_policy()
+        self._failure.check()
         self._renew_certificate()
         self._tell_turned_away()
         self.crew.attend(self.context.clock.monotonic())
+        self._reporter.round(self.context.clock.monotonic())
         if self._unmended or self.context.spool.workers.dead(WORKER):
             found = self._mend()
             self.context.log.warning("mended", found=found)
@@ -161,3 +174,4 @@ class ReceiverActor(Actor):
         for door in self._doors:
             door.close()
         self.crew.stop(self.STOP_LIMIT_S)
+        self._reporter.stop()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from actors.dicom.commitment_scp import CommitmentHandler
 from actors.dicom.service import How, Intake, LimitReached, Peer, StoreCommand, StoreRequest
 from actors.dicom.statuses import OUT_OF_RESOURCES, PROCESSING_FAILURE
 from actors.receiver.admission import Notices, Policy, Reserve
@@ -84,6 +85,7 @@ class Handler:
         self._open_now, self.max_bytes = open_now, max_bytes
         self.policy = policy
         self.stopping = threading.Event()  # nobody is made to wait any more
+        self.commitment: CommitmentHandler | None = None
         self.counts = Counts()
         self.early = not images.sync
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from actors.dicom.scp import Address, Hall
 from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
+from actors.receiver.commitments import Commitments
 from actors.receiver.committer import Committer
 from actors.receiver.counting import OpenNow
 from actors.receiver.handler import Failure, Handler
@@ -86,6 +87,7 @@ class Reception:
             open_now=open_now,
             max_bytes=int(settings.receiver.max_object_gb * GB),
         )  # fmt: skip
+        self.handler.commitment = Commitments(means.spool, lambda: self._configuration, means.clock, news.arrived, log)
         self.hall = Hall(self.handler, changed)
         self._ports, self._tls = ports_of(settings.receiver), server_tls(settings.receiver)
         self._short = ""
@@ -95,10 +97,9 @@ class Reception:
         self._sweeper.start()
 
     def _policy(self) -> Policy:
-        own = self._means.settings.receiver
-        policy = Policy(
-            self._means.routing.current(), own.unknown_sources, refuse_unreadable=own.unreadable == "refuse"
-        )
+        own, version = self._means.settings.receiver, self._means.routing.current()
+        self._configuration = version.configuration
+        policy = Policy(version, own.unknown_sources, refuse_unreadable=own.unreadable == "refuse")
         if policy.unusable:
             self._means.log.error("keywords_not_scanned", revision=policy.revision, reason=policy.unusable)
         return policy

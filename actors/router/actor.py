@@ -1,4 +1,5 @@
-"""The router: closes complete arrivals, decides them, carries out commands, offers deliveries, reaps the dead.
+"""The router: closes complete arrivals, decides them, carries out commands, offers deliveries, reaps the dead, and answers
+requests for storage commitment.
 It must not speak DICOM or carry image bytes. Everything it knows comes from the spool; nudges only wake it.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from actors.base import Actor, Context
+from actors.router.answering import Answering, Settling
 from actors.router.arrivals import Closing, Deciding, Round
 from actors.router.commands import Commands
 from actors.router.reaping import Reaper
@@ -39,6 +41,8 @@ class RouterActor(Actor):
         self._deciding = Deciding(spool, self._routing, self._under_way, log)
         self._commands = Commands(spool, self._routing, context.clock, log)
         self._reaper = Reaper(spool, context.fs, log)
+        self._answering = Answering(spool, self._routing, context.clock, log)
+        self._settling = Settling(spool, self._routing, context.clock, context.random, log)
         self._watchdog = LockWatchdog(spool.places.write_lock, log, context.wire.wake)
         self._looked = self._swept = self._mended = self._lock_trouble = float("-inf")
         self._due = float("inf")  # when the next arrival could be complete (monotonic)
@@ -139,6 +143,8 @@ class RouterActor(Actor):
     # ---- once a second --------------------------------------------------------------------------------------------
     def _sweep(self, now: float) -> None:
         self._reaper.round(now)
+        self._settling.round()
+        self._answering.round(now)
         self._mend_times(now)
         self._tell_lock_trouble(now)
         self._offer()

@@ -25,6 +25,10 @@ class Arguments:
         """The arrival it is about."""
         return self._number("arrival", self._given.get("arrival"))
 
+    def commitment(self) -> int:
+        """The request for storage commitment it is about."""
+        return self._number("commitment", self._given.get("commitment"))
+
     def targets(self) -> list[str]:
         """`target` (one name) or `targets` (several), each once."""
         given = self._given.get("targets", self._given.get("target"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from actors.router.arguments import Arguments
 from actors.router.patience import Patience, for_everybody, where
 from actors.router.queue import QueueActs
 from actors.router.routing import Routing
@@ -36,6 +37,7 @@ class Commands:
             **{f"queue.{act}": queue.act for act in ("retry", "hold", "release", "cancel", "priority")},
             "target.pause": queue.pause,
             "target.resume": queue.resume,
+            "commitment.retry": lambda command: spool.commitments.retry(Arguments(command).commitment(), command.id),
         }
 
     def round(self) -> tuple[int, bool]:

@@ -28,7 +28,8 @@ RULES: dict[str, Rule] = {}
 EVENT_ONLY = frozenset({
     "association.rejected", "image.rejected", "rule.failed", "target.paused", "target.resumed", "command.asked",
     "command.answered", "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
-    "outbox.trimmed", "spool.epoch.begun",
+    "outbox.trimmed", "spool.epoch.begun", "commitment.requested", "commitment.answered", "commitment.reported",
+    "commitment.report.failed", "confirmation.asked", "confirmation.answered",
 })  # fmt: skip
 """Types whose whole history is the event itself."""
 OUTCOMES = {"route": ArrivalState.IN_DELIVERY, "hold": ArrivalState.HELD, "discard": ArrivalState.DISCARDED,
@@ -214,6 +215,11 @@ def _attempt_interrupted(event: Envelope) -> list[Change]:
 def _delivery_completed(event: Envelope) -> list[Change]:
     values = _take(event.data, "images", "bytes", "seconds", "warnings")
     return [_delivery(event, DeliveryState.DELIVERED, **values, owner=None, retry_at=None, finished=event.time)]
+
+
+@_on("delivery.confirming")
+def _delivery_confirming(event: Envelope) -> list[Change]:
+    return [_delivery(event, DeliveryState.CONFIRMING, owner=None, retry_at=None)]
 
 
 @_on("delivery.parked")

@@ -151,6 +151,11 @@ class RoutingConfiguration(Frozen):
             if other != name:
                 message = f"'{name}' and '{other}' have the same calling_ae, address and certificate"
                 yield Misfit(f"sources.{name}", message, "remove one of them, or make one more specific")
+            reference = source.commitment.target
+            if reference is not None and reference not in self.targets and reference not in self.groups:
+                message = f"source '{name}' names the missing target or group '{reference}'"
+                place = f"sources.{name}.commitment.target"
+                yield Misfit(place, message, _nearest(reference, (*self.targets, *self.groups)))
 
     def _rule_misfits(self, place: str, rule: Rule) -> Iterator[Misfit]:
         if rule.action == "route" and not rule.targets:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from protocol.errors import RoutingError
+from protocol.routing.commitment import SourceCommitment, TargetCommitment
 from protocol.routing.fields import NAME_PATTERN, NAME_RULE, Frozen
 from protocol.routing.groups import Group
 from protocol.routing.model import Misfit, Notify, RoutingConfiguration, Rule, RuleFault, RuleTest
@@ -179,10 +180,14 @@ def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
     """The keys that are allowed where an unknown one was found."""
     model: type[Frozen] = RoutingConfiguration
     match loc[:-1]:
+        case ("targets", _, _, "commitment", *_):
+            model = TargetCommitment
         case ("targets", _, str(tag), *rest):
             model = Retry if rest else _TARGETS.get(tag, DicomTarget)
         case ("groups", *_):
             model = Group
+        case ("sources", _, "commitment", *_):
+            model = SourceCommitment
         case ("sources", *_):
             model = Source
         case ("rules", _, "notify", *_):

@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from protocol.header.charset import resolve
 from protocol.header.uids import valid_uid
+from protocol.routing.commitment import SourceCommitment, as_commitment
 from protocol.routing.fields import AETitle, Count, Frozen, Network, Seconds, Switch, Text
 from protocol.routing.subjects import Subject, common_name, parse_subject
 
@@ -76,6 +77,7 @@ class Source(Frozen):
     max_images_per_s: Annotated[float, Field(strict=True, ge=0.1, le=1_000_000, allow_inf_nan=False)] | None = None
     max_object_mb: Annotated[float, Field(strict=True, gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     sop_classes: Annotated[tuple[Annotated[str, AfterValidator(_uid)], ...], Field(min_length=1)] | None = None
+    commitment: Annotated[SourceCommitment, BeforeValidator(as_commitment)] = SourceCommitment()
     comment: Text = ""
 
     @model_validator(mode="after")
@@ -128,6 +130,17 @@ def source_for(sources: Mapping[str, Source], calling_ae: str, address: str, sub
         return SourceMatch(None)
     source = sources[best[1]]
     return SourceMatch(best[1], source.quiet_s, source.idle_s)
+
+
+def commitment_for(
+    sources: Mapping[str, Source], name: str | None, calling_ae: str, address: str
+) -> SourceCommitment:  # fmt: skip
+    """What counts for a source's requests for storage commitment: by its name if it still is one, else by what is known of
+    it; an unknown one gets the default.
+    """
+    if name not in sources:
+        name = source_for(sources, calling_ae, address).name
+    return SourceCommitment() if name is None else sources[name].commitment
 
 
 def _address(text: str) -> Address | None:

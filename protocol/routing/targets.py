@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
+from protocol.routing.commitment import TargetCommitment, as_target_commitment
 from protocol.routing.fields import AbsolutePath, AETitle, Count, Frozen, Host, Port, Seconds, Switch, Text, Timeout
 from protocol.routing.rules.names import find
 
@@ -104,6 +105,7 @@ class DicomTarget(_Target):
     associations: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
     reuse_s: Annotated[float, Field(strict=True, ge=0, le=300, allow_inf_nan=False)] = 2.0
     tls: TargetTls | None = None
+    commitment: Annotated[TargetCommitment | None, BeforeValidator(as_target_commitment)] = None
 
     @model_validator(mode="after")
     def _pdu_is_usable(self) -> DicomTarget:

@@ -114,6 +114,8 @@ class Receiver(Section):
     max_object_gb: Annotated[float, Field(gt=0, le=1000)] = 2.0
     acse_timeout_s: Seconds = 30.0
     idle_timeout_s: Seconds = 600.0
+    commitment_port: Port = 0
+    """Where scanners listen for reports of storage commitment whose source names no port; 0: nowhere."""
     tls: ReceiverTls = ReceiverTls()
     listeners: tuple[Listener, ...] = ()
 

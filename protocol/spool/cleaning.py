@@ -33,6 +33,8 @@ _STILL_NEEDED = (
     "(EXISTS (SELECT 1 FROM delivery d WHERE d.arrival = arrival.id AND d.state NOT IN ('delivered', 'cancelled'))"
     " OR EXISTS (SELECT 1 FROM unsynced u WHERE u.arrival = arrival.id))"
 )
+# Kept by a storage commitment until a target has it; the spool holds such an arrival, this is the second lock on the door.
+_PROMISED = "(arrival.state <> 'delivered' AND EXISTS (SELECT 1 FROM promise p WHERE p.arrival = arrival.id))"
 
 
 class Cleaning:
@@ -62,7 +64,7 @@ class Cleaning:
             row = tx.one(
                 "UPDATE arrival SET state = 'deleted', since = :now, reason = state WHERE id = :id AND"
                 " ((state = 'delivered' AND since < :delivered) OR (state = 'discarded' AND since < :discarded))"
-                f" AND NOT {_STILL_NEEDED} RETURNING *",
+                f" AND NOT {_STILL_NEEDED} AND NOT {_PROMISED} RETURNING *",
                 {**_cutoffs(retention), "id": id, "now": tx.now},
             )
             if row is None:
@@ -170,8 +172,8 @@ class Cleaning:
         return removed
 
     def purge_records(self, before: float, limit: int = PURGED_AT_ONCE) -> int:
-        """Remove associations that no arrival names any more, answered commands and let-go quarantine rows that ended before
-        `before` (seconds UTC), at most `limit` of each; how many rows. The ledger has them.
+        """Remove associations that no arrival names any more, answered commands, let-go quarantine rows and reported
+        commitments that ended before `before` (seconds UTC), at most `limit` of each; how many rows. The ledger has them.
         """
         statements = (
             "DELETE FROM association WHERE id IN (SELECT id FROM association s WHERE state <> 'open' AND closed < ?"
@@ -179,6 +181,7 @@ class Cleaning:
             "DELETE FROM command WHERE id IN (SELECT id FROM command WHERE state <> 'new' AND answered < ? LIMIT ?)",
             "DELETE FROM quarantine WHERE receipt IN"
             " (SELECT receipt FROM quarantine WHERE state = 'deleted' AND stored < ? LIMIT ?)",
+            "DELETE FROM commitment WHERE id IN (SELECT id FROM commitment WHERE ended < ? AND state = 'reported' LIMIT ?)",
         )
         with self._db.write() as tx:
             return sum(tx.changed(statement, (before, limit)) for statement in statements)
@@ -199,9 +202,10 @@ class Cleaning:
                 (len(gone), sum(image["superseded"] is not None for image in gone), sum(i["bytes"] for i in gone), id),
             )
             return len(gone)
-        tx.execute("DELETE FROM delivery_image WHERE delivery IN (SELECT id FROM delivery WHERE arrival = ?)", (id,))
+        for table in ("delivery_image", "confirmation"):
+            tx.execute(f"DELETE FROM {table} WHERE delivery IN (SELECT id FROM delivery WHERE arrival = ?)", (id,))
         for table, column in (("delivery", "arrival"), ("decision", "arrival"), ("arrival_association", "arrival"),
-                              ("arrival", "id")):  # fmt: skip
+                              ("promise", "arrival"), ("arrival", "id")):  # fmt: skip
             tx.execute(f"DELETE FROM {table} WHERE {column} = ?", (id,))
         return len(gone) + 1
 

@@ -200,13 +200,13 @@ def publish(fresh: Path, path: Path, now: float) -> None:
 
 
 def seed_ids(connection: sqlite3.Connection, now: float) -> None:
-    """Let ids of arrivals, decisions, deliveries and commands begin at the seconds since 2020, unless they are beyond.
+    """Let ids of arrivals, decisions, deliveries, commands and commitments begin at the seconds since 2020, or beyond.
 
     A database that was lost or restored from an older copy must not give an id again that the ledger already knows.
     The clock stays ahead as long as a node opens fewer than one arrival per second on average over its life.
     """
     first = max(1, int(now) - ID_EPOCH)
-    for table in ("arrival", "decision", "delivery", "command"):
+    for table in ("arrival", "decision", "delivery", "command", "commitment"):
         row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         if row is None:
             connection.execute("INSERT INTO sqlite_sequence(name, seq) VALUES (?, ?)", (table, first))

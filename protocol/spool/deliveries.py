@@ -15,13 +15,22 @@ from protocol.spool.database import Database
 from protocol.spool.objects import image_file
 from protocol.spool.places import Places
 from protocol.spool.settling import IMAGES_TO_SEND, settle
-from protocol.spool.steps import Claim, ImageResult, ImageToSend, carry_out, interrupt, leave, mine, target_failed
+from protocol.spool.steps import (
+    Claim,
+    ImageResult,
+    ImageToSend,
+    carry_out,
+    delivered,
+    interrupt,
+    leave,
+    mine,
+    target_failed,
+)
 from protocol.spool.transaction import Transaction
 from protocol.states import DELIVERY_FINISHED, DeliveryState, Priority
 from protocol.wire.events import (
     AttemptFailed,
     DeliveryClaimed,
-    DeliveryCompleted,
     DeliveryHeld,
     DeliveryParked,
     ImagesSent,
@@ -157,17 +166,7 @@ class Deliveries:
             if row["refused"]:
                 raise StepRefused(f"delivery {claim.delivery} has refused images; park it")
             leave(tx, claim, DeliveryState.DELIVERED, finished=tx.now)
-            seconds = round(tx.now - row["created"], 3)
-            event = DeliveryCompleted(
-                claim.delivery, claim.arrival, claim.target, row["sent"], row["bytes"], seconds, row["warnings"]
-            )
-            tx.emit(event, correlation=claim.arrival)
-            tx.execute(
-                "INSERT INTO target_state (name, last_success) VALUES (:name, :now) ON CONFLICT (name)"
-                " DO UPDATE SET last_success = :now, fails = 0, not_before = 0, last_error = ''",
-                {"name": claim.target, "now": tx.now},
-            )
-            settle(tx, claim.arrival)
+            delivered(tx, row)
 
     def retry(self, claim: Claim, due: float, error: str) -> None:
         """This attempt failed; try again at `due` (seconds UTC)."""

@@ -5,7 +5,33 @@ A change is one additive step appended to MIGRATIONS; older programs refuse a ne
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+
+_COMMITMENTS = """
+-- Storage commitment (PS3.4 Annex J) that scanners asked of us. `images` and `reasons` are packed lists: of [SOP class UID,
+-- SOP instance UID], and of the failure reason of each (0: committed), once it is answered.
+CREATE TABLE commitment (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, transaction_uid TEXT NOT NULL, association BLOB NOT NULL,
+  calling_ae TEXT NOT NULL, called_ae TEXT NOT NULL, address TEXT NOT NULL, source TEXT, state TEXT NOT NULL,
+  count INTEGER NOT NULL, images BLOB NOT NULL, reasons BLOB, failed INTEGER NOT NULL DEFAULT 0,
+  asked REAL NOT NULL, answered REAL, attempts INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL, ended REAL,
+  error TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX commitment_transaction ON commitment(calling_ae, transaction_uid);
+CREATE INDEX commitment_waiting ON commitment(id) WHERE state = 'waiting';
+CREATE INDEX commitment_answered ON commitment(due) WHERE state = 'answered';
+CREATE INDEX commitment_ended ON commitment(ended) WHERE ended IS NOT NULL;
+-- Arrivals that we promised to keep before a target had them: never discarded, never deleted undelivered.
+CREATE TABLE promise (arrival INTEGER PRIMARY KEY, commitment INTEGER NOT NULL, time REAL NOT NULL);
+-- Storage commitment that we asked of targets, once per attempt. `failed` is a packed list of [SOP instance UID, reason].
+CREATE TABLE confirmation (
+  transaction_uid TEXT PRIMARY KEY, delivery INTEGER NOT NULL, arrival INTEGER NOT NULL, target TEXT NOT NULL,
+  state TEXT NOT NULL, count INTEGER NOT NULL, failed BLOB, asked REAL NOT NULL, answered REAL
+) WITHOUT ROWID;
+CREATE INDEX confirmation_delivery ON confirmation(delivery, asked);
+CREATE INDEX delivery_confirming ON delivery(id) WHERE state = 'confirming';
+CREATE INDEX quarantine_sop ON quarantine(sop_uid);
+"""
 
 # Version 1. A fresh database gets these and then every migration, so that both ways lead to the same tables.
 TABLES = """
@@ -127,4 +153,5 @@ CREATE TABLE sighting (
   reason TEXT NOT NULL DEFAULT '', PRIMARY KEY (calling_ae, address)
 ) WITHOUT ROWID;
 """,
+    4: _COMMITMENTS,
 }  # fmt: skip

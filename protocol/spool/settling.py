@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocol.errors import NotFound
+from protocol.errors import NotFound, StepRefused
 from protocol.spool import joining
 from protocol.spool.transaction import Transaction
 from protocol.states import (
@@ -22,6 +22,8 @@ from protocol.states import (
     check_arrival_step,
 )
 from protocol.wire.events import ArrivalDelivered, ArrivalDiscarded, ArrivalHeld, DeliveryCreated
+
+PROMISED = "its scanner was promised by storage commitment that it is kept, and no target has it: route it to one"
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,23 @@ def plain(row: Any) -> dict[str, Any]:
     return {name: row[name] for name in row.keys() if name not in ("series_key", "header", "files", "positions")}  # noqa: SIM118
 
 
+def is_promised(tx: Transaction, id: int) -> bool:
+    """Does a storage commitment stand on this arrival being kept here (PS3.4 Annex J, policy `spool`)?"""
+    return tx.one("SELECT 1 FROM promise WHERE arrival = ?", (id,)) is not None
+
+
+def hold_promised(tx: Transaction, arrival: Any) -> None:
+    """It was promised just now; if nobody wanted it, it waits for a person from now on."""
+    if arrival["state"] == ArrivalState.DISCARDED:
+        set_state(tx, arrival, ArrivalState.HELD, PROMISED)
+
+
 def set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str) -> None:
     before = ArrivalState(arrival["state"])
+    if after is ArrivalState.DISCARDED and is_promised(tx, arrival["id"]):
+        if before is ArrivalState.HELD:
+            raise StepRefused(f"arrival {arrival['id']} cannot be discarded: {PROMISED}")
+        after, reason = ArrivalState.HELD, PROMISED
     check_arrival_step(before, after)
     tx.execute(
         "UPDATE arrival SET state = ?, since = ?, reason = ? WHERE id = ?", (after, tx.now, reason, arrival["id"])
@@ -131,13 +148,11 @@ def create_delivery(tx: Transaction, arrival: Any, decision: int, target: Target
     )
 
 
-def _leave_replaced(tx: Transaction, arrival: Any, delivery: int, target: str) -> tuple[int, int]:
-    """Leave images out of a new delivery whose newer version goes or went to the same target, or the older would come
-    last (an arrival that is routed again or released late); how many, and their bytes.
-    """
+def replaced_at(tx: Transaction, arrival: Any, target: str) -> list[Any]:
+    """Images (position, receipt, bytes) of an arrival whose newer version goes or went to this target in a later one."""
     if not arrival["superseded"]:
-        return 0, 0
-    left = tx.all(
+        return []
+    return tx.all(
         "SELECT o.position, o.receipt, o.bytes FROM image o WHERE o.arrival = :arrival AND o.superseded IS NOT NULL"
         " AND o.superseded NOT IN (SELECT s.receipt FROM image s WHERE s.arrival = :arrival)"
         " AND EXISTS (SELECT 1 FROM arrival a CROSS JOIN image n INDEXED BY image_sop ON n.arrival = a.id"
@@ -145,6 +160,13 @@ def _leave_replaced(tx: Transaction, arrival: Any, delivery: int, target: str) -
         "   AND d.state <> 'cancelled' WHERE a.series_key = :key AND a.id > :arrival)",
         {"arrival": arrival["id"], "target": target, "key": arrival["series_key"]},
     )
+
+
+def _leave_replaced(tx: Transaction, arrival: Any, delivery: int, target: str) -> tuple[int, int]:
+    """Leave images out of a new delivery whose newer version goes or went to the same target, or the older would come
+    last (an arrival that is routed again or released late); how many, and their bytes.
+    """
+    left = replaced_at(tx, arrival, target)
     tx.many(
         "INSERT INTO delivery_image (delivery, position, receipt, state, comment) VALUES (?, ?, ?, 'left', 'superseded')",
         [(delivery, row["position"], row["receipt"]) for row in left],

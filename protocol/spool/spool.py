@@ -17,6 +17,8 @@ from protocol.spool.adoption import Adoption
 from protocol.spool.arrivals import Arrivals
 from protocol.spool.cleaning import Cleaning
 from protocol.spool.commands import Commands
+from protocol.spool.commitments import Commitments
+from protocol.spool.confirmations import Confirmations
 from protocol.spool.database import Database, create_database
 from protocol.spool.deliveries import Deliveries
 from protocol.spool.images import Images
@@ -44,6 +46,8 @@ class Spool:
         self.arrivals = Arrivals(database)
         self.deliveries = Deliveries(database, self.places)
         self.commands = Commands(database)
+        self.commitments = Commitments(database)
+        self.confirmations = Confirmations(database)
         self.targets = Targets(database)
         self.accounting = Accounting(database, self.places, fs)
         self.cleaning = Cleaning(database, self.places, fs)

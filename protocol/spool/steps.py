@@ -13,7 +13,7 @@ from protocol.spool.objects import ImageFile
 from protocol.spool.settling import settle
 from protocol.spool.transaction import Transaction
 from protocol.states import DeliveryState, Priority, check_delivery_step
-from protocol.wire.events import AttemptInterrupted, DeliveryCancelled, DeliveryHeld, DeliveryRetried
+from protocol.wire.events import AttemptInterrupted, DeliveryCancelled, DeliveryCompleted, DeliveryHeld, DeliveryRetried
 
 DEATHS_ALONE = 3  # without progress: the delivery itself is the likely killer, a person must look
 
@@ -77,6 +77,21 @@ def leave(
         "UPDATE delivery SET state = ?, owner = NULL, error = ?, due = coalesce(?, due), finished = ?, deaths = 0 WHERE id = ?",
         (after, error, due, finished, claim.delivery),
     )
+
+
+def delivered(tx: Transaction, row: Any) -> None:
+    """What goes with a delivery that has just become delivered; `row` as it was before."""
+    seconds = round(tx.now - row["created"], 3)
+    event = DeliveryCompleted(
+        row["id"], row["arrival"], row["target"], row["sent"], row["bytes"], seconds, row["warnings"]
+    )
+    tx.emit(event, correlation=row["arrival"])
+    tx.execute(
+        "INSERT INTO target_state (name, last_success) VALUES (:name, :now) ON CONFLICT (name)"
+        " DO UPDATE SET last_success = :now, fails = 0, not_before = 0, last_error = ''",
+        {"name": row["target"], "now": tx.now},
+    )
+    settle(tx, row["arrival"])
 
 
 def target_failed(tx: Transaction, target: str, error: str) -> None:

@@ -345,6 +345,94 @@ class DeliveryCancelled(Event):
     command: int
 
 
+@event("delivery.confirming", "delivery/{delivery}", shard="target")
+@dataclass(frozen=True)
+class DeliveryConfirming(Event):
+    """Every image is sent and the target was asked to commit to them; it has until `until` to answer."""
+
+    delivery: int
+    arrival: int
+    target: str
+    until: float
+
+
+# ---- storage commitment -----------------------------------------------------------------------------------------
+@event("commitment.requested", "commitment/{commitment}", shard="calling_ae")
+@dataclass(frozen=True)
+class CommitmentRequested(Event):
+    """A scanner asked us to take responsibility for images; the request is durable."""
+
+    commitment: int
+    association: str
+    calling_ae: str
+    transaction_uid: str
+    images: int
+
+
+@event("commitment.answered", "commitment/{commitment}", shard="calling_ae")
+@dataclass(frozen=True)
+class CommitmentAnswered(Event):
+    """It is settled which images are committed; `reasons` is [SOP instance UID, failure reason (0008,1197)] of the first failed."""
+
+    commitment: int
+    calling_ae: str
+    transaction_uid: str
+    images: int
+    failed: int
+    reasons: list[list[Any]]
+
+
+@event("commitment.reported", "commitment/{commitment}", shard="calling_ae")
+@dataclass(frozen=True)
+class CommitmentReported(Event):
+    """The scanner took the report; `how` is same or new (association), `status` its DIMSE answer."""
+
+    commitment: int
+    calling_ae: str
+    transaction_uid: str
+    how: str
+    status: int
+
+
+@event("commitment.report.failed", "commitment/{commitment}", shard="calling_ae", severity=WARNING)
+@dataclass(frozen=True)
+class CommitmentReportFailed(Event):
+    """The report did not reach the scanner; tried again at `retry_at` unless that is 0: then it is given up."""
+
+    commitment: int
+    calling_ae: str
+    transaction_uid: str
+    attempt: int
+    error: str
+    retry_at: float
+
+
+@event("confirmation.asked", "delivery/{delivery}", shard="target")
+@dataclass(frozen=True)
+class ConfirmationAsked(Event):
+    """We are about to ask a target to commit to the images of a delivery."""
+
+    delivery: int
+    arrival: int
+    target: str
+    transaction_uid: str
+    images: int
+
+
+@event("confirmation.answered", "delivery/{delivery}", shard="target")
+@dataclass(frozen=True)
+class ConfirmationAnswered(Event):
+    """The target's report; `reasons` is [SOP instance UID, failure reason (0008,1197)] of the first failed images."""
+
+    delivery: int
+    arrival: int
+    target: str
+    transaction_uid: str
+    committed: int
+    failed: int
+    reasons: list[list[Any]]
+
+
 @event("target.paused", "target/{target}", shard="target", severity=WARNING)
 @dataclass(frozen=True)
 class TargetPaused(Event):

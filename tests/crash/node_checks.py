@@ -29,6 +29,7 @@ def check_always(node: Node) -> None:
     _check_files(node, rows)
     _check_delivered(node, rows)
     _check_repetitions(node, rows)
+    node.committing.check()
     problems = node.spool.accounting.balance(files=True)
     assert problems == [], problems
 
@@ -59,6 +60,7 @@ def check_end(node: Node) -> None:
     """After everything was healed and a person did their part: each image is where its decision says."""
     check_rest(node)
     assert not [row for row in node.deliveries() if row["state"] in SET_ASIDE], "something is still set aside"
+    node.committing.check_end()
     rows = _images(node)
     for row in rows:
         if row["superseded"] is None:

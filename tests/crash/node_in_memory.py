@@ -39,11 +39,13 @@ from protocol.routing.parse import build
 from protocol.routing.versions import RoutingVersions
 from protocol.settings import load_settings
 from protocol.spool import Spool
+from protocol.spool.commitments import PROMISED
 from protocol.spool.images import Receipt, Saved
 from protocol.spool.outbox import Cursor
 from protocol.testing.crash import CrashPoints, Died
 from protocol.testing.images import TestImage
 from protocol.testing.spoolworld import TARGETS, Promise, SpoolWorld
+from tests.crash.committing import Committing
 from tests.dispatcher.dispatcher_fakes import FakeConnection
 
 NODE = "test"
@@ -60,6 +62,14 @@ SETTINGS = {
 ROUTES: dict[int, dict[str, tuple[str, ...]]] = {
     1: {"CT": TARGETS, "MR": ("pacs",), "XA": ()},
     2: {"CT": ("archive",), "MR": ("pacs", "research"), "XA": ()},
+    3: {"CT": ("archive", "pacs"), "MR": ("pacs",), "XA": ()},
+}
+COMMITTING = 3  # the revision in which pacs is asked to commit, and KEEP1's images are committed once they are here
+CONFIRM_S = 500.0
+REPORT = {"host": "10.0.0.1", "port": 104, "report_s": 900.0}
+SOURCES = {
+    name.lower(): {"calling_ae": name, "commitment": {"policy": policy, **REPORT}}
+    for name, policy in (("CT1", "target"), ("MR1", "target"), ("KEEP1", "spool"))
 }
 MANY_ROUNDS = 120
 
@@ -82,16 +92,18 @@ def quick_ledgers(monkeypatch: Any) -> None:
 
 def routing(revision: int) -> dict[str, Any]:
     """The routing configuration that says ROUTES[revision]."""
-    targets = {
+    targets: dict[str, dict[str, Any]] = {
         name: {"type": "dicom", "host": "127.0.0.1", "port": 104, "called_ae": name.upper(), "retry": RETRY}
         for name in TARGETS
     }
+    if revision == COMMITTING:
+        targets["pacs"]["commitment"] = {"wait_s": CONFIRM_S}
     rules = [
         {"name": modality.lower(), "when": f"Modality == '{modality}'", "action": "route", "targets": list(names)}
         for modality, names in ROUTES[revision].items()
         if names
     ]
-    return {"targets": targets, "rules": rules}
+    return {"targets": targets, "rules": rules, "sources": SOURCES if revision == COMMITTING else {}}
 
 
 class NodePoints(CrashPoints):
@@ -189,6 +201,11 @@ class Receiver(ReceiverActor):
     def _open(self, number: int, port: Port) -> None:
         return
 
+    def reports_by(self, reporting: Callable[..., Any]) -> Receiver:
+        """Reports of storage commitment go out through this, in the caller's thread."""
+        self._reporter.without_threads(reporting)
+        return self
+
     @property
     def handler(self) -> Handler:
         assert self.crew.reception is not None  # type: ignore[attr-defined]
@@ -216,6 +233,7 @@ class SlotActor:
             spool=spool, owner=spool.workers.enter("dispatcher", "0-0").owner, routing=versions, clock=node.clock,
             random=Random(1), log=NoLog(), slots=4,
             make=lambda target: SlowConnection(node.target(target.called_ae.lower()), spool.fs, node.clock),
+            ask=node.committing.ask_target,
         )  # fmt: skip
 
     def one_pass(self, nudges: list[Any]) -> float:
@@ -245,6 +263,7 @@ class Node(SpoolWorld):
         self.may_repeat = 0  # images that a target took before it aborted
         for target in self.targets.values():
             target.effects = SlotEffects(self)
+        self.committing = Committing(self)
         self._reopen_person()
         self.publish(1)
         self.start()
@@ -287,11 +306,14 @@ class Node(SpoolWorld):
             self._ledger = Ledger(self.url, NODE, clock=self.clock, effects=self.effects[name])
             actor: Any = BookkeeperActor(context, ledger=self._ledger, hand=OwnHand())
         else:
-            actor = {"receiver": Receiver, "router": RouterActor, "cleaner": lambda c: CleanerActor(c, UTC)}[name](
-                context
-            )
+            actor = {"receiver": self._receiver, "router": RouterActor, "cleaner": lambda c: CleanerActor(c, UTC)}[
+                name
+            ](context)
         actor.recover()
         self.actors[name] = actor
+
+    def _receiver(self, context: Any) -> Receiver:
+        return Receiver(context).reports_by(self.committing.reporting)
 
     def kill_one(self, process: str) -> None:
         super().kill_one(process)
@@ -421,6 +443,7 @@ class Node(SpoolWorld):
         for target in self.targets.values():
             target.away, target.hang_at, target.abort_at = False, 0, 0
             target.refuse.clear()
+        self.committing.heal()
 
     def finish(self) -> None:
         """Targets are healed, people retry, release and route what waits for them; until nothing is left to do."""
@@ -431,9 +454,15 @@ class Node(SpoolWorld):
                 self.ask("queue.retry" if row["state"] == "parked" else "queue.release", ids=[row["id"]])
             held = self.arrivals("held")
             for row in held:
-                self.ask("series.release", arrival=row["id"])
+                if row["reason"] == PROMISED:
+                    self.ask("series.route", arrival=row["id"], target="archive")
+                else:
+                    self.ask("series.release", arrival=row["id"])
+            given_up = self.spool.commitments.list(states=("given_up",), limit=1000)
+            for row in given_up:
+                self.ask("commitment.retry", commitment=row["id"])
             self.settle()
-            if not aside and not held:
+            if not aside and not held and not given_up:
                 return
         raise AssertionError(f"a person cannot finish it: {self.arrivals()}, {self.deliveries()}")
 
@@ -448,6 +477,8 @@ class Node(SpoolWorld):
         """Let processes (all of them) work until each wants to wait."""
         for name in only or PROCESSES:
             self.act(name, lambda name=name: self._passes(name))
+        if "receiver" in (only or PROCESSES):
+            self.committing.targets_report()
 
     def _passes(self, name: str) -> None:
         passes(self.actors[name], self._wires[name].wait(0.0))
@@ -482,6 +513,7 @@ class Node(SpoolWorld):
         if due is not None:
             waits.append(due - self.clock.now() + 0.01)
             waits += [state.not_before - self.clock.now() + 0.01 for state in spool.targets.all().values()]
+        waits += self.committing.waits(idle, who)
         if "bookkeeper" in who and (spool.outbox.confirmed("bookkeeper") or Cursor(0, 0)) < spool.outbox.head():
             waits.append(0.11)
         return max(waits) if waits else None

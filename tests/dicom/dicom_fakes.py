@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.data import get_testdata_file
@@ -27,6 +28,7 @@ class RecordingHandler(WholeObjects):
     """Keeps what it was told; `on_store`, `on_opened` and `on_requested` may be replaced by a test."""
 
     def __init__(self) -> None:
+        self.commitment: Any = None
         self.changed = threading.Condition()
         self.stored: list[StoreRequest] = []
         self.datasets: list[bytes] = []

@@ -1,0 +1,295 @@
+"""Requests for storage commitment and deliveries that wait for their target's word, on a spool in memory."""
+
+from __future__ import annotations
+
+import pytest
+from router_rig import ALL, CT, MR_ONLY, TARGET, TARGETS
+
+from protocol.spool.cleaning import Retention
+from protocol.testing.images import TestImage
+
+A, B, MR = TestImage(instance=1), TestImage(instance=2), TestImage(study=2, modality="MR")
+EVERYTHING = Retention(9e12, 9e12)
+SPOOL = {"sources": {"ct1": {"calling_ae": "CT1", "commitment": "spool"}}}
+
+
+def ask(rig, *images, transaction="1.2.3", calling_ae="CT1"):
+    return rig.spool.commitments.request(
+        bytes(16),
+        calling_ae,
+        "SCANPOST",
+        "10.0.0.1",
+        None,
+        transaction,
+        [(one.sop_class_uid, one.sop_uid) for one in images],
+    )
+
+
+def reasons(rig, id):
+    """SOP instance UID -> reason; None while there is no answer."""
+    shown = rig.spool.commitments.show(id)
+    return None if shown["state"] == "waiting" else {one["sop_uid"]: one["reason"] for one in shown["images"]}
+
+
+def test_a_request_before_the_last_image_is_answered_when_every_target_has_it(rig):
+    rig = rig(ALL)
+    id = ask(rig, A, B)
+    rig.after(2)
+    assert reasons(rig, id) is None
+    rig.series(A, B)
+    assert reasons(rig, id) is None
+    rig.world.deliver(rig.world.claim())
+    rig.after(40)
+    assert reasons(rig, id) is None  # one of two
+    rig.deliver_all()
+    rig.after(40)
+    assert reasons(rig, id) == {A.sop_uid: 0, B.sop_uid: 0}
+    (told,) = rig.events("commitment.answered")
+    assert (told.data["images"], told.data["failed"]) == (2, 0)
+
+
+def test_a_router_that_starts_anew_goes_on_with_what_waits(rig):
+    rig = rig(CT)
+    id = ask(rig, A)
+    rig.series(A)
+    rig.deliver_all()
+    rig.new_router()
+    rig.after(2)
+    assert reasons(rig, id) == {A.sop_uid: 0}
+
+
+def test_a_duplicate_counts_as_stored(rig):
+    rig = rig(CT)
+    rig.series(A)
+    rig.world.receive(A)
+    rig.deliver_all()
+    id = ask(rig, A)
+    rig.after(2)
+    assert reasons(rig, id) == {A.sop_uid: 0}
+
+
+def test_an_image_of_another_ae_title_of_the_same_device_is_found(rig):
+    rig = rig(CT)
+    rig.series(A, calling_ae="CT1_STORE")
+    rig.deliver_all()
+    id = ask(rig, A)
+    rig.after(2)
+    assert reasons(rig, id) == {A.sop_uid: 0}
+
+
+def test_unknown_discarded_quarantined_and_cancelled_images_fail_each_with_its_reason(rig):
+    rig = rig(CT)
+    rig.series(A)
+    rig.spool.deliveries.list()
+    rig.ask("queue.cancel", ids=[rig.spool.deliveries.list()[0]["id"]])
+    rig.series(MR)
+    apart, unknown = TestImage(instance=8), TestImage(instance=9)
+    association = rig.world.connect()
+    rig.world.send(association, apart, reason="nobody can read it")
+    id = ask(rig, A, MR, apart, unknown)
+    rig.after(2)
+    assert reasons(rig, id) is None  # the unknown one may still come
+    rig.after(600)
+    assert reasons(rig, id) == {A.sop_uid: 0x0110, MR.sop_uid: 0x0110, apart.sop_uid: 0x0110, unknown.sop_uid: 0x0112}
+
+
+def test_a_parked_delivery_holds_the_answer_until_the_images_have_failed_by_age(rig):
+    rig = rig(CT)
+    rig.world.targets["pacs"].refuse[A.sop_uid] = 0xC000
+    rig.series(A, B)
+    rig.deliver_all()
+    only_b = ask(rig, B, transaction="1")
+    both = ask(rig, A, B, transaction="2")
+    rig.after(2)
+    assert reasons(rig, only_b) == {B.sop_uid: 0} and reasons(rig, both) is None
+    rig.after(86_400)
+    assert reasons(rig, both) == {A.sop_uid: 0x0110, B.sop_uid: 0}
+
+
+def test_ten_thousand_images_are_answered_at_once(rig):
+    rig = rig(CT, **SPOOL)
+    id = ask(rig, *(TestImage(series=number // 1000, instance=number) for number in range(10_000)))
+    rig.after(601)
+    assert set(reasons(rig, id).values()) == {0x0112}
+    (told,) = rig.events("commitment.answered")
+    assert told.data["failed"] == 10_000 and len(told.data["reasons"]) == 500
+
+
+# ---- the policy `spool` ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_promised_and_not_wanted_is_held_with_an_alert_until_a_target_has_it(rig):
+    rig = rig(MR_ONLY, **SPOOL)
+    rig.world.receive(A)
+    id = ask(rig, A)
+    rig.after(2)
+    assert reasons(rig, id) == {A.sop_uid: 0}  # durable here is enough
+    rig.after(61)
+    rig.after(2)
+    arrival = rig.newest()
+    assert arrival["state"] == "held" and "promised" in arrival["reason"]
+    assert "commitment.unrouted" in rig.spool.notices.alerts()
+    refused = rig.ask("series.discard", arrival=arrival["id"])
+    assert refused.state == "failed" and "promised" in refused.answer
+    assert rig.ask("series.release", arrival=arrival["id"]).state == "failed"
+    assert not rig.spool.cleaning.mark(arrival["id"], EVERYTHING)
+    assert rig.ask("series.route", arrival=arrival["id"], target="pacs").state == "done"
+    rig.deliver_all()
+    rig.after(2)
+    assert "commitment.unrouted" not in rig.spool.notices.alerts()
+    assert rig.spool.cleaning.mark(arrival["id"], EVERYTHING)
+
+
+def test_what_was_discarded_before_it_was_promised_is_held_from_then_on(rig):
+    rig = rig(MR_ONLY, **SPOOL)
+    arrival = rig.series(A)
+    assert arrival["state"] == "discarded"
+    ask(rig, A)
+    rig.after(2)
+    assert rig.arrival(arrival["id"])["state"] == "held"
+
+
+def test_what_is_promised_stays_when_all_its_deliveries_are_cancelled(rig):
+    rig = rig(CT, **SPOOL)
+    arrival = rig.series(A)
+    ask(rig, A)
+    rig.after(2)
+    rig.ask("queue.cancel", ids=[rig.spool.deliveries.list()[0]["id"]])
+    assert rig.arrival(arrival["id"])["state"] == "held"
+    assert not rig.spool.cleaning.mark(arrival["id"], EVERYTHING)
+
+
+def test_what_was_deleted_meanwhile_is_not_promised(rig):
+    rig = rig(MR_ONLY, **SPOOL)
+    arrival = rig.series(A)
+    id = ask(rig, A)
+    assert rig.spool.cleaning.mark(arrival["id"], EVERYTHING)
+    assert not rig.spool.commitments.answer(id, [0], [arrival["id"]], 0.0)
+    assert reasons(rig, id) is None
+    rig.after(2)
+    assert reasons(rig, id) == {A.sop_uid: 0x0112}
+
+
+def test_without_syncs_durable_here_is_no_promise(rig, monkeypatch):
+    rig = rig(CT, **SPOOL)
+    rig.series(A)
+    rig.spool.database.full = False
+    id = ask(rig, A)
+    rig.after(2)
+    assert reasons(rig, id) is None and "commitment.relaxed" in rig.spool.notices.alerts()
+    rig.deliver_all()
+    rig.after(2)
+    assert reasons(rig, id) == {A.sop_uid: 0}
+
+
+# ---- deliveries that wait for their target's word -------------------------------------------------------------------
+
+RETRY = {"first_s": 10.0, "max_attempts": 3}
+CONFIRMING = {"targets": {**TARGETS, "pacs": {**TARGET, "commitment": {"wait_s": 100.0}, "retry": RETRY}}}
+
+
+@pytest.fixture
+def asked(rig):
+    """A rig and a function that sends and asks: the transaction UID."""
+    rig = rig(CT, **CONFIRMING)
+    rig.series(A, B)
+
+    def send():
+        claim = rig.world.claim()
+        rig.world.targets["pacs"].refuse.clear()
+        from protocol.spool.deliveries import ImageResult
+
+        results = [ImageResult(one.position, one.file.receipt, 0, True) for one in claim.images]
+        rig.spool.deliveries.confirm(claim, results)
+        transaction = rig.spool.confirmations.ask(claim).transaction_uid
+        rig.spool.confirmations.confirming(claim, rig.world.clock.now() + 100)
+        return transaction, [one.file.sop_instance_uid for one in claim.images]
+
+    return rig, send
+
+
+def test_a_delivery_is_delivered_when_its_target_committed_to_every_image(asked):
+    rig, send = asked
+    transaction, _ = send()
+    rig.after(2)
+    assert rig.deliveries() == {"pacs": "confirming"}
+    assert rig.spool.confirmations.answered(transaction, [A.sop_uid, B.sop_uid], {})
+    rig.after(2)
+    assert rig.deliveries() == {"pacs": "delivered"} and rig.newest()["state"] == "delivered"
+    assert rig.events("delivery.completed")[0].data["images"] == 2
+
+
+def test_a_scanners_request_waits_for_the_targets_word(asked):
+    rig, send = asked
+    id = ask(rig, A, B)
+    transaction, _ = send()
+    rig.after(40)
+    assert reasons(rig, id) is None
+    rig.spool.confirmations.answered(transaction, [A.sop_uid, B.sop_uid], {})
+    rig.after(2)
+    rig.after(40)
+    assert reasons(rig, id) == {A.sop_uid: 0, B.sop_uid: 0}
+
+
+def test_failed_images_and_those_not_mentioned_are_sent_again_until_attempts_are_used_up(asked):
+    rig, send = asked
+    for attempt in (1, 2, 3):
+        transaction, sent = send()
+        assert sent == ([A.sop_uid, B.sop_uid] if attempt == 1 else [B.sop_uid])
+        rig.spool.confirmations.answered(transaction, [A.sop_uid], {} if attempt == 1 else {B.sop_uid: 0x0213})
+        rig.after(2)
+        assert rig.deliveries() == {"pacs": "parked" if attempt == 3 else "retrying"}
+        rig.after(2000)
+    assert "0213" in rig.spool.deliveries.list()[0]["error"]
+    assert rig.ask("queue.retry", ids=[rig.spool.deliveries.list()[0]["id"]]).state == "done"
+    assert send()[1] == [B.sop_uid]
+
+
+def test_a_reason_that_another_try_does_not_change_parks_at_once(asked):
+    rig, send = asked
+    transaction, _ = send()
+    rig.spool.confirmations.answered(transaction, [A.sop_uid], {B.sop_uid: 0x0122})
+    rig.after(2)
+    assert rig.deliveries() == {"pacs": "parked"}
+
+
+def test_without_an_answer_it_is_parked_with_an_alert_and_a_late_answer_counts_at_the_next_try(asked):
+    rig, send = asked
+    transaction, _ = send()
+    rig.after(101)
+    assert rig.deliveries() == {"pacs": "parked"}
+    assert "confirmation.unanswered.pacs" in rig.spool.notices.alerts()
+    assert rig.newest()["state"] == "in_delivery"  # so nothing is deleted
+    rig.spool.confirmations.answered(transaction, [A.sop_uid, B.sop_uid], {})
+    rig.ask("queue.retry", ids=[rig.spool.deliveries.list()[0]["id"]])
+    assert send()[1] == []  # nothing is sent again, it is only asked again
+    rig.after(2)
+    assert rig.deliveries() == {"pacs": "delivered"}
+    assert "confirmation.unanswered.pacs" not in rig.spool.notices.alerts()
+
+
+def test_a_newer_version_that_went_there_meanwhile_is_not_followed_by_the_older_one(asked):
+    rig, send = asked
+    transaction, _ = send()
+    newer = TestImage(instance=2, content=b"another picture")
+    rig.series(newer)
+    rig.spool.confirmations.answered(transaction, [A.sop_uid], {B.sop_uid: 0x0112})
+    rig.after(2)
+    rig.after(2000)
+    older = rig.spool.deliveries.list()[-1]
+    claim = rig.spool.deliveries.claim("dispatcher/0-0/x", {"pacs": 9}, rig.world.clock.now() + 1)
+    while claim.delivery != older["id"]:
+        claim = rig.spool.deliveries.claim("dispatcher/0-0/x", {"pacs": 9}, rig.world.clock.now() + 1)
+    assert claim.images == []
+
+
+def test_people_can_hold_release_and_cancel_what_is_confirming(asked):
+    rig, send = asked
+    send()
+    id = rig.spool.deliveries.list()[0]["id"]
+    assert rig.ask("queue.hold", ids=[id]).state == "done"
+    assert rig.ask("queue.release", ids=[id]).state == "done"
+    send()
+    assert rig.ask("queue.retry", ids=[id]).state == "failed"
+    assert rig.ask("queue.cancel", ids=[id]).state == "done"
+    assert rig.newest()["state"] == "discarded"
