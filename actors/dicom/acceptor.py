@@ -19,7 +19,8 @@ from actors.dicom.negotiation import answer_user, choose_all, choose_roles, cont
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
 from actors.dicom.service import How, LimitReached, Peer, ScpConfig, ScpHandler, StoreCommand
 from actors.dicom.storing import Dropped, Storing, log_fault
-from actors.dicom.upper import Connection, ConnectionLost, Message, PeerAborted, ReleaseRequested, Sink
+from actors.dicom.transport import ConnectionLost
+from actors.dicom.upper import Connection, Message, PeerAborted, ReleaseRequested, Sink
 from protocol.errors import DiskFailed, NetworkError, PeerTimeout
 
 log = logging.getLogger(__name__)

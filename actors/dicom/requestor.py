@@ -12,7 +12,8 @@ import struct
 from collections.abc import Callable
 
 from actors.dicom import dimse, pdus
-from actors.dicom.upper import _QUICKACK, ChooseSink, Connection, ConnectionLost, Message, ReleaseRequested, _broken
+from actors.dicom.transport import QUICKACK, ConnectionLost, broken
+from actors.dicom.upper import ChooseSink, Connection, Message, ReleaseRequested
 from protocol.errors import AssociationAborted, PeerTimeout
 
 _PDU_AND_PDV = struct.Struct(">BxIIBB")
@@ -61,7 +62,7 @@ class Requestor(Connection):
             raise PeerTimeout("the peer stopped taking data") from exc
         except OSError as exc:
             self._explain_broken_send()
-            raise ConnectionLost(_broken(exc)) from exc
+            raise ConnectionLost(broken(exc)) from exc
 
     def answer(self, context_id: int, message_id: int) -> Message | None:
         """Wait for the response to a C-STORE; None is the plain success, everything else the message that came.
@@ -75,9 +76,9 @@ class Requestor(Connection):
             if self._end < 6 or self._end < 6 + int.from_bytes(self._buffer[2:6], "big"):
                 # DCMTK writes a PDU's header by itself. If it has Nagle's algorithm on, the rest stays there until we
                 # have acknowledged this part.
-                if _QUICKACK is not None:
+                if QUICKACK is not None:
                     with contextlib.suppress(OSError):
-                        self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+                        self._sock.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
                 self._read_once()
             if self._is_plain_success(context_id, message_id):
                 self._start = self._end = 0
@@ -91,7 +92,7 @@ class Requestor(Connection):
         except (BlockingIOError, TimeoutError) as exc:
             raise PeerTimeout("the peer fell silent") from exc
         except OSError as exc:
-            raise ConnectionLost(_broken(exc)) from exc
+            raise ConnectionLost(broken(exc)) from exc
         if not count:
             raise ConnectionLost("the peer closed the connection")
         self.received_anything = True

@@ -19,7 +19,8 @@ from actors.dicom.frame import Frame, OutgoingImage
 from actors.dicom.pdus import AssociateAc, AssociateRq, ProposedContext
 from actors.dicom.requestor import Requestor
 from actors.dicom.tls import ClientTls, dial
-from actors.dicom.upper import ConnectionLost, Message, ReleaseRequested, fragments
+from actors.dicom.transport import ConnectionLost
+from actors.dicom.upper import Message, ReleaseRequested, fragments
 from protocol.errors import (
     AssociationAborted,
     AssociationRejected,
