@@ -37,7 +37,7 @@ class FileReport:
     `result` is None if the peer gave no answer, `code` the exit code it asks for.
     """
 
-    path: Path
+    path: Path | str
     ok: bool
     message: str
     code: int = DONE
@@ -242,13 +242,13 @@ def _next(left: deque[OutgoingImage]) -> OutgoingImage | None:
         return None
 
 
-def files_below(paths: Iterable[Path]) -> Iterator[Path]:
+def files_below(paths: Iterable[Path]) -> Iterator[str]:
     """Files, and those below folders in order of their names; a link to a folder is not followed."""
     for path in paths:
         if not path.is_dir():
-            yield path
+            yield str(path)
             continue
         for folder, folders, names in os.walk(path):
             folders.sort()
             for name in sorted(names):
-                yield Path(folder, name)
+                yield os.path.join(folder, name)

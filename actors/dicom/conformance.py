@@ -193,7 +193,9 @@ def _sender() -> str:
         ("negotiation, TLS, release, s each", "`acse_timeout_s`", f"{target['acse_timeout_s']:g}"),
         ("silence after a request, s", "`dimse_timeout_s`", f"{target['dimse_timeout_s']:g}"),
         ("maximum length of a PDU, bytes; 0: unlimited", "`max_pdu`", target["max_pdu"]),
-        ("associations to one target at once", "`concurrency`", target["concurrency"]),
+        ("series sent to one target at once", "`concurrency`", target["concurrency"]),
+        ("associations that share one series", "`associations`", target["associations"]),
+        ("an idle association is kept for the next series, s", "`reuse_s`", f"{target['reuse_s']:g}"),
         ("presentation contexts in one association", "", scu.MAX_CONTEXTS),
     ]
     return f"""

@@ -30,7 +30,7 @@ class OutgoingImage:
     `length` is how long the dataset has to be, bytes; None: as long as the file is. A shorter file is not sent.
     """
 
-    path: Path
+    path: Path | str
     dataset_offset: int
     sop_class_uid: str
     sop_instance_uid: str

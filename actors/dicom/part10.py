@@ -21,7 +21,7 @@ _CLASS, _INSTANCE, _SYNTAX = 0x0002, 0x0003, 0x0010
 DIRECTORY = "1.2.840.10008.1.3.10"
 
 
-def read_part10(path: Path) -> OutgoingImage:
+def read_part10(path: Path | str) -> OutgoingImage:
     """Read the file meta information element by element: its group length (0002,0000) is wrong in too many files.
 
     Raises:
@@ -41,7 +41,8 @@ def read_part10(path: Path) -> OutgoingImage:
         raise UnreadableImage(f"cannot be read: {exc.strerror}") from exc
     assert found is not None
     offset, values = found
-    sop_class, instance, syntax = (uid_text(values.get(element, b"")) for element in (_CLASS, _INSTANCE, _SYNTAX))
+    sop_class, instance = uid_text(values.get(_CLASS, b"")), uid_text(values.get(_INSTANCE, b""))
+    syntax = uid_text(values.get(_SYNTAX, b""))
     if sop_class == DIRECTORY:
         raise UnreadableImage("a DICOMDIR is no image")
     if not (sop_class and instance and syntax) or offset >= size:

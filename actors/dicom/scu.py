@@ -95,7 +95,7 @@ class Association:
         self._accepted, self._max_send = accepted, max_send
         self._frame, self._ahead = Frame(max_send), Frame(max_send)
         self._message_id = 0
-        self._over = False
+        self._over = self._cancelled = False
         self.progress: Callable[[int], None] = lambda taken: None
         """Hears how many bytes the peer took each time, headers included: one large image may take longer than any timeout."""
 
@@ -147,7 +147,9 @@ class Association:
         return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
 
     def _loaded(self, image: OutgoingImage) -> Frame:
-        if self._ahead.image == image:  # read while the answer to the one before was awaited
+        if (
+            self._ahead.image is image or self._ahead.image == image
+        ):  # read while the answer to the one before was awaited
             self._frame, self._ahead = self._ahead, self._frame
         else:
             self._frame.load(image)
@@ -218,7 +220,8 @@ class Association:
         """End at once, with an A-ABORT if the peer still takes it; `cause` is what went wrong, if anything did."""
         if not self._over:
             self._over = True
-            self._connection.abort(cause, linger_s=0)
+            # What looks like a lost connection after `cancel` is our own doing.
+            self._connection.abort(None if self._cancelled else cause, linger_s=0)
             self._close()
 
     def cancel(self, *, gently: bool = False) -> None:
@@ -226,6 +229,7 @@ class Association:
 
         `gently`: only a wait for an answer ends, and the peer gets an A-ABORT.
         """
+        self._cancelled = True
         self._connection.shutdown(socket.SHUT_RD if gently else socket.SHUT_RDWR)
 
     def _close(self) -> None:

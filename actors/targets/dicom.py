@@ -22,7 +22,9 @@ class DicomTarget:
     def __init__(self, settings: DicomSettings) -> None:
         self._node = node_of(settings)
         self.sessions = settings.associations
-        self.reuse_s = settings.reuse_s
+        # The request for commitment comes right after the images, over an association of its own: a target that takes only
+        # one at a time would wait for our idle one, and we for its answer.
+        self.reuse_s = settings.reuse_s if settings.commitment is None else 0.0
 
     @property
     def patience_s(self) -> float:

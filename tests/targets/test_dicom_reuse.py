@@ -49,6 +49,11 @@ def test_the_next_series_goes_through_the_same_association(tmp_path, tls):
     assert len(handler.opened_ids) == 1 and len(handler.stored) == 2 and handler.endings == ["released"]
 
 
+def test_a_target_that_is_asked_for_commitment_gets_no_idle_association_beside_it():
+    assert target(1, reuse_s=3.0).reuse_s == 3.0
+    assert target(1, reuse_s=3.0, commitment={}).reuse_s == 0.0
+
+
 def test_images_that_need_other_contexts_need_another_association(tmp_path):
     first, other = [image(tmp_path, 1)], [image(tmp_path, 2, "1.2.840.10008.5.1.4.1.1.4")]
     with running_scp(RecordingHandler()) as port:
