@@ -35,7 +35,7 @@ class RecordingHandler(WholeObjects):
         self.opened_ids: list[bytes] = []
         self.closed_ids: list[tuple[bytes, str]] = []
         self.peers: list[Peer] = []
-        self.refused: list[str] = []
+        self.refused_pdus: list[str] = []
         self.fatal_errors: list[BaseException] = []
         self.on_store: Callable[[StoreRequest], int] = lambda request: 0
         self.on_opened: Callable[[], None] = lambda: None
@@ -67,7 +67,7 @@ class RecordingHandler(WholeObjects):
 
     def refused_pdu(self, address: str, reason: str) -> None:
         with self.changed:
-            self.refused.append(reason)
+            self.refused_pdus.append(reason)
             self.changed.notify_all()
 
     def fatal(self, exc: BaseException) -> None:

@@ -73,7 +73,7 @@ def test_a_peer_with_a_certificate_is_served_and_known_by_its_subject(
     with running_scp(handler, mutual(ours, authority)) as port:
         assert echo(port, client(authority, scanner)) == 0
         handler.wait(lambda: handler.closed_ids)
-    assert handler.endings == ["released"] and handler.refused == []
+    assert handler.endings == ["released"] and handler.refused_pdus == []
     assert handler.peers[0].subject == "CN=scanner 1"
 
 
@@ -122,8 +122,8 @@ def test_an_old_version_of_tls_is_refused(ours: Pair) -> None:
     with running_scp(handler, ServerTls(ours.cert, ours.key)) as port:
         with socket.create_connection((HOST, port)) as sock, pytest.raises(ssl.SSLError):
             context.wrap_socket(sock)
-        handler.wait(lambda: handler.refused)
-    assert "no version or cipher in common" in handler.refused[0]
+        handler.wait(lambda: handler.refused_pdus)
+    assert "no version or cipher in common" in handler.refused_pdus[0]
 
 
 def test_without_a_ca_anybody_may_connect_but_nobody_is_known(ours: Pair, authority: Authority, scanner: Pair) -> None:
@@ -188,9 +188,9 @@ def test_a_scanner_without_a_certificate_is_told_so_and_the_node_records_it(ours
     handler = RecordingHandler()
     with running_scp(handler, mutual(ours, authority)) as port:
         error = refusal(port, client(authority))
-        handler.wait(lambda: handler.refused)
+        handler.wait(lambda: handler.refused_pdus)
     assert isinstance(error, AssociationRejected) and "wants a certificate of ours" in str(error)
-    assert handler.refused == ["TLS: the peer shows no certificate"] and handler.opened_ids == []
+    assert handler.refused_pdus == ["TLS: the peer shows no certificate"] and handler.opened_ids == []
 
 
 @pytest.mark.parametrize(("wrong", "said"), [("stranger", "unable to get local issuer"), ("expired", "expired")])
@@ -201,9 +201,9 @@ def test_a_scanner_with_a_wrong_certificate_is_refused(
     handler = RecordingHandler()
     with running_scp(handler, mutual(ours, authority)) as port:
         error = refusal(port, client(authority, pair))
-        handler.wait(lambda: handler.refused)
+        handler.wait(lambda: handler.refused_pdus)
     assert isinstance(error, AssociationRejected) and "refuses our certificate" in str(error)
-    assert said in handler.refused[0] and handler.opened_ids == []
+    assert said in handler.refused_pdus[0] and handler.opened_ids == []
 
 
 @pytest.mark.parametrize(("wrong", "said"), [("ca", "issuer"), ("expired", "expired"), ("name", "not valid for")])
@@ -235,8 +235,8 @@ def test_a_sender_without_tls_is_turned_away_at_once(ours: Pair, authority: Auth
     handler = RecordingHandler()
     with running_scp(handler, mutual(ours, authority)) as port:
         refusal(port, None)
-        handler.wait(lambda: handler.refused)
-    assert handler.refused == ["TLS: the peer speaks no TLS"]
+        handler.wait(lambda: handler.refused_pdus)
+    assert handler.refused_pdus == ["TLS: the peer speaks no TLS"]
 
 
 def test_a_target_without_tls_is_named_as_that(authority: Authority) -> None:
@@ -265,11 +265,11 @@ def test_a_handshake_that_never_comes_ends_at_its_limit_and_holds_up_nobody(
         with socket.create_connection((HOST, port)) as silent:
             silent.sendall(said)
             assert echo(port, client(authority, scanner)) == 0
-            assert handler.refused == [], "the silent one still waits"
+            assert handler.refused_pdus == [], "the silent one still waits"
             read_all(silent)
             assert 0.5 < time.monotonic() - begun < 5
-        handler.wait(lambda: handler.refused)
-    assert handler.refused == ["no TLS handshake within 1 s"]
+        handler.wait(lambda: handler.refused_pdus)
+    assert handler.refused_pdus == ["no TLS handshake within 1 s"]
 
 
 def test_a_health_check_that_connects_and_closes_is_no_event(ours: Pair, authority: Authority, scanner: Pair) -> None:
@@ -278,9 +278,9 @@ def test_a_health_check_that_connects_and_closes_is_no_event(ours: Pair, authori
         socket.create_connection((HOST, port)).close()
         with socket.create_connection((HOST, port)) as half:
             half.sendall(b"\x16\x03")
-        handler.wait(lambda: handler.refused)  # of the second one: it began
+        handler.wait(lambda: handler.refused_pdus)  # of the second one: it began
         assert echo(port, client(authority, scanner)) == 0
-    assert len(handler.refused) == 1 and "broke" in handler.refused[0]
+    assert len(handler.refused_pdus) == 1 and "broke" in handler.refused_pdus[0]
 
 
 def test_a_target_that_never_answers_the_handshake_is_a_timeout(authority: Authority) -> None:
@@ -300,7 +300,7 @@ def test_silence_after_the_handshake_ends_within_the_same_limit(ours: Pair, auth
         context.wrap_socket(sock, server_hostname=HOST) as secure,
     ):
         assert read_all(secure) == b""  # ARTIM: closed without a word, PS3.8 section 9.2, AA-2
-    assert handler.refused == ["no association request within 0.5 s"]
+    assert handler.refused_pdus == ["no association request within 0.5 s"]
 
 
 # -- reload ------------------------------------------------------------------------------------------------------
@@ -409,7 +409,7 @@ def test_echoscu_is_refused_with_a_strange_certificate_or_none(
         assert echoscu(port, options=dcmtk_options(other.issue("stranger"), authority)).returncode != 0
         assert echoscu(port, options=["+tla", "+cf", str(authority.cert)]).returncode != 0
         assert echoscu(port).returncode != 0
-        handler.wait(lambda: len(handler.refused) == 3)
+        handler.wait(lambda: len(handler.refused_pdus) == 3)
     assert handler.opened_ids == []
 
 

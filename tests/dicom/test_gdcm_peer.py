@@ -32,7 +32,7 @@ def test_gdcm_asks_for_an_echo_and_releases() -> None:
     with running_scp(handler) as port:
         gdcmscu(port, "SCANPOST", ["--echo"])
         handler.wait(lambda: handler.closed_ids)
-    assert handler.endings == ["released"] and not handler.refused
+    assert handler.endings == ["released"] and not handler.refused_pdus
     assert (handler.peers[0].calling_ae, handler.peers[0].called_ae) == ("GDCM", "SCANPOST")
 
 
@@ -50,4 +50,4 @@ def test_gdcm_sends_a_folder_and_we_get_what_storescp_gets(tmp_path: Path) -> No
         expected = sorted(dataset_bytes(path) for path in reference.received())
     assert sorted(handler.datasets) == expected
     assert len(expected) == len(ct_and_mr())
-    assert set(handler.endings) == {"released"} and not handler.refused
+    assert set(handler.endings) == {"released"} and not handler.refused_pdus

@@ -173,7 +173,7 @@ def test_hundreds_of_silent_connections_keep_few_threads_and_nobody_out(
         finally:
             for sock in flood:
                 sock.close()
-    assert len(handler.stored) == 20 and handler.refused == []
+    assert len(handler.stored) == 20 and handler.refused_pdus == []
 
 
 def test_a_flood_from_one_address_pushes_out_its_own_connections_and_no_other(handler: RecordingHandler) -> None:
@@ -249,7 +249,7 @@ def test_only_called_titles_of_ours_are_accepted_if_asked_for(handler: Recording
                 assert (kind == pdus.ASSOCIATE_AC) is accepted
                 if not accepted:
                     assert (body[1], body[2], body[3]) == (1, 1, 7), "called AE title not recognised"
-    assert handler.refused == ["'OTHER' is no AE title of ours", "'pacs' is no AE title of ours"]
+    assert handler.refused_pdus == ["'OTHER' is no AE title of ours", "'pacs' is no AE title of ours"]
     assert [peer.called_ae for peer in handler.peers] == ["PACS", "ARCHIVE"]
 
 
@@ -264,7 +264,7 @@ def test_an_address_that_is_not_welcome_is_closed_before_a_byte_is_read(handler:
             assert read_all(sock) == b""
         with open_association(node(port), [VERIFY]) as association:
             assert association.echo() == 0
-    assert len(handler.opened_ids) == 1 and handler.refused == []
+    assert len(handler.opened_ids) == 1 and handler.refused_pdus == []
 
 
 def test_the_oldest_of_the_most_crowded_address_gives_way() -> None:

@@ -81,10 +81,10 @@ def test_garbage_gets_an_abort_and_an_event(handler: RecordingHandler, garbage: 
     with running_scp(handler) as port, connect(port) as sock:
         sock.sendall(garbage)
         assert read_all(sock).startswith(ABORT_BY_USER)
-        handler.wait(lambda: handler.refused)
+        handler.wait(lambda: handler.refused_pdus)
         with open_association(node(port), [VERIFY]) as association:
             assert association.echo() == 0
-    assert len(handler.refused) == 1
+    assert len(handler.refused_pdus) == 1
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_malformed_pdu_within_an_association_gets_an_abort_and_one_end(
         sock.sendall(garbage)
         assert read_all(sock).startswith(ABORT_BY_PROVIDER)
         handler.wait(lambda: handler.closed_ids)
-    assert handler.endings == ["aborted"] and len(handler.refused) == 1 and not handler.stored
+    assert handler.endings == ["aborted"] and len(handler.refused_pdus) == 1 and not handler.stored
 
 
 def test_a_health_check_that_only_connects_makes_no_event(handler: RecordingHandler) -> None:
@@ -117,14 +117,14 @@ def test_a_health_check_that_only_connects_makes_no_event(handler: RecordingHand
         connect(port).close()
         with open_association(node(port), [VERIFY]) as association:
             assert association.echo() == 0
-    assert handler.refused == []
+    assert handler.refused_pdus == []
 
 
 def test_a_peer_that_connects_and_says_nothing_is_dropped(handler: RecordingHandler) -> None:
     with running_scp(handler, acse_timeout_s=0.2) as port, connect(port) as sock:
         read_all(sock)
-        handler.wait(lambda: handler.refused)
-    assert "no association request" in handler.refused[0]
+        handler.wait(lambda: handler.refused_pdus)
+    assert "no association request" in handler.refused_pdus[0]
 
 
 def test_a_request_that_comes_byte_by_byte_is_dropped_in_time(handler: RecordingHandler) -> None:
@@ -144,7 +144,7 @@ def test_a_request_that_comes_byte_by_byte_is_dropped_in_time(handler: Recording
         thread = threading.Thread(target=drip)
         thread.start()
         try:
-            handler.wait(lambda: handler.refused)
+            handler.wait(lambda: handler.refused_pdus)
         finally:
             over.set()
             thread.join()
