@@ -153,3 +153,14 @@ def test_a_wrong_called_ae_is_rejected_if_asked_for() -> None:
         assert echoscu(port, called="SCANPOST").returncode == 0
         refused = echoscu(port, called="OTHER")
     assert refused.returncode != 0 and "Called AE Title Not Recognized" in refused.stdout + refused.stderr
+
+
+@pytest.mark.timeout(30)
+def test_a_sender_with_nagles_algorithm_on_is_not_kept_waiting() -> None:
+    """Its dataset waits for our acknowledgement of the command: 40 ms per image, unless we acknowledge at once."""
+    handler = RecordingHandler()
+    with running_scp(handler) as port:
+        # Above 40 s if it waited, which the time limit of this test does not allow.
+        done = storescu(port, ct_and_mr()[:1] * 1000, ["--repeat", "1"], env={"TCP_NODELAY": "0"})
+        assert done.returncode == 0, done.stderr
+    assert len(handler.stored) == 1000
