@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import signal
 import sys
 import tempfile
 import time
@@ -72,6 +73,8 @@ def run(name: str, chosen: argparse.Namespace) -> Outcome:
 
 def main() -> None:
     chosen = arguments()
+    # Whoever stops a bench stops what it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     outcomes = [run(name, chosen) for name in chosen.names or BENCHES]
     if chosen.json:
         print("[" + ",\n".join(map(as_json, outcomes)) + "]")

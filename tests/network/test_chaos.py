@@ -149,7 +149,7 @@ class Killer:
         return busy and others and self.deaths["all at once"] >= 2 and self.deaths["supervisord"] >= 1
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_kill_nine_at_any_moment_loses_nothing_and_repeats_no_history(tmp_path):
     chance = random.Random(SEED)
     around = Bystanders(tmp_path)
@@ -167,7 +167,7 @@ def test_kill_nine_at_any_moment_loses_nothing_and_repeats_no_history(tmp_path):
         scanners = around.scanners(node.port)
         killer = Killer(node, chance)
         control = None
-        for round_ in range(200):
+        for round_ in range(400):  # as many as a busy machine needs to catch everybody with work in hand
             if control is None or control.poll() is not None:
                 control = around.python("tests.network.hearsay_beside",
                                         environment={**node.environment, "SCANPOST_LEDGER__URL": control_url})  # fmt: skip
