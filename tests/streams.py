@@ -36,7 +36,13 @@ def pdv(context: int, control: int, data: bytes) -> bytes:
 @st.composite
 def damaged_streams(draw: st.DrawFn) -> bytes:
     """A recorded association with a few faults: of bytes, of lengths, of the order of its PDUs."""
-    parts = [bytearray(one) for one in pdus_of(RECORDED[draw(st.sampled_from(sorted(RECORDED)))])]
+    return draw(damaged(RECORDED[draw(st.sampled_from(sorted(RECORDED)))]))
+
+
+@st.composite
+def damaged(draw: st.DrawFn, stream: bytes) -> bytes:
+    """One stream of PDUs with a few faults."""
+    parts = [bytearray(one) for one in pdus_of(stream)]
     for _ in range(draw(st.integers(1, 4))):
         _damage(draw, parts)
     stream = b"".join(parts)

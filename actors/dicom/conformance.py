@@ -23,6 +23,7 @@ from actors.dicom.service import ScpConfig, ScpHandler
 from actors.dicom.upper import SLOWEST
 from protocol.header.scan import DEFLATED
 from protocol.header.walk import MAX_DEPTH
+from protocol.routing.commitment import SourceCommitment, TargetCommitment
 from protocol.routing.targets import DicomTarget
 from protocol.settings.model import Receiver, ReceiverTls
 from protocol.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -181,8 +182,36 @@ with other content is a new version.
 
 {_table("Status | words | when", [(f"{code:04X}", statuses.words(code), when) for code, when in statuses.ANSWERS.items()])}
 
+{_commitment()}
 One message at a time is answered on an association. Values that rules need are read out of each header; sequences are followed to
 a depth of {MAX_DEPTH}. {len(DEFLATED)} of the transfer syntaxes are inflated for that, as far as needed.
+"""
+
+
+def _commitment() -> str:
+    if not offers_commitment():
+        return ""
+    ours, asked = SourceCommitment(), TargetCommitment()
+    limits = [
+        ("images in one transaction", commitment.MAX_REFERENCES),
+        ("a request, bytes", commitment.MAX_BYTES),
+        ("from a request to a report on its own association, at most, s", f"{commitment.SAME_ASSOCIATION_S:g}"),
+        ("from a request to the failure of what is not committed (0110), s", f"{ours.wait_s:g}"),
+        ("from a request to the failure of what is not known (0112), s", f"{ours.unknown_s:g}"),
+        ("attempts to send a report end after, s", f"{ours.report_s:g}"),
+        ("a target's report is waited for on the same association, s", f"{asked.answer_s:g}"),
+    ]
+    return f"""### 3.6 Storage commitment
+
+As SCP: a request is kept durably before it is answered, survives a restart, and is reported by N-EVENT-REPORT on its own
+association while that is open, else on a new one with the role of SCP. What counts as committed is set per source
+(`docs/commitment.md`); by default what the reference target has. As SCU the sender asks targets after a delivery if they are
+configured so; their reports are taken on the same association or by the receiver.
+
+{_table("Limit | default", limits)}
+
+### 3.7 Limits of work
+
 """
 
 

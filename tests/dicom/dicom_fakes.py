@@ -14,6 +14,7 @@ from pydicom.data import get_testdata_file
 
 from actors.dicom.scp import Peer, ScpConfig, StorageScp, StoreRequest
 from actors.dicom.scu import Node
+from actors.dicom.service import StoreCommand
 from actors.dicom.tls import ServerTls
 from actors.dicom.whole import WholeObjects
 from tests.peers import HOST
@@ -36,6 +37,7 @@ class RecordingHandler(WholeObjects):
         self.closed_ids: list[tuple[bytes, str]] = []
         self.peers: list[Peer] = []
         self.refused_pdus: list[str] = []
+        self.refused_stores: list[tuple[int, str]] = []
         self.fatal_errors: list[BaseException] = []
         self.on_store: Callable[[StoreRequest], int] = lambda request: 0
         self.on_opened: Callable[[], None] = lambda: None
@@ -63,6 +65,12 @@ class RecordingHandler(WholeObjects):
     def closed(self, association_id: bytes, peer: Peer, how: str) -> None:
         with self.changed:
             self.closed_ids.append((association_id, how))
+            self.changed.notify_all()
+
+    def refused(self, association_id: bytes, command: StoreCommand, status: int, reason: str) -> None:
+        with self.changed:
+            assert association_id in self.opened_ids
+            self.refused_stores.append((status, reason))
             self.changed.notify_all()
 
     def refused_pdu(self, address: str, reason: str) -> None:

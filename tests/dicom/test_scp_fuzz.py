@@ -190,6 +190,7 @@ def test_data_that_a_command_did_not_promise_is_no_image(target: Target) -> None
     answer = target.check(REQUEST + pdv(1, 3, silent) + pdv(1, 2, b"data") + pdus.RELEASE_RQ_PDU)
     assert [pdu[0] for pdu in answer] == [pdus.ASSOCIATE_AC, pdus.P_DATA, pdus.ABORT]
     assert dimse.decode(answer[1][12:]).number(dimse.STATUS) == 0xC000
+    assert target.handler.refused_stores[-1][0] == 0xC000
     assert len(target.handler.stored) == stored
 
 
