@@ -177,7 +177,7 @@ class OwnCrew(Alone):
     """A crew of one without threads."""
 
     def start(self) -> None:
-        self.reception = Reception(self._means, self._instance, AloneNews(self._wire))
+        self.reception = Reception(self._means, self._instance, AloneNews(self._wire), self._open_now)
         self.reception._sweeper.ask = lambda: None  # type: ignore[method-assign]
         images = self._means.spool.images
         self.reception.committer = self.reception.handler.committer = OwnCommitter(  # type: ignore[assignment]
