@@ -57,13 +57,17 @@ class Commitments:
         )
 
     def _policy(self, peer: Peer) -> SourceCommitment:
-        return commitment_for(self._configuration().sources, None, peer.calling_ae, peer.address)
+        sources = self._configuration().sources
+        return commitment_for(sources, self._source(peer), peer.calling_ae, peer.address)
+
+    def _source(self, peer: Peer) -> str | None:
+        return source_for(self._configuration().sources, peer.calling_ae, peer.address, peer.subject).name
 
     def requested(self, association_id: bytes, peer: Peer, request: Request) -> int:
         """See CommitmentHandler."""
         if self._policy(peer).policy == "off":
             return CLASS_NOT_SUPPORTED
-        source = source_for(self._configuration().sources, peer.calling_ae, peer.address).name
+        source = self._source(peer)
         id = self._spool.commitments.request(
             association_id, peer.calling_ae, peer.called_ae, peer.address, source, request.transaction_uid,
             request.references, SAME_ASSOCIATION_S,

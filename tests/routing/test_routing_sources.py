@@ -170,6 +170,8 @@ def test_a_source_with_everything_is_read_and_written_alike() -> None:
         "quiet_s": 1, "idle_s": 2, "accept": True, "charset": "\\ISO 2022 IR 87", "resend": "deliver",
         "unreadable": "refuse", "max_associations": 2, "max_images_per_s": 50, "max_object_mb": 500,
         "sop_classes": ["1.2.840.10008.5.1.4.1.1.4"], "comment": "",
+        "commitment": {"policy": "spool", "target": None, "host": "10.0.0.1", "port": 104, "ae_title": "MR1", "wait_s": 3,
+                       "unknown_s": 2, "report_s": 1},
     }  # fmt: skip
     assert set(full) == set(Source.model_fields)
     read = build({"sources": {"s": full}}, "test").sources["s"]
