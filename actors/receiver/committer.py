@@ -7,6 +7,7 @@ A commit costs a sync, whatever is in it. While one runs, the images of other as
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from protocol.errors import DiskFailed, OutOfSpace, SpoolDamaged, SpoolError, Sp
 from protocol.spool.images import Receipt, Saved
 
 LARGEST_GROUP = 32  # images; the write lock is to be held for about 10 ms at most
-POSTED_GROUP = 16  # acknowledged images that are worth a commit at once
+POSTED_GROUP = LARGEST_GROUP  # acknowledged images that are worth a commit at once
 _LONG = 4  # groups that a thread leads for others while its own peer waits for it
 _STOPPED = "the receiver is stopping"
 
@@ -61,6 +62,7 @@ class Committer:
         self._queue: deque[Ticket] = deque()
         self._closed = ""
         self._led = False
+        self._since = 0.0  # what waits does so at least since then
         self._idle = threading.Event()
         self._idle.set()
         self.commits = 0
@@ -106,13 +108,16 @@ class Committer:
         if not ticket.done:
             self._lead(ticket)
 
-    def lead_on(self) -> None:
-        """Commit what waits if nobody else does."""
+    def lead_on(self, older_s: float = 0.0) -> bool:
+        """Commit what waits if nobody else does and it has waited for `older_s`; whether something still waits."""
         with self._gate:
             if self._led or not self._queue:
-                return
+                return False
+            if time.monotonic() - self._since < older_s:
+                return True
             self._led = True
         self._lead(None)
+        return False
 
     def _enter(self, ticket: Ticket) -> Ticket:
         with self._gate:
@@ -120,7 +125,9 @@ class Committer:
                 ticket.error = SpoolError(self._closed)
                 return ticket
             self._queue.append(ticket)
-            self._idle.clear()
+            if len(self._queue) == 1:
+                self._since = time.monotonic()
+                self._idle.clear()
             worth_it = ticket.waits or self._help is None or len(self._queue) >= POSTED_GROUP
             leads = worth_it and not self._led
             calls = not leads and not self._led and len(self._queue) == 1
@@ -149,6 +156,7 @@ class Committer:
                 self._led = False
                 self._idle.set()
                 return True
+            self._since = time.monotonic()
             if self._queue[0].waits:
                 self._queue[0].called.set()
                 return True

@@ -104,8 +104,8 @@ class Reception:
             self._means.log.error("keywords_not_scanned", revision=policy.revision, reason=policy.unusable)
         return policy
 
-    def _commit_rest(self) -> None:
-        self.committer.lead_on()
+    def _commit_rest(self, older_s: float) -> bool:
+        return self.committer.lead_on(older_s)
 
     def _settle(self, served: Served) -> None:
         self.handler.settle(served)

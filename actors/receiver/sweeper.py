@@ -18,14 +18,14 @@ class Sweeper:
     """Works when asked to.
 
     Args:
-        rows: commit what waits and nobody commits.
+        rows: commit what nobody commits and has waited for so many seconds; whether more waits.
         files: sync some files; how many are left.
         last: nothing more has come for a while: finish altogether.
         failed: told what came out of these; the thread then ends.
     """
 
     def __init__(
-        self, rows: Callable[[], None], files: Callable[[], int], last: Callable[[], None],
+        self, rows: Callable[[float], bool], files: Callable[[], int], last: Callable[[], None],
         failed: Callable[[BaseException], None], log: Any,
     ) -> None:  # fmt: skip
         self._rows, self._files, self._last, self._failed, self._log = rows, files, last, failed, log
@@ -58,7 +58,8 @@ class Sweeper:
                 if asked:
                     self._stopping.wait(AFTER_S)
                     self._asked.clear()
-                    self._sweep()
+                    if self._sweep():
+                        self._asked.set()
                     swept = True
                 else:
                     self._last()
@@ -67,7 +68,9 @@ class Sweeper:
             self._log.error("sweeping_failed", error=type(exc).__name__)
             self._failed(exc)
 
-    def _sweep(self) -> None:
-        self._rows()
+    def _sweep(self) -> bool:
+        """One round; whether another one has to follow."""
+        more = self._rows(AFTER_S)
         while self._files() and not self._stopping.is_set():
-            self._rows()
+            more = self._rows(AFTER_S)
+        return more

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import xxhash
@@ -91,8 +92,8 @@ class Compare(Exception):
 class Known:
     """What earlier transactions of this process found out about arrivals, so that each image does not ask again.
 
-    Only hints: an arrival counts as open only if the UPDATE that adds the image finds it so. What a transaction adds
-    counts after its commit (`keep`).
+    Only hints: an arrival counts as open only if the transaction that adds the image finds it so. What it adds counts
+    after its commit (`keep`).
     """
 
     MOST = 500
@@ -117,6 +118,16 @@ class Known:
         self._links |= joining.links
 
 
+@dataclass
+class _Added:
+    """What a transaction adds to an open arrival whose last position was `taken`."""
+
+    arrival: Any
+    taken: int
+    images: int = 0
+    bytes: int = 0
+
+
 class Joining:
     """The images of one transaction. What is counted for several of them is written once, by `end`."""
 
@@ -124,6 +135,7 @@ class Joining:
         self._tx, self._fs, self._places, self._known = tx, fs, places, known
         self._totals: Counter[str] = Counter()
         self._associations: dict[bytes, tuple[int, int]] = {}
+        self._added: dict[bytes, _Added] = {}
         self.opened: dict[bytes, Any] = {}
         self.links: set[tuple[int, bytes]] = set()
 
@@ -150,6 +162,12 @@ class Joining:
 
     def end(self) -> None:
         """Write the counts."""
+        for added in self._added.values():
+            self._tx.execute(
+                "UPDATE arrival SET positions = positions + :images, images = images + :images, bytes = bytes + :bytes,"
+                " last_image = :now WHERE id = :id",
+                {"images": added.images, "bytes": added.bytes, "now": self._tx.now, "id": added.arrival["id"]},
+            )
         for name, count in self._totals.items():
             self._tx.add(name, count)
         for association, (images, size) in self._associations.items():
@@ -184,23 +202,23 @@ class Joining:
     def _place(self, saved: Saved) -> tuple[Any, int]:
         """The open arrival of its series, a new one if there is none, and the image's position in it."""
         key = _key(saved)
-        arrival = self.opened.get(key) or self._known.arrival(key)
-        position = None if arrival is None else self._take_position(arrival["id"], saved)
-        if position is None:
-            arrival = _open_arrival(self._tx, saved, key)
-            position = self._take_position(arrival["id"], saved)
-            assert position is not None
-        self.opened[key] = arrival
-        return arrival, position
+        added = self._added.get(key)
+        if added is None:
+            arrival = self._known.arrival(key)
+            taken = None if arrival is None else self._last_position(arrival["id"])
+            if taken is None:
+                arrival = _open_arrival(self._tx, saved, key)
+                taken = self._last_position(arrival["id"])
+                assert taken is not None
+            self.opened[key] = arrival
+            added = self._added[key] = _Added(arrival, taken)
+        added.images += 1
+        added.bytes += saved.meta.length
+        return added.arrival, added.taken + added.images
 
-    def _take_position(self, arrival: int, saved: Saved) -> int | None:
-        """Count the image into its arrival; None if that is not open any more."""
-        tx = self._tx
-        row = tx.one(
-            "UPDATE arrival SET positions = positions + 1, images = images + 1, bytes = bytes + ?, last_image = ?"
-            " WHERE id = ? AND state = 'open' RETURNING positions",
-            (saved.meta.length, tx.now, arrival),
-        )
+    def _last_position(self, arrival: int) -> int | None:
+        """The position that was given last; None if the arrival is not open any more. Nobody else changes it meanwhile."""
+        row = self._tx.one("SELECT positions FROM arrival WHERE id = ? AND state = 'open'", (arrival,))
         return None if row is None else int(row[0])
 
     def _insert(self, saved: Saved, arrival: Any, position: int, *, replaces: bool) -> None:

@@ -22,7 +22,8 @@ from protocol.spool.transaction import Transaction
 
 LARGEST = 64 * 1024
 """Bytes; a good value for `largest`: what is written twice must stay small beside what is received."""
-TOGETHER = 64  # files synced at a time
+TOGETHER = 128  # files synced at a time
+WORTH_ALL = 8  # files; fewer are synced one by one
 MOST = 1024  # files of this process; whoever would add more syncs first
 
 
@@ -102,6 +103,8 @@ class UnsyncedFiles:
             self.dropped(ids)
 
     def _sync(self, files: Sequence[str]) -> None:
+        if len(files) >= WORTH_ALL and self._fs.sync_everything(self._places.images):
+            return
         paths = [self._places.images / file for file in files]
         for path in paths:
             try:

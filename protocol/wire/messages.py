@@ -38,8 +38,8 @@ class Event:
         return str(self.__dict__.get(self.SHARD, "")) if self.SHARD else ""
 
     def data(self) -> dict[str, Any]:
-        """Fields as plain values."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        """Fields as plain values, in their order."""
+        return dict(self.__dict__)
 
 
 E = TypeVar("E", bound=type[Event])
