@@ -86,7 +86,7 @@ class Reception:
         images.unsynced.largest = unsynced.LARGEST
         self.worker = means.spool.workers.enter(WORKER, instance)
         self.failure = Failure(news.wake)
-        self._sweeper = Sweeper(self._commit_rest, images.unsynced.sync, images.unsynced.finish, self.failure.set, log)
+        self._sweeper = Sweeper(self._commit_rest, self._sync_many, images.unsynced.finish, self.failure.set, log)
         self.committer = Committer(images.commit, self._arrived, self.failure.set, log, self._sweeper.ask)
         self._associations = Associations(images, self.worker.owner, news.closed, self._settle, log)
         reserve = int(settings.spool.reserve_gb * GB)
@@ -117,6 +117,10 @@ class Reception:
 
     def _commit_rest(self, older_s: float) -> bool:
         return self.committer.lead_on(older_s)
+
+    def _sync_many(self) -> int:
+        """Few files at a time would cost as much as many, and the disk is needed for commits; the rest has time."""
+        return self._means.spool.images.unsynced.sync(unsynced.TOGETHER)
 
     def _settle(self, served: Served) -> None:
         self.handler.settle(served)

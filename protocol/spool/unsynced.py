@@ -82,16 +82,21 @@ class UnsyncedFiles:
             self._synced = [id for id in self._synced if id not in gone]
 
     # ---- afterwards -------------------------------------------------------------------------------------------------
-    def sync(self) -> int:
-        """Make what waits durable, some files at a time; how many are left. Raises DiskFailed, OutOfSpace."""
+    def sync(self, least: int = 1) -> int:
+        """Make what waits durable, some files at a time, if at least so many wait; how many more are worth a call.
+
+        Raises DiskFailed, OutOfSpace.
+        """
         with self._syncing:
             with self._lock:
-                some = self._waiting[:TOGETHER]
+                some = self._waiting[:TOGETHER] if len(self._waiting) >= least else []
+            if not some:
+                return 0
             self._sync([copy.file for copy in some])
             with self._lock:
                 del self._waiting[: len(some)]
                 self._synced += [copy.id for copy in some]
-                return len(self._waiting)
+                return len(self._waiting) if len(self._waiting) >= least else 0
 
     def finish(self) -> None:
         """Make all of them durable and remove the copies; at an orderly end, or when there is nothing else to do."""
