@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -156,6 +157,7 @@ class Handler:
         try:
             served = self._associations.get(association_id)
             self._settle_terms(served)
+            self._hear_tickets(served)
             if served.left:
                 self.settle(served)
         except OutOfSpace as exc:
@@ -181,10 +183,15 @@ class Handler:
         """See ScpHandler: rows of what is acknowledged already, and the file that the next object will fill."""
         served = self._associations.peek(association_id)
         self._post(served)
+        self._hear_tickets(served)
+        if served.writer is not None and served.images > 1:
+            with suppress(OutOfSpace):  # the next object will meet it, and say so
+                served.writer.prepare()
+
+    def _hear_tickets(self, served: Served) -> None:
+        """What became of the oldest acknowledged objects."""
         while served.behind and (served.behind[0].done or len(served.behind) > MOST_BEHIND):
             self._done(served, served.behind.pop(0))
-        if served.writer is not None and served.images > 1:
-            served.writer.prepare()
 
     def settle(self, served: Served) -> None:
         """Give all that is acknowledged its row. Raises OutOfSpace, DiskFailed, SpoolError: later, then."""

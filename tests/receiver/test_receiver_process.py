@@ -75,12 +75,13 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def process(home: Path) -> Iterator[Process]:
-    running = Process(home)
+def process(home: Path, request: pytest.FixtureRequest) -> Iterator[Process]:
+    running = Process(home, RECEIVER__DURABILITY=getattr(request, "param", "fsync"))
     yield running
     running.kill()
 
 
+@pytest.mark.parametrize("process", ["fsync", "relaxed"], indirect=True)
 def test_kill_9_loses_no_acknowledged_image(home: Path, process: Process, tmp_path: Path) -> None:
     enough, acknowledged = threading.Event(), []
     kill_after = random.Random(7).randrange(40, 120)

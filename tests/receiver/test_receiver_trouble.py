@@ -79,6 +79,57 @@ def test_a_disk_that_is_really_full_gives_a700_though_nothing_can_be_recorded(tm
         assert rig.log.of("association_not_recorded") and rig.log.of("event_not_recorded")
 
 
+def test_what_relaxed_acknowledged_before_the_database_filled_up_gets_its_row_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    """The success is out when the file is whole; nothing more is taken until its row could be written."""
+    effects = Effects()
+    with receiver(tmp_path / "home", effects=effects, receiver__durability="relaxed") as rig:
+        with rig.associate() as association:
+            assert send(association, TestImage(instance=1), tmp_path) == 0
+            rig.until(lambda: rig.spool.accounting.figures().received == 1, "the row does not follow")
+            effects.error = OutOfSpace("commit: the disk is full")
+            assert send(association, TestImage(instance=2), tmp_path) == 0
+            rig.until(lambda: rig.log.of("commit_failed"))
+            assert send(association, TestImage(instance=3), tmp_path) == 0xA700
+        rig.until(lambda: rig.log.of("end_not_recorded"))
+        assert rig.spool.arrivals.open_ones()[0].associations_open == 1, (
+            "the router must wait for what is still to come"
+        )
+        effects.error = None
+        rig.actor.one_pass([])
+        assert rig.spool.arrivals.open_ones()[0].associations_open == 0
+        assert set(rig.stored()) == {TestImage(instance=n).sop_uid for n in (1, 2)} and rig.healthy()
+
+
+def test_a_copy_whose_file_cannot_be_synced_ends_the_process_and_is_written_anew(tmp_path: Path) -> None:
+    """After a failed sync the file can be read and is not on the disk: only the copy counts."""
+
+    class Failing(TroubledFs):
+        def sync_file(self, path: Path) -> None:
+            if path.suffix == ".dcm":
+                raise DiskFailed("sync file: Input/output error")
+            super().sync_file(path)
+
+        def sync_everything(self, path: Path) -> bool:
+            raise DiskFailed("sync file system: Input/output error")
+
+    home = tmp_path / "home"
+    with receiver(home, fs=Failing(), orderly=False) as rig:
+        with rig.associate() as association:
+            assert send(association, TestImage(instance=1), tmp_path) == 0
+        rig.until(lambda: rig.log.of("sweeping_failed"), "nobody synced the file")
+        with pytest.raises(DiskFailed):
+            rig.actor.one_pass([])
+        (image,) = [rig.spool.images.open(bytes.fromhex(one["receipt"])) for one in rig.events("image.received")]
+        image.path.write_bytes(b"what a power cut left")
+        rig.dies()
+    with receiver(home) as rig:
+        assert rig.found["restored"] == 1
+        assert rig.stored() == {TestImage(instance=1).sop_uid: [TestImage(instance=1).dataset()]} and rig.healthy()
+        assert rig.spool.database._reader.execute("SELECT count(*) FROM unsynced").fetchone()[0] == 0
+
+
 # ---- broken --------------------------------------------------------------------------------------------------------
 def large(instance: int) -> TestImage:
     """Too large for a copy in the database: it is synced by itself."""
