@@ -142,6 +142,7 @@ class Acceptor:
             how = self._accepted(request, peer)
         finally:
             self._tell(self._handler.closed, self._id, peer, how)
+            self._dismiss(self)  # its place is free, however long the peer takes to close
         self._connection.linger(_LINGER_S)  # after the report: completing a series must not wait for a slow peer
 
     def _reject(self, how: tuple[int, int, int]) -> None:
