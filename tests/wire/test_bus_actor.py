@@ -110,6 +110,7 @@ def test_it_starts_at_the_head_and_says_so(settings: Settings, outbox: FakeOutbo
     listener = Listener(settings, "ev.", "sys.")
     with closing(listener, node.wire):
         joined(node, listener)
+        until(lambda: "bus.started" in listener.types(), node.turn, listener.listen)  # perhaps behind the beacon
         started = next(one for one in listener.heard if one.type == "bus.started")
         assert started.data == {"bus_id": node.wire.bus_id, "epoch": 1, "head": 2}
         assert "rule.failed" not in listener.types()
