@@ -67,9 +67,7 @@ class Database:
         connection.row_factory = sqlite3.Row
         for pragma in ("journal_mode=WAL", "mmap_size=0", f"synchronous={'FULL' if self.full else 'NORMAL'}",
                        f"journal_size_limit={WAL_ALERT_BYTES // 2}", "foreign_keys=OFF",
-                       "cache_size=-16000", "temp_store=MEMORY",
-                       # Copies of small images pass through the log; pages written over again are checkpointed once.
-                       "wal_autocheckpoint=4000"):  # fmt: skip
+                       "cache_size=-16000", "temp_store=MEMORY"):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
