@@ -31,6 +31,8 @@ SERIES = ("98892003/MR700", "98892001/CT5N", "98892003/MR2", "77654033/CT2")  # 
 class Sink:
     """A DICOM node that takes every image and forgets it; an ScpHandler, and the intake of every object."""
 
+    commitment = None
+
     def __init__(self) -> None:
         self.images = 0
 
@@ -52,6 +54,9 @@ class Sink:
         return 0x0000
 
     def abandon(self) -> None:
+        return
+
+    def refused(self, association_id: bytes, command: Any, status: int, reason: str) -> None:
         return
 
     def rest(self, association_id: bytes) -> None:
@@ -144,8 +149,8 @@ def sample(number: int, folder: Path) -> list[Path]:
 
 def send_one(settings: Settings, number: int) -> tuple[bool, str]:
     """Send one series to the receiver; whether anything arrived, and what came of it in words."""
+    from actors.dicom.bulk import send_files
     from actors.dicom.scu import Node
-    from actors.dicom.tools import send_files
 
     host = "127.0.0.1" if settings.receiver.host in ("0.0.0.0", "::") else settings.receiver.host
     node = Node(host, settings.receiver.port, settings.receiver.ae_title, CALLING_AE)

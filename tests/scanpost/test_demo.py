@@ -10,7 +10,7 @@ from protocol.clock import SystemClock
 from protocol.fsops import RealFs
 from protocol.routing.versions import RoutingVersions
 from protocol.settings import load_settings
-from scanpost.demo import CALLING_AE, SERIES, publish, sample, with_demo
+from scanpost.demo import CALLING_AE, SERIES, Sink, publish, sample, send_one, start_sink, with_demo
 
 
 def test_target_and_rule_are_published_once_and_follow_the_port(tmp_path: Path) -> None:
@@ -44,3 +44,15 @@ def test_each_sample_is_a_new_series_of_several_images(tmp_path: Path) -> None:
         assert len({image.SOPInstanceUID for image in images}) == len(images)
         seen.add(images[0].SeriesInstanceUID)
     assert len(seen) == len(SERIES) + 1
+
+
+def test_the_sample_goes_to_the_receiver_and_the_target_takes_images(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("scanpost.demo.IMAGE_S", 0.0)
+    sink = Sink()
+    server, port = start_sink(sink)
+    try:
+        settings = load_settings(tmp_path, {"receiver.host": "127.0.0.1", "receiver.port": port}, environ={})
+        arrived, told = send_one(settings, 0)
+    finally:
+        server.stop(1.0)
+    assert arrived and sink.images > 2 and f"sent {sink.images} of {sink.images}" in told
