@@ -39,7 +39,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", choices=[*SETS], default=[*SETS], help="default: all")
     parser.add_argument("--json", action="store_true", help="JSON on stdout instead of tables")
     parser.add_argument(
-        "--write", action="store_true", help="put bench/RESULTS.md together from the newest run of each bench"
+        "--write",
+        action="store_true",
+        help="put bench/RESULTS.md together from the newest run of each bench; alone it runs none",
     )
     parser.add_argument(
         "--results", type=Path, default=Path("var/bench"), help="where the newest run of each bench is kept"
@@ -75,7 +77,8 @@ def main() -> None:
     chosen = arguments()
     # Whoever stops a bench stops what it started, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
-    outcomes = [run(name, chosen) for name in chosen.names or BENCHES]
+    names = chosen.names or ([] if chosen.write else list(BENCHES))
+    outcomes = [run(name, chosen) for name in names]
     if chosen.json:
         print("[" + ",\n".join(map(as_json, outcomes)) + "]")
     if chosen.write:
