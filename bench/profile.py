@@ -19,7 +19,7 @@ from bench.timers import Spent, Timers
 
 # A step's own time is what is left without the timed steps it calls; several functions may be one step.
 STEPS = (
-    ("wait for bytes, receive them", "actors.dicom.upper:Connection._receive"),
+    ("wait for bytes, receive them", "actors.dicom.transport:Transport._receive"),
     ("take PDUs apart", "actors.dicom.upper:Connection.read_message"),
     ("take PDUs apart", "actors.dicom.upper:Connection._stream"),
     ("decode the command", "actors.dicom.dimse:decode"),
@@ -40,8 +40,10 @@ STEPS = (
     ("file meta, digest, the rest of saving", "protocol.spool.intake:Intake.write"),
     ("file meta, digest, the rest of saving", "protocol.spool.intake:Intake.finish"),
     ("sync small files later", "protocol.spool.unsynced:UnsyncedFiles.sync"),
+    ("sync small files later", "protocol.fsops:RealFs.sync_everything"),
     ("commit", "protocol.spool.images:Images.commit"),
     ("queue for the commit", "actors.receiver.committer:Committer.commit"),
+    ("queue for the commit", "actors.receiver.committer:Committer.post"),
     ("nudge", "protocol.wire.nudges:NoWire.arrived"),
     ("nudge", "protocol.wire.nudges:NoWire.committed"),
     ("nudge", "protocol.wire.bus:SocketWire.arrived"),
@@ -103,7 +105,7 @@ def _serving(home: Path, durability: str) -> Iterator[int]:
     from protocol.wire.bus import connect_wire
 
     port = free_port()
-    said = {"receiver.host": "127.0.0.1", "receiver.port": port, "receiver.durability": durability,
+    said = {"receiver.host": "127.0.0.1", "receiver.port": port, "receiver.durability": durability, "receiver.workers": 1,
             "spool.reserve_gb": 0.1, "spool.reserve2_gb": 0.05}  # fmt: skip
     home.mkdir(parents=True)
     settings = load_settings(home, said, environ={})
