@@ -14,8 +14,10 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import func, select
 
@@ -131,8 +133,9 @@ class Killer:
     def kill_all(self) -> None:
         """Every actor and its children at the same moment."""
         for process in self.node.processes():
-            if any(word in " ".join(process.cmdline()) for word in ("-m actors", "actors.dispatcher", "-m webgui")):
-                process.send_signal(signal.SIGKILL)
+            with suppress(psutil.Error):  # it ended by itself since it was listed
+                if any(word in " ".join(process.cmdline()) for word in ("-m actors", "actors.dispatcher", "-m webgui")):
+                    process.send_signal(signal.SIGKILL)
         self.deaths["all at once"] += 1
 
     def kill_supervisord(self) -> None:
