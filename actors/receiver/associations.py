@@ -36,7 +36,6 @@ class Served:
     how: str = ""
     writer: Writer | None = None
     scanner: Scanner | None = None
-    folder: str = ""
     pending: Callable[[], Saved] | None = None
     behind: list[Ticket] = field(default_factory=list)
     left: list[Saved] = field(default_factory=list)

@@ -28,7 +28,6 @@ from protocol.settings import Settings
 from protocol.spool import Spool, unsynced
 
 GB = 10**9
-COUNTED = ("stored", "duplicates", "quarantined", "refused", "images", "commits", "associations", "notices_suppressed")
 
 
 class News(Protocol):
@@ -83,8 +82,8 @@ class Reception:
         self._means, self._news = means, news
         settings, images, log = means.settings, means.spool.images, means.log
         means.spool.on_events(news.committed)
-        images.unsynced.largest = unsynced.LARGEST
         self.worker = means.spool.workers.enter(WORKER, instance)
+        images.unsynced.begin(self.worker.owner)
         self.failure = Failure(news.wake)
         self._sweeper = Sweeper(self._commit_rest, self._sync_many, images.unsynced.finish, self.failure.set, log)
         self.committer = Committer(images.commit, self._arrived, self.failure.set, log, self._sweeper.ask)
@@ -177,12 +176,14 @@ class Reception:
         """Let open associations finish for `limit_s` seconds, abort the rest, leave in order. Raises DiskFailed."""
         self.handler.stopping.set()
         self.hall.stop(limit_s)
-        self.committer.stop()
-        self._sweeper.stop()
+        try:
+            self._associations.finish()  # as long as what they acknowledged can still be given its rows
+        finally:
+            self.committer.stop()
+            self._sweeper.stop()
         self.failure.check()  # then nothing is in order: the next start mends
         images = self._means.spool.images
         try:
-            self._associations.finish()
             images.unsynced.finish()
             # A thread that did not end in time cannot commit any more; its association must not stay open for ever.
             images.abort_dead(self.worker.owner)

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from protocol.errors import OutOfSpace
+
 AFTER_S = 0.02
 """How long what is left waits for company."""
 REST_S = 0.5
@@ -20,7 +22,7 @@ class Sweeper:
     Args:
         rows: commit what nobody commits and has waited for so many seconds; whether more waits.
         files: sync some files; how many are left.
-        last: nothing more has come for a while: finish altogether.
+        last: nothing more has come for a while: finish altogether; repeated if it raises OutOfSpace.
         failed: told what came out of these; the thread then ends.
     """
 
@@ -62,11 +64,18 @@ class Sweeper:
                         self._asked.set()
                     swept = True
                 else:
-                    self._last()
-                    swept = False
+                    swept = not self._finished()
         except Exception as exc:
             self._log.error("sweeping_failed", error=type(exc).__name__)
             self._failed(exc)
+
+    def _finished(self) -> bool:
+        try:
+            self._last()
+        except OutOfSpace as exc:
+            self._log.info("sweeping_later", reason=str(exc))
+            return False
+        return True
 
     def _sweep(self) -> bool:
         """One round; whether another one has to follow."""

@@ -46,7 +46,7 @@ class Adoption:
         """
         self._extra, self._charsets = extra, charsets or {}
         counts = {"adopted": 0, "duplicate": 0, "quarantined": 0, "left_alone": 0}
-        restored = self._images.unsynced.restore()
+        restored = self._images.unsynced.restore(self._workers.alive)
         if restored:
             counts["restored"] = restored
         first = "" if everything else self._first_day()

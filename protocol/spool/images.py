@@ -130,6 +130,9 @@ class Images:
             key = series_key(incoming.header.study_uid, incoming.header.series_uid, incoming.calling_ae)
             intake.write(key, [incoming.dataset], True)
             return self.finish(intake, [incoming.dataset], incoming.header)
+        except SpoolError:
+            intake.abandon()
+            raise
         finally:
             writer.close()
 
@@ -154,7 +157,7 @@ class Images:
         `dataset` is the whole data set if it is at hand: a small one may become durable together with its row.
         """
         content = None
-        if self.sync and dataset and intake.length <= self.unsynced.largest and not self.unsynced.full:
+        if self.sync and dataset and self.unsynced.takes(intake.length):
             content = b"".join((intake.header, *dataset))
         return self.described(intake, intake.finish(sync=self.sync and content is None), header, content)
 
@@ -174,22 +177,19 @@ class Images:
 
         Raises OutOfSpace or DiskFailed if the transaction itself failed: then none counts and none may be acknowledged.
         """
-        for attempt in (self._commit_quickly, self._commit_compared, self._commit_carefully):
-            try:
-                receipts = attempt(saved)
-                break
-            except SpoolError:
-                raise  # the disk, not an image: the transaction as a whole has failed
-            except Exception:
-                if attempt == self._commit_carefully:
-                    raise
+        try:
+            receipts = self._commit_together(saved)
+        except SpoolError:
+            raise  # the disk, not an image: the transaction as a whole has failed
+        except Exception:  # an image may have a twin, or cannot be given a row
+            receipts = self._commit_one_by_one([self._compared(one) for one in saved])
         for one, receipt in zip(saved, receipts, strict=True):
             if receipt.outcome == "duplicate":
                 # Its twin is durable. Dying before this line leaves a file without a row; adoption ends here again.
                 self._drop(self._places.images / one.file)
         return receipts
 
-    def _commit_quickly(self, saved: Sequence[Saved]) -> list[Receipt]:
+    def _commit_together(self, saved: Sequence[Saved]) -> list[Receipt]:
         with self._db.write() as tx:
             joining = Joining(tx, self._fs, self._places, self._known)
             receipts = [self._give_row(tx, joining, one) for one in saved]
@@ -199,19 +199,11 @@ class Images:
         done()
         return receipts
 
-    def _commit_compared(self, saved: Sequence[Saved]) -> list[Receipt]:
-        """Some image may have a twin: bytes are compared before the lock; the rows are looked at again inside."""
-        compared = [one if one.reason is not None else replace(one, twins=self._compare(one)) for one in saved]
-        return self._commit_quickly(compared)
-
-    def _commit_carefully(self, saved: Sequence[Saved]) -> list[Receipt]:
-        """Some image cannot be given a row, or has one: a savepoint each, so that it fails alone."""
+    def _commit_one_by_one(self, saved: Sequence[Saved]) -> list[Receipt]:
+        """In one transaction still, with a savepoint each: whatever is wrong with one is not with the others."""
         receipts: list[Receipt] = []
-        compared = [
-            one if one.reason is not None else replace(one, twins=self._compare(one), new=False) for one in saved
-        ]
         with self._db.write() as tx:
-            for one in compared:
+            for one in saved:
                 try:
                     with tx.savepoint():
                         joining = Joining(tx, self._fs, self._places, Known())
@@ -222,7 +214,7 @@ class Images:
                     raise
                 except Exception as exc:
                     receipts.append(Receipt(one.receipt, "failed", error=exc))
-            done = self._leave_copies(tx, compared, receipts)
+            done = self._leave_copies(tx, saved, receipts)
         done()
         return receipts
 
@@ -244,11 +236,14 @@ class Images:
 
         return done
 
-    def _compare(self, saved: Saved) -> dict[bytes, bool]:
-        """Bytes of possible twins against ours."""
+    def _compared(self, saved: Saved) -> Saved:
+        """With the bytes of possible twins against ours, before the lock; the rows are looked at again inside."""
+        if saved.reason is not None:
+            return saved
         with self._db.read() as connection:
             rows = joining.twins(connection, saved)
-        return {row["receipt"]: joining.same_bytes(self._fs, self._places, row, saved) for row in rows}
+        twins = {row["receipt"]: joining.same_bytes(self._fs, self._places, row, saved) for row in rows}
+        return replace(saved, twins=twins, new=False)
 
     def _drop(self, path: Path) -> None:
         try:

@@ -126,11 +126,6 @@ class Intake:
         self._file: NewFile | None = None
         self._state: xxhash.xxh3_128 | None = None
 
-    @property
-    def begun(self) -> bool:
-        """Whether it has a file."""
-        return self._file is not None
-
     def write(self, key: bytes, pieces: Sequence[bytes | memoryview], last: bool) -> None:
         """The next bytes of the data set; `key` names the folder and counts with the first of them.
 

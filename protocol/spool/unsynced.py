@@ -9,10 +9,11 @@ After a power cut the copies are what the files have to be.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from protocol.errors import DiskFailed, OutOfSpace
 from protocol.fsops import FsOps
 from protocol.spool.database import Database
 from protocol.spool.durable import DurableNames
@@ -20,8 +21,7 @@ from protocol.spool.objects import Saved
 from protocol.spool.places import Places
 from protocol.spool.transaction import Transaction
 
-LARGEST = 64 * 1024
-"""Bytes; a good value for `largest`: what is written twice must stay small beside what is received."""
+LARGEST = 64 * 1024  # bytes; what is written twice must stay small beside what is received
 TOGETHER = 128  # files synced at a time
 WORTH_ALL = 8  # files; fewer are synced one by one
 MOST = 1024  # files of this process; whoever would add more syncs first
@@ -39,28 +39,31 @@ class UnsyncedFiles:
 
     def __init__(self, database: Database, places: Places, fs: FsOps, names: DurableNames) -> None:
         self._db, self._places, self._fs, self._names = database, places, fs, names
-        self.largest = 0
-        """Bytes; larger files are synced themselves. Set by a process that calls `sync` again and again: else nobody would."""
+        self._owner, self._largest = "", 0
         self._lock = threading.Lock()
         self._waiting: list[Unsynced] = []
         self._synced: list[int] = []
         self._syncing = threading.Lock()  # one at a time; they would only wait for one another in the disk's queue
 
+    def begin(self, owner: str) -> None:
+        """From now on small files need no sync of their own; for a process that calls `sync` again and again as `owner`."""
+        self._owner, self._largest = owner, LARGEST
+
     def __len__(self) -> int:
         """Files of this process that are not synced yet."""
         return len(self._waiting)
 
-    @property
-    def full(self) -> bool:
-        """Whether so many wait that `sync` has to come before more are added."""
-        return len(self._waiting) >= MOST
+    def takes(self, size: int) -> bool:
+        """Whether a file of so many bytes may be synced later: not while so many wait that `sync` has to come first."""
+        return size <= self._largest and len(self._waiting) < MOST
 
     # ---- in the transaction of a commit ---------------------------------------------------------------------------
     def insert(self, tx: Transaction, saved: Saved, arrival: int) -> Unsynced:
         """Put the bytes beside the row; `added` follows once that is committed."""
         assert saved.content is not None
         cursor = tx.execute(
-            "INSERT INTO unsynced (arrival, file, content) VALUES (?,?,?)", (arrival, saved.file, saved.content)
+            "INSERT INTO unsynced (owner, arrival, file, content) VALUES (?,?,?,?)",
+            (self._owner, arrival, saved.file, saved.content),
         )
         assert cursor.lastrowid is not None
         return Unsynced(cursor.lastrowid, saved.file)
@@ -85,21 +88,27 @@ class UnsyncedFiles:
     def sync(self, least: int = 1) -> int:
         """Make what waits durable, some files at a time, if at least so many wait; how many more are worth a call.
 
-        Raises DiskFailed, OutOfSpace.
+        Raises DiskFailed, also if there was no room: what is in the file is unknown then, and only the copy counts.
         """
         with self._syncing:
             with self._lock:
                 some = self._waiting[:TOGETHER] if len(self._waiting) >= least else []
             if not some:
                 return 0
-            self._sync([copy.file for copy in some])
+            try:
+                self._sync([copy.file for copy in some])
+            except OutOfSpace as exc:
+                raise DiskFailed(str(exc)) from exc
             with self._lock:
                 del self._waiting[: len(some)]
                 self._synced += [copy.id for copy in some]
                 return len(self._waiting) if len(self._waiting) >= least else 0
 
     def finish(self) -> None:
-        """Make all of them durable and remove the copies; at an orderly end, or when there is nothing else to do."""
+        """Make all of them durable and remove the copies; at an orderly end, or when there is nothing else to do.
+
+        Raises DiskFailed; OutOfSpace if only the copies are left, which another time will do.
+        """
         while self._waiting:
             self.sync()
         if self._synced:
@@ -128,23 +137,27 @@ class UnsyncedFiles:
                 continue
 
     # ---- after a death ----------------------------------------------------------------------------------------------
-    def restore(self) -> int:
-        """Write every file that has a copy anew, and make it durable; how many there were.
+    def restore(self, alive: Callable[[str], bool] = lambda owner: False) -> int:
+        """Write every file anew that has a copy of a dead owner, and make it durable; how many there were.
 
-        What is there proves nothing: after a failed sync it can be read, and is not on the disk. Of living workers too,
-        which does no harm: they find their files synced. Can be repeated after dying anywhere.
+        What is there proves nothing: after a failed sync it can be read, and is not on the disk. The living sync their
+        own, and make new ones faster than they could be written here. Can be repeated after dying anywhere.
         """
-        restored, after = 0, 0
+        with self._db.read() as connection:
+            owners = [row[0] for row in connection.execute("SELECT DISTINCT owner FROM unsynced")]
+        return sum(self._restore(owner) for owner in owners if not alive(owner))
+
+    def _restore(self, owner: str) -> int:
+        restored = 0
         while True:
             with self._db.read() as connection:
                 rows = connection.execute(
                     "SELECT u.id, u.file, u.content, a.state FROM unsynced u LEFT JOIN arrival a ON a.id = u.arrival"
-                    " WHERE u.id > ? ORDER BY u.id LIMIT ?",
-                    (after, TOGETHER),
+                    " WHERE u.owner = ? ORDER BY u.id LIMIT ?",
+                    (owner, TOGETHER),
                 ).fetchall()
             if not rows:
                 return restored
-            after = rows[-1]["id"]
             kept = [row for row in rows if row["state"] not in (None, "deleted")]
             for row in kept:
                 self._write(self._places.images / row["file"], row["content"])

@@ -15,7 +15,6 @@ from random import Random
 from protocol.clock import ManualClock
 from protocol.spool import Spool, open_spool
 from protocol.spool.places import Places
-from protocol.spool.unsynced import LARGEST
 from protocol.testing.crash import CrashPoints, Died
 from protocol.testing.fakes import FakeNetwork, FakeTarget
 from protocol.testing.simfs import SimDisk
@@ -64,7 +63,7 @@ class World:
             create=create,
         )
         if self.durability == "copies":
-            spool.images.unsynced.largest = LARGEST
+            spool.images.unsynced.begin(process)
         return spool
 
     def target(self, name: str) -> FakeTarget:

@@ -290,7 +290,7 @@ def test_a_fault_in_the_spool_is_found(story, fault, worlds, monkeypatch):
 
 
 def no_copies(monkeypatch) -> None:
-    monkeypatch.setattr(UnsyncedFiles, "restore", lambda self: 0)
+    monkeypatch.setattr(UnsyncedFiles, "restore", lambda self, alive=None: 0)
 
 
 def drop_copies_at_once(monkeypatch) -> None:

@@ -127,7 +127,43 @@ def test_a_copy_whose_file_cannot_be_synced_ends_the_process_and_is_written_anew
     with receiver(home) as rig:
         assert rig.found["restored"] == 1
         assert rig.stored() == {TestImage(instance=1).sop_uid: [TestImage(instance=1).dataset()]} and rig.healthy()
-        assert rig.spool.database._reader.execute("SELECT count(*) FROM unsynced").fetchone()[0] == 0
+        assert copies(rig) == 0
+
+
+def test_what_relaxed_acknowledged_before_the_database_filled_up_gets_its_row_at_an_orderly_end(tmp_path: Path) -> None:
+    effects = Effects()
+    with receiver(tmp_path / "home", effects=effects, receiver__durability="relaxed") as rig:
+        with rig.associate() as association:
+            assert send(association, TestImage(instance=1), tmp_path) == 0
+            rig.until(lambda: rig.spool.accounting.figures().received == 1, "the row does not follow")
+            effects.error = OutOfSpace("commit: the disk is full")
+            assert send(association, TestImage(instance=2), tmp_path) == 0
+            rig.until(lambda: rig.log.of("commit_failed"))
+        rig.until(lambda: rig.log.of("end_not_recorded"))
+        effects.error = None
+    with receiver(tmp_path / "home") as rig:
+        assert rig.found["adopted"] == 0 and rig.found["dead_workers"] == 0, "there was nothing to mend"
+        assert set(rig.stored()) == {TestImage(instance=n).sop_uid for n in (1, 2)} and rig.healthy()
+
+
+def test_copies_that_cannot_be_removed_from_a_full_database_go_when_there_is_room(tmp_path: Path) -> None:
+    effects = Effects()
+    with receiver(tmp_path / "home", effects=effects) as rig:
+        with rig.associate() as association:
+            assert send(association, TestImage(instance=1), tmp_path) == 0
+            effects.error = OutOfSpace("commit: the disk is full")
+            rig.until(lambda: rig.log.of("sweeping_later"), "nobody tried")
+            effects.error = None
+            rig.until(lambda: copies(rig) == 0, "nobody tried again")
+            assert send(association, TestImage(instance=2), tmp_path) == 0
+        rig.actor.one_pass([])
+        assert len(rig.stored()) == 2 and rig.healthy()
+
+
+def copies(rig) -> int:
+    """Files whose own sync is still to come."""
+    with rig.spool.database.read() as connection:
+        return connection.execute("SELECT count(*) FROM unsynced").fetchone()[0]
 
 
 # ---- broken --------------------------------------------------------------------------------------------------------
