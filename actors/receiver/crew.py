@@ -34,7 +34,7 @@ class Crew(Protocol):
         """The files of the certificate changed."""
 
     def figures(self) -> Counter[str]:
-        """Counts since the start, of the living and the dead (see reception.COUNTED)."""
+        """Counts since the start, of the living and, where they count what happened, of the dead."""
 
     def stop(self, limit_s: float) -> None:
         """Let open associations finish for so long, abort the rest. Raises DiskFailed."""

@@ -28,6 +28,8 @@ from protocol.settings import Settings
 from protocol.spool import Spool, unsynced
 
 GB = 10**9
+COUNTS = ("stored", "duplicates", "quarantined", "refused", "images", "commits", "notices_suppressed")
+"""Figures that count what happened; the others tell how it is now."""
 
 
 class News(Protocol):

@@ -13,6 +13,8 @@ from typing import Any
 
 # To the worker
 SERVE, POLICY, CERTIFICATE, STOP = "serve", "policy", "certificate", "stop"
+# Both ways: a question whether the worker is alive, and its answer
+HERE = "here"
 # To the receiver
 READY, LOAD, EVENTS, ARRIVED, CLOSED, FIGURES = "ready", "load", "events", "arrived", "closed", "figures"
 

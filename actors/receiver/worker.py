@@ -131,6 +131,8 @@ class Work:
             self.reception.take(sock, (str(host), int(number)), int(message["port"]))
         elif word == COUNTED:
             self._asking.answered(message)
+        elif word == talk.HERE:
+            self._line.say(talk.HERE)
         elif word == talk.POLICY:
             self.reception.new_policy()
         elif word == talk.CERTIFICATE:

@@ -4,6 +4,7 @@ It must not serve an association itself, and what a dead worker left is mended b
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any
 from actors.dicom.scp import Address
 from actors.receiver import counting, talk
 from actors.receiver.counting import Desk
+from actors.receiver.reception import COUNTS
 from actors.receiver.talk import Line
 from protocol.wire.nudges import Wire
 
@@ -26,6 +28,8 @@ LONGEST_WAIT_S = 30.0
 LIVED_S = 60.0  # who lived so long did not die of its start
 START_S = 30.0
 MARGIN_S = 5.0  # for stopping, beyond what open associations may take
+LATE_S = 3.0  # who owes an answer for so long gets no more connections while others can take them
+HUNG_S = 60.0  # and is killed after so long: it may be waiting for the database, which has its own limits
 
 
 class Child:
@@ -38,6 +42,7 @@ class Child:
         self.ended = False  # set by the thread, after the exit
         self.waiting = self.open = 0  # as it last said
         self.given = 0  # connections handed over since then
+        self.owes = math.inf  # a word, since then (monotonic)
         self.figures: Counter[str] = Counter()
 
     @property
@@ -48,6 +53,10 @@ class Child:
     @property
     def load(self) -> int:
         return self.waiting + self.open + self.given
+
+    def asked(self, now: float) -> None:
+        """It was told something that it answers at once, if it lives."""
+        self.owes = min(self.owes, now)
 
 
 class Workers:
@@ -95,11 +104,16 @@ class Workers:
     # ---- connections ----------------------------------------------------------------------------------------------
     def take(self, sock: socket.socket, address: Address, port: int) -> None:
         """To the one with the fewest; while none can take it the connection is closed, and the scanner tries again."""
+        now = time.monotonic()
         with sock, self._gate:
-            for child in sorted(self._children.values(), key=lambda one: (not one.ready, one.load, one.number)):
+            for child in sorted(
+                self._children.values(),
+                key=lambda one: (not one.ready, now - one.owes > LATE_S, one.load, one.number),
+            ):
                 told = {"address": list(address), "port": port}
                 if not child.ended and child.line.hand_over(talk.SERVE, told, sock):
                     child.given += 1
+                    child.asked(now)
                     return
         self._log.warning("connection_dropped", address=address[0], reason="no worker can take it")
 
@@ -110,6 +124,7 @@ class Workers:
             message, sock = heard
             if sock is not None:
                 sock.close()
+            child.owes = math.inf
             self._hear(child, message)
         child.process.wait()
         self._desk.lost(child.name)
@@ -144,20 +159,31 @@ class Workers:
 
     # ---- looking after them ---------------------------------------------------------------------------------------
     def attend(self, now: float) -> None:
-        """Bury the dead and start others in their place."""
-        for child in [child for child in self._children.values() if child.ended]:
-            self._bury(child, now)
-            self._died()
+        """Bury the dead and start others in their place; the hung are killed, so that their associations end."""
+        for child in list(self._children.values()):
+            if child.ended:
+                self._bury(child, now)
+                self._died()
+            elif child.ready:
+                self._look_at(child, now)
         for number in range(self._count):
             if number not in self._children and now >= self._not_before[number]:
                 self._start(number)
+
+    def _look_at(self, child: Child, now: float) -> None:
+        if now - child.owes > HUNG_S:
+            self._log.error("worker_hung", worker=child.number, worker_pid=child.process.pid)
+            child.process.kill()
+            child.owes = math.inf  # said once, and again if even this does not end it
+        elif child.load:  # the idle are not woken: a connection will ask them
+            child.asked(now)
+            child.line.say(talk.HERE)
 
     def _bury(self, child: Child, now: float) -> None:
         with self._gate:
             del self._children[child.number]
         child.line.close()
-        child.figures.pop("associations", None)
-        self._past += child.figures
+        self._past.update({name: child.figures[name] for name in COUNTS})
         if now - child.born > LIVED_S:
             self._deaths[child.number] = 0
         deaths = self._deaths[child.number]
