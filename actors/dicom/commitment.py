@@ -65,6 +65,11 @@ class Report:
         """1 if everything is committed, else 2."""
         return SOME_FAILED if self.failed else ALL_COMMITTED
 
+    @property
+    def instances(self) -> tuple[list[str], dict[str, int]]:
+        """SOP instance UIDs that are committed, and those that are not with their failure reasons."""
+        return [uid for _, uid in self.committed], {uid: reason for _, uid, reason in self.failed}
+
 
 def encode_request(request: Request, transfer_syntax_uid: str) -> bytes:
     """The data set of an N-ACTION-RQ."""

@@ -29,9 +29,7 @@ def ask_target(
     asked = spool.confirmations.ask(claim)
 
     def keep(report: Report) -> int:
-        committed = [instance for _, instance in report.committed]
-        failed = {instance: reason for _, instance, reason in report.failed}
-        known = spool.confirmations.answered(report.transaction_uid, committed, failed)
+        known = spool.confirmations.answered(report.transaction_uid, *report.instances)
         return 0x0000 if known is not None else 0x0110
 
     ask(node_of(settings), Request(asked.transaction_uid, tuple(asked.images)), keep, commitment.answer_s, alive)

@@ -17,21 +17,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from actors import child
 from actors.dispatcher.reports import PipeReports
 from actors.dispatcher.working import Slot
-from actors.life import Stop, end_now
-from actors.log import configure
+from actors.life import Stop
 from protocol.clock import Clock, SystemClock
-from protocol.errors import ConfigurationError, DiskFailed, SpoolError
 from protocol.fsops import RealFs
 from protocol.routing.versions import RoutingVersions
-from protocol.settings import Settings, load_settings
+from protocol.settings import Settings
 from protocol.spool import Spool, open_spool
 from protocol.wire.nudges import Bell
 
-EXIT_FAILED = 1
-EXIT_SPOOL = 75  # EX_TEMPFAIL of sysexits.h: the spool failed us, not the delivery
-EXIT_CONFIGURATION = 78
 WORK = b"w"
 
 
@@ -119,27 +115,14 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     ears = Ears(sys.stdin.fileno())
     ears.install()
-    try:
-        settings = load_settings()
-    except ConfigurationError as exc:
-        print(f"scanpost: {exc}", file=sys.stderr)
-        return EXIT_CONFIGURATION
     clock = SystemClock()
-    file = settings.log_folder / f"dispatcher-{options.instance}.log"
-    log = configure("dispatcher", file, instance=options.instance, slot=options.number)
-    reports = PipeReports(options.report_fd, clock)
-    try:
+
+    def do(settings: Settings, log: Any) -> None:
+        reports = PipeReports(options.report_fd, clock)
         serve(settings, options.instance, options.number, options.slots, reports, ears, log, clock)
-    except DiskFailed as exc:
-        log.critical("disk_failed", reason=str(exc), exc_info=True)
-        end_now(EXIT_SPOOL)
-    except SpoolError as exc:
-        log.error("slot_failed", reason=str(exc), kind=type(exc).__name__)
-        end_now(EXIT_SPOOL)
-    except BaseException:
-        log.critical("slot_failed", exc_info=True)
-        end_now(EXIT_FAILED)
-    return 0
+
+    file = f"dispatcher-{options.instance}.log"
+    return child.run("dispatcher", file, do, instance=options.instance, slot=options.number)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from actors.child import EXIT_SPOOL
 from actors.dispatcher import reports
-from actors.dispatcher.slot import EXIT_SPOOL, WORK
+from actors.dispatcher.slot import WORK
 from protocol.fsops import FsOps
 from protocol.spool import Spool
 

@@ -12,8 +12,8 @@ from actors.dispatcher.attempt import DONE, FAILED, STOPPED, Attempt, Outcome
 from actors.dispatcher.confirming import Ask, ask_target
 from actors.dispatcher.limits import Limits, Unwanted
 from actors.dispatcher.reports import NoReports, Reports
-from actors.dispatcher.retry import leave_alone_s, next_try
 from actors.dispatcher.shelf import Shelf
+from actors.retry import leave_alone_s, next_try
 from actors.targets.interface import Target
 from actors.targets.registry import make_target
 from protocol.clock import Clock

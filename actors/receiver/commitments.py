@@ -91,7 +91,7 @@ class Commitments:
 
     def told(self, peer: Peer, report: Report) -> int:
         """See CommitmentHandler."""
-        arrival = keep_report(self._spool, report)
+        arrival = self._spool.confirmations.answered(report.transaction_uid, *report.instances)
         if arrival is None:
             self._log.warning("unknown_report", calling_ae=peer.calling_ae, address=peer.address)
             return PROCESSING_FAILURE
@@ -99,13 +99,6 @@ class Commitments:
                        committed=len(report.committed), failed=len(report.failed))  # fmt: skip
         self._arrived({arrival})
         return SUCCESS
-
-
-def keep_report(spool: Spool, report: Report) -> int | None:
-    """Make a target's report durable; the arrival that it is about, None if we never asked that."""
-    committed = [instance for _, instance in report.committed]
-    failed = {instance: reason for _, instance, reason in report.failed}
-    return spool.confirmations.answered(report.transaction_uid, committed, failed)
 
 
 def error_of(status: int) -> str:

@@ -16,8 +16,8 @@ from typing import Any
 from actors.dicom import commitment_scu
 from actors.dicom.commitment import Report
 from actors.dicom.scu import Node
-from actors.dispatcher.retry import next_try
 from actors.receiver.commitments import TRANSIENT, error_of, report_of
+from actors.retry import next_try
 from protocol.clock import Clock
 from protocol.errors import DiskFailed, NetworkError
 from protocol.routing.commitment import SourceCommitment
@@ -30,7 +30,7 @@ from protocol.spool.commitments import Due
 AT_ONCE = 8  # scanners that are reported to at the same time; each gets one report after the other
 IN_ONE = 50  # reports in one association
 TELL_EVERY_S = 10.0
-STOP_S = 2.0
+STOP_S = 2.0  # for all of them
 FIRST_S, LONGEST_S = 10.0, 3600.0
 GIVEN_UP_ALERT = "commitment.given_up"
 NOWHERE_ALERT = "commitment.nowhere."
@@ -61,7 +61,7 @@ class Reporter:
         self._reporting: Reporting = commitment_scu.reporting
         self._threaded = True
         self._mutex = threading.Lock()
-        self._under_way: dict[str, threading.Thread | None] = {}  # calling AE title -> its report
+        self._under_way: dict[str, threading.Thread] = {}  # calling AE title -> its report
         self._told = float("-inf")
 
     def without_threads(self, reporting: Reporting) -> Reporter:
@@ -82,23 +82,22 @@ class Reporter:
             return list(self._under_way)
 
     def _begin(self, calling_ae: str) -> None:
-        with self._mutex:
-            if calling_ae in self._under_way or len(self._under_way) >= AT_ONCE:
-                return
-            self._under_way[calling_ae] = None
         if not self._threaded:
             self._one(calling_ae)
             return
-        thread = threading.Thread(target=self._one, args=(calling_ae,), name="report", daemon=True)
         with self._mutex:
-            self._under_way[calling_ae] = thread
-        thread.start()
+            if calling_ae not in self._under_way and len(self._under_way) < AT_ONCE:
+                thread = threading.Thread(target=self._one, args=(calling_ae,), name="report", daemon=True)
+                thread.start()
+                self._under_way[calling_ae] = thread
 
     def stop(self) -> None:
         """Let reports under way end for a moment; what does not is sent again after the next start."""
-        for thread in list(self._under_way.values()):
-            if thread is not None:
-                thread.join(STOP_S)
+        with self._mutex:
+            threads = list(self._under_way.values())
+        end = self._clock.monotonic() + STOP_S
+        for thread in threads:
+            thread.join(max(0.0, end - self._clock.monotonic()))
 
     def _one(self, calling_ae: str) -> None:
         """As many associations as there are reports for; ends with the first one that fails."""

@@ -13,24 +13,19 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from actors.life import end_now
-from actors.log import configure
+from actors import child
 from actors.receiver import talk
 from actors.receiver.associations import Served
 from actors.receiver.counting import COUNTED, Asking
 from actors.receiver.reception import Means, Reception
 from actors.receiver.talk import Line
 from protocol.clock import SystemClock
-from protocol.errors import ConfigurationError, DiskFailed, SpoolError
 from protocol.fsops import RealFs
 from protocol.routing.versions import RoutingVersions
-from protocol.settings import Settings, load_settings
+from protocol.settings import Settings
 from protocol.spool import open_spool
 from protocol.wire.nudges import Bell
 
-EXIT_FAILED = 1
-EXIT_SPOOL = 75  # EX_TEMPFAIL of sysexits.h
-EXIT_CONFIGURATION = 78
 TELL_EVERY_S = 0.02  # news of commits; what is left out is told at the next look
 FIGURES_EVERY_S = 1.0
 LOOK_S = 1.0  # while there is anything to look after
@@ -172,24 +167,11 @@ def main(argv: Sequence[str]) -> int:
     # The receiver says when to stop: a signal to the whole group would end associations that have time left.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    try:
-        settings = load_settings()
-    except ConfigurationError as exc:
-        print(f"scanpost: {exc}", file=sys.stderr)
-        return EXIT_CONFIGURATION
-    log = configure("receiver", settings.log_folder / "receiver.log", instance=options.instance)
-    try:
+
+    def work(settings: Settings, log: Any) -> None:
         serve(settings, options.instance, socket.socket(fileno=options.line_fd), options.limit_s, log)
-    except DiskFailed as exc:
-        log.critical("disk_failed", reason=str(exc), exc_info=True)
-        end_now(EXIT_SPOOL)
-    except SpoolError as exc:
-        log.error("worker_failed", reason=str(exc), kind=type(exc).__name__)
-        end_now(EXIT_SPOOL)
-    except BaseException:
-        log.critical("worker_failed", exc_info=True)
-        end_now(EXIT_FAILED)
-    return 0
+
+    return child.run("receiver", "receiver.log", work, instance=options.instance)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.dicom.commitment import SAME_ASSOCIATION_S
 from actors.dicom.negotiation import is_storage
-from actors.dispatcher.retry import next_try
+from actors.retry import next_try
 from actors.router.commitment import COMMITTED, judge, next_look_s
 from actors.router.patience import for_everybody, where
 from actors.router.routing import Routing

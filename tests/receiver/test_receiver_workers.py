@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import socket
 import time
@@ -15,6 +16,7 @@ from receiver_rig import HOST, WAIT_S, HeardWire, ListLog
 
 from actors.receiver.counting import Desk
 from actors.receiver.limits import Limits, Pace
+from actors.receiver.talk import Line
 from actors.receiver.workers import HUNG_S, LATE_S, Workers
 from protocol.clock import SystemClock
 from protocol.spool import open_spool
@@ -29,6 +31,8 @@ class Rig:
     def __init__(self, home: Path) -> None:
         self.log = ListLog()
         self.died = 0
+        self.handed: list[Line] = []  # to whom, one after the other
+        self.clients: list[socket.socket] = []
         self.workers = Workers(
             home=home, instance="t", count=2, desk=Desk(Limits(100, None), Pace(SystemClock())), limit_s=5.0,
             wire=HeardWire(), log=self.log, died=self._died,
@@ -41,11 +45,11 @@ class Rig:
 
     def connect(self) -> Any:
         """An association with the worker that this connection is given to, and that worker; not yet answered."""
-        before = {number: child.load for number, child in self.children.items()}
         client = socket.create_connection(self.door.getsockname())
+        self.clients.append(client)
         sock, address = self.door.accept()
         self.workers.take(sock, address, 0)
-        (taken,) = [child for number, child in self.children.items() if child.load > before[number]]
+        (taken,) = [child for child in self.children.values() if child.line is self.handed[-1]]
         return client, taken
 
     @property
@@ -54,6 +58,13 @@ class Rig:
 
     def until(self, condition: Callable[[], object]) -> None:
         wait_until(condition, WAIT_S, "it did not happen")
+
+    def hang(self, child: Any) -> None:
+        """Stop that worker, and let what it said before be heard: it has nothing more to say."""
+        child.process.send_signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{child.process.pid}/stat")
+        self.until(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T")
+        self.until(lambda: not select.select([child.line.fileno()], [], [], 0)[0])
 
     def attended(self, later_s: float = 0.0) -> Rig:
         self.workers.attend(time.monotonic() + later_s)
@@ -65,18 +76,25 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     home = tmp_path / "home"
     open_spool(home, create=True).close()
     monkeypatch.setenv("SCANPOST_RECEIVER__HOST", HOST)
-    rig = Rig(home)
+    rig, hand_over = Rig(home), Line.hand_over
+
+    def noted(line: Line, *told: Any) -> bool:
+        rig.handed.append(line)
+        return hand_over(line, *told)
+
+    monkeypatch.setattr(Line, "hand_over", noted)
     yield rig
     for child in rig.children.values():
         child.process.send_signal(signal.SIGCONT)
     rig.workers.stop(0.0)
-    rig.door.close()
+    for one in (rig.door, *rig.clients):
+        one.close()
 
 
 def test_a_worker_that_hangs_is_killed_and_another_takes_its_place(rig: Rig) -> None:
     client, hung = rig.connect()
     rig.until(lambda: not hung.given)
-    hung.process.send_signal(signal.SIGSTOP)
+    rig.hang(hung)
     hung.figures = Counter(stored=2, refusing=1, associations=1)
     rig.attended().attended(HUNG_S - 1)
     assert not rig.log.of("worker_hung"), "it may be slow"
@@ -106,8 +124,8 @@ def test_who_is_late_gets_no_connection_while_others_can_take_it(rig: Rig) -> No
     _, late = rig.connect()
     rig.until(lambda: not late.given)
     other = next(child for child in rig.children.values() if child is not late)
-    late.process.send_signal(signal.SIGSTOP)
-    late.asked(time.monotonic() - LATE_S - 1)
+    rig.hang(late)
     for _ in range(4):
+        late.asked(time.monotonic() - LATE_S - 1)
         assert rig.connect()[1] is other
         rig.until(lambda: not other.given)

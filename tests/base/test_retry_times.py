@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.dispatcher.retry import LONGEST_BREAK_S, leave_alone_s, next_try
+from actors.retry import LONGEST_BREAK_S, leave_alone_s, next_try
 from protocol.routing.targets import Retry
 
 NOW = 1_800_000_000.0

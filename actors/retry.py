@@ -1,4 +1,4 @@
-"""When a delivery that failed is tried again, and how long its target is left alone. Pure: values in, a time out.
+"""When a delivery or a report that failed is tried again, and how long its target is left alone. Pure: values in, a time out.
 It must not read a clock, sleep, or know why something failed.
 """
 
