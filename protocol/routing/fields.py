@@ -6,7 +6,7 @@ They must not know each other's meaning; what has to fit together is checked in 
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -56,20 +56,6 @@ def _plain(text: str) -> str:
     return text
 
 
-def _planned(value: Any) -> Any:
-    """What would be ignored is refused: a quota that nobody counts, TLS that nobody speaks."""
-    if value is not None:
-        raise ValueError("planned, not available yet; write null")
-    return value
-
-
-def _series_only(trigger: str) -> str:
-    """A rule that is to wait for its study must not silently act on series."""
-    if trigger != "series":
-        raise ValueError("study and image triggers are planned, not available yet; write series")
-    return trigger
-
-
 def _absolute(text: str) -> str:
     if not text.startswith("/") or "\0" in text or ".." in text.split("/"):
         raise ValueError("a path is absolute and has no `..`")
@@ -85,8 +71,7 @@ Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Seconds = Annotated[float, Field(strict=True, ge=0, le=31_536_000, allow_inf_nan=False)]
 Timeout = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-NotYet = Annotated[Any, AfterValidator(_planned)]
-Trigger = Annotated[Literal["series", "study", "image"], AfterValidator(_series_only)]
+Trigger = Literal["series", "study", "image"]
 Switch = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_plain)]
 AbsolutePath = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_absolute)]

@@ -9,16 +9,17 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from protocol.errors import RuleSyntaxError
-from protocol.routing.fields import Frozen, Name, NotYet, Switch, Text, Trigger
+from protocol.routing.conditions import Condition
+from protocol.routing.fields import Frozen, Name, Switch, Text, Trigger
 from protocol.routing.groups import Group
 from protocol.routing.rules.compiler import CompiledRule, compile_rule
 from protocol.routing.rules.names import did_you_mean
 from protocol.routing.rules.subject import Subject
 from protocol.routing.sources import Source
 from protocol.routing.targets import Target
+from protocol.routing.terms import Expiry, Quota, Schedule, StudyTerms
 
 PRIORITIES = ("urgent", "normal", "offpeak")
 """Highest first."""
@@ -30,14 +31,6 @@ class Misfit(ValueError):
     def __init__(self, place: str, message: str, cure: str) -> None:
         self.place, self.cure = place, cure
         super().__init__(message)
-
-
-class RuleFault(ValueError):
-    """A rule's condition cannot be compiled."""
-
-    def __init__(self, error: RuleSyntaxError) -> None:
-        self.cure = error.cure
-        super().__init__(f"{error.reason} (at character {error.position + 1})")
 
 
 class Notify(Frozen):
@@ -65,7 +58,7 @@ class Rule(Frozen):
     """A condition plus what to do. `when` is kept with its names in canonical letters."""
 
     name: Name
-    when: str
+    when: Condition
     action: Literal["route", "discard", "hold"]
     targets: tuple[Name, ...] = ()
     trigger: Trigger = "series"
@@ -73,21 +66,37 @@ class Rule(Frozen):
     mode: Literal["active", "shadow", "off"] = "active"
     stop: Switch = False
     fallback: Switch = False
-    expires: NotYet = None
-    quota: NotYet = None
-    schedule: NotYet = None
+    expires: Expiry | None = None
+    quota: Quota | None = None
+    schedule: Schedule = None
+    study: StudyTerms | None = None
     notify: tuple[Notify, ...] = ()
     comment: Text = ""
     owner: Text = ""
     tests: tuple[RuleTest, ...] = ()
 
-    @field_validator("when")
-    @classmethod
-    def _compiles(cls, when: str) -> str:
-        try:
-            return compile_rule(when).text
-        except RuleSyntaxError as exc:
-            raise RuleFault(exc) from exc
+    @model_validator(mode="after")
+    def _fits_its_trigger(self) -> Rule:
+        if self.study is not None and self.trigger != "study":
+            raise ValueError('study is for rules with the trigger "study"')
+        if self.trigger == "image":
+            if self.action != "route" or self.fallback:
+                raise ValueError(
+                    'a rule with the trigger "image" sends single images: its action is route, no fallback'
+                )
+            if self.compiled.over_images:
+                raise ValueError('a rule with the trigger "image" sees one image: leave the image functions out')
+        return self
+
+    @cached_property
+    def study_terms(self) -> StudyTerms:
+        """When a study counts as complete for it, its defaults if it says nothing."""
+        return self.study or StudyTerms()
+
+    @cached_property
+    def study_complete(self) -> CompiledRule | None:
+        """The condition that completes a study, ready to be asked; None: quiet does."""
+        return None if self.study_terms.complete is None else compile_rule(self.study_terms.complete)
 
     @cached_property
     def compiled(self) -> CompiledRule:
@@ -121,7 +130,8 @@ class RoutingConfiguration(Frozen):
     @cached_property
     def keywords(self) -> frozenset[str]:
         """DICOM keywords that rules read, so that the header scan takes them."""
-        return frozenset(keyword for rule in self.rules for keyword in rule.compiled.keywords)
+        conditions = [one for rule in self.rules for one in (rule.compiled, rule.study_complete) if one is not None]
+        return frozenset(keyword for condition in conditions for keyword in condition.keywords)
 
     def _misfits(self) -> Iterator[Misfit]:
         yield from self._group_misfits()

@@ -14,9 +14,10 @@ from pydantic_core import ErrorDetails
 
 from protocol.errors import RoutingError
 from protocol.routing.commitment import SourceCommitment, TargetCommitment
+from protocol.routing.conditions import RuleFault
 from protocol.routing.fields import NAME_PATTERN, NAME_RULE, Frozen
 from protocol.routing.groups import Group
-from protocol.routing.model import Misfit, Notify, RoutingConfiguration, Rule, RuleFault, RuleTest
+from protocol.routing.model import Misfit, Notify, RoutingConfiguration, Rule, RuleTest
 from protocol.routing.rules.names import did_you_mean
 from protocol.routing.sources import Source
 from protocol.routing.targets import (
@@ -28,6 +29,7 @@ from protocol.routing.targets import (
     S3Target,
     SftpTarget,
 )
+from protocol.routing.terms import Quota, StudyTerms, Window
 
 LIMIT_BYTES = 4 * 1024 * 1024
 _CHECK = "Correct the file"
@@ -194,6 +196,12 @@ def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
             model = Notify
         case ("rules", _, "tests", *_):
             model = RuleTest
+        case ("rules", _, "quota", *_):
+            model = Quota
+        case ("rules", _, "schedule", *_):
+            model = Window
+        case ("rules", _, "study", *_):
+            model = StudyTerms
         case ("rules", *_):
             model = Rule
     return list(model.model_fields)

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -55,6 +56,17 @@ def _node_name(text: str) -> str:
     return text
 
 
+def _time_zone(text: str) -> str:
+    try:
+        if text:
+            ZoneInfo(text)
+    except (ValueError, OSError, ZoneInfoNotFoundError) as exc:
+        raise refuse(
+            f"{text!r} is no time zone", 'write a name such as "Europe/Berlin", or "" for the machine\'s'
+        ) from exc
+    return text
+
+
 def _endpoint(text: str) -> str:
     if text and not text.startswith(("ipc://", "tcp://")):
         raise refuse(f"{text!r} is no endpoint", 'write "ipc:///path", "tcp://host:port", or "" for run/')
@@ -90,6 +102,7 @@ AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Network = Annotated[str, AfterValidator(_network)]
 Window = Annotated[str, AfterValidator(_window)]
 NodeName = Annotated[str, AfterValidator(_node_name)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Seconds = Annotated[float, Field(gt=0)]
 Gigabytes = Annotated[float, Field(ge=0)]

@@ -10,6 +10,7 @@ import os
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -27,6 +28,7 @@ from protocol.settings.fields import (
     Port,
     Seconds,
     Section,
+    TimeZone,
     Window,
     is_loopback,
     refuse,
@@ -46,6 +48,12 @@ class Node(Section):
     """This machine among others."""
 
     name: Annotated[NodeName, BeforeValidator(_host_name)] = ""
+    time_zone: TimeZone = ""
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The zone in which rules tell time and schedules are written; None: the machine's."""
+        return ZoneInfo(self.time_zone) if self.time_zone else None
 
 
 class ReceiverTls(Section):

@@ -56,6 +56,7 @@ class CompiledRule:
         self.text = sentence.text
         self.tree = sentence.tree
         self.names = sentence.names
+        self.over_images = sentence.over_images
         self._condition = _condition(sentence.tree)
 
     @property

@@ -54,11 +54,15 @@ _NO_VALUE = "this is a condition, not a value"
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A rule's text that was understood: its tree, its names, and the text with each name in its canonical letters."""
+    """A rule's text that was understood: its tree, its names, and the text with each name in its canonical letters.
+
+    `over_images`: it uses an image function.
+    """
 
     text: str
     tree: Clause
     names: tuple[str, ...]
+    over_images: bool
 
 
 def read(text: str) -> Sentence:
@@ -74,7 +78,7 @@ def read(text: str) -> Sentence:
     body = _parse(line, indent)
     reader = _Reader(line, indent)
     tree = reader.clause(body, 1)
-    return Sentence(reader.canonical(text), tree, tuple(sorted(reader.names)))
+    return Sentence(reader.canonical(text), tree, tuple(sorted(reader.names)), reader.asks_images)
 
 
 def _parse(line: str, indent: int) -> ast.expr:
@@ -122,7 +126,7 @@ class _Reader:
     def __init__(self, line: str, indent: int) -> None:
         self._bytes = line.encode()
         self._indent = indent
-        self._over_images = False
+        self._over_images = self.asks_images = False
         self._spans: list[tuple[int, int, str]] = []
         self.names: set[str] = set()
 
@@ -298,6 +302,7 @@ class _Reader:
             raise self._refused(
                 node, f"{function}() cannot stand inside another image function", "write them side by side"
             )
+        self.asks_images = True
         text = self._text(node)
         if function == "count_images" and not node.args:
             return CountImages(text, None)
