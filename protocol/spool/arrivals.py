@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import StepRefused
-from protocol.header.diff import overlay, shared
+from protocol.header.diff import overlay
+from protocol.header.packed import Packed, pack_headers
 from protocol.spool.commands import done
 from protocol.spool.database import Database
 from protocol.spool.settling import (
@@ -99,11 +100,11 @@ class ArrivalHeaders:
 
 
 @dataclass(frozen=True)
-class _Alike:
-    """Header values that all images of an arrival share, when it had so many positions."""
+class _Headers:
+    """Header values of all images of an arrival, when it had so many positions."""
 
     positions: int
-    values: Mapping[str, Any]
+    packed: Packed
 
 
 class Arrivals:
@@ -243,7 +244,7 @@ class Arrivals:
 
         An image committed later finds no open arrival and opens the next one; there is no race to lose it in.
         """
-        alike = self._alike(id)  # before the lock: 10,000 headers take a tenth of a second
+        headers = self._headers(id)  # before the lock: 10,000 headers take a fifth of a second
         with self._db.write() as tx:
             row = tx.one(
                 "UPDATE arrival SET state = 'closed', closed = :now, since = :now, why = :why, spread = :spread"
@@ -252,19 +253,19 @@ class Arrivals:
             )
             if row is None:
                 return False
-            if alike.positions != row["positions"]:
-                alike = _alike(tx, id)  # an image came in between
+            if headers.positions != row["positions"]:
+                headers = _headers(tx, id)  # an image came in between
             tx.emit(
                 ArrivalCompleted(
                     id, row["calling_ae"], row["study_uid"], row["series_uid"], row["images"], row["bytes"], why, row["modality"]
                 ),
-                correlation=id, phi={"header": alike.values},
+                correlation=id, phi=_kept(row, headers.packed),
             )  # fmt: skip
         return True
 
-    def _alike(self, id: int) -> _Alike:
+    def _headers(self, id: int) -> _Headers:
         with self._db.read() as connection:
-            return _alike(connection, id)
+            return _headers(connection, id)
 
     # ---- deciding -------------------------------------------------------------------------------------------------
     def decide(self, id: int, verdict: Verdict) -> int:
@@ -361,13 +362,25 @@ class Arrivals:
             done(tx, command, f"arrival {id} is discarded")
 
 
-def _alike(connection: sqlite3.Connection | Transaction, id: int) -> _Alike:
+def _headers(connection: sqlite3.Connection | Transaction, id: int) -> _Headers:
     row = connection.execute("SELECT header, positions FROM arrival WHERE id = ?", (id,)).fetchone()
     if row is None:
-        return _Alike(0, {})
-    headers = connection.execute("SELECT header FROM image WHERE arrival = ?", (id,)).fetchall()
-    differing = (unpack_stored(image["header"]) if image["header"] else {} for image in headers)
-    return _Alike(row["positions"], shared(unpack_stored(row["header"]) if row["header"] else {}, differing))
+        return _Headers(0, pack_headers({}, []))
+    images = connection.execute(
+        "SELECT header, transfer_syntax_uid FROM image WHERE arrival = ? AND superseded IS NULL ORDER BY position",
+        (id,),
+    ).fetchall()
+    differences = [{**(unpack_stored(image[0]) if image[0] else {}), "TransferSyntaxUID": image[1]} for image in images]
+    return _Headers(row["positions"], pack_headers(unpack_stored(row["header"]) if row["header"] else {}, differences))
+
+
+def _kept(arrival: Mapping[str, Any], packed: Packed) -> dict[str, Any]:
+    """What the ledger keeps of an arrival, so that other rules can be asked about it later."""
+    origin = {name: arrival[name] for name in ("called_ae", "address", "source", "addendum_of", "opened")}
+    return {
+        "header": dict(packed.shared), "first": dict(packed.first), "columns": packed.columns, "count": packed.count,
+        "dropped": list(packed.dropped), "origin": origin,
+    }  # fmt: skip
 
 
 def _cancel_held(tx: Transaction, id: int, command: int) -> None:
