@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.routing.decide import Decision, decide
+from protocol.routing.decide import Case, Decision, decide
 from protocol.routing.model import PRIORITIES, RoutingConfiguration
 from protocol.routing.rules.subject import Subject
 
+RECEIVED = datetime(2026, 11, 26, 12, 30, tzinfo=UTC)
 MR = Subject([{"Modality": "MR", "SeriesNumber": "1"}])
 YES, NO, UNKNOWN, ERROR = "Modality == 'MR'", "Modality == 'CT'", "PatientID == 'x'", "Modality > 3"
 TARGET = {"type": "dicom", "host": "h", "port": 104, "called_ae": "A"}
@@ -30,7 +32,7 @@ def decided(*rules: dict[str, Any], subject: Subject = MR) -> Decision:
             "rules": [{"name": f"r{at}", **one} for at, one in enumerate(rules)],
         }
     )
-    decision = decide(configuration, 7, subject)
+    decision = decide(configuration, 7, Case(subject, RECEIVED))
     assert json.loads(json.dumps(decision.to_data(), allow_nan=False))["revision"] == 7
     return decision
 

@@ -64,6 +64,10 @@ class Subject:
         image = self.images[index]
         return image[name] if name in image else self.common.get(name)
 
+    def single(self, index: int) -> Subject:
+        """The subject of one image alone, as a rule with the trigger `image` sees it."""
+        return Subject((self.images[index],), self.origin, self.common)
+
     def image_scope(self, index: int) -> Scope:
         """The scope in which header names mean this one image."""
         scope = self._image_scopes.get(index)
