@@ -56,6 +56,7 @@ def test_the_first_image_is_the_one_that_rules_call_first(images):
     first = images[Subject(images).first]
     assert {**packed.shared, **packed.first} == first
     assert images[first_of(images)] == first
+    assert not packed.columns or unpack_columns(packed.columns, packed.count).first == first_of(images)
 
 
 @given(header)
