@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from actors.router.arguments import Arguments
 from actors.router.routing import Routing
-from actors.router.verdicts import verdict_for
+from actors.router.verdicts import case_of, verdict_for
 from protocol.errors import NotFound, StepRefused
 from protocol.spool import Spool
 from protocol.spool.arrivals import TargetChoice, Verdict
@@ -73,13 +73,14 @@ class SeriesActs:
             raise StepRefused("the routing configuration cannot be read; repair it first (scanpost routing check)")
         headers = self._spool.arrivals.subject(arrival)
         verdict = verdict_for(
-            self._routing.configuration, self._routing.revision, headers, released=True, command=command.id
-        )
+            self._routing.configuration, self._routing.revision, headers, case_of(headers, self._routing.zone, lifted=True),
+            command=command.id,
+        )  # fmt: skip
         if verdict.outcome == "hold":
             raise StepRefused(f"the rules name no target for arrival {arrival}: {verdict.reason}; route or discard it")
         self._spool.arrivals.decide(arrival, verdict)
 
     def discard(self, command: Command) -> None:
-        """Give up a held arrival; it is kept for its retention."""
+        """Give up a held or waiting arrival; it is kept for its retention."""
         arguments = Arguments(command)
         self._spool.arrivals.discard(arguments.arrival(), arguments.reason(f"discarded by {command.by}"), command.id)
