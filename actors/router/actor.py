@@ -88,9 +88,11 @@ class RouterActor(Actor):
             self._on_revision()
         asked, more_commands = self._commands.round()
         singles = self._singles.round()
-        due = [self._closing.round(now), self._studies.round(now)]
+        due = [self._closing.round(now)]
+        done = self._deciding.closed()
+        due.append(self._studies.round(now))
+        self._deciding.answered(done)
         self._due = min((one for one in due if one is not None), default=float("inf"))
-        done = self._deciding.round()
         self._on_decided(done)
         sent = singles + done.deliveries
         if asked or sent:

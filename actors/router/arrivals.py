@@ -90,18 +90,21 @@ class Deciding:
         self._singles = singles
         self._patience = Patience()
 
-    def round(self) -> Round:
-        """Decide the oldest closed and answered arrivals. Raises what concerns the whole spool."""
-        closed = self._spool.arrivals.undecided(DECIDED_AT_ONCE)
-        answered = self._spool.studies.answered_arrivals(DECIDED_AT_ONCE)
-        done = Round()
-        for arrival in closed:
+    def closed(self) -> Round:
+        """Decide the oldest closed arrivals. Raises what concerns the whole spool."""
+        waiting, done = self._spool.arrivals.undecided(DECIDED_AT_ONCE), Round()
+        for arrival in waiting:
             self._singles.catch_up(arrival)  # what image rules sent is not sent again with the series
             self._one(arrival, self._decide, done)
-        for arrival in answered:
-            self._one(arrival, self._finish, done)
-        done.more = done.decided > 0 and DECIDED_AT_ONCE in (len(closed), len(answered))
+        done.more = done.decided > 0 and len(waiting) == DECIDED_AT_ONCE
         return done
+
+    def answered(self, done: Round) -> None:
+        """Decide the oldest arrivals that have every answer about their study; adds to what `closed` did."""
+        before, waiting = done.decided, self._spool.studies.answered_arrivals(DECIDED_AT_ONCE)
+        for arrival in waiting:
+            self._one(arrival, self._finish, done)
+        done.more = done.more or (done.decided > before and len(waiting) == DECIDED_AT_ONCE)
 
     def _one(self, arrival: int, decide: Callable[[int], Verdict], done: Round) -> None:
         after_waiting = decide == self._finish

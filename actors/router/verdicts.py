@@ -74,22 +74,21 @@ def verdict_for(
 ) -> Verdict:
     """What the rules say, and that an addendum goes at least where the earlier arrivals of its series went.
 
-    With `case.lifted` a person let go of a held arrival; then hold rules do not count, and what follows is what the others
-    say. `complete` and `answered` as `decide` has them.
+    `complete` and `answered` as `decide` has them; what was told before the study was complete is not told again.
     """
     decision = decide(configuration, revision, case, complete=complete, answered=answered)
     outcome: str = decision.outcome
     targets = choices(decision.deliveries)
     reason = decision.reason
-    if outcome == "hold" and case.lifted and not decision.flagged:
-        outcome, reason = ("route" if targets else "discard"), f"released by a person, was {reason}"
+    if case.lifted and outcome != "hold":
+        reason = f"released by a person, {reason}"
     if outcome != "hold" and headers.earlier_targets:
         if outcome in ("discard", "wait"):
             outcome, reason = "route", f"addendum: {EARLIER} (rules alone: {reason})"
         targets = with_earlier(targets, headers.earlier_targets)
     fallbacks = {rule.name for rule in configuration.rules if rule.fallback}
     asked = [result for result in decision.results if result.trigger == "series"]
-    new = [result for result in asked if not complete or result.rule in fallbacks]  # the others were counted before
+    new = [result for result in decision.results if not complete or (result in asked and result.rule in fallbacks)]
     explanation = {**decision.to_data(), "earlier_targets": [list(pair) for pair in headers.earlier_targets]}
     return Verdict(
         outcome,
@@ -98,10 +97,10 @@ def verdict_for(
         [result.rule for result in decision.results if result.applied],
         reason,
         explanation,
-        failed_rules(decision.results),
+        failed_rules(new),
         command,
         [(wait.rule, wait.counts) for wait in decision.waits],
-        counted(new),
+        counted(result for result in new if result.trigger == "series"),
         [] if outcome == "wait" else [(one.rule, one.period) for one in asked if one.applied and one.period],
     )  # fmt: skip
 
