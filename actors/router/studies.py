@@ -13,10 +13,10 @@ from typing import Any
 from actors.router.patience import Patience, for_everybody, where
 from actors.router.routing import Routing
 from actors.router.underway import UnderWay
-from actors.router.verdicts import choices, counted, failed_rules, periods, study_case
+from actors.router.verdicts import case_of, choices, counted, failed_rules, periods, study_case
 from actors.router.waiting import COMPLETE, GONE, LATE, QUIET, Ask, Seen, judge, look
 from protocol.clock import Clock
-from protocol.routing.decide import RuleResult, decide_study, planned
+from protocol.routing.decide import RuleResult, decide, decide_study, planned
 from protocol.routing.judging import not_asked, result_data
 from protocol.routing.model import Rule
 from protocol.routing.rules.values import Truth
@@ -56,6 +56,7 @@ class Studies:
     def _one(self, wait: StudyWait, now: float) -> float | None:
         rule = self._rule(wait.rule)
         if rule is None:
+            self._join_others(wait)
             self._conclude(wait, None, Verdict(NOTHING, self._routing.revision, reason="the rule is gone"), GONE)
             return None
         terms, usual_s = rule.study_terms, self._routing.study_quiet_s
@@ -78,6 +79,16 @@ class Studies:
             return None
         self._patience.forget(wait.id)
         return None if done else now
+
+    def _join_others(self, wait: StudyWait) -> None:
+        """Series that are on their way already join the study rules of today, so that these act on the whole study. What
+        waits is decided anew in any case.
+        """
+        configuration, revision = self._routing.configuration, self._routing.revision
+        for arrival in self._spool.studies.under_way(wait):
+            headers = self._spool.arrivals.subject(arrival)
+            decision = decide(configuration, revision, case_of(headers, self._routing.zone), explained=False)
+            self._spool.studies.join(arrival, [(one.rule, one.counts) for one in decision.waits])
 
     def _rule(self, name: str) -> Rule | None:
         for rule in self._routing.configuration.rules:

@@ -7,12 +7,12 @@ in a transaction that also says so: whatever dies, each gets it once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from protocol.spool.database import Database
-from protocol.spool.deciding import record_decision
+from protocol.spool.deciding import link, record_decision
 from protocol.spool.headers import StudyHeaders, study_headers
 from protocol.spool.rulebook import count_rules, use_quotas
 from protocol.spool.settling import TargetChoice, Verdict, arrival_row
@@ -123,6 +123,23 @@ class Studies:
                 (arrival,),
             ).fetchall()
         return [dict(row) for row in rows]
+
+    def under_way(self, wait: StudyWait) -> list[int]:
+        """Arrivals of a wait that other rules have sent on already."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT a.id FROM study_link l JOIN arrival a ON a.id = l.arrival WHERE l.wait = ? AND l.applied = 0"
+                " AND a.state IN ('in_delivery', 'delivered') ORDER BY a.id",
+                (wait.id,),
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def join(self, arrival: int, waits: Sequence[tuple[str, bool]]) -> None:
+        """Let an arrival that is on its way wait for these study rules, too; repeatable."""
+        with self._db.write() as tx:
+            row = arrival_row(tx, arrival)
+            if row["state"] in ("in_delivery", "delivered"):
+                link(tx, row, waits)
 
     # ---- deciding -------------------------------------------------------------------------------------------------
     def conclude(self, wait: StudyWait, verdict: Verdict, *, result: str, why: str, answer: Mapping[str, Any]) -> bool:

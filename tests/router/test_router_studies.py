@@ -275,6 +275,16 @@ def test_a_renamed_study_rule_is_waited_for_again(rig):
     assert states(node) == ["in_delivery", "in_delivery"]
 
 
+def test_a_renamed_study_rule_acts_on_series_that_are_on_their_way(rig):
+    now = {"name": "now", "when": "Modality == 'CT'", "action": "route", "targets": ["archive"]}
+    node: Rig = rig(now, PAIR)
+    first = node.series(CT)["id"]
+    node.publish(now, {**PAIR, "name": "pair-2"})
+    node.series(PT)
+    node.after(QUIET_S)
+    assert node.deliveries(first) == {"archive": "waiting", "pacs": "waiting"}
+
+
 def test_a_rule_that_became_a_shadow_meanwhile_routes_nothing(rig):
     node: Rig = rig(PAIR)
     node.series(CT)
