@@ -15,7 +15,7 @@ from protocol.routing.rules.values import Truth
 from protocol.spool import Spool
 from protocol.spool.headers import NewImage
 from protocol.spool.settling import TargetChoice
-from protocol.spool.singles import Batch
+from protocol.spool.singles import STATES, Batch
 
 AT_ONCE = 200  # images in one transaction
 
@@ -43,6 +43,8 @@ class Singles:
         """
         if not self._routing.configuration.image_rules or arrival in self._given_up:
             return 0
+        if self._under_way.killed_too_often(arrival):
+            return 0  # it is held once it is complete
         made = 0
         try:
             with self._under_way.work(arrival):
@@ -58,7 +60,7 @@ class Singles:
 
     def _next(self, id: int) -> Batch | None:
         arrival, common, images = self._spool.singles.unseen(id, AT_ONCE)
-        if not images or arrival["state"] not in ("open", "closed"):
+        if not images or arrival["state"] not in STATES:
             return None
         batch = Batch(id, images[-1].position, self._routing.revision)
         named = periods(self._routing.configuration, arrival["opened"], self._routing.zone)

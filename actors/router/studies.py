@@ -55,9 +55,9 @@ class Studies:
 
     def _one(self, wait: StudyWait, now: float) -> float | None:
         rule = self._rule(wait.rule)
-        if rule is None:
+        if rule is None or not wait.linked:
             self._join_others(wait)
-            self._conclude(wait, None, Verdict(NOTHING, self._routing.revision, reason="the rule is gone"), GONE)
+            self._conclude(wait, None, Verdict(NOTHING, self._routing.revision, reason="nobody waits any more"), GONE)
             return None
         terms, usual_s = rule.study_terms, self._routing.study_quiet_s
         judged = judge(wait, self._seen[wait.id], now, self._clock.now(), terms, usual_s)

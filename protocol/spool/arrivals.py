@@ -234,12 +234,13 @@ class Arrivals:
             return _alike(connection, id)
 
     # ---- deciding -------------------------------------------------------------------------------------------------
-    def decide(self, id: int, verdict: Verdict, *, after_waiting: bool = False) -> int:
+    def decide(self, id: int, verdict: Verdict, *, after_waiting: bool = False, released: bool = False) -> int:
         """Decision, deliveries, state and events in one transaction; returns the decision's id.
 
         Without a command only a closed arrival can be decided, so a repeated decision is refused (StepRefused); with
         `after_waiting` only one that waits for its study, and all that it waited for is forgotten. With a command
-        `verdict.command` is answered in the same transaction: its effect happens once.
+        `verdict.command` is answered in the same transaction: its effect happens once. `released`: single images that were
+        held with the arrival go on.
         """
         with self._db.write() as tx:
             arrival = arrival_row(tx, id)
@@ -249,7 +250,9 @@ class Arrivals:
                 raise StepRefused(f"arrival {id} is {state}, not {wanted}; it was decided already")
             if after_waiting or (verdict.command and state is ArrivalState.HELD):
                 unlink(tx, id)
-            decision = record_decision(tx, arrival, verdict)
+            if released:
+                _free_singles(tx, id, verdict.command)
+            decision = record_decision(tx, arrival, verdict, whole=bool(verdict.command) and not released)
             if verdict.command:
                 done(
                     tx,
@@ -294,7 +297,7 @@ class Arrivals:
             arrival = arrival_row(tx, id)
             set_state(tx, arrival, ArrivalState.CLOSED, "")
             unlink(tx, id)
-            _cancel_held(tx, id, command)  # else what they were held for would outlive a new decision to send nothing
+            _cancel_rest(tx, id, command)  # else what they were held for would outlive a new decision to send nothing
             tx.emit(ArrivalReleased(id, arrival["calling_ae"], command), correlation=id)
             done(tx, command, f"arrival {id} will be decided again")
 
@@ -305,7 +308,7 @@ class Arrivals:
             if arrival["state"] not in ("held", "closed", "waiting"):
                 raise StepRefused(f"arrival {id} is {arrival['state']}; only a held or waiting one can be discarded")
             unlink(tx, id)
-            _cancel_held(tx, id, command)
+            _cancel_rest(tx, id, command)
             set_state(tx, arrival, ArrivalState.DISCARDED, reason)
             done(tx, command, f"arrival {id} is discarded")
 
@@ -319,9 +322,20 @@ def _alike(connection: sqlite3.Connection | Transaction, id: int) -> _Alike:
     return _Alike(row["positions"], shared(unpack_stored(row["header"]) if row["header"] else {}, differing))
 
 
-def _cancel_held(tx: Transaction, id: int, command: int) -> None:
+def _free_singles(tx: Transaction, id: int, command: int) -> None:
+    freed = tx.all(
+        "UPDATE delivery SET state = 'waiting', due = ?, error = '' WHERE arrival = ? AND singles = 1 AND state = 'held'"
+        " RETURNING id, target",
+        (tx.now, id),
+    )
+    for row in freed:
+        tx.emit(DeliveryRetried(row["id"], id, row["target"], command), correlation=id)
+
+
+def _cancel_rest(tx: Transaction, id: int, command: int) -> None:
     cancelled = tx.all(
-        "UPDATE delivery SET state = 'cancelled', finished = ? WHERE arrival = ? AND state = 'held' RETURNING id, target",
+        "UPDATE delivery SET state = 'cancelled', finished = ? WHERE arrival = ?"
+        " AND state IN ('held', 'waiting', 'retrying', 'parked') RETURNING id, target",
         (tx.now, id),
     )
     for row in cancelled:

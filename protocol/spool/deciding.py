@@ -17,8 +17,8 @@ from protocol.wire.events import ArrivalDecided, ArrivalReleased, RuleFailed
 EXPLANATION_LIMIT = 16 << 20
 
 
-def record_decision(tx: Transaction, arrival: Any, verdict: Verdict) -> int:
-    """Keep a decision on an arrival and do what follows from it here; the decision's id."""
+def record_decision(tx: Transaction, arrival: Any, verdict: Verdict, *, whole: bool = False) -> int:
+    """Keep a decision on an arrival and do what follows from it here; the decision's id. `whole`: see create_delivery."""
     id = arrival["id"]
     decision = int(tx.one(
         "INSERT INTO decision (arrival, revision, outcome, reason, explanation, command, time)"
@@ -40,7 +40,7 @@ def record_decision(tx: Transaction, arrival: Any, verdict: Verdict) -> int:
     if verdict.outcome == "route":
         supersede_earlier(tx, arrival, verdict.targets)
         for target in verdict.targets:
-            create_delivery(tx, arrival, decision, target, whole=bool(verdict.command))
+            create_delivery(tx, arrival, decision, target, whole=whole)
     link(tx, arrival, verdict.waits)
     use_quotas(tx, verdict.quotas)
     count_rules(tx, [("", verdict.outcome), *verdict.counted.items()])

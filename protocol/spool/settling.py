@@ -5,6 +5,7 @@ Called by arrivals.py and steps.py only; it never begins or commits.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,9 +71,24 @@ def is_promised(tx: Transaction, id: int) -> bool:
 
 
 def hold_promised(tx: Transaction, arrival: Any) -> None:
-    """It was promised just now; if nobody wanted it, it waits for a person from now on."""
-    if arrival["state"] == ArrivalState.DISCARDED:
+    """It was promised just now; if nobody wanted it, or not all of it, it waits for a person from now on."""
+    if arrival["state"] == ArrivalState.DISCARDED or (
+        arrival["state"] == ArrivalState.DELIVERED and _only_singles(tx, arrival["id"])
+    ):
         set_state(tx, arrival, ArrivalState.HELD, PROMISED)
+
+
+def _only_singles(tx: Transaction, id: int) -> bool:
+    """Was no delivery of the whole arrival made, and is there an image that none of its single images is?"""
+    if tx.one("SELECT 1 FROM delivery WHERE arrival = ? AND singles = 0 AND state = 'delivered'", (id,)):
+        return False
+    row = tx.one(
+        f"SELECT 1 FROM ({IMAGES_TO_SEND}) i WHERE NOT EXISTS (SELECT 1 FROM delivery d INDEXED BY delivery_singles"
+        " CROSS JOIN delivery_image x ON x.delivery = d.id AND x.position = i.position WHERE d.arrival = :arrival"
+        " AND d.singles = 1 AND d.state = 'delivered' AND x.state <> 'left') LIMIT 1",
+        {"arrival": id},
+    )
+    return row is not None
 
 
 def set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str) -> None:
@@ -131,11 +147,19 @@ def settle(tx: Transaction, id: int, *, decided: bool = False) -> None:
     """
     arrival = arrival_row(tx, id)
     before = ArrivalState(arrival["state"])
-    rows = tx.all("SELECT state, count(*) AS count FROM delivery WHERE arrival = ? GROUP BY state", (id,))
-    counts = {DeliveryState(row["state"]): row["count"] for row in rows}
-    after = arrival_state_from(counts)
-    freed = any(state not in DELIVERY_FINISHED and state is not DeliveryState.HELD for state in counts)
     if before in _UNDECIDED and not decided:
+        return
+    rows = tx.all(
+        "SELECT state, singles, count(*) AS count FROM delivery WHERE arrival = ? GROUP BY state, singles", (id,)
+    )
+    counts: Counter[DeliveryState] = Counter()
+    for row in rows:
+        counts[DeliveryState(row["state"])] += row["count"]
+    after = arrival_state_from(counts)
+    going = {DeliveryState(row["state"]) for row in rows if not row["singles"]} - DELIVERY_FINISHED
+    freed = bool(going - {DeliveryState.HELD})
+    if after is ArrivalState.DELIVERED and is_promised(tx, id) and _only_singles(tx, id):
+        set_state(tx, arrival, ArrivalState.HELD, PROMISED)
         return
     if before == after or (before is ArrivalState.HELD and not freed and not decided):
         return

@@ -19,6 +19,8 @@ from protocol.spool.transaction import Transaction
 from protocol.wire.codec import pack
 from protocol.wire.events import ArrivalImagesRouted, DeliveryCreated, RuleFailed
 
+STATES = ("open", "closed", "held")
+"""In which an arrival's images may still be judged; one that is held, when a person lets it go."""
 BEYOND = 1 << 62  # progress of a delivery of singles: no position is sent for being behind it
 
 
@@ -70,7 +72,7 @@ class Singles:
         """Keep that these images were seen, with the deliveries that follow; how many deliveries are new."""
         with self._db.write() as tx:
             seen = tx.changed(
-                "UPDATE arrival SET judged = :upto WHERE id = :id AND judged < :upto AND state IN ('open', 'closed')",
+                f"UPDATE arrival SET judged = :upto WHERE id = :id AND judged < :upto AND state IN {STATES!r}",
                 {"id": batch.arrival, "upto": batch.upto},
             )
             if not seen:

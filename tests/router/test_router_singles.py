@@ -152,13 +152,57 @@ def test_late_images_are_judged_by_themselves_and_do_not_follow_images_sent_at_o
     assert node.newest()["state"] == "discarded", "an image rule sends what it wants, and nothing after it"
 
 
-def test_a_held_series_keeps_its_images_back_from_then_on(rig):
-    node: Rig = rig(ODD, {"name": "hold", "when": "True", "action": "hold"})
+def test_a_held_series_keeps_its_images_back_and_all_of_it_goes_when_it_is_released(rig):
+    node: Rig = rig(ODD, {"name": "hold", "when": "True", "action": "hold"}, ALL)
     finish(node, open_series(node, A, B))
     assert node.newest()["state"] == "held"
     assert node.deliveries() == {"pacs": "held"}
     assert node.ask("series.release", arrival=node.newest()["id"]).state == "done"
-    assert node.deliveries() == {"pacs": "waiting"}
+    node.deliver_all()
+    assert sorted(sent(node, "pacs")) == sorted(sent(node, "archive")) == sorted([A.sop_uid, B.sop_uid])
+    assert node.world.targets["pacs"].repeated == 0
+
+
+def test_a_held_series_stays_held_when_the_image_that_was_being_sent_is_there(rig):
+    node: Rig = rig(EVERY, {"name": "hold", "when": "True", "action": "hold"})
+    association = open_series(node, A)
+    first = node.world.claim()
+    node.world.send(association, B)
+    finish(node, association)
+    assert node.newest()["state"] == "held"
+    node.world.deliver(first)
+    assert node.newest()["state"] == "held"
+
+
+def test_a_series_held_before_its_images_were_judged_sends_them_on_release(rig):
+    node: Rig = rig(ODD)
+    association = node.world.connect()
+    node.world.send(association, A, B)
+    command = node.spool.commands.ask("series.hold", "ann", {"arrival": node.newest()["id"]})
+    node.work()
+    assert node.spool.commands.find(command).state == "done" and node.deliveries() == {}
+    assert node.ask("series.release", arrival=node.newest()["id"]).state == "done"
+    node.deliver_all()
+    assert (sent(node, "pacs"), node.newest()["state"]) == ([A.sop_uid], "delivered")
+
+
+def test_a_person_who_discards_a_series_that_waits_ends_its_single_images_too(rig):
+    study = {"name": "study", "when": "True", "trigger": "study", "action": "route", "targets": ["archive"]}
+    node: Rig = rig(ODD, study)
+    finish(node, open_series(node, A, B))
+    assert node.newest()["state"] == "waiting"
+    assert node.ask("series.discard", arrival=node.newest()["id"]).state == "done"
+    assert (node.newest()["state"], node.deliveries()) == ("discarded", {"pacs": "cancelled"})
+
+
+def test_what_was_promised_to_be_kept_is_held_if_only_single_images_of_it_went(rig):
+    node: Rig = rig(ODD)
+    association = open_series(node, A, B)
+    node.deliver_all()
+    with node.spool.database.write() as tx:
+        tx.execute("INSERT INTO promise VALUES (?, 1, ?)", (node.newest()["id"], tx.now))
+    finish(node, association)
+    assert (node.newest()["state"], node.newest()["reason"][:12]) == ("held", "its scanner ")
 
 
 def test_an_error_of_an_image_rule_is_told_and_holds_what_nobody_routes(rig):
