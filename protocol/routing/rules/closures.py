@@ -122,15 +122,26 @@ def _joined(operator: str, conditions: tuple[Condition, ...]) -> Condition:
 
 
 def _question(clause: Ask) -> Condition:
-    prepare, asked, *rest = CHECKS[clause.function].prepare, *map(getter, clause.arguments)
-    constants = [argument.value for argument in clause.arguments[1:] if isinstance(argument, Constant)]
-    if len(constants) < len(rest):
-        return lambda scope: prepare(*[one(scope) for one in rest])(asked(scope))
-    return _tested(prepare(*constants), asked)
+    prepare, (asked, *rest) = CHECKS[clause.function].prepare, clause.arguments
+    constants = [argument.value for argument in rest if isinstance(argument, Constant)]
+    if len(constants) == len(rest):
+        return _tested(prepare(*constants), asked)
+    get, others = getter(asked), [getter(argument) for argument in rest]
+    return lambda scope: prepare(*[other(scope) for other in others])(get(scope))
 
 
-def _tested(test: Test, asked: Getter) -> Condition:
-    return lambda scope: test(asked(scope))
+def _tested(test: Test, asked: Term) -> Condition:
+    """The test of a term; a name is looked up right here, which saves a call."""
+    if not isinstance(asked, Name):
+        get = getter(asked)
+        return lambda scope: test(get(scope))
+    key, name, kind = asked.key, asked.name, asked.kind
+
+    def ask(scope: Scope) -> Truth:
+        value = scope.values.get(key)
+        return test(scope.look_up(key, name, kind) if value is None else value)
+
+    return ask
 
 
 def _comparison(clause: Compare) -> Condition:
@@ -144,11 +155,11 @@ def _comparison(clause: Compare) -> Condition:
 def _link(operator: str, left: Term, right: Term) -> Condition:
     """One comparison; against a constant it is prepared."""
     if isinstance(right, Constant):
-        return _tested(against(operator, right.value), getter(left))
+        return _tested(against(operator, right.value), left)
     if isinstance(left, Constant) and operator in MIRRORED:
-        return _tested(against(MIRRORED[operator], left.value), getter(right))
+        return _tested(against(MIRRORED[operator], left.value), right)
     if isinstance(left, Constant):
-        return _tested(containing(operator, left.value), getter(right))
+        return _tested(containing(operator, left.value), right)
     one, other = getter(left), getter(right)
     return lambda scope: compare(operator, one(scope), other(scope))
 

@@ -57,14 +57,14 @@ class CompiledRule:
     def result(self, subject: Subject) -> Truth:
         """The result alone, fast. Never raises."""
         try:
-            return self._condition(subject.scope)
+            return self._condition(subject)
         except Exception:  # the caller must get an answer: `evaluate` tells the reason, the rule does not apply
             return ERROR
 
     def evaluate(self, subject: Subject) -> Evaluation:
         """The result with the value of each clause and the values it read. Never raises."""
         try:
-            return Evaluation(*self._explainer(subject.scope))
+            return Evaluation(*self._explainer(subject))
         except (
             Exception
         ) as exc:  # a fault of ours or of the values handed in: what counts is the result, told without why

@@ -39,7 +39,7 @@ UNDECODED_NOTE = "holds characters that could not be decoded"
 
 Explanation = dict[str, Any]
 Explainer = Callable[[Scope], tuple[Truth, Explanation]]
-_Reader = Callable[[Scope], Explanation]
+_Reader = Callable[[Scope, Value], Explanation]
 _WORDS = {truth: truth.value for truth in Truth}
 
 
@@ -116,7 +116,7 @@ def _of_compare(clause: Compare) -> Explainer:
             "text": clause.text,
             "kind": "compare",
             "result": _WORDS[truth],
-            "values": [one(scope) for one in readers],
+            "values": [read(scope, values[at]) for at, read in readers],
         }
         if truth is UNKNOWN or truth is ERROR:
             at = results.index(truth)
@@ -130,11 +130,11 @@ def _of_question(clause: Ask) -> Explainer:
     asked, getters, readers = condition(clause), [getter(term) for term in clause.arguments], _readers(clause.arguments)
 
     def explain(scope: Scope) -> tuple[Truth, Explanation]:
-        truth = asked(scope)
+        truth, values = asked(scope), tuple([get(scope) for get in getters])
         made = _made(clause, clause.function, truth)
-        made["values"] = [one(scope) for one in readers]
+        made["values"] = [read(scope, values[at]) for at, read in readers]
         if truth is UNKNOWN or truth is ERROR:
-            made["reason"] = functions.why_not(clause.function, tuple(get(scope) for get in getters))
+            made["reason"] = functions.why_not(clause.function, values)
         return truth, made
 
     return explain
@@ -150,18 +150,19 @@ def _of_images(clause: OverImages) -> Explainer:
         if not subject.images:
             return UNKNOWN, _made(clause, clause.function, UNKNOWN) | {"reason": "there is no image"}
         first_only = clause.function == "first_image"
-        groups = ((subject.first, 1),) if first_only else subject.table.groups(names)
-        counts, example = dict.fromkeys(Truth, 0), dict[Truth, int]()
-        for index, alike in groups:
-            truth = asked(subject.image_scope(index))
+        groups = ((subject.image_scope(subject.first), 1),) if first_only else subject.grouped(names)
+        counts, example = dict.fromkeys(Truth, 0), dict[Truth, Scope]()
+        for image, alike in groups:
+            truth = asked(image)
             counts[truth] += alike
-            example.setdefault(truth, index)
+            if truth not in example:
+                example[truth] = image
         truth = join(example)
-        image = subject.image_scope(example[truth])
+        shown = example[truth]
         made = _made(clause, clause.function, truth)
         made["images"] = {_WORDS[one]: count for one, count in counts.items() if count}
-        made["example"] = _json(image.value("SOPInstanceUID", "text"))
-        made["clauses"] = [inner(image)[1]]
+        made["example"] = _json(shown.value("SOPInstanceUID", "text"))
+        made["clauses"] = [inner(shown)[1]]
         return truth, made
 
     return explain
@@ -170,29 +171,38 @@ def _of_images(clause: OverImages) -> Explainer:
 # --- the values that a clause read ---------------------------------------------------------------------------------
 
 
-def _readers(terms: Sequence[Term]) -> list[_Reader]:
-    """For each value that is worth telling, what tells it: a constant is not, of a conversion what went in."""
-    readers: list[_Reader] = []
-    for term in terms:
-        if isinstance(term, Convert):
-            readers += _readers(term.arguments)
-        elif isinstance(term, Name):
-            readers.append(_reader_of_name(term))
-        elif isinstance(term, Derived):
-            readers.append(_reader_of_source(term))
-        elif isinstance(term, Choice):
-            readers.append(_reader_of_choice(term))
-        elif not isinstance(term, Constant):
-            readers.append(_reader_of(term))
-    return readers
+def _readers(terms: Sequence[Term]) -> list[tuple[int, _Reader]]:
+    """What tells the values that are worth telling, each with the place of its term: constants are not."""
+    made = [(at, _reader(term)) for at, term in enumerate(terms)]
+    return [(at, read) for at, read in made if read is not None]
+
+
+def _reader(term: Term) -> _Reader | None:
+    match term:
+        case Constant():
+            return None
+        case Name():
+            return _reader_of_name(term)
+        case Derived():
+            return _reader_of_source(term)
+        case Choice():
+            decides = explainer(term.clause)
+            return lambda scope, value: _entry(term.text, value) | {"clauses": [decides(scope)[1]]}
+        case Convert(arguments=(argument,)) if (inner := _reader(argument)) is not None:
+            get = getter(argument)  # what went in tells more than what came out
+            return lambda scope, value: inner(scope, get(scope))
+    return lambda scope, value: _entry(term.text, value)
+
+
+def _entry(name: str, value: Value) -> Explanation:
+    return {"name": name, "value": _json(value)}
 
 
 def _reader_of_name(term: Name) -> _Reader:
-    get, name, kind = getter(term), term.name, term.kind
+    name, kind = term.name, term.kind
 
-    def read(scope: Scope) -> Explanation:
-        value = get(scope)
-        entry: Explanation = {"name": name, "value": _json(value)}
+    def read(scope: Scope, value: Value) -> Explanation:
+        entry = _entry(name, value)
         notes = [note] if (note := scope.note(name, kind)) else []
         if _undecoded(value):
             notes.append(UNDECODED_NOTE)
@@ -204,31 +214,18 @@ def _reader_of_name(term: Name) -> _Reader:
 
 
 def _reader_of_source(term: Derived) -> _Reader:
-    run = SOURCES[term.function].run
+    run, name = SOURCES[term.function].run, f"{term.function}()"
 
-    def read(scope: Scope) -> Explanation:
-        value, note = run(scope)
-        entry: Explanation = {"name": f"{term.function}()", "value": _json(value)}
-        return entry | {"note": note} if note else entry
-
-    return read
-
-
-def _reader_of_choice(term: Choice) -> _Reader:
-    get, decides = getter(term), explainer(term.clause)
-
-    def read(scope: Scope) -> Explanation:
-        return {"name": term.text, "value": _json(get(scope)), "clauses": [decides(scope)[1]]}
+    def read(scope: Scope, value: Value) -> Explanation:
+        note = run(scope)[1]
+        return _entry(name, value) | {"note": note} if note else _entry(name, value)
 
     return read
-
-
-def _reader_of(term: Term) -> _Reader:
-    get = getter(term)
-    return lambda scope: {"name": term.text, "value": _json(get(scope))}
 
 
 def _undecoded(value: Value) -> bool:
+    if type(value) is str:
+        return REPLACEMENT in value
     texts = value if isinstance(value, tuple) else (value,)
     return any(isinstance(text, str) and REPLACEMENT in text for text in texts)
 

@@ -13,7 +13,7 @@ from protocol.routing.rules.names import ARRIVAL_NAMES
 from protocol.routing.rules.values import ERROR, MISSING, TRUE, UNKNOWN, Fault, Kind, Truth, Value, every, some, typed
 
 if TYPE_CHECKING:
-    from protocol.routing.rules.subject import Scope, Subject
+    from protocol.routing.rules.subject import ImageScope, Scope, Subject
 
 Reads = tuple[tuple[str, Kind], ...]
 """The names that a question reads, and as what."""
@@ -30,7 +30,8 @@ class ImageTable:
     ) -> None:
         self._images, self._common, self._origin = images, common, origin
         self.named: set[str] = set().union(*images).difference(ARRIVAL_NAMES)
-        self.scopes: dict[int, Scope] = {}
+        self.scopes: dict[int, ImageScope] = {}
+        self.grouped: dict[Reads, list[tuple[ImageScope, int]]] = {}
         self._columns: dict[tuple[str, Kind], list[Value]] = {}
         self._groups: dict[Reads, Groups] = {}
         self._first: int | None = None
@@ -107,7 +108,7 @@ def over_images(function: str, condition: Callable[[Scope], Truth], reads: Reads
         return UNKNOWN
     if function == "first_image":
         return condition(subject.image_scope(subject.first))
-    truths = (condition(subject.image_scope(index)) for index, _ in subject.table.groups(reads))
+    truths = (condition(scope) for scope, _ in subject.grouped(reads))
     return some(truths) if function == "any_image" else every(truths)
 
 
@@ -119,8 +120,8 @@ def first_value(getter: Callable[[Scope], Value], subject: Subject) -> Value:
 def count_images(condition: Callable[[Scope], Truth], reads: Reads, subject: Subject) -> Value:
     """How many images the condition is true of; an ERROR on one of them makes the number a Fault."""
     count = 0
-    for index, alike in subject.table.groups(reads) if subject.images else ():
-        truth = condition(subject.image_scope(index))
+    for scope, alike in subject.grouped(reads):
+        truth = condition(scope)
         if truth is ERROR:
             return Fault("the condition to be counted is an error for one of the images")
         if truth is TRUE:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Protocol
 
-from protocol.routing.rules.images import ImageTable
+from protocol.routing.rules.images import ImageTable, Reads
 from protocol.routing.rules.moments import received
-from protocol.routing.rules.names import ARRIVAL_NAMES, ORIGIN_NAMES
+from protocol.routing.rules.names import ARRIVAL_NAMES
 from protocol.routing.rules.values import MISSING, Kind, Value, typed
 
 FIRST_IMAGE_NOTE = "differs between the images; this is the first image's"
@@ -21,8 +21,11 @@ _NOTHING: Mapping[str, object] = {}
 class Scope(Protocol):
     """Where names get their values while an expression is evaluated. `values` are those looked up so far, by key."""
 
-    subject: Subject
     values: dict[str, Value]
+
+    @property
+    def subject(self) -> Subject:
+        """The arrival."""
 
     def look_up(self, key: str, name: str, kind: Kind) -> Value:
         """The value of a name read as a kind, or MISSING; it is in `values` from now on."""
@@ -43,7 +46,7 @@ class Subject:
     told by its clock. Nothing is copied: the caller must not change the values afterwards.
     """
 
-    __slots__ = ("images", "origin", "common", "zone", "scope", "_table")
+    __slots__ = ("images", "origin", "common", "zone", "values", "_table")
 
     def __init__(
         self,
@@ -53,8 +56,13 @@ class Subject:
         zone: tzinfo | None = None,
     ) -> None:
         self.images, self.origin, self.common, self.zone = images, origin, common, zone
-        self.scope: Scope = ArrivalScope(self)
+        self.values: dict[str, Value] = {}
         self._table: ImageTable | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """Itself: outside the image functions it is the scope."""
+        return self
 
     @property
     def table(self) -> ImageTable:
@@ -78,7 +86,7 @@ class Subject:
         origin = {name: value for name, value in self.origin.items() if name != "ImageCount"}
         return Subject((self.images[index],), origin, self.common, self.zone)
 
-    def image_scope(self, index: int) -> Scope:
+    def image_scope(self, index: int) -> ImageScope:
         """The scope in which header names mean this one image."""
         scopes = self.table.scopes
         scope = scopes.get(index)
@@ -86,49 +94,55 @@ class Subject:
             scope = scopes[index] = ImageScope(self, index)
         return scope
 
+    def grouped(self, reads: Reads) -> Sequence[tuple[ImageScope, int]]:
+        """The images by what a question reads of them: for each group the scope of its first image, and how many they
+        are. In the order of the first images; empty without any image.
+        """
+        table = self.table
+        found = table.grouped.get(reads)
+        if found is None:
+            groups = table.groups(reads) if self.images else ()
+            found = table.grouped[reads] = [(self.image_scope(index), alike) for index, alike in groups]
+        return found
 
-class ArrivalScope:
-    """Outside the image functions: the value that all images share, or else the first image's, with a note."""
-
-    __slots__ = ("subject", "values")
-
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self.values: dict[str, Value] = {}
+    # --- as a scope: the value that all images share, or else the first image's, with a note
 
     def value(self, name: str, kind: Kind) -> Value:
+        """The value of a name."""
         key = f"{name} {kind}"
         found = self.values.get(key)
         return self.look_up(key, name, kind) if found is None else found
 
     def look_up(self, key: str, name: str, kind: Kind) -> Value:
-        subject = self.subject
-        images = subject.images
+        """The value of a name that is not among `values` yet."""
+        images = self.images
         if name in ARRIVAL_NAMES:
-            found = self._origin(name, kind)
-        elif len(images) > 1 and name in subject.table.named:
-            found = subject.table.column(name, kind)[subject.table.first]
+            found = self._of_origin(name, kind)
+        elif len(images) == 1:
+            image = images[0]
+            found = typed(image[name] if name in image else self.common.get(name), kind)
+        elif images and name in self.table.named:
+            found = self.table.column(name, kind)[self.table.first]
         else:
-            image = images[0] if images else _NOTHING
-            found = typed(image[name] if name in image else subject.common.get(name), kind)
-            if found is MISSING and name in ORIGIN_NAMES:
-                found = self._origin(name, kind)
+            found = typed(self.common.get(name), kind)
+        if found is MISSING and name == "TransferSyntaxUID":  # each image's own where it is known, or the arrival's
+            found = self._of_origin(name, kind)
         self.values[key] = found
         return found
 
-    def _origin(self, name: str, kind: Kind) -> Value:
-        subject = self.subject
-        raw = subject.origin.get(name)
+    def _of_origin(self, name: str, kind: Kind) -> Value:
+        raw = self.origin.get(name)
         if name == "ReceivedAt" and isinstance(raw, str) and raw:
-            return received(raw, subject.zone)
+            return received(raw, self.zone)
         if name == "ImageCount" and raw is None:
-            return len(subject.images)
+            return len(self.images)
         return typed(raw, kind)
 
     def note(self, name: str, kind: Kind) -> str:
-        if name in ARRIVAL_NAMES or len(self.subject.images) < 2:
+        """FIRST_IMAGE_NOTE if the images differ in it."""
+        if name in ARRIVAL_NAMES or len(self.images) < 2:
             return ""
-        return FIRST_IMAGE_NOTE if len(self.subject.table.groups(((name, kind),))) > 1 else ""
+        return FIRST_IMAGE_NOTE if len(self.table.groups(((name, kind),))) > 1 else ""
 
 
 class ImageScope:
@@ -137,7 +151,8 @@ class ImageScope:
     __slots__ = ("subject", "index", "values")
 
     def __init__(self, subject: Subject, index: int) -> None:
-        self.subject, self.index = subject, index
+        self.subject: Subject = subject
+        self.index = index
         self.values: dict[str, Value] = {}
 
     def value(self, name: str, kind: Kind) -> Value:
@@ -150,7 +165,7 @@ class ImageScope:
         if name in subject.table.named:
             found = subject.table.column(name, kind)[self.index]
         else:  # all images have it alike
-            found = subject.scope.value(name, kind)
+            found = subject.value(name, kind)
         self.values[key] = found
         return found
 

@@ -94,6 +94,8 @@ def typed(raw: object, kind: Kind) -> Value:
         return text if kind == "text" else _READ[kind](text)
     if raw is None:
         return MISSING
+    if type(raw) is int and kind == "number":
+        return raw
     if isinstance(raw, (list, tuple)):
         return _several([typed(item, kind) for item in raw])
     return _number(raw, kind)
