@@ -72,12 +72,18 @@ def _text_test(check: Callable[[str, str], bool]) -> Callable[[Value], Test]:
 
     def prepare(part: Value) -> Test:
         if not isinstance(part, str):
-            answer = UNKNOWN if part is MISSING else ERROR
-            return lambda value: ERROR if isinstance(value, Fault) else UNKNOWN if value is MISSING else answer
+            return lambda value: _without_text(value, part)
         wanted = part.casefold()
         return _any_text(lambda text: check(text.casefold(), wanted))
 
     return prepare
+
+
+def _without_text(value: Value, part: Value) -> Truth:
+    """The part that is looked for is no text: an error, unless something is missing."""
+    if isinstance(value, Fault) or isinstance(part, Fault):
+        return ERROR
+    return UNKNOWN if value is MISSING or part is MISSING else ERROR
 
 
 def _any_text(check: Callable[[str], bool]) -> Test:
