@@ -53,7 +53,7 @@ def _subject(arrival: Mapping[str, Any], common: Values, images: Sequence[Values
         calling_ae=arrival["calling_ae"], address=arrival["address"], called_ae=arrival["called_ae"],
         source=arrival["source"], images=len(images), received=arrival["opened"],
     )  # fmt: skip
-    return Subject(images, origin, common)
+    return Subject(images, origin, common, zone)
 
 
 def periods(configuration: RoutingConfiguration, received: float, zone: tzinfo | None) -> dict[str, str]:
