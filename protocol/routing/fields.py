@@ -18,7 +18,15 @@ _LIMIT_HOST = 253  # RFC 1035 section 2.3.4, as text
 class Frozen(BaseModel):
     """Base of every part: unknown keys are refused, nothing changes after it was made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, regex_engine="python-re")
+    model_config = ConfigDict(extra="forbid", frozen=True, regex_engine="python-re", hide_input_in_errors=True)
+
+
+class Unspoken(ValueError):
+    """A value that a message must not repeat, since it may be or hold a secret."""
+
+    def __init__(self, message: str, cure: str) -> None:
+        self.cure = cure
+        super().__init__(message)
 
 
 def _ae_title(text: str) -> str:

@@ -11,7 +11,19 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from protocol.routing.commitment import TargetCommitment, as_target_commitment
-from protocol.routing.fields import AbsolutePath, AETitle, Count, Frozen, Host, Port, Seconds, Switch, Text, Timeout
+from protocol.routing.fields import (
+    AbsolutePath,
+    AETitle,
+    Count,
+    Frozen,
+    Host,
+    Port,
+    Seconds,
+    Switch,
+    Text,
+    Timeout,
+    Unspoken,
+)
 from protocol.routing.rules.names import find
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -32,7 +44,8 @@ def _layout(text: str) -> str:
 
 def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/@]+(/[^\s]*)?", text):
-        raise ValueError("a URL is like https://host/path, without a user or password in it")
+        cure = "Write https://host/path; user and password have keys of their own"
+        raise Unspoken("a URL has no user, password or spaces in it", cure)
     return text
 
 

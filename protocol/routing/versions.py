@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from protocol.clock import Clock
-from protocol.errors import RoutingConflict, RoutingError, SpoolError
+from protocol.errors import Fault, RoutingConflict, RoutingError, SpoolError
+from protocol.routing.faults import faults_of_tests
 from protocol.routing.model import RoutingConfiguration, Rule
 from protocol.routing.parse import LIMIT_BYTES, build, load_json, parse, to_data
 
@@ -209,16 +210,14 @@ class RoutingVersions:
         """What will be written is read back first: a copy made past validation cannot get in."""
         where = "routing.json"
         checked = parse(_encode(to_data(configuration), where), where)
-        for at, rule in enumerate(checked.rules):
-            failed = rule.failed_tests() if rule.mode == "active" else []
-            if failed:
-                message = f"rule '{rule.name}': {failed[0]}"
-                raise RoutingError(
-                    message, f"{where}: rules[{at}].tests", "Correct the rule or the test, or switch it off"
-                )
+        faults = faults_of_tests(checked)
         removed = {*former.targets, *former.groups} - {*checked.targets, *checked.groups}
         for name in sorted(removed & set(in_use)):
-            raise RoutingError(f"'{name}' is in use ({in_use[name]})", f"{where}: {name}", "Keep it until that is done")
+            section = "groups" if name in former.groups else "targets"
+            message = f"'{name}' is in use ({in_use[name]})"
+            faults.append(Fault(f"{section}.{name}", message, "Keep it until that is done"))
+        if faults:
+            raise RoutingError.of(faults, where)
         return checked
 
     def _write(self, version: Version) -> None:

@@ -168,7 +168,7 @@ def rule(**changes: Any) -> Callable[[dict[str, Any]], None]:
         (rule(comment="a\0b"), "rules[0].comment", "control"),
         (rule(notify=[{"on": ["x"], "to": "mail:a"}]), "rules[0].notify[0].on[0]", "completed"),
         (rule(notify=[{"on": ["failed"], "to": "sh:rm"}]), "rules[0].notify[0].to", "mail"),
-        (rule(tests=[{"expct": "true"}]), "rules[0].tests[0].expect", "missing"),
+        (rule(tests=[{"expct": "true"}]), "rules[0].tests[0].expct", "'expect'"),
         (lambda data: data["rules"].append(data["rules"][0]), "rules[1].name", "two rules named 'cardiac'"),
         (lambda data: data["groups"].update(pacs=data["groups"]["ai"]), "groups.pacs", "one name space"),
         (lambda data: data["groups"]["ai"].update(members=["ai"]), "groups.ai.members[0]", "missing target 'ai'"),
