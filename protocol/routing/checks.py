@@ -5,6 +5,7 @@ Pure: time and what is known of this node are handed in. It must not call anythi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -17,8 +18,10 @@ from protocol.routing.ourselves import Ourselves
 from protocol.routing.parse import SECTIONS
 from protocol.routing.rulechecks import rule_findings
 from protocol.routing.sources import Source
-from protocol.routing.targets import DicomTarget
+from protocol.routing.targets import DicomTarget, DicomWebTarget
 from protocol.routing.terms import expired
+
+_PRIVATE = re.compile(r"https:|http://(localhost|127\.0\.0\.1)(:\d+)?(/|\Z)")
 
 
 def examine(
@@ -30,6 +33,7 @@ def examine(
     found += _unused(configuration, now)
     found += _same_node_twice(configuration)
     found += _nothing_routed(configuration)
+    found += _in_clear(configuration)
     if node is not None:
         found += loops(configuration, node)
         found += _unmatched(configuration, node)
@@ -123,6 +127,14 @@ def _nothing_routed(configuration: RoutingConfiguration) -> Iterator[Finding]:
     anything = configuration.rules or configuration.targets or configuration.sources
     if anything and not any(rule.mode == "active" and rule.action != "discard" for rule in configuration.rules):
         yield warning(("rules",), "no active rule routes or holds: every image is discarded", "switch a rule on")
+
+
+def _in_clear(configuration: RoutingConfiguration) -> Iterator[Finding]:
+    """Secrets that anybody on the way could read."""
+    for name, target in configuration.targets.items():
+        if isinstance(target, DicomWebTarget) and (target.token or target.password) and not _PRIVATE.match(target.url):
+            message = f"the secret of target '{name}' goes over the network in clear"
+            yield warning(("targets", name, "url"), message, "use https")
 
 
 def _unmatched(configuration: RoutingConfiguration, node: Ourselves) -> Iterator[Finding]:

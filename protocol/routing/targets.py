@@ -25,6 +25,7 @@ from protocol.routing.fields import (
     Unspoken,
 )
 from protocol.routing.rules.names import find
+from protocol.routing.secrets import Secret
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -81,12 +82,13 @@ class TargetTls(Frozen):
     """DICOM over TLS (PS3.15 section B.12). Certificates and keys are files (PEM), read anew for each connection.
 
     Without `ca` the authorities that the machine trusts count; `server_name` is the name that the target's certificate
-    carries, if that is not `host`. `verify: false` takes any certificate.
+    carries, if that is not `host`. `verify: false` takes any certificate. `key_password` refers to that of `key`.
     """
 
     ca: AbsolutePath | None = None
     cert: AbsolutePath | None = None
     key: AbsolutePath | None = None
+    key_password: Secret | None = None
     verify: Switch = True
     server_name: Host | None = None
 
@@ -94,6 +96,8 @@ class TargetTls(Frozen):
     def _fits_together(self) -> TargetTls:
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key belong together")
+        if self.key_password is not None and self.key is None:
+            raise ValueError("key_password is of no use without a key")
         if not self.verify and self.ca is not None:
             raise ValueError("ca is of no use with verify false")
         return self
@@ -128,11 +132,28 @@ class DicomTarget(_Target):
 
 
 class DicomWebTarget(_Target):
-    """A DICOMweb server that takes STOW-RS (PS3.18 section 10.5)."""
+    """A DICOMweb server that takes STOW-RS (PS3.18 section 10.5).
+
+    It is told who we are by a bearer `token` (RFC 6750) or by `user` and `password` (RFC 7617), or not at all.
+    """
 
     type: Literal["dicomweb"]
     url: Url
     timeout_s: Timeout = 60.0
+    token: Secret | None = None
+    user: Annotated[Text, StringConstraints(min_length=1, pattern=r"^[^:\n\r\t]*\Z")] | None = None
+    password: Secret | None = None
+    tls: TargetTls | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> DicomWebTarget:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password belong together")
+        if self.token is not None and self.user is not None:
+            raise ValueError("a target logs in by token or by user and password, not by both")
+        if self.tls is not None and not self.url.startswith("https:"):
+            raise ValueError("tls is for https URLs")
+        return self
 
 
 class FolderTarget(_Target):
@@ -144,7 +165,7 @@ class FolderTarget(_Target):
 
 
 class S3Target(_Target):
-    """A bucket of an S3 store. Secrets are not kept here: `credentials` names a file that holds them."""
+    """A bucket of an S3 store. Who we are: a file of `credentials`, or `access_key` and `secret_key` by reference."""
 
     type: Literal["s3"]
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")]
@@ -152,10 +173,20 @@ class S3Target(_Target):
     region: Text | None = None
     layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
     credentials: AbsolutePath | None = None
+    access_key: Secret | None = None
+    secret_key: Secret | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> S3Target:
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("access_key and secret_key belong together")
+        if self.credentials is not None and self.access_key is not None:
+            raise ValueError("a target has credentials or access_key and secret_key, not both")
+        return self
 
 
 class SftpTarget(_Target):
-    """A folder of an SFTP server. Secrets are not kept here: `key_file` names a file that holds them."""
+    """A folder of an SFTP server. Who we are: a `key_file`, perhaps with its `key_password`, or a `password`."""
 
     type: Literal["sftp"]
     host: Host
@@ -164,7 +195,15 @@ class SftpTarget(_Target):
     path: AbsolutePath
     layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
     key_file: AbsolutePath | None = None
+    key_password: Secret | None = None
+    password: Secret | None = None
     known_hosts: AbsolutePath | None = None
+
+    @model_validator(mode="after")
+    def _key_has_a_file(self) -> SftpTarget:
+        if self.key_password is not None and self.key_file is None:
+            raise ValueError("key_password is of no use without a key_file")
+        return self
 
 
 Target = Annotated[
