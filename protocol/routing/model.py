@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from protocol.routing import shapes
 from protocol.routing.conditions import Condition
 from protocol.routing.fields import Frozen, Name, Switch, Text, Trigger
 from protocol.routing.groups import Group
@@ -29,7 +30,7 @@ class Notify(Frozen):
     """Whom to tell about arrivals that the rule applied to."""
 
     on: Annotated[tuple[Literal["received", "completed", "failed", "held", "discarded"], ...], Field(min_length=1)]
-    to: Annotated[Text, StringConstraints(pattern=r"^(mail|webhook):\S+\Z", max_length=500)]
+    to: Annotated[Text, StringConstraints(pattern=r"^(mail|webhook):\S+\Z", max_length=500), shapes.RECIPIENT]
 
 
 class RuleTest(Frozen):
@@ -48,6 +49,15 @@ class RuleTest(Frozen):
 
 class Rule(Frozen):
     """A condition plus what to do. `when` is kept with its names in canonical letters."""
+
+    model_config = shapes.config(
+        shapes.where("action", "route", {"properties": {"targets": {"minItems": 1}}, "required": ["targets"]}),
+        shapes.where("action", "discard", {"properties": {"targets": {"maxItems": 0}}}),
+        {"if": shapes.given("study"), "then": {"properties": {"trigger": {"const": "study"}}, "required": ["trigger"]}},
+        shapes.where(
+            "trigger", "image", {"properties": {"action": {"const": "route"}, "fallback": {"const": False}}}
+        ),
+    )  # fmt: skip
 
     name: Name
     when: Condition

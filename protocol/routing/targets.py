@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
+from protocol.routing import shapes
 from protocol.routing.commitment import TargetCommitment, as_target_commitment
 from protocol.routing.fields import (
     AbsolutePath,
@@ -34,7 +35,9 @@ def _layout(text: str) -> str:
     rest = _PLACEHOLDER.sub("x", text)
     if "{" in rest or "}" in rest:
         raise ValueError("braces of a layout hold one DICOM keyword each")
-    if rest.startswith("/") or any(part in ("", ".", "..") for part in rest.split("/")) or "\0" in rest:
+    if any(letter < " " for letter in text):
+        raise ValueError("a layout has no control characters")
+    if rest.startswith("/") or any(part in ("", ".", "..") for part in rest.split("/")):
         raise ValueError("a layout is a relative path without `.`, `..` or empty parts")
     for keyword in _PLACEHOLDER.findall(text):
         known = find(keyword)
@@ -50,8 +53,8 @@ def _url(text: str) -> str:
     return text
 
 
-Layout = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_layout)]
-Url = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_url)]
+Layout = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_layout), shapes.LAYOUT]
+Url = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_url), shapes.URL]
 
 
 class Retry(Frozen):
@@ -84,6 +87,13 @@ class TargetTls(Frozen):
     Without `ca` the authorities that the machine trusts count; `server_name` is the name that the target's certificate
     carries, if that is not `host`. `verify: false` takes any certificate. `key_password` refers to that of `key`.
     """
+
+    model_config = shapes.config(
+        shapes.needs("cert", "key"),
+        shapes.needs("key", "cert"),
+        shapes.needs("key_password", "key"),
+        shapes.where("verify", False, {"not": shapes.given("ca")}),
+    )
 
     ca: AbsolutePath | None = None
     cert: AbsolutePath | None = None
@@ -118,11 +128,14 @@ class DicomTarget(_Target):
     connect_timeout_s: Timeout = 10.0
     acse_timeout_s: Timeout = 30.0
     dimse_timeout_s: Timeout = 60.0  # silence this long after a request is a hang; the association is given up
-    max_pdu: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = 131_072
+    max_pdu: Annotated[int, Field(strict=True, ge=0, le=1_048_576), shapes.NO_PDU_BELOW_4096] = 131_072
     associations: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
     reuse_s: Annotated[float, Field(strict=True, ge=0, le=300, allow_inf_nan=False)] = 2.0
     tls: TargetTls | None = None
-    commitment: Annotated[TargetCommitment | None, BeforeValidator(as_target_commitment)] = None
+    commitment: Annotated[
+        TargetCommitment | None,
+        BeforeValidator(as_target_commitment, json_schema_input_type=TargetCommitment | bool | None),
+    ] = None
 
     @model_validator(mode="after")
     def _pdu_is_usable(self) -> DicomTarget:
@@ -136,6 +149,13 @@ class DicomWebTarget(_Target):
 
     It is told who we are by a bearer `token` (RFC 6750) or by `user` and `password` (RFC 7617), or not at all.
     """
+
+    model_config = shapes.config(
+        shapes.needs("user", "password"),
+        shapes.needs("password", "user"),
+        shapes.excludes("token", "user"),
+        {"if": shapes.given("tls"), "then": {"properties": {"url": {"pattern": "^https:"}}}},
+    )
 
     type: Literal["dicomweb"]
     url: Url
@@ -167,6 +187,12 @@ class FolderTarget(_Target):
 class S3Target(_Target):
     """A bucket of an S3 store. Who we are: a file of `credentials`, or `access_key` and `secret_key` by reference."""
 
+    model_config = shapes.config(
+        shapes.needs("access_key", "secret_key"),
+        shapes.needs("secret_key", "access_key"),
+        shapes.excludes("credentials", "access_key"),
+    )
+
     type: Literal["s3"]
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")]
     endpoint: Url | None = None
@@ -187,6 +213,8 @@ class S3Target(_Target):
 
 class SftpTarget(_Target):
     """A folder of an SFTP server. Who we are: a `key_file`, perhaps with its `key_password`, or a `password`."""
+
+    model_config = shapes.config(shapes.needs("key_password", "key_file"))
 
     type: Literal["sftp"]
     host: Host
