@@ -3,7 +3,7 @@
 ScanpostError
 ├── ConfigurationError            exit code 78; one line: file, place, cure
 │   ├── SettingsError
-│   └── RoutingError
+│   └── RoutingError               carries every fault, one `Fault` each
 │       └── RoutingConflict       somebody else published the next version first
 ├── SpoolError
 │   ├── SpoolMissing              images are there, the database is not: `scanpost spool rebuild`
@@ -33,6 +33,26 @@ ScanpostError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_FAULTS = 50
+"""So many faults of one configuration are told; of the others only their number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a file: the place inside it (``rules[0].when``; empty: the whole file), what, and the cure."""
+
+    place: str
+    message: str
+    cure: str = ""
+
+    def line(self, file: str = "") -> str:
+        """As one line for people."""
+        text = ": ".join(part for part in (file, self.place, self.message) if part)
+        return f"{text}. {self.cure}" if self.cure else text
+
 
 class ScanpostError(Exception):
     """Something in scanpost went wrong."""
@@ -58,7 +78,32 @@ class SettingsError(ConfigurationError):
 
 
 class RoutingError(ConfigurationError):
-    """The routing configuration cannot be used."""
+    """The routing configuration cannot be used.
+
+    ``str()`` is one line for the first fault; `faults` has all of them in file order, at most MAX_FAULTS, and `more`
+    says how many were left out. `file` is what `where` begins with.
+    """
+
+    def __init__(self, message: str, where: str = "", cure: str = "") -> None:
+        super().__init__(message, where, cure)
+        self.file, _, place = where.partition(": ")
+        self.faults: tuple[Fault, ...] = (Fault(place, message, cure),)
+        self.more = 0
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault], file: str, unread: int = 0) -> RoutingError:
+        """One error for all faults, of which there is at least one; `unread` more were only counted."""
+        first, others = faults[0], len(faults) - 1 + unread
+        message = f"{first.message} (and {others} more)" if others else first.message
+        error = cls(message, f"{file}: {first.place}" if first.place else file, first.cure)
+        error.file, error.faults = file, tuple(faults[:MAX_FAULTS])
+        error.more = len(faults) - len(error.faults) + unread
+        return error
+
+    def lines(self) -> list[str]:
+        """One line for each fault: file, place, fault, cure."""
+        lines = [fault.line(self.file) for fault in self.faults]
+        return [*lines, f"{self.file}: and {self.more} more faults"] if self.more else lines
 
 
 class RoutingConflict(RoutingError):

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from protocol.errors import ConfigurationError, ScanpostError
+from protocol.errors import ConfigurationError, RoutingError, ScanpostError
 from protocol.version import version
 from scanpost.common import EXIT_CONFIGURATION, EXIT_FAILED, Options
 
@@ -78,7 +78,8 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except ConfigurationError as exc:
-            click.echo(f"scanpost: {exc}", err=True)
+            for line in exc.lines() if isinstance(exc, RoutingError) else [str(exc)]:
+                click.echo(f"scanpost: {line}", err=True)
             ctx.exit(EXIT_CONFIGURATION)
         except ScanpostError as exc:
             click.echo(f"scanpost: {exc}", err=True)

@@ -1,4 +1,6 @@
-"""`scanpost sources`: who sends, who is known, and what to paste to make a stranger known. It must not change anything."""
+"""`scanpost sources`: who sends, who is known, and what to write to make a stranger known.
+This file has the group and the list, which must not change anything; `source_edits` does.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,16 @@ import click
 
 from scanpost.asking import opened, routing_of, when
 from scanpost.common import Options, json_option, pass_options, print_json, print_table, say
-
-DAY_S = 86_400
+from scanpost.source_edits import DAY_S, add, remove, set_
 
 
 @click.group()
 def sources() -> None:
     """Who sends images here: known sources and strangers."""
+
+
+for _command in (add, set_, remove):
+    sources.add_command(_command)
 
 
 @sources.command("list")
@@ -26,7 +31,8 @@ def sources() -> None:
 def list_sources(options: Options, days: float, as_json: bool) -> None:
     """Known sources with policy and when they were last seen, strangers with what to paste into routing.json.
 
-    Sources whose series came in parts, an addendum after the series, are shown with a longer time to try.
+    Sources whose series came in parts, an addendum after the series, are shown with a longer time to try;
+    `scanpost sources set NAME --suggested` takes it.
     """
     from protocol.spool.senders import senders
 
@@ -37,13 +43,19 @@ def list_sources(options: Options, days: float, as_json: bool) -> None:
             configuration.sources, settings.receiver.unknown_sources, spool.sightings.all(), spool.arrivals.late(since)
         )
     found["unknown"] = [one for one in found["unknown"] if one["last_seen"] >= since]
+    for one in found["sources"].values():
+        one["completion"] = {
+            key: getattr(settings.router, key) if one["policy"][key] is None else one["policy"][key]
+            for key in ("quiet_s", "idle_s")
+        }
     if as_json:
         print_json(found)
         return
     print_table(
-        ["source", "label", "recognised by", "policy", "last seen", "associations", "rejected", "try"],
-        [[name, one["label"], _marks(one["policy"]), _policy(one["policy"]), when(one["last_seen"]), one["associations"],
-          one["rejected"], _settings(one["suggested"])] for name, one in found["sources"].items()],
+        ["source", "label", "recognised by", "complete after", "policy", "last seen", "associations", "rejected", "try"],
+        [[name, one["label"], _marks(one["policy"]), _times(one["completion"]), _policy(one["policy"]),
+          when(one["last_seen"]), one["associations"], one["rejected"], _settings(one["suggested"])]
+         for name, one in found["sources"].items()],
         "Known sources",
     )  # fmt: skip
     print_table(
@@ -52,6 +64,9 @@ def list_sources(options: Options, days: float, as_json: bool) -> None:
           one["associations"], one["rejected"], one["reason"]] for one in found["unknown"]],
         f"Unknown sources (receiver.unknown_sources: {found['unknown_sources']})",
     )  # fmt: skip
+    for name, one in found["sources"].items():
+        if one["suggested"]:
+            say(f"Series of '{name}' came in parts. To wait longer: scanpost sources set {name} --suggested")
     _tell_late(found["late"])
     _tell_snippet(found["unknown"])
 
@@ -67,6 +82,10 @@ def _policy(policy: dict[str, Any]) -> str:
     usual = {name: field.default for name, field in Source.model_fields.items()}
     hidden = {"calling_ae", "address", "certificate", "label", "comment"}
     return _settings({key: value for key, value in policy.items() if key not in hidden and value != usual[key]})
+
+
+def _times(times: dict[str, float]) -> str:
+    return f"{times['quiet_s']:g} s quiet, {times['idle_s']:g} s idle"
 
 
 def _settings(values: dict[str, Any]) -> str:
@@ -89,6 +108,7 @@ def _tell_snippet(unknown: list[dict[str, Any]]) -> None:
     snippets = {one["name"]: one["source"] for one in unknown if one["source"]}
     if not snippets:
         return
-    say('To make them known, paste into "sources" of `scanpost routing export`, then `scanpost routing import`:')
+    say("To make them known: scanpost sources add NAME --calling-ae AE --address ADDRESS, or paste into")
+    say('"sources" of `scanpost routing export`, then `scanpost routing import`:')
     for name, source in snippets.items():
         click.echo(f"{json.dumps(name)}: {json.dumps(source)},")

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.errors import AssociationAborted, AssociationRejected, ConfigurationError, PeerTimeout, TargetUnreachable
+from protocol.routing.secrets import resolve
 
 # RFC 9325 section 4.2 for TLS 1.2: forward secrecy and authenticated encryption only. TLS 1.3 has its own list.
 CIPHERS = ":".join(
@@ -37,6 +39,7 @@ class ClientTls:
         cert, key: our own certificate, for a peer that wants one.
         verify: False takes any certificate: encrypted, but nobody knows by whom it is read.
         server_name: the name the peer's certificate must carry (RFC 9525); None is the host that is dialled.
+        key_password: where the password of `key` is (protocol/routing/secrets), never the password.
     """
 
     ca: str | None = None
@@ -44,6 +47,7 @@ class ClientTls:
     key: str | None = None
     verify: bool = True
     server_name: str | None = None
+    key_password: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,8 @@ def client_context(tls: ClientTls) -> ssl.SSLContext:
             context.load_default_certs(ssl.Purpose.SERVER_AUTH)
         if tls.cert is not None:
             where = f"tls.cert {tls.cert}"
-            _load_chain(context, Path(tls.cert), Path(tls.key or tls.cert))
+            password = "" if tls.key_password is None else resolve(tls.key_password, os.environ).get_secret_value()
+            _load_chain(context, Path(tls.cert), Path(tls.key or tls.cert), password)
     except (OSError, ValueError) as exc:
         raise ConfigurationError(f"cannot be used ({_file_words(exc)})", where, "Give PEM files that fit") from exc
     return context
@@ -206,9 +211,9 @@ def _harden(context: ssl.SSLContext) -> None:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
-def _load_chain(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+def _load_chain(context: ssl.SSLContext, cert: Path, key: Path, password: str = "") -> None:
     # The empty password keeps OpenSSL from asking for one at the terminal.
-    context.load_cert_chain(cert, key, password="")
+    context.load_cert_chain(cert, key, password=password)
 
 
 def _first_certificate(path: Path) -> str:

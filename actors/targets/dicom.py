@@ -116,7 +116,7 @@ def node_of(settings: DicomSettings) -> Node:
     return Node(
         settings.host, settings.port, settings.called_ae, settings.calling_ae, settings.max_pdu,
         settings.connect_timeout_s, settings.acse_timeout_s, settings.dimse_timeout_s,
-        None if tls is None else ClientTls(tls.ca, tls.cert, tls.key, tls.verify, tls.server_name),
+        None if tls is None else ClientTls(tls.ca, tls.cert, tls.key, tls.verify, tls.server_name, tls.key_password),
     )  # fmt: skip
 
 

@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from protocol.routing import shapes
 from protocol.routing.fields import AETitle, Frozen, Host, Name, Port, Seconds, Timeout
+
+CommitmentPolicy = Literal["target", "spool", "off"]
 
 
 class SourceCommitment(Frozen):
@@ -26,7 +29,12 @@ class SourceCommitment(Frozen):
         report_s: reports that did not reach the source this long after the answer are given up, with an alert.
     """
 
-    policy: Literal["target", "spool", "off"] = "target"
+    model_config = shapes.config(
+        shapes.needs("host", "port"),
+        {"if": shapes.given("target"), "then": {"properties": {"policy": {"const": "target"}}}},
+    )
+
+    policy: CommitmentPolicy = "target"
     target: Name | None = None
     host: Host | None = None
     port: Port | None = None

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from protocol.errors import RuleSyntaxError
+from protocol.routing import shapes
 from protocol.routing.rules.compiler import compile_rule
 
 
@@ -27,4 +28,4 @@ def _canonical(when: str) -> str:
         raise RuleFault(exc) from exc
 
 
-Condition = Annotated[str, AfterValidator(_canonical)]
+Condition = Annotated[str, AfterValidator(_canonical), shapes.CONDITION]

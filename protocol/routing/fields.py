@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from protocol.routing import shapes
+
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 NAME_RULE = "a name is 1 to 64 of a-z 0-9 _ - and starts with a letter or digit"
 _LIMIT_HOST = 253  # RFC 1035 section 2.3.4, as text
@@ -18,7 +20,15 @@ _LIMIT_HOST = 253  # RFC 1035 section 2.3.4, as text
 class Frozen(BaseModel):
     """Base of every part: unknown keys are refused, nothing changes after it was made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, regex_engine="python-re")
+    model_config = ConfigDict(extra="forbid", frozen=True, regex_engine="python-re", hide_input_in_errors=True)
+
+
+class Unspoken(ValueError):
+    """A value that a message must not repeat, since it may be or hold a secret."""
+
+    def __init__(self, message: str, cure: str) -> None:
+        self.cure = cure
+        super().__init__(message)
 
 
 def _ae_title(text: str) -> str:
@@ -57,21 +67,21 @@ def _plain(text: str) -> str:
 
 
 def _absolute(text: str) -> str:
-    if not text.startswith("/") or "\0" in text or ".." in text.split("/"):
-        raise ValueError("a path is absolute and has no `..`")
+    if not text.startswith("/") or any(letter < " " for letter in text) or ".." in text.split("/"):
+        raise ValueError("a path is absolute and has no `..` and no control characters")
     return text
 
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN + r"(?!\n)")]
-AETitle = Annotated[str, AfterValidator(_ae_title)]
+AETitle = Annotated[str, AfterValidator(_ae_title), shapes.AE_TITLE]
 """AE value representation, PS3.5 section 6.2: leading and trailing spaces do not count."""
-Host = Annotated[str, AfterValidator(_host)]
-Network = Annotated[str, AfterValidator(network_text)]
+Host = Annotated[str, AfterValidator(_host), shapes.HOST]
+Network = Annotated[str, AfterValidator(network_text), shapes.NETWORK]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Seconds = Annotated[float, Field(strict=True, ge=0, le=31_536_000, allow_inf_nan=False)]
 Timeout = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Trigger = Literal["series", "study", "image"]
 Switch = Annotated[bool, Field(strict=True)]
-Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_plain)]
-AbsolutePath = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_absolute)]
+Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_plain), shapes.PLAIN_TEXT]
+AbsolutePath = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_absolute), shapes.ABSOLUTE_PATH]

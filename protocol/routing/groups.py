@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from protocol.routing import shapes
 from protocol.routing.fields import Frozen, Name, Text
 
 
@@ -16,7 +17,7 @@ class Group(Frozen):
     """`failover` takes the first member that works, `balance` the least loaded, `sticky` the same one for a patient."""
 
     mode: Literal["failover", "balance", "sticky"]
-    members: Annotated[tuple[Name, ...], Field(min_length=1)]
+    members: Annotated[tuple[Name, ...], Field(min_length=1), shapes.EACH_ONCE]
     comment: Text = ""
 
     @field_validator("members")

@@ -20,6 +20,7 @@ Outcome = Literal["route", "hold", "discard", "wait"]
 _NONE: Mapping[str, int] = {}
 OVER_QUOTA = "has used up its quota"
 OFF_SCHEDULE = "is outside its schedule"
+RELEASED = "held it until a person released it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Case:
             it, so that a decision can be made again later with the same result.
         used: decisions that count against the quota of a rule, in the period of `received`.
         addendum: late images of a series; they are no decision of their own for a quota.
-        lifted: a person lets it go; quotas and schedules do not count.
+        lifted: a person lets it go; quotas, schedules and hold rules do not count, and a hold rule's targets get it.
     """
 
     subject: Subject
@@ -162,19 +163,21 @@ def evaluated(rule: Rule, case: Case, explained: bool) -> RuleResult:
     else:
         evaluation = Evaluation(rule.compiled.result(case.subject), {})
     counts = rule.mode == "active"
-    blocked, period = ("", "")
+    blocked, period, action = "", "", str(rule.action)
     if evaluation.result is Truth.TRUE:
         blocked, period = _terms(rule, case)
+        if case.lifted and rule.action == "hold" and rule.targets:
+            action, blocked = "route", ""  # what it held for is what follows
     why = blocked if counts else "shadow: evaluated, nothing follows"
     return RuleResult(
-        rule.name, rule.action, evaluation.result, why, counts, evaluation.explanation, blocked, 0, rule.trigger, period
+        rule.name, action, evaluation.result, why, counts, evaluation.explanation, blocked, 0, rule.trigger, period
     )
 
 
 def _terms(rule: Rule, case: Case) -> tuple[str, str]:
     """What keeps a rule that is true from acting, and the period in which its quota counts this decision."""
     if case.lifted:
-        return "", ""
+        return RELEASED if rule.action == "hold" else "", ""
     if not within(rule.schedule, case.received):
         return OFF_SCHEDULE, ""
     if rule.quota is None or case.addendum:

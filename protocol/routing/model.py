@@ -5,17 +5,18 @@ It must not read files (`parse`, `versions`) nor decide (`decide`); an object of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from protocol.routing import shapes
 from protocol.routing.conditions import Condition
 from protocol.routing.fields import Frozen, Name, Switch, Text, Trigger
 from protocol.routing.groups import Group
+from protocol.routing.misfits import Misfits, Parts, misfits
 from protocol.routing.rules.compiler import CompiledRule, compile_rule
-from protocol.routing.rules.names import did_you_mean
 from protocol.routing.rules.subject import Subject
 from protocol.routing.sources import Source
 from protocol.routing.targets import Target
@@ -25,19 +26,11 @@ PRIORITIES = ("urgent", "normal", "offpeak")
 """Highest first."""
 
 
-class Misfit(ValueError):
-    """Two parts do not go together; `place` says where, `cure` what to do."""
-
-    def __init__(self, place: str, message: str, cure: str) -> None:
-        self.place, self.cure = place, cure
-        super().__init__(message)
-
-
 class Notify(Frozen):
     """Whom to tell about arrivals that the rule applied to."""
 
     on: Annotated[tuple[Literal["received", "completed", "failed", "held", "discarded"], ...], Field(min_length=1)]
-    to: Annotated[Text, StringConstraints(pattern=r"^(mail|webhook):\S+\Z", max_length=500)]
+    to: Annotated[Text, StringConstraints(pattern=r"^(mail|webhook):\S+\Z", max_length=500), shapes.RECIPIENT]
 
 
 class RuleTest(Frozen):
@@ -56,6 +49,15 @@ class RuleTest(Frozen):
 
 class Rule(Frozen):
     """A condition plus what to do. `when` is kept with its names in canonical letters."""
+
+    model_config = shapes.config(
+        shapes.where("action", "route", {"properties": {"targets": {"minItems": 1}}, "required": ["targets"]}),
+        shapes.where("action", "discard", {"properties": {"targets": {"maxItems": 0}}}),
+        {"if": shapes.given("study"), "then": {"properties": {"trigger": {"const": "study"}}, "required": ["trigger"]}},
+        shapes.where(
+            "trigger", "image", {"properties": {"action": {"const": "route"}, "fallback": {"const": False}}}
+        ),
+    )  # fmt: skip
 
     name: Name
     when: Condition
@@ -114,7 +116,7 @@ class Rule(Frozen):
 
 
 class RoutingConfiguration(Frozen):
-    """Targets, groups, sources and rules of one revision. Raises ValidationError; `parse` makes it one line."""
+    """Targets, groups, sources and rules of one revision. Raises ValidationError; `parse` makes it lines."""
 
     targets: Mapping[Name, Target] = Field(default_factory=dict)
     groups: Mapping[Name, Group] = Field(default_factory=dict)
@@ -123,8 +125,11 @@ class RoutingConfiguration(Frozen):
 
     @model_validator(mode="after")
     def _fits_together(self) -> RoutingConfiguration:
-        for misfit in self._misfits():
-            raise misfit
+        names = [rule.name for rule in self.rules]
+        parts = Parts(self.targets, self.groups, self.groups, self.sources, dict(enumerate(self.rules)), names)
+        found = list(misfits(parts))
+        if found:
+            raise Misfits(found)
         return self
 
     @cached_property
@@ -137,53 +142,3 @@ class RoutingConfiguration(Frozen):
         """DICOM keywords that rules read, so that the header scan takes them."""
         conditions = [one for rule in self.rules for one in (rule.compiled, rule.study_complete) if one is not None]
         return frozenset(keyword for condition in conditions for keyword in condition.keywords)
-
-    def _misfits(self) -> Iterator[Misfit]:
-        yield from self._group_misfits()
-        yield from self._source_misfits()
-        names: set[str] = set()
-        for at, rule in enumerate(self.rules):
-            place = f"rules[{at}]"
-            if rule.name in names:
-                yield Misfit(f"{place}.name", f"there are two rules named '{rule.name}'", "give each its own name")
-            names.add(rule.name)
-            yield from self._rule_misfits(place, rule)
-
-    def _group_misfits(self) -> Iterator[Misfit]:
-        for name, group in self.groups.items():
-            if name in self.targets:
-                message = f"'{name}' is both a target and a group"
-                yield Misfit(f"groups.{name}", message, "rename one of them: they share one name space")
-            for at, member in enumerate(group.members):
-                if member not in self.targets:
-                    message = f"group '{name}' names the missing target '{member}'"
-                    yield Misfit(f"groups.{name}.members[{at}]", message, _nearest(member, self.targets))
-
-    def _source_misfits(self) -> Iterator[Misfit]:
-        known: dict[tuple[object, ...], str] = {}
-        for name, source in self.sources.items():
-            other = known.setdefault(source.criteria, name)
-            if other != name:
-                message = f"'{name}' and '{other}' have the same calling_ae, address and certificate"
-                yield Misfit(f"sources.{name}", message, "remove one of them, or make one more specific")
-            reference = source.commitment.target
-            if reference is not None and reference not in self.targets and reference not in self.groups:
-                message = f"source '{name}' names the missing target or group '{reference}'"
-                place = f"sources.{name}.commitment.target"
-                yield Misfit(place, message, _nearest(reference, (*self.targets, *self.groups)))
-
-    def _rule_misfits(self, place: str, rule: Rule) -> Iterator[Misfit]:
-        if rule.action == "route" and not rule.targets:
-            message = f"rule '{rule.name}' routes to no target"
-            yield Misfit(f"{place}.targets", message, "name at least one target, or use the action hold or discard")
-        if rule.action == "discard" and rule.targets:
-            message = f"rule '{rule.name}' discards, but names targets"
-            yield Misfit(f"{place}.targets", message, "leave the targets out, or use the action route")
-        for at, target in enumerate(rule.targets):
-            if target not in self.targets and target not in self.groups:
-                message = f"rule '{rule.name}' names the missing target or group '{target}'"
-                yield Misfit(f"{place}.targets[{at}]", message, _nearest(target, (*self.targets, *self.groups)))
-
-
-def _nearest(name: str, candidates: Any) -> str:
-    return did_you_mean(name, candidates, "there are: " + (", ".join(sorted(candidates)[:10]) or "none"))

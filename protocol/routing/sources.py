@@ -14,7 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from protocol.header.charset import resolve
 from protocol.header.uids import valid_uid
-from protocol.routing.commitment import SourceCommitment, as_commitment
+from protocol.routing import shapes
+from protocol.routing.commitment import CommitmentPolicy, SourceCommitment, as_commitment
 from protocol.routing.fields import AETitle, Count, Frozen, Network, Seconds, Switch, Text
 from protocol.routing.subjects import Subject, common_name, parse_subject
 
@@ -63,10 +64,14 @@ class Source(Frozen):
         sop_classes: what it may store; others are refused with 0124. None: all.
     """
 
+    model_config = shapes.config(
+        {"anyOf": [shapes.given(one) for one in ("calling_ae", "address", "certificate")]}
+    )  # fmt: skip
+
     calling_ae: AETitle | None = None
     address: Network | None = None
     certificate: Annotated[str, StringConstraints(max_length=1000), AfterValidator(_certificate)] | None = None
-    label: Annotated[Text, StringConstraints(max_length=64, pattern=r"^[^\n\r\t]*\Z")] = ""
+    label: Annotated[Text, StringConstraints(max_length=64, pattern=r"^[^\n\r\t]*\Z"), shapes.LABEL] = ""
     quiet_s: Seconds | None = None
     idle_s: Seconds | None = None
     accept: Switch = True
@@ -76,8 +81,13 @@ class Source(Frozen):
     max_associations: Count | None = None
     max_images_per_s: Annotated[float, Field(strict=True, ge=0.1, le=1_000_000, allow_inf_nan=False)] | None = None
     max_object_mb: Annotated[float, Field(strict=True, gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
-    sop_classes: Annotated[tuple[Annotated[str, AfterValidator(_uid)], ...], Field(min_length=1)] | None = None
-    commitment: Annotated[SourceCommitment, BeforeValidator(as_commitment)] = SourceCommitment()
+    sop_classes: Annotated[tuple[Annotated[str, AfterValidator(_uid), shapes.UID], ...], Field(min_length=1)] | None = (
+        None
+    )
+    commitment: Annotated[
+        SourceCommitment,
+        BeforeValidator(as_commitment, json_schema_input_type=SourceCommitment | CommitmentPolicy),
+    ] = SourceCommitment()
     comment: Text = ""
 
     @model_validator(mode="after")

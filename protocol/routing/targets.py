@@ -10,9 +10,23 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
+from protocol.routing import shapes
 from protocol.routing.commitment import TargetCommitment, as_target_commitment
-from protocol.routing.fields import AbsolutePath, AETitle, Count, Frozen, Host, Port, Seconds, Switch, Text, Timeout
+from protocol.routing.fields import (
+    AbsolutePath,
+    AETitle,
+    Count,
+    Frozen,
+    Host,
+    Port,
+    Seconds,
+    Switch,
+    Text,
+    Timeout,
+    Unspoken,
+)
 from protocol.routing.rules.names import find
+from protocol.routing.secrets import Secret
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -21,7 +35,9 @@ def _layout(text: str) -> str:
     rest = _PLACEHOLDER.sub("x", text)
     if "{" in rest or "}" in rest:
         raise ValueError("braces of a layout hold one DICOM keyword each")
-    if rest.startswith("/") or any(part in ("", ".", "..") for part in rest.split("/")) or "\0" in rest:
+    if any(letter < " " for letter in text):
+        raise ValueError("a layout has no control characters")
+    if rest.startswith("/") or any(part in ("", ".", "..") for part in rest.split("/")):
         raise ValueError("a layout is a relative path without `.`, `..` or empty parts")
     for keyword in _PLACEHOLDER.findall(text):
         known = find(keyword)
@@ -32,12 +48,13 @@ def _layout(text: str) -> str:
 
 def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/@]+(/[^\s]*)?", text):
-        raise ValueError("a URL is like https://host/path, without a user or password in it")
+        cure = "Write https://host/path; user and password have keys of their own"
+        raise Unspoken("a URL has no user, password or spaces in it", cure)
     return text
 
 
-Layout = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_layout)]
-Url = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_url)]
+Layout = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_layout), shapes.LAYOUT]
+Url = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_url), shapes.URL]
 
 
 class Retry(Frozen):
@@ -68,12 +85,20 @@ class TargetTls(Frozen):
     """DICOM over TLS (PS3.15 section B.12). Certificates and keys are files (PEM), read anew for each connection.
 
     Without `ca` the authorities that the machine trusts count; `server_name` is the name that the target's certificate
-    carries, if that is not `host`. `verify: false` takes any certificate.
+    carries, if that is not `host`. `verify: false` takes any certificate. `key_password` refers to that of `key`.
     """
+
+    model_config = shapes.config(
+        shapes.needs("cert", "key"),
+        shapes.needs("key", "cert"),
+        shapes.needs("key_password", "key"),
+        shapes.where("verify", False, {"not": shapes.given("ca")}),
+    )
 
     ca: AbsolutePath | None = None
     cert: AbsolutePath | None = None
     key: AbsolutePath | None = None
+    key_password: Secret | None = None
     verify: Switch = True
     server_name: Host | None = None
 
@@ -81,6 +106,8 @@ class TargetTls(Frozen):
     def _fits_together(self) -> TargetTls:
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key belong together")
+        if self.key_password is not None and self.key is None:
+            raise ValueError("key_password is of no use without a key")
         if not self.verify and self.ca is not None:
             raise ValueError("ca is of no use with verify false")
         return self
@@ -101,11 +128,14 @@ class DicomTarget(_Target):
     connect_timeout_s: Timeout = 10.0
     acse_timeout_s: Timeout = 30.0
     dimse_timeout_s: Timeout = 60.0  # silence this long after a request is a hang; the association is given up
-    max_pdu: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = 131_072
+    max_pdu: Annotated[int, Field(strict=True, ge=0, le=1_048_576), shapes.NO_PDU_BELOW_4096] = 131_072
     associations: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
     reuse_s: Annotated[float, Field(strict=True, ge=0, le=300, allow_inf_nan=False)] = 2.0
     tls: TargetTls | None = None
-    commitment: Annotated[TargetCommitment | None, BeforeValidator(as_target_commitment)] = None
+    commitment: Annotated[
+        TargetCommitment | None,
+        BeforeValidator(as_target_commitment, json_schema_input_type=TargetCommitment | bool | None),
+    ] = None
 
     @model_validator(mode="after")
     def _pdu_is_usable(self) -> DicomTarget:
@@ -115,11 +145,35 @@ class DicomTarget(_Target):
 
 
 class DicomWebTarget(_Target):
-    """A DICOMweb server that takes STOW-RS (PS3.18 section 10.5)."""
+    """A DICOMweb server that takes STOW-RS (PS3.18 section 10.5).
+
+    It is told who we are by a bearer `token` (RFC 6750) or by `user` and `password` (RFC 7617), or not at all.
+    """
+
+    model_config = shapes.config(
+        shapes.needs("user", "password"),
+        shapes.needs("password", "user"),
+        shapes.excludes("token", "user"),
+        {"if": shapes.given("tls"), "then": {"properties": {"url": {"pattern": "^https:"}}}},
+    )
 
     type: Literal["dicomweb"]
     url: Url
     timeout_s: Timeout = 60.0
+    token: Secret | None = None
+    user: Annotated[Text, StringConstraints(min_length=1, pattern=r"^[^:\n\r\t]*\Z")] | None = None
+    password: Secret | None = None
+    tls: TargetTls | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> DicomWebTarget:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password belong together")
+        if self.token is not None and self.user is not None:
+            raise ValueError("a target logs in by token or by user and password, not by both")
+        if self.tls is not None and not self.url.startswith("https:"):
+            raise ValueError("tls is for https URLs")
+        return self
 
 
 class FolderTarget(_Target):
@@ -131,7 +185,13 @@ class FolderTarget(_Target):
 
 
 class S3Target(_Target):
-    """A bucket of an S3 store. Secrets are not kept here: `credentials` names a file that holds them."""
+    """A bucket of an S3 store. Who we are: a file of `credentials`, or `access_key` and `secret_key` by reference."""
+
+    model_config = shapes.config(
+        shapes.needs("access_key", "secret_key"),
+        shapes.needs("secret_key", "access_key"),
+        shapes.excludes("credentials", "access_key"),
+    )
 
     type: Literal["s3"]
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")]
@@ -139,10 +199,22 @@ class S3Target(_Target):
     region: Text | None = None
     layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
     credentials: AbsolutePath | None = None
+    access_key: Secret | None = None
+    secret_key: Secret | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> S3Target:
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("access_key and secret_key belong together")
+        if self.credentials is not None and self.access_key is not None:
+            raise ValueError("a target has credentials or access_key and secret_key, not both")
+        return self
 
 
 class SftpTarget(_Target):
-    """A folder of an SFTP server. Secrets are not kept here: `key_file` names a file that holds them."""
+    """A folder of an SFTP server. Who we are: a `key_file`, perhaps with its `key_password`, or a `password`."""
+
+    model_config = shapes.config(shapes.needs("key_password", "key_file"))
 
     type: Literal["sftp"]
     host: Host
@@ -151,7 +223,15 @@ class SftpTarget(_Target):
     path: AbsolutePath
     layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
     key_file: AbsolutePath | None = None
+    key_password: Secret | None = None
+    password: Secret | None = None
     known_hosts: AbsolutePath | None = None
+
+    @model_validator(mode="after")
+    def _key_has_a_file(self) -> SftpTarget:
+        if self.key_password is not None and self.key_file is None:
+            raise ValueError("key_password is of no use without a key_file")
+        return self
 
 
 Target = Annotated[

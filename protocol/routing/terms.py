@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from protocol.routing import shapes
 from protocol.routing.conditions import Condition
 from protocol.routing.fields import Count, Frozen, Seconds
 
@@ -45,8 +46,8 @@ def _listed(value: Any) -> Any:
     return value if value is None or isinstance(value, (list, tuple)) else [value]
 
 
-TimeOfDay = Annotated[str, AfterValidator(_time_of_day)]
-Expiry = Annotated[str, AfterValidator(_expiry)]
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day), shapes.TIME_OF_DAY]
+Expiry = Annotated[str, AfterValidator(_expiry), shapes.EXPIRY]
 """The last day on which a rule acts, or the moment at which it ends."""
 
 
@@ -67,7 +68,12 @@ class Window(Frozen):
     end: TimeOfDay = "24:00"
 
 
-Schedule = Annotated[tuple[Window, ...] | None, Field(min_length=1), BeforeValidator(_listed)]
+_Windows = Annotated[tuple[Window, ...], Field(min_length=1)]
+Schedule = Annotated[
+    tuple[Window, ...] | None,
+    Field(min_length=1),
+    BeforeValidator(_listed, json_schema_input_type=_Windows | Window | None),
+]
 
 
 class StudyTerms(Frozen):

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from protocol.clock import Clock
-from protocol.errors import RoutingConflict, RoutingError, SpoolError
+from protocol.errors import Fault, RoutingConflict, RoutingError, SpoolError
+from protocol.routing.conflicts import conflict
+from protocol.routing.difference import difference
+from protocol.routing.faults import faults_of_tests
 from protocol.routing.model import RoutingConfiguration, Rule
 from protocol.routing.parse import LIMIT_BYTES, build, load_json, parse, to_data
 
@@ -186,7 +189,7 @@ class RoutingVersions:
         """
         current = self.current()
         if parent != current.number:
-            raise _conflict(parent, current.number)
+            raise self._conflict(parent, current)
         configuration = self._checked(configuration, current.configuration, in_use)
         highest = self._seen[-1] if self._seen else 0
         number = max(highest, current.number) + 1
@@ -203,38 +206,62 @@ class RoutingVersions:
         earlier = self.get(number).configuration
         return self.publish(earlier, author, reason, self.current().number, in_use)
 
+    def before(self, version: Version) -> Version:
+        """The version that was current before this one, for an undo. Raises RoutingError: there is none to go back to."""
+        if version.parent == 0:
+            raise RoutingError("there is nothing before it", _name(version.number), "See `scanpost routing history`")
+        return self.get(version.parent)
+
+    def _conflict(self, parent: int, current: Version) -> RoutingConflict:
+        try:
+            changes = difference(self.get(parent).configuration, current.configuration)
+        except RoutingError:
+            return conflict(parent, current, None, _name(current.number))
+        return conflict(parent, current, changes, _name(current.number))
+
     def _checked(
         self, configuration: RoutingConfiguration, former: RoutingConfiguration, in_use: Mapping[str, str]
     ) -> RoutingConfiguration:
         """What will be written is read back first: a copy made past validation cannot get in."""
         where = "routing.json"
         checked = parse(_encode(to_data(configuration), where), where)
-        for at, rule in enumerate(checked.rules):
-            failed = rule.failed_tests() if rule.mode == "active" else []
-            if failed:
-                message = f"rule '{rule.name}': {failed[0]}"
-                raise RoutingError(
-                    message, f"{where}: rules[{at}].tests", "Correct the rule or the test, or switch it off"
-                )
+        faults = faults_of_tests(checked)
         removed = {*former.targets, *former.groups} - {*checked.targets, *checked.groups}
         for name in sorted(removed & set(in_use)):
-            raise RoutingError(f"'{name}' is in use ({in_use[name]})", f"{where}: {name}", "Keep it until that is done")
+            section = "groups" if name in former.groups else "targets"
+            message = f"'{name}' is in use ({in_use[name]})"
+            faults.append(Fault(f"{section}.{name}", message, "Keep it until that is done"))
+        if faults:
+            raise RoutingError.of(faults, where)
         return checked
 
     def _write(self, version: Version) -> None:
         data = _encode(_record(version), _name(version.number))
-        touched = self._fs.makedirs(self._folder)
-        for folder in touched:
-            self._fs.sync_dir(folder)
         temporary = self._folder / f".{_name(version.number)}.{uuid.uuid4().hex}.tmp"
-        self._fs.write_new(temporary, data)
+        try:
+            for folder in self._fs.makedirs(self._folder):
+                self._fs.sync_dir(folder)
+            self._fs.write_new(temporary, data)
+            self._link(temporary, version)
+            self._fs.sync_dir(self._folder)
+        except OSError as exc:
+            cure = f"Let this user write in {self._folder}"
+            raise RoutingError(f"cannot be written: {_said(exc)}", _name(version.number), cure) from exc
+        self._forget(temporary)
+
+    def _forget(self, temporary: Path) -> None:
+        """What stays behind is only litter: no version has such a name."""
+        try:
+            self._fs.unlink(temporary)
+        except (OSError, SpoolError):
+            return
+
+    def _link(self, temporary: Path, version: Version) -> None:
         try:
             self._fs.link(temporary, self._folder / _name(version.number))
         except FileExistsError as exc:
-            self._fs.unlink(temporary)
-            raise _conflict(version.parent, version.number) from exc
-        self._fs.sync_dir(self._folder)
-        self._fs.unlink(temporary)  # left behind by a crash it is only litter: no version has such a name
+            self._forget(temporary)
+            raise self._conflict(version.parent, self.current()) from exc
 
 
 def _name(number: int) -> str:
@@ -243,11 +270,6 @@ def _name(number: int) -> str:
 
 def _said(exc: Exception) -> str:
     return (exc.strerror if isinstance(exc, OSError) else None) or str(exc) or type(exc).__name__
-
-
-def _conflict(parent: int, number: int) -> RoutingConflict:
-    message = f"this edit started from version {parent}, but version {number} was published meanwhile"
-    return RoutingConflict(message, _name(number), "Look at what changed and publish again on top of it")
 
 
 def _record(version: Version) -> dict[str, Any]:

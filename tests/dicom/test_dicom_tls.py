@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from dicom_fakes import RecordingHandler, ct_and_mr, node, raw_peer, read_all, running_scp
 
 from actors.dicom.part10 import read_part10
@@ -250,6 +251,25 @@ def test_own_files_that_cannot_be_used_are_said_before_anything_is_sent(authorit
         mixed = refusal(port, ClientTls(str(authority.cert), str(authority.cert), str(ours.key)))
     assert isinstance(missing, TargetUnreachable) and "/nowhere/ca.pem" in str(missing)
     assert "tls.cert" in str(mixed) and "key values mismatch" in str(mixed)
+
+
+def test_the_password_of_our_key_is_taken_from_where_the_settings_say(
+    authority: Authority, ours: Pair, scanner: Pair, tmp_path: Path
+) -> None:
+    locked, secret = tmp_path / "locked.key", tmp_path / "password"
+    key = serialization.load_pem_private_key(scanner.key.read_bytes(), None)
+    encryption = serialization.BestAvailableEncryption(b"correct horse")
+    locked.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    )  # fmt: skip
+    mine = ClientTls(str(authority.cert), str(scanner.cert), str(locked), key_password=f"file:{secret}")
+    with running_scp(RecordingHandler(), mutual(ours, authority)) as port:
+        assert f"file:{secret}: cannot be read" in str(refusal(port, mine))
+        secret.write_text("wrong horse\n")
+        wrong = refusal(port, mine)
+        assert isinstance(wrong, TargetUnreachable) and "tls.cert" in str(wrong) and "horse" not in str(wrong)
+        secret.write_text("correct horse\n")
+        assert echo(port, mine) == 0
 
 
 # -- who says nothing --------------------------------------------------------------------------------------------

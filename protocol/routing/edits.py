@@ -1,0 +1,61 @@
+"""Small edits of a routing configuration as pure functions of its JSON data: a rule's mode, a source.
+
+They must not publish anything; `publishing.apply` does. What is wrong with the new values is found when it is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from protocol.errors import NotFound, ScanpostError
+from protocol.routing.publishing import Data, Edit
+from protocol.routing.rules.names import did_you_mean
+
+
+def set_mode(rule: str, mode: str) -> Edit:
+    """Switch a rule to active, shadow or off. The edit raises NotFound."""
+
+    def edit(data: Data) -> Data:
+        names = [one["name"] for one in data["rules"]]
+        _known("rule", rule, names)
+        rules = [one | {"mode": mode} if one["name"] == rule else one for one in data["rules"]]
+        return data | {"rules": rules}
+
+    return edit
+
+
+def add_source(name: str, settings: Mapping[str, Any]) -> Edit:
+    """Make a source known. The edit raises ScanpostError: there is one of that name."""
+
+    def edit(data: Data) -> Data:
+        if name in data["sources"]:
+            raise ScanpostError(f"there is a source '{name}' already; change it with `scanpost sources set {name}`")
+        return data | {"sources": data["sources"] | {name: dict(settings)}}
+
+    return edit
+
+
+def change_source(name: str, settings: Mapping[str, Any]) -> Edit:
+    """Change settings of a source, keep the others. The edit raises NotFound."""
+
+    def edit(data: Data) -> Data:
+        _known("source", name, list(data["sources"]))
+        return data | {"sources": data["sources"] | {name: data["sources"][name] | settings}}
+
+    return edit
+
+
+def remove_source(name: str) -> Edit:
+    """Forget a source: its sender is a stranger again. The edit raises NotFound."""
+
+    def edit(data: Data) -> Data:
+        _known("source", name, list(data["sources"]))
+        return data | {"sources": {key: one for key, one in data["sources"].items() if key != name}}
+
+    return edit
+
+
+def _known(kind: str, name: str, names: list[str]) -> None:
+    if name not in names:
+        raise NotFound(f"there is no {kind} '{name}'; {did_you_mean(name, names, 'see `scanpost routing export`')}")
