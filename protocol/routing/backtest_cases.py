@@ -138,7 +138,7 @@ class Past:
 
     def together(self, others: Iterable[Past]) -> Subject:
         """One subject of this arrival, whose origin counts, and others: its series' earlier ones, the rest of its study."""
-        return _joined(self, [*others, self], self._reads.each_image)
+        return _joined(self, [*others, self], self._reads.each_image, self._zone)
 
     def reopened(self, record: RecordedArrival | None) -> Past:
         """The same arrival by another record of it, that knows more."""
@@ -173,13 +173,13 @@ class Past:
         return shared, _first_ahead(columns)
 
 
-def _joined(origin: Past, members: list[Past], each_image: bool) -> Subject:
+def _joined(origin: Past, members: list[Past], each_image: bool, zone: tzinfo | None) -> Subject:
     """The newest version of an image counts. Where nobody looks at single images the first of each arrival is enough,
     but for a series with an addendum, whose images may have come again.
     """
     if len(members) == 1:
         common, images = origin.images(each_image)
-        return Subject(images, _origin(origin.record, origin.record.images), common)
+        return Subject(images, _origin(origin.record, origin.record.images), common, zone)
     renewed = {one.record.series_uid for one in members if one.record.addendum_of}
     by_uid: dict[tuple[str, str], dict[str, Any]] = {}
     others: list[dict[str, Any]] = []
@@ -196,7 +196,7 @@ def _joined(origin: Past, members: list[Past], each_image: bool) -> Subject:
             else:
                 others.append(values)
     found = [*by_uid.values(), *others]
-    return Subject(found, _origin(origin.record, len(found) + more))
+    return Subject(found, _origin(origin.record, len(found) + more), zone=zone)
 
 
 def _origin(record: RecordedArrival, images: int) -> Mapping[str, object]:

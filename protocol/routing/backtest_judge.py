@@ -107,9 +107,7 @@ class Judge:
             return
         first, *others = _with_renewed(members)
         case = Case(first.together(others), first.received, self._used_at(first))
-        answered = {
-            rule.name: decide_study(rule, case, explained=False) for rule in self._rules if rule.trigger == "study"
-        }
+        answered = {rule.name: _answer(rule, case) for rule in self._rules if rule.trigger == "study"}
         self._count(answered.values())
         untold = tuple(rule.name for rule in self._rules if rule.trigger == "study" and _any_untold(rule, members))
         for one in waiting:
@@ -193,6 +191,16 @@ class Judge:
     def _interned(self, judgement: Judgement) -> Judgement:
         """One object for equal judgements: there are few, and they are compared often."""
         return self._same.setdefault(judgement, judgement)
+
+
+def _answer(rule: Rule, study: Case) -> RuleResult:
+    """What a rule says of a study that is over; one that never became complete may have to be held (the router's `then`)."""
+    result = decide_study(rule, study, explained=False)
+    complete = rule.study_complete
+    if rule.study_terms.then == "decide" or complete is None or not result.acts:
+        return result
+    is_complete = complete.result(study.subject) is Truth.TRUE
+    return result if is_complete else replace(result, action="hold", period="")
 
 
 def _any_untold(rule: Rule, members: list[Past]) -> bool:

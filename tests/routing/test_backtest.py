@@ -34,7 +34,8 @@ CONDITIONS = [
     "Modality == 'CT'", "SliceThickness < 1.5", "any_image(SliceThickness < 1.5)", "count_images(Modality == 'CT') > 1",
     "count_images() >= 2", "all_images(exists(SliceThickness))", "first_image(SliceThickness) == 1.0", "Modality > 3",
     "missing(SliceThickness)", "'AXIAL' in ImageType", "SenderAET == 'CT1' and not Modality == 'MR'", "True", "False",
-    "ImageCount >= 2 or SliceThickness > 3", "not (SliceThickness > 1 and Modality == 'CT')", "ReceivedAt > '2026-11-26T12:03'",
+    "ImageCount >= 2 or SliceThickness > 3", "not (SliceThickness > 1 and Modality == 'CT')",
+    "hour() >= 12", "age() > 3", "ReceivedAt > '2026-11-26T12:03'",
 ]  # fmt: skip
 image = st.fixed_dictionaries(
     {},
@@ -85,7 +86,7 @@ def test_every_arrival_is_judged_as_the_router_decides_it(series, drawn):
     for record, images in zip(arrivals, numbered, strict=True):
         origin = origin_of(calling_ae="CT1", address="10.0.0.1", called_ae="SCANPOST", source=None, images=len(images),
                            received=record.received)  # fmt: skip
-        decision = decide(draft, 1, Case(Subject(images, origin), moment(record.received, UTC)))
+        decision = decide(draft, 1, Case(Subject(images, origin, zone=UTC), moment(record.received, UTC)))
         expected[decision.outcome] += 1
         for result in decision.results:
             true[result.rule] += result.result == "true"
@@ -101,7 +102,9 @@ def test_every_arrival_is_judged_as_the_router_decides_it(series, drawn):
 def test_what_is_remembered_of_a_rule_never_depends_on_more_than_its_names():
     """A function that reads the time or anything else its rule does not name would make remembered answers wrong."""
     base = header(PatientBirthDate="20000101", StudyDate="20261126", PatientAge="026Y")
-    texts = {"hour": "hour() >= 14", "weekday": "weekday() == 'fri'", "age": "age() > 5", "date": "StudyDate >= date('2026-01-31')",
+    texts = {
+        "hour": "hour() >= 14", "weekday": "weekday() == 'fri'", "tag": "tag('0019,100C') == 1", "age": "age() > 5",
+        "date": "StudyDate >= date('2026-01-31')",
              "today": "today() > 1", "now": "now() > 1"}  # fmt: skip
     for name in set(texts) & set(FUNCTIONS):
         draft = rules(rule("r", texts[name], "pacs"))
@@ -187,6 +190,14 @@ def test_schedules_and_expiry_go_by_the_time_of_receipt_in_the_nodes_zone():
     document = told(draft, arrivals, zone=ZoneInfo("Europe/Berlin"))  # noon UTC is 13:00 there
     assert matched(document) == {"noon": 2, "gone": 0}
     assert document["draft"]["outcomes"]["route"] == 1 and document["draft"]["rules"][0]["blocked"] == 1
+
+
+def test_a_study_that_never_became_complete_is_held_where_its_rule_says_so():
+    terms = {"complete": "any_image(Modality == 'PT')", "then": "hold"}
+    draft = rules(rule("both", "any_image(Modality == 'CT')", "pacs", trigger="study", study=terms))
+    whole = [arrival(1, header("CT")), arrival(2, header("PT"))]
+    assert told(draft, whole)["draft"]["outcomes"]["route"] == 2
+    assert told(draft, whole[:1])["draft"]["outcomes"]["hold"] == 1
 
 
 # ---- what is told ---------------------------------------------------------------------------------------------------
