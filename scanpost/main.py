@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scanpost.routing:routing",
         "Targets, groups, sources, rules: import, export, history, check, rollback.",
     ),
+    "rules": ("scanpost.rules:rules", "Rules: list, test, explain, backtest, dry-run, add-test."),
     "sources": ("scanpost.sources:sources", "Who sends: known sources with their policy, and strangers."),
     "target": ("scanpost.target:target", "Where images go: list, test, pause, resume."),
     "tap": ("scanpost.tap:tap", "Listen to the events."),

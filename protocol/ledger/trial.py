@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -225,6 +226,7 @@ class _Helper:
 
 def main() -> int:
     """The helper's side: parts come in until `null` does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it, and he ends this process
     trial = Trial.from_line(sys.stdin.readline())
     made = Backtest(trial.draft, trial.active, trial.zone)
     try:
