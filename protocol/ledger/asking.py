@@ -29,6 +29,7 @@ def recorded_case(
         raise NotFound(f"the ledger keeps no header values of arrival {number} (see ledger.headers_days)")
     reads = Reads(configuration)
     reads.each_image = True  # one arrival is small: show what differs between its images, whatever the rules read
+    reads.of_images = reads.of_families
     past = Past(record, reads, zone)
     told = [(rule.name, past.untold(rule)) for rule in configuration.rules]
     return past.case({}), [f"rule {name} cannot be told: {why}" for name, why in told if why]

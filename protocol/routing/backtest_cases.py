@@ -73,7 +73,10 @@ class Reads:
         self.keys = tuple(key_of(word) for word in self.words)
         self.each_image = any(sees_each_image(rule) for rule in rules)
         self.place = {name: at for at, name in enumerate((*self.words, *_FIELDS))}
-        self.wanted = frozenset(self.words)
+        self.of_images = frozenset(
+            name for rule in rules if sees_each_image(rule) for one in conditions_of(rule) for name in one.names
+        )
+        self.of_families = frozenset(self.words)
 
 
 def conditions_of(rule: Rule) -> Iterator[CompiledRule]:
@@ -163,12 +166,17 @@ class Past:
                 return "SOPInstanceUID of each image was not kept: which ones were sent again is not known"
         return ""
 
-    def images(self, whole: bool) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
-        """What all images share, and what differs, the first image at the head; not `whole`: the first image alone."""
+    def images(self, whole: bool, family: bool = False) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
+        """What all images share, and what differs, the first image at the head; not `whole`: the first image alone.
+
+        `family`: also what tells which images came again.
+        """
         record = self.record
         if not whole or not record.columns:
             return self.values, [{} for _ in range(record.images if whole else 1)]
-        columns = unpack_columns(record.columns, record.images, self._reads.wanted)
+        # Outside a family only what rules read of each image; which is the first stands beside the columns.
+        wanted = self._reads.of_families if family else self._reads.of_images
+        columns = unpack_columns(record.columns, record.images, wanted)
         shared = {word: value for word, value in self.values.items() if word not in columns.values}
         return shared, _first_ahead(columns)
 
@@ -186,7 +194,7 @@ def _joined(origin: Past, members: list[Past], each_image: bool, zone: tzinfo | 
     more = 0
     for member in sorted(members, key=lambda one: one.record.arrival):
         whole = each_image or member.record.series_uid in renewed
-        common, images = member.images(whole)
+        common, images = member.images(whole, family=True)
         more += 0 if whole else member.record.images - 1
         for image in images:
             values = {**common, **image}
