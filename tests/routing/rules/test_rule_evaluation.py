@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+
 import pytest
 
 from protocol.routing.rules.compiler import compile_rule
@@ -11,7 +12,6 @@ from protocol.routing.rules.english import english
 from protocol.routing.rules.explain import LIMIT_TEXT, LIMIT_VALUES
 from protocol.routing.rules.subject import FIRST_IMAGE_NOTE, Subject
 from tests.routing.rules.rule_testing import result
-
 
 HEADER = {
     "Modality": "MR",
