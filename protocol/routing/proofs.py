@@ -80,6 +80,23 @@ def _derived(when: Meaning, then: Meaning, known: dict[tuple[Meaning, Meaning], 
     return when[0] == "and" and any(_follows(one, then, known) for one in when[1])
 
 
+def needed(then: Meaning) -> list[frozenset[Meaning]]:
+    """Clauses without which `then` is never proven: of each of these sets one at least must stand in what it follows from.
+
+    Only to save work: `follows` says whether it is proven.
+    """
+    if then in (ALWAYS, NEVER):
+        return []
+    return [clauses(one) for one in (then[1] if then[0] == "and" else [then])]
+
+
+def clauses(says: Meaning) -> frozenset[Meaning]:
+    """The clauses that a meaning is made of."""
+    if says[0] in ("and", "or"):
+        return frozenset(clause for one in says[1] for clause in clauses(one))
+    return frozenset({says})
+
+
 def contradiction(clause: Clause) -> str:
     """Words for two parts of a condition that cannot both be true, or an empty text: a name equal to two texts."""
     wanted: dict[str, Compare] = {}
