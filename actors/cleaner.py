@@ -16,6 +16,7 @@ from protocol.fsops import FsOps, Room
 from protocol.settings.model import Cleaner as CleanerSettings
 from protocol.spool.cleaning import Retention
 from protocol.spool.places import Places
+from protocol.spool.rulebook import KEPT_DAYS
 from protocol.wire.bus import Nudge
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
@@ -274,5 +275,6 @@ class CleanerActor(Actor):
             rows = spool.cleaning.purge(now - self._settings.rows_days * DAY_S)
             events = spool.outbox.trim(now - self._settings.outbox_days * DAY_S, CONSUMERS)
             rows += spool.cleaning.purge_records(now - self._settings.rows_days * DAY_S)
+            rows += spool.rules.forget(now - KEPT_DAYS * DAY_S)
             if not rows and not events:
                 return

@@ -50,7 +50,7 @@ def list_series(options: Options, as_json: bool, **filters: Any) -> None:
 def show(options: Options, id: int, as_json: bool) -> None:
     """Everything about one arrival: images, decisions and why, deliveries."""
     with opened(options) as (_, spool):
-        story = spool.arrivals.story(id)
+        story = {**spool.arrivals.story(id), "studies": spool.studies.waits_of(id)}
     if as_json:
         print_json(story)
         return
@@ -59,6 +59,10 @@ def show(options: Options, id: int, as_json: bool) -> None:
     print_table(["decision", "time", "version", "outcome", "reason"],
                 [[d["id"], when(d["time"]), d["revision"], d["outcome"], d["reason"]] for d in story["decisions"]],
                 title="\nDecisions")  # fmt: skip
+    if story["studies"]:
+        print_table(["study rule", "state", "waits since", "result", "why"],
+                    [[w["rule"], w["state"], when(w["opened"]), w["result"], w["why"]] for w in story["studies"]],
+                    title="\nStudy rules")  # fmt: skip
     print_table(["delivery", "target", "state", "sent", "of", "attempts", "error"],
                 [[d["id"], d["target"], d["state"], d["sent"], d["images"], d["attempts"], d["error"]] for d in story["deliveries"]],
                 title="\nDeliveries")  # fmt: skip

@@ -1,5 +1,5 @@
-"""The router: closes complete arrivals, decides them, carries out commands, offers deliveries, reaps the dead, and answers
-requests for storage commitment.
+"""The router: sends single images on, closes complete arrivals, decides them and their studies, carries out commands, offers
+deliveries, reaps the dead, and answers requests for storage commitment.
 It must not speak DICOM or carry image bytes. Everything it knows comes from the spool; nudges only wake it.
 """
 
@@ -13,6 +13,8 @@ from actors.router.arrivals import Closing, Deciding, Round
 from actors.router.commands import Commands
 from actors.router.reaping import Reaper
 from actors.router.routing import Routing
+from actors.router.singles import Singles
+from actors.router.studies import Studies
 from actors.router.underway import UnderWay
 from actors.router.watchdog import LockWatchdog
 from protocol.wire.bus import Nudge
@@ -38,8 +40,10 @@ class RouterActor(Actor):
         self._routing = Routing(context.routing, spool, context.settings, log)
         self._under_way = UnderWay(context.fs, spool.places.run)
         self._closing = Closing(spool, self._routing, self._under_way, log)
-        self._deciding = Deciding(spool, self._routing, self._under_way, log)
-        self._commands = Commands(spool, self._routing, context.clock, log)
+        self._singles = Singles(spool, self._routing, self._under_way, log)
+        self._commands = Commands(spool, self._routing, self._singles, context.clock, log)
+        self._deciding = Deciding(spool, self._routing, self._under_way, self._singles, log)
+        self._studies = Studies(spool, self._routing, self._under_way, context.clock, log)
         self._reaper = Reaper(spool, context.fs, log)
         self._answering = Answering(spool, self._routing, context.clock, log)
         self._settling = Settling(spool, self._routing, context.clock, context.random, log)
@@ -68,6 +72,7 @@ class RouterActor(Actor):
         """Open arrivals, and what was done since the start."""
         return {
             "open": self._closing.open,
+            "studies": self._studies.waiting,
             "decided": self._decided,
             "offered": self._offered,
             "revision": self._routing.revision,
@@ -82,16 +87,21 @@ class RouterActor(Actor):
         if self._routing.refresh():
             self._on_revision()
         asked, more_commands = self._commands.round()
-        self._due = self._closing.round(now) or float("inf")
-        done = self._deciding.round()
+        singles = self._singles.round()
+        due = [self._closing.round(now)]
+        done = self._deciding.closed()
+        due.append(self._studies.round(now))
+        self._deciding.answered(done)
+        self._due = min((one for one in due if one is not None), default=float("inf"))
         self._on_decided(done)
-        if asked or done.deliveries:
+        sent = singles + done.deliveries
+        if asked or sent:
             self._look_for_orphans = True
         more_orphans = self._look_for_orphans and self._orphans()
         if now >= self._swept + self.context.settings.router.sweep_s:
             self._swept = now
             self._sweep(now)
-        elif asked or done.deliveries:
+        elif asked or sent:
             self._offer()
         return 0.0 if more_commands or done.more or more_orphans else self._wait(now)
 
@@ -118,7 +128,8 @@ class RouterActor(Actor):
 
     def _on_decided(self, done: Round) -> None:
         self._decided += done.decided
-        for rule, error in done.failed_rules.items():
+        failed = {**self._singles.failed_rules, **self._studies.failed_rules, **done.failed_rules}
+        for rule, error in failed.items():
             text = f"rule {rule} cannot be evaluated ({error}); what no other rule routes is held"
             self.context.spool.notices.raise_alert(RULE_ALERT + rule, text)
 

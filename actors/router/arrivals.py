@@ -6,17 +6,21 @@ Everything is read from the spool in each round, so dying anywhere and starting 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from actors.router.completion import Complete, Seen, judge, look, spreads
 from actors.router.patience import Patience, for_everybody, where
 from actors.router.routing import Routing
+from actors.router.singles import Singles
+from actors.router.studies import result_of
 from actors.router.underway import UnderWay
-from actors.router.verdicts import verdict_for
+from actors.router.verdicts import case_of, periods, verdict_for
 from protocol.errors import StepRefused
+from protocol.routing.decide import Case
 from protocol.spool import Spool
-from protocol.spool.arrivals import OpenArrival, Verdict
+from protocol.spool.arrivals import ArrivalHeaders, OpenArrival, Verdict
 
 KILLS = "working on it ended the router's process time and again"
 DECIDED_AT_ONCE = 50  # per pass, so that commands and heartbeats are not kept waiting
@@ -79,52 +83,82 @@ class Round:
 
 
 class Deciding:
-    """Decides what is closed; what cannot be decided is held after a few tries."""
+    """Decides what is closed, and what has every answer about its study; what cannot be decided is held after a few tries."""
 
-    def __init__(self, spool: Spool, routing: Routing, under_way: UnderWay, log: Any) -> None:
+    def __init__(self, spool: Spool, routing: Routing, under_way: UnderWay, singles: Singles, log: Any) -> None:
         self._spool, self._routing, self._under_way, self._log = spool, routing, under_way, log
+        self._singles = singles
         self._patience = Patience()
 
-    def round(self) -> Round:
+    def closed(self) -> Round:
         """Decide the oldest closed arrivals. Raises what concerns the whole spool."""
-        waiting = self._spool.arrivals.undecided(DECIDED_AT_ONCE)
-        done = Round()
+        waiting, done = self._spool.arrivals.undecided(DECIDED_AT_ONCE), Round()
         for arrival in waiting:
-            if self._under_way.killed_too_often(arrival):
-                self._hold(arrival, KILLS)
-                continue
-            try:
-                with self._under_way.work(arrival):
-                    verdict = self._decide(arrival)
-            except Exception as exc:
-                if for_everybody(exc):
-                    raise
-                self._failed(arrival, exc)
-                continue
-            self._patience.forget(arrival)
-            done.decided += 1
-            done.deliveries += len(verdict.targets)
-            done.failed_rules.update(verdict.failed_rules)
+            self._singles.catch_up(arrival)  # what image rules sent is not sent again with the series
+            self._one(arrival, self._decide, done)
         done.more = done.decided > 0 and len(waiting) == DECIDED_AT_ONCE
         return done
 
-    def _decide(self, arrival: int) -> Verdict:
-        headers = self._spool.arrivals.subject(arrival)
-        verdict = verdict_for(self._routing.configuration, self._routing.revision, headers)
-        self._spool.arrivals.decide(arrival, verdict)
+    def answered(self, done: Round) -> None:
+        """Decide the oldest arrivals that have every answer about their study; adds to what `closed` did."""
+        before, waiting = done.decided, self._spool.studies.answered_arrivals(DECIDED_AT_ONCE)
+        for arrival in waiting:
+            self._one(arrival, self._finish, done)
+        done.more = done.more or (done.decided > before and len(waiting) == DECIDED_AT_ONCE)
+
+    def _one(self, arrival: int, decide: Callable[[int], Verdict], done: Round) -> None:
+        after_waiting = decide == self._finish
+        if self._under_way.killed_too_often(arrival):
+            self._hold(arrival, KILLS, after_waiting)
+            return
+        try:
+            with self._under_way.work(arrival):
+                verdict = decide(arrival)
+        except Exception as exc:
+            if for_everybody(exc):
+                raise
+            self._failed(arrival, exc, after_waiting)
+            return
+        self._patience.forget(arrival)
+        done.decided += 1
+        done.deliveries += len(verdict.targets)
+        done.failed_rules.update(verdict.failed_rules)
         self._log.info("arrival_decided", arrival=arrival, outcome=verdict.outcome, revision=verdict.revision,
                        targets=[target.name for target in verdict.targets])  # fmt: skip
+
+    def _decide(self, arrival: int) -> Verdict:
+        headers = self._spool.arrivals.subject(arrival)
+        verdict = verdict_for(self._routing.configuration, self._routing.revision, headers, self._case(headers))
+        self._spool.arrivals.decide(arrival, verdict)
         return verdict
 
-    def _failed(self, arrival: int, exc: Exception) -> None:
+    def _finish(self, arrival: int) -> Verdict:
+        """Every study rule that it waited for was asked. If the rules are other ones now, they decide from the start."""
+        headers = self._spool.arrivals.subject(arrival)
+        revision, answers = self._spool.studies.answers(arrival)
+        rules = {rule.name: rule for rule in self._routing.configuration.rules}
+        found = {one.rule: result for one in answers if (result := result_of(rules.get(one.rule), one)) is not None}
+        verdict = verdict_for(
+            self._routing.configuration, self._routing.revision, headers, self._case(headers),
+            complete=revision == self._routing.revision, answered=found,
+        )  # fmt: skip
+        self._spool.arrivals.decide(arrival, verdict, after_waiting=True)
+        return verdict
+
+    def _case(self, headers: ArrivalHeaders) -> Case:
+        named = periods(self._routing.configuration, headers.arrival["opened"], self._routing.zone)
+        return case_of(headers, self._routing.zone, self._spool.rules.used(named))
+
+    def _failed(self, arrival: int, exc: Exception, after_waiting: bool) -> None:
         self._log.error("decide_failed", arrival=arrival, error=where(exc))
         if not self._patience.failed(arrival):
             return
-        self._hold(arrival, f"could not be decided: {type(exc).__name__}")
+        self._hold(arrival, f"could not be decided: {type(exc).__name__}", after_waiting)
         self._patience.forget(arrival)
 
-    def _hold(self, arrival: int, reason: str) -> None:
+    def _hold(self, arrival: int, reason: str, after_waiting: bool) -> None:
         try:
-            self._spool.arrivals.decide(arrival, Verdict("hold", self._routing.revision, reason=reason))
+            verdict = Verdict("hold", self._routing.revision, reason=reason)
+            self._spool.arrivals.decide(arrival, verdict, after_waiting=after_waiting)
         except StepRefused as exc:
             self._log.warning("hold_refused", error=str(exc))  # a person was faster

@@ -12,6 +12,7 @@ from actors.router.patience import Patience, for_everybody, where
 from actors.router.queue import QueueActs
 from actors.router.routing import Routing
 from actors.router.series import SeriesActs
+from actors.router.singles import Singles
 from protocol.clock import Clock
 from protocol.errors import NotFound, SpoolError, StepRefused
 from protocol.spool import Spool
@@ -24,10 +25,10 @@ AT_ONCE = 50
 class Commands:
     """The router's desk."""
 
-    def __init__(self, spool: Spool, routing: Routing, clock: Clock, log: Any) -> None:
+    def __init__(self, spool: Spool, routing: Routing, singles: Singles, clock: Clock, log: Any) -> None:
         self._spool, self._log = spool, log
         self._patience = Patience()
-        series, queue = SeriesActs(spool, routing), QueueActs(spool, routing, clock)
+        series, queue = SeriesActs(spool, routing, singles), QueueActs(spool, routing, clock)
         self._acts: dict[str, Callable[[Command], bool | None]] = {
             "series.route": series.route,
             "series.reroute": series.reroute,

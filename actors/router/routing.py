@@ -5,6 +5,7 @@ It must not change or judge a version; protocol/routing does.
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from actors.router.completion import Times
 from protocol.routing.model import RoutingConfiguration
@@ -35,6 +36,16 @@ class Routing:
         """What is in force."""
         assert self._version is not None, "refresh comes first"
         return self._version.configuration
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The zone in which rules tell time; None: the machine's."""
+        return self._settings.node.zone
+
+    @property
+    def study_quiet_s(self) -> float:
+        """How long a study has to be quiet where its rule does not say."""
+        return self._settings.router.study_quiet_s
 
     @property
     def usable(self) -> bool:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from actors.router.arguments import Arguments
 from actors.router.routing import Routing
-from actors.router.verdicts import verdict_for
+from actors.router.singles import Singles
+from actors.router.verdicts import case_of, verdict_for
 from protocol.errors import NotFound, StepRefused
 from protocol.spool import Spool
 from protocol.spool.arrivals import TargetChoice, Verdict
@@ -19,8 +20,8 @@ FINISHED = ("delivered", "cancelled")
 class SeriesActs:
     """What people do to arrivals."""
 
-    def __init__(self, spool: Spool, routing: Routing) -> None:
-        self._spool, self._routing = spool, routing
+    def __init__(self, spool: Spool, routing: Routing, singles: Singles) -> None:
+        self._spool, self._routing, self._singles = spool, routing, singles
 
     def route(self, command: Command) -> None:
         """Send an arrival to targets, whatever the rules say: also a discarded, delivered or held one."""
@@ -65,21 +66,23 @@ class SeriesActs:
         """Let go of a held arrival: its held deliveries go on; without any, the rules decide, and hold does not count."""
         arrival = Arguments(command).arrival()
         story = self._spool.arrivals.story(arrival)
-        held = [row for row in story["deliveries"] if row["state"] == "held"]
+        held = [row for row in story["deliveries"] if row["state"] == "held" and not row["singles"]]
         if held or story["arrival"]["state"] != ArrivalState.HELD:
             self._spool.arrivals.release(arrival, command.id)
             return
         if not self._routing.usable:
             raise StepRefused("the routing configuration cannot be read; repair it first (scanpost routing check)")
+        self._singles.catch_up(arrival)
         headers = self._spool.arrivals.subject(arrival)
         verdict = verdict_for(
-            self._routing.configuration, self._routing.revision, headers, released=True, command=command.id
-        )
+            self._routing.configuration, self._routing.revision, headers, case_of(headers, self._routing.zone, lifted=True),
+            command=command.id,
+        )  # fmt: skip
         if verdict.outcome == "hold":
             raise StepRefused(f"the rules name no target for arrival {arrival}: {verdict.reason}; route or discard it")
-        self._spool.arrivals.decide(arrival, verdict)
+        self._spool.arrivals.decide(arrival, verdict, released=True)
 
     def discard(self, command: Command) -> None:
-        """Give up a held arrival; it is kept for its retention."""
+        """Give up a held or waiting arrival; it is kept for its retention."""
         arguments = Arguments(command)
         self._spool.arrivals.discard(arguments.arrival(), arguments.reason(f"discarded by {command.by}"), command.id)

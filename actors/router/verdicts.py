@@ -4,55 +4,91 @@ It must not read or write anything; `deciding` and `commands` do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import tzinfo
 from typing import Any
 
-from protocol.routing.decide import Decision, PlannedDelivery, decide
+from protocol.routing.decide import NOTHING, Case, PlannedDelivery, RuleResult, decide
 from protocol.routing.model import RoutingConfiguration
+from protocol.routing.origin import moment, origin_of
 from protocol.routing.rules.subject import Subject
+from protocol.routing.terms import period_of
 from protocol.spool.arrivals import ArrivalHeaders, TargetChoice, Verdict
+from protocol.spool.headers import StudyHeaders, Values
 from protocol.states import Priority
 
+Used = Mapping[str, int]
+NOTHING_USED: Used = {}
 EARLIER = "goes where the earlier images of its series went"
 
 
-def subject_of(headers: ArrivalHeaders) -> Subject:
-    """The arrival as rules see it: its origin, and the headers of all images of its series."""
-    arrival = headers.arrival
-    origin = {
-        "SenderAET": arrival["calling_ae"],
-        "SenderAddress": arrival["address"],
-        "ReceiverAET": arrival["called_ae"],
-        "Source": arrival["source"],
-        "ImageCount": len(headers.images),
-        "ReceivedAt": datetime.fromtimestamp(arrival["opened"], UTC).isoformat(),
-    }
-    return Subject(headers.images, origin)
+def case_of(
+    headers: ArrivalHeaders, zone: tzinfo | None, used: Used = NOTHING_USED, *, lifted: bool = False
+) -> Case:  # fmt: skip
+    """The arrival as rules see it: its origin, the headers of all images of its series, what quotas have counted."""
+    subject = _subject(headers.arrival, headers.common, headers.differing, zone)
+    received = moment(headers.arrival["opened"], zone)
+    addendum = bool(headers.arrival["addendum_of"]) and bool(headers.earlier_targets)
+    return Case(subject, received, used, addendum=addendum, lifted=lifted)
+
+
+def study_case(headers: StudyHeaders, zone: tzinfo | None, used: Used = NOTHING_USED, *, again: bool = False) -> Case:
+    """A study as study rules see it: the headers of all its images, and the origin of its first series. `again`: the rule
+    acted on earlier series of it, which its quota has counted.
+    """
+    first = headers.arrivals[0]
+    subject = _subject(first, headers.common, headers.differing, zone)
+    return Case(subject, moment(first["opened"], zone), used, addendum=again)
+
+
+def image_case(
+    arrival: Mapping[str, Any], common: Values, image: Values, zone: tzinfo | None, used: Used = NOTHING_USED
+) -> Case:  # fmt: skip
+    """One image as image rules see it."""
+    return Case(_subject(arrival, common, (image,), zone), moment(arrival["opened"], zone), used)
+
+
+def _subject(arrival: Mapping[str, Any], common: Values, images: Sequence[Values], zone: tzinfo | None) -> Subject:
+    origin = origin_of(
+        calling_ae=arrival["calling_ae"], address=arrival["address"], called_ae=arrival["called_ae"],
+        source=arrival["source"], images=len(images), received=arrival["opened"],
+    )  # fmt: skip
+    return Subject(images, origin, common, zone)
+
+
+def periods(configuration: RoutingConfiguration, received: float, zone: tzinfo | None) -> dict[str, str]:
+    """Where the quotas of the rules would count something received then: rule -> period."""
+    at = moment(received, zone)
+    return {rule.name: period_of(rule.quota, at) for rule in configuration.rules if rule.quota is not None}
 
 
 def verdict_for(
     configuration: RoutingConfiguration,
     revision: int,
     headers: ArrivalHeaders,
+    case: Case,
     *,
-    released: bool = False,
+    complete: bool = False,
+    answered: Mapping[str, RuleResult] = NOTHING,
     command: int = 0,
 ) -> Verdict:
     """What the rules say, and that an addendum goes at least where the earlier arrivals of its series went.
 
-    `released`: a person let go of a held arrival; then hold rules do not count, and what follows is what the others say.
+    `complete` and `answered` as `decide` has them; what was told before the study was complete is not told again.
     """
-    decision = decide(configuration, revision, subject_of(headers))
+    decision = decide(configuration, revision, case, complete=complete, answered=answered)
     outcome: str = decision.outcome
     targets = choices(decision.deliveries)
     reason = decision.reason
-    if outcome == "hold" and released and not decision.flagged:
-        outcome, reason = ("route" if targets else "discard"), f"released by a person, was {reason}"
+    if case.lifted and outcome != "hold":
+        reason = f"released by a person, {reason}"
     if outcome != "hold" and headers.earlier_targets:
-        if outcome == "discard":
+        if outcome in ("discard", "wait"):
             outcome, reason = "route", f"addendum: {EARLIER} (rules alone: {reason})"
         targets = with_earlier(targets, headers.earlier_targets)
+    fallbacks = {rule.name for rule in configuration.rules if rule.fallback}
+    asked = [result for result in decision.results if result.trigger == "series"]
+    new = [result for result in decision.results if not complete or (result in asked and result.rule in fallbacks)]
     explanation = {**decision.to_data(), "earlier_targets": [list(pair) for pair in headers.earlier_targets]}
     return Verdict(
         outcome,
@@ -61,9 +97,21 @@ def verdict_for(
         [result.rule for result in decision.results if result.applied],
         reason,
         explanation,
-        failed_rules(decision),
+        failed_rules(new),
         command,
-    )
+        [(wait.rule, wait.counts) for wait in decision.waits],
+        counted(result for result in new if result.trigger == "series"),
+        [] if outcome == "wait" else [(one.rule, one.period) for one in asked if one.applied and one.period],
+    )  # fmt: skip
+
+
+def counted(results: Iterable[RuleResult]) -> dict[str, str]:
+    """What the counters of rules take: of shadow rules every result, of others what applied or failed."""
+    return {
+        result.rule: "blocked" if result.blocked and result.counts else str(result.result)
+        for result in results
+        if result.result is not None and (not result.counts or result.applied or result.failed or result.blocked)
+    }
 
 
 def choices(deliveries: Iterable[PlannedDelivery]) -> list[TargetChoice]:
@@ -84,11 +132,11 @@ def with_earlier(targets: list[TargetChoice], earlier: Iterable[tuple[str, str]]
     return list(wanted.values())
 
 
-def failed_rules(decision: Decision) -> dict[str, str]:
+def failed_rules(results: Iterable[RuleResult]) -> dict[str, str]:
     """Why each rule that counts was an error: clause and reason, without any value it read (known-failures 45)."""
     return {
         result.rule: error_of(result.explanation) or "the rule could not be evaluated"
-        for result in decision.results
+        for result in results
         if result.failed
     }
 

@@ -29,7 +29,7 @@ EVENT_ONLY = frozenset({
     "association.rejected", "image.rejected", "rule.failed", "target.paused", "target.resumed", "command.asked",
     "command.answered", "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
     "outbox.trimmed", "spool.epoch.begun", "commitment.requested", "commitment.answered", "commitment.reported",
-    "commitment.report.failed", "confirmation.asked", "confirmation.answered",
+    "commitment.report.failed", "confirmation.asked", "confirmation.answered", "arrival.images.routed", "study.decided",
 })  # fmt: skip
 """Types whose whole history is the event itself."""
 OUTCOMES = {"route": ArrivalState.IN_DELIVERY, "hold": ArrivalState.HELD, "discard": ArrivalState.DISCARDED,

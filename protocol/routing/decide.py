@@ -5,152 +5,167 @@ It must not read or write anything, nor know time; nothing it comes to can lose 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
 
+from protocol.routing.judging import (
+    Case,
+    Decision,
+    Outcome,
+    PlannedDelivery,
+    RuleResult,
+    Wait,
+    evaluated,
+    judged_images,
+    not_asked,
+)
 from protocol.routing.model import PRIORITIES, RoutingConfiguration, Rule
-from protocol.routing.rules.compiler import Evaluation
-from protocol.routing.rules.subject import Subject
-from protocol.routing.rules.values import Truth
+from protocol.routing.terms import expired
 
-Outcome = Literal["route", "hold", "discard"]
+__all__ = [
+    "Case",
+    "Decision",
+    "Outcome",
+    "PlannedDelivery",
+    "RuleResult",
+    "Wait",
+    "decide",
+    "decide_image",
+    "decide_study",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class RuleResult:
-    """What came of one rule. `result` is None where it was not evaluated, and `why` says why not.
-
-    `counts` is False for shadow rules: they are evaluated, but nothing follows.
-    """
-
-    rule: str
-    action: str
-    result: Truth | None
-    why: str = ""
-    counts: bool = True
-    explanation: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def applied(self) -> bool:
-        """It was true and it counts."""
-        return self.counts and self.result is Truth.TRUE
-
-    @property
-    def failed(self) -> bool:
-        """It was an error and it counts."""
-        return self.counts and self.result is Truth.ERROR
+NOTHING: Mapping[str, RuleResult] = {}
+LATER = "is asked once the study is complete"
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedDelivery:
-    """A delivery to make: to a target or group, with the highest priority of the rules that want it."""
-
-    name: str
-    is_group: bool
-    priority: str
-    rules: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do with an arrival.
-
-    With the outcome `hold`, `deliveries` are those that follow if a person releases it. `flagged` names the rules that
-    were an error, whatever the outcome: they need a look.
-    """
-
-    revision: int
-    outcome: Outcome
-    reason: str
-    deliveries: tuple[PlannedDelivery, ...]
-    results: tuple[RuleResult, ...]
-    flagged: tuple[str, ...]
-
-    def to_data(self) -> dict[str, Any]:
-        """As JSON data, to be kept with the arrival. The explanations hold tag values (patient data)."""
-        return {
-            "revision": self.revision,
-            "outcome": self.outcome,
-            "reason": self.reason,
-            "deliveries": [
-                {"name": one.name, "is_group": one.is_group, "priority": one.priority, "rules": list(one.rules)}
-                for one in self.deliveries
-            ],
-            "rules": [
-                {
-                    "rule": one.rule,
-                    "action": one.action,
-                    "result": None if one.result is None else str(one.result),
-                    "why": one.why,
-                    "counts": one.counts,
-                    "explanation": one.explanation,
-                }
-                for one in self.results
-            ],
-            "flagged": list(self.flagged),
-        }
-
-
-def decide(configuration: RoutingConfiguration, revision: int, subject: Subject) -> Decision:
+def decide(
+    configuration: RoutingConfiguration,
+    revision: int,
+    case: Case,
+    *,
+    complete: bool = False,
+    answered: Mapping[str, RuleResult] = NOTHING,
+    explained: bool = True,
+) -> Decision:
     """Apply the rules of a revision to an arrival (rules.md, "Which rules act"). Never raises.
 
     Rules run in order; one that applies with `stop` ends the evaluation. Fallback rules run only if no ordinary rule
-    applied. `hold` beats `route`; an arrival is discarded only if no route or hold rule applied and none was an error.
+    applied. `hold` beats `route`; an arrival is discarded only if no route or hold rule applied, none was an error, and no
+    route rule was kept from acting by its quota or schedule.
+
+    Rules with the trigger `study` are asked later: the outcome is "wait" where they could still make a difference, and
+    `waits` names them. Once they were asked (`decide_study`) the study is `complete`, and `answered` is what they came to.
     """
     ordinary = [rule for rule in configuration.rules if not rule.fallback]
     fallback = [rule for rule in configuration.rules if rule.fallback]
-    results = _run(ordinary, subject)
-    if any(result.applied for result in results):
-        results += [_not_run(rule, "an ordinary rule applied") for rule in fallback]
+    run = _Run(case, answered, explained)
+    results = run.all_of(ordinary)
+    decided = any(result.applied for result in results)
+    waits = [] if complete else run.waits(ordinary if decided else configuration.rules)
+    pending = any(wait.counts for wait in waits)
+    if decided:
+        results += [not_asked(rule, "an ordinary rule applied") for rule in fallback]
+    elif pending:
+        results += [not_asked(rule, LATER) for rule in fallback]
     else:
-        results += _run(fallback, subject)
-    rules = {rule.name: rule for rule in configuration.rules}
-    applied = [rules[result.rule] for result in results if result.applied]
-    flagged = tuple(result.rule for result in results if result.failed)
-    outcome, reason = _outcome(applied, flagged)
-    deliveries = _deliveries(applied, configuration)
-    return Decision(revision, outcome, reason, deliveries, tuple(results), flagged)
+        results += run.all_of(fallback)
+    return _decision(configuration, revision, results, waits)
 
 
-def _run(rules: Iterable[Rule], subject: Subject) -> list[RuleResult]:
+def decide_study(rule: Rule, study: Case, *, explained: bool = True) -> RuleResult:
+    """What a rule with the trigger `study` says of a study that is complete. Never raises."""
+    return evaluated(rule, study, explained)
+
+
+def decide_image(
+    configuration: RoutingConfiguration, image: Case, *, explained: bool = False
+) -> tuple[tuple[PlannedDelivery, ...], list[RuleResult]]:
+    """Where a single image goes at once, by the rules with the trigger `image`, and what each of them said. Never raises."""
     results: list[RuleResult] = []
-    stopped_by = ""
-    for rule in rules:
-        if rule.mode == "off":
-            results.append(_not_run(rule, "off"))
-        elif stopped_by:
-            results.append(_not_run(rule, f"rule '{stopped_by}' applied and stops"))
-        else:
-            result = _evaluated(rule, rule.compiled.evaluate(subject))
+    for rule in configuration.image_rules:
+        result = evaluated(rule, image, explained)
+        results.append(result)
+        if result.acts and rule.stop:
+            break
+    acting = {result.rule for result in results if result.acts}
+    return planned((rule for rule in configuration.image_rules if rule.name in acting), configuration), results
+
+
+class _Run:
+    """One walk over the rules of an arrival; remembers which rules a stopping one keeps away."""
+
+    def __init__(self, case: Case, answered: Mapping[str, RuleResult], explained: bool) -> None:
+        self._case, self._answered, self._explained = case, answered, explained
+        self._stopped: set[str] = set()
+
+    def all_of(self, rules: Iterable[Rule]) -> list[RuleResult]:
+        results: list[RuleResult] = []
+        stopped_by = ""
+        for rule in rules:
+            if rule.mode != "off" and stopped_by:
+                self._stopped.add(rule.name)
+                results.append(not_asked(rule, f"rule '{stopped_by}' applied and stops"))
+                continue
+            result = self._one(rule)
             results.append(result)
             if result.applied and rule.stop:
                 stopped_by = rule.name
-    return results
+        return results
+
+    def waits(self, rules: Iterable[Rule]) -> list[Wait]:
+        """The study rules among these that are still to be asked."""
+        return [
+            Wait(rule.name, rule.mode == "active") for rule in rules
+            if rule.trigger == "study" and rule.mode != "off" and rule.name not in self._stopped
+            and not expired(rule.expires, self._case.received)
+        ]  # fmt: skip
+
+    def _one(self, rule: Rule) -> RuleResult:
+        if rule.mode == "off":
+            return not_asked(rule, "off")
+        if rule.trigger == "image":
+            return judged_images(rule, self._case)
+        if rule.trigger == "series":
+            return evaluated(rule, self._case, self._explained)
+        return self._answered.get(rule.name) or not_asked(rule, LATER)
 
 
-def _not_run(rule: Rule, why: str) -> RuleResult:
-    return RuleResult(rule.name, rule.action, None, "off" if rule.mode == "off" else why, rule.mode == "active")
+def _decision(
+    configuration: RoutingConfiguration, revision: int, results: Sequence[RuleResult], waits: Sequence[Wait]
+) -> Decision:
+    rules = {rule.name: rule for rule in configuration.rules}
+    flagged = tuple(result.rule for result in results if result.failed)
+    outcome, reason = _outcome(rules, results, flagged)
+    acts = {result.action for result in results if result.applied}
+    if any(wait.counts for wait in waits) and not acts & {"route", "hold"}:
+        waiting = _named(wait.rule for wait in waits if wait.counts)
+        reason = f"waits for its study because of {waiting}; without it: {reason}"
+        outcome = "wait"
+    if outcome == "hold":
+        waits = ()
+    applied = [rules[result.rule] for result in results if result.applied and result.action != "discard"]
+    deliveries = planned(applied, configuration)
+    return Decision(revision, outcome, reason, deliveries, tuple(results), flagged, tuple(waits))
 
 
-def _evaluated(rule: Rule, evaluation: Evaluation) -> RuleResult:
-    counts = rule.mode == "active"
-    why = "" if counts else "shadow: evaluated, nothing follows"
-    return RuleResult(rule.name, rule.action, evaluation.result, why, counts, evaluation.explanation)
-
-
-def _outcome(applied: list[Rule], flagged: tuple[str, ...]) -> tuple[Outcome, str]:
+def _outcome(rules: Mapping[str, Rule], results: Sequence[RuleResult], flagged: tuple[str, ...]) -> tuple[Outcome, str]:
     """The outcome and its reason. Names of rules only: the reason may be shown and logged."""
-    holds = [rule.name for rule in applied if rule.action == "hold"]
-    routes = [rule for rule in applied if rule.action == "route"]
+    applied = [result for result in results if result.applied]
+    holds = [result for result in applied if result.action == "hold"]
+    routes = [result.rule for result in applied if result.action == "route"]
     if holds:
-        return "hold", f"held by {_named(holds)}"
-    if flagged and all(rule.fallback for rule in routes):
+        late = "".join(f" ({result.why})" for result in holds[:1] if result.why)
+        return "hold", f"held by {_named(result.rule for result in holds)}{late}"
+    if flagged and all(rules[name].fallback for name in routes):
         return "hold", f"held because of an error in {_named(flagged)}"
     if routes:
-        return "route", f"routed by {_named(rule.name for rule in routes)}"
+        return "route", f"routed by {_named(routes)}"
+    for result in results:
+        if result.blocked and result.counts and result.action == "route":
+            return "hold", f"held because {_named([result.rule])} {result.blocked}"
+    if sent := [result.rule for result in results if result.images_sent]:
+        return "route", f"single images were routed by {_named(sent)}"
     if applied:
-        return "discard", f"discarded by {_named(rule.name for rule in applied)}"
+        return "discard", f"discarded by {_named(result.rule for result in applied)}"
     return "discard", "no rule applied"
 
 
@@ -159,12 +174,10 @@ def _named(names: Iterable[str]) -> str:
     return ("rule " if len(listed) == 1 else "rules ") + ", ".join(listed)
 
 
-def _deliveries(applied: list[Rule], configuration: RoutingConfiguration) -> tuple[PlannedDelivery, ...]:
+def planned(applied: Iterable[Rule], configuration: RoutingConfiguration) -> tuple[PlannedDelivery, ...]:
     """One delivery per target or group, in the order in which the rules name them."""
     wanted: dict[str, list[Rule]] = {}
     for rule in applied:
-        if rule.action == "discard":
-            continue
         for name in dict.fromkeys(rule.targets):
             wanted.setdefault(name, []).append(rule)
     return tuple(

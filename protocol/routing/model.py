@@ -133,6 +133,11 @@ class RoutingConfiguration(Frozen):
         return self
 
     @cached_property
+    def image_rules(self) -> tuple[Rule, ...]:
+        """Rules that send single images as they come in."""
+        return tuple(rule for rule in self.rules if rule.trigger == "image" and rule.mode != "off")
+
+    @cached_property
     def keywords(self) -> frozenset[str]:
         """DICOM keywords that rules read, so that the header scan takes them."""
         conditions = [one for rule in self.rules for one in (rule.compiled, rule.study_complete) if one is not None]

@@ -10,38 +10,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import StepRefused
-from protocol.header.diff import overlay, shared
+from protocol.header.diff import shared
 from protocol.spool.commands import done
 from protocol.spool.database import Database
+from protocol.spool.deciding import EXPLANATION_LIMIT, record_decision, unlink
+from protocol.spool.headers import ArrivalHeaders, series_headers
 from protocol.spool.settling import (
     TargetChoice,
     Verdict,
     arrival_row,
-    create_delivery,
+    hold_deliveries,
     plain,
     set_state,
-    settle_decided,
-    supersede_earlier,
 )
 from protocol.spool.transaction import Transaction
 from protocol.states import (
     ArrivalState,
     check_arrival_step,
 )
-from protocol.wire.codec import pack, unpack, unpack_stored
+from protocol.wire.codec import unpack, unpack_stored
 from protocol.wire.events import (
     ArrivalCompleted,
-    ArrivalDecided,
     ArrivalReleased,
     DeliveryCancelled,
-    DeliveryHeld,
     DeliveryRetried,
-    RuleFailed,
 )
 
 __all__ = ["ArrivalHeaders", "Arrivals", "LateSeries", "OpenArrival", "TargetChoice", "Verdict"]
 
-EXPLANATION_LIMIT = 16 << 20
 SPREAD_REMEMBERED = 10
 """Arrivals of a calling AE that are looked back at: as many series after the last one that was spread, it is forgotten."""
 LATE_S = 3600.0
@@ -87,15 +83,6 @@ class LateSeries:
     why: str
     addenda: int
     longest_s: float
-
-
-@dataclass(frozen=True)
-class ArrivalHeaders:
-    """Header values of every image of a series, of this arrival and the earlier ones it is an addendum of."""
-
-    arrival: Mapping[str, Any]
-    images: list[dict[str, Any]]
-    earlier_targets: list[tuple[str, str]]  # (target, group) that earlier arrivals of the series went to
 
 
 @dataclass(frozen=True)
@@ -184,27 +171,7 @@ class Arrivals:
     def subject(self, id: int) -> ArrivalHeaders:
         """What rules may read: the headers of all arrivals of that series, and where the earlier ones went."""
         with self._db.read() as connection:
-            arrival = arrival_row(connection, id)
-            family = connection.execute(
-                "SELECT id, header FROM arrival WHERE series_key = ? AND id <= ? ORDER BY id",
-                (arrival["series_key"], id),
-            ).fetchall()
-            images: list[dict[str, Any]] = []
-            for member in family:
-                common = unpack_stored(member["header"]) if member["header"] else {}
-                rows = connection.execute(
-                    "SELECT header, transfer_syntax_uid FROM image WHERE arrival = ? AND superseded IS NULL ORDER BY position",
-                    (member["id"],),
-                ).fetchall()
-                for row in rows:
-                    values = overlay(common, unpack_stored(row["header"]) if row["header"] else {})
-                    images.append({**values, "TransferSyntaxUID": row["transfer_syntax_uid"]})
-            earlier = connection.execute(
-                "SELECT DISTINCT d.target, d.target_group FROM delivery d JOIN arrival a ON a.id = d.arrival"
-                " WHERE a.series_key = ? AND a.id < ? AND d.state <> 'cancelled'",
-                (arrival["series_key"], id),
-            ).fetchall()
-        return ArrivalHeaders(plain(arrival), images, [(row[0], row[1]) for row in earlier])
+            return series_headers(connection, id)
 
     def story(self, id: int) -> dict[str, Any]:
         """Everything about one arrival, for `series show`: its row, images, decisions with explanation, deliveries."""
@@ -267,46 +234,32 @@ class Arrivals:
             return _alike(connection, id)
 
     # ---- deciding -------------------------------------------------------------------------------------------------
-    def decide(self, id: int, verdict: Verdict) -> int:
+    def decide(self, id: int, verdict: Verdict, *, after_waiting: bool = False, released: bool = False) -> int:
         """Decision, deliveries, state and events in one transaction; returns the decision's id.
 
-        Without a command only a closed arrival can be decided, so a repeated decision is refused (StepRefused). With
-        one, `verdict.command` is answered in the same transaction: its effect happens once.
+        Without a command only a closed arrival can be decided, so a repeated decision is refused (StepRefused); with
+        `after_waiting` only one that waits for its study, and all that it waited for is forgotten. With a command
+        `verdict.command` is answered in the same transaction: its effect happens once. `released`: single images that were
+        held with the arrival go on.
         """
         with self._db.write() as tx:
             arrival = arrival_row(tx, id)
             state = ArrivalState(arrival["state"])
-            if not verdict.command and state is not ArrivalState.CLOSED:
-                raise StepRefused(f"arrival {id} is {state}, not closed; it was decided already")
-            decision = tx.one(
-                "INSERT INTO decision (arrival, revision, outcome, reason, explanation, command, time)"
-                " VALUES (?,?,?,?,?,?,?) RETURNING id",
-                (id, verdict.revision, verdict.outcome, verdict.reason,
-                 None if verdict.explanation is None else pack(verdict.explanation), verdict.command, tx.now),
-            )["id"]  # fmt: skip
-            if verdict.command and state is ArrivalState.HELD and verdict.outcome != "hold":
-                tx.emit(ArrivalReleased(id, arrival["calling_ae"], verdict.command), correlation=id)
-            tx.emit(
-                ArrivalDecided(
-                    id, arrival["calling_ae"], decision, verdict.revision, verdict.outcome,
-                    [target.name for target in verdict.targets], list(verdict.rules), verdict.reason, verdict.command,
-                ),
-                correlation=id,
-            )  # fmt: skip
-            for rule, error in verdict.failed_rules.items():
-                tx.emit(RuleFailed(rule, id, verdict.revision, error), correlation=id)
-            if verdict.outcome == "route":
-                supersede_earlier(tx, arrival, verdict.targets)
-                for target in verdict.targets:
-                    create_delivery(tx, arrival, decision, target)
-            settle_decided(tx, arrival, verdict)
+            wanted = ArrivalState.WAITING if after_waiting else ArrivalState.CLOSED
+            if not verdict.command and state is not wanted:
+                raise StepRefused(f"arrival {id} is {state}, not {wanted}; it was decided already")
+            if after_waiting or (verdict.command and state is ArrivalState.HELD):
+                unlink(tx, id)
+            if released:
+                _free_singles(tx, id, verdict.command)
+            decision = record_decision(tx, arrival, verdict, whole=bool(verdict.command) and not released)
             if verdict.command:
                 done(
                     tx,
                     verdict.command,
                     f"arrival {id}: {verdict.outcome} {', '.join(t.name for t in verdict.targets)}".strip(),
                 )
-            return int(decision)
+            return decision
 
     def hold(self, id: int, reason: str, command: int = 0) -> None:
         """Set aside whole. Deliveries that are waiting are held with it; one being sent ends its attempt first."""
@@ -317,11 +270,8 @@ class Arrivals:
                 "SELECT 1 FROM delivery WHERE arrival = ? AND state IN ('sending', 'confirming')", (id,)
             ):
                 raise StepRefused(f"arrival {id} is being sent; hold its deliveries (scanpost queue hold) instead")
-            held = tx.all(
-                "UPDATE delivery SET state = 'held', error = ? WHERE arrival = ? AND state IN ('waiting','retrying','parked')"
-                " RETURNING id, target", (reason, id))  # fmt: skip
-            for row in held:
-                tx.emit(DeliveryHeld(row["id"], id, row["target"], reason), correlation=id)
+            unlink(tx, id)
+            hold_deliveries(tx, id, reason)
             set_state(tx, arrival, ArrivalState.HELD, reason)
             if command:
                 done(tx, command, f"arrival {id} is held")
@@ -346,7 +296,8 @@ class Arrivals:
         with self._db.write() as tx:
             arrival = arrival_row(tx, id)
             set_state(tx, arrival, ArrivalState.CLOSED, "")
-            _cancel_held(tx, id, command)  # else what they were held for would outlive a new decision to send nothing
+            unlink(tx, id)
+            _cancel_rest(tx, id, command)  # else what they were held for would outlive a new decision to send nothing
             tx.emit(ArrivalReleased(id, arrival["calling_ae"], command), correlation=id)
             done(tx, command, f"arrival {id} will be decided again")
 
@@ -354,9 +305,10 @@ class Arrivals:
         """A person discards a held arrival: its held deliveries are cancelled, it is kept for its retention."""
         with self._db.write() as tx:
             arrival = arrival_row(tx, id)
-            if arrival["state"] not in ("held", "closed"):
-                raise StepRefused(f"arrival {id} is {arrival['state']}; only a held one can be discarded")
-            _cancel_held(tx, id, command)
+            if arrival["state"] not in ("held", "closed", "waiting"):
+                raise StepRefused(f"arrival {id} is {arrival['state']}; only a held or waiting one can be discarded")
+            unlink(tx, id)
+            _cancel_rest(tx, id, command)
             set_state(tx, arrival, ArrivalState.DISCARDED, reason)
             done(tx, command, f"arrival {id} is discarded")
 
@@ -370,9 +322,20 @@ def _alike(connection: sqlite3.Connection | Transaction, id: int) -> _Alike:
     return _Alike(row["positions"], shared(unpack_stored(row["header"]) if row["header"] else {}, differing))
 
 
-def _cancel_held(tx: Transaction, id: int, command: int) -> None:
+def _free_singles(tx: Transaction, id: int, command: int) -> None:
+    freed = tx.all(
+        "UPDATE delivery SET state = 'waiting', due = ?, error = '' WHERE arrival = ? AND singles = 1 AND state = 'held'"
+        " RETURNING id, target",
+        (tx.now, id),
+    )
+    for row in freed:
+        tx.emit(DeliveryRetried(row["id"], id, row["target"], command), correlation=id)
+
+
+def _cancel_rest(tx: Transaction, id: int, command: int) -> None:
     cancelled = tx.all(
-        "UPDATE delivery SET state = 'cancelled', finished = ? WHERE arrival = ? AND state = 'held' RETURNING id, target",
+        "UPDATE delivery SET state = 'cancelled', finished = ? WHERE arrival = ?"
+        " AND state IN ('held', 'waiting', 'retrying', 'parked') RETURNING id, target",
         (tx.now, id),
     )
     for row in cancelled:

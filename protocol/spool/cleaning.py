@@ -31,7 +31,8 @@ PURGED_AT_ONCE = 500  # rows; the write lock is to be held for about 10 ms at mo
 # A file whose copy is still in the database has its own sync to come: a power cut could bring back half of it.
 _STILL_NEEDED = (
     "(EXISTS (SELECT 1 FROM delivery d WHERE d.arrival = arrival.id AND d.state NOT IN ('delivered', 'cancelled'))"
-    " OR EXISTS (SELECT 1 FROM unsynced u WHERE u.arrival = arrival.id))"
+    " OR EXISTS (SELECT 1 FROM unsynced u WHERE u.arrival = arrival.id)"
+    " OR EXISTS (SELECT 1 FROM study_link l WHERE l.arrival = arrival.id AND l.counts = 1 AND l.applied = 0))"
 )
 # Kept by a storage commitment until a target has it; the spool holds such an arrival, this is the second lock on the door.
 _PROMISED = "(arrival.state <> 'delivered' AND EXISTS (SELECT 1 FROM promise p WHERE p.arrival = arrival.id))"
@@ -181,6 +182,8 @@ class Cleaning:
             "DELETE FROM command WHERE id IN (SELECT id FROM command WHERE state <> 'new' AND answered < ? LIMIT ?)",
             "DELETE FROM quarantine WHERE receipt IN"
             " (SELECT receipt FROM quarantine WHERE state = 'deleted' AND stored < ? LIMIT ?)",
+            "DELETE FROM study_wait WHERE id IN (SELECT id FROM study_wait w WHERE state = 'done' AND ended < ?"
+            " AND NOT EXISTS (SELECT 1 FROM study_link l WHERE l.wait = w.id) LIMIT ?)",
             "DELETE FROM commitment WHERE id IN (SELECT id FROM commitment WHERE ended < ? AND state = 'reported' LIMIT ?)",
         )
         with self._db.write() as tx:
@@ -205,7 +208,7 @@ class Cleaning:
         for table in ("delivery_image", "confirmation"):
             tx.execute(f"DELETE FROM {table} WHERE delivery IN (SELECT id FROM delivery WHERE arrival = ?)", (id,))
         for table, column in (("delivery", "arrival"), ("decision", "arrival"), ("arrival_association", "arrival"),
-                              ("promise", "arrival"), ("arrival", "id")):  # fmt: skip
+                              ("promise", "arrival"), ("study_link", "arrival"), ("arrival", "id")):  # fmt: skip
             tx.execute(f"DELETE FROM {table} WHERE {column} = ?", (id,))
         return len(gone) + 1
 

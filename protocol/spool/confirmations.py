@@ -197,7 +197,8 @@ def _images(tx: Transaction, arrival: int, delivery: int) -> list[Any]:
     """The images that a delivery sends, in order, without those that it leaves out."""
     return tx.all(
         f"SELECT s.* FROM ({IMAGES_TO_SEND}) s LEFT JOIN delivery_image x ON x.delivery = :delivery"
-        " AND x.position = s.position WHERE coalesce(x.state, '') <> 'left' ORDER BY s.position",
+        " AND x.position = s.position JOIN delivery d ON d.id = :delivery"
+        " WHERE coalesce(x.state, '') <> 'left' AND (d.singles = 0 OR x.state IS NOT NULL) ORDER BY s.position",
         {"arrival": arrival, "delivery": delivery},
     )
 

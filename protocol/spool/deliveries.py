@@ -127,7 +127,7 @@ class Deliveries:
             row = mine(tx, claim)
             progress = max(row["progress"], max(result.position for result in results))
             for result in results:
-                self._confirm_one(tx, claim, result)
+                self._confirm_one(tx, claim, result, kept=bool(row["singles"]))
             for image in under_way:
                 if image.position <= progress:
                     tx.execute(
@@ -146,7 +146,11 @@ class Deliveries:
             told = [[result.receipt.hex(), result.status] for result in results]
             tx.emit(ImagesSent(claim.delivery, claim.arrival, claim.target, told), correlation=claim.arrival)
 
-    def _confirm_one(self, tx: Transaction, claim: Claim, result: ImageResult) -> None:
+    def _confirm_one(self, tx: Transaction, claim: Claim, result: ImageResult, *, kept: bool) -> None:
+        if result.ok and result.status == 0 and kept:
+            tx.execute("UPDATE delivery_image SET state = 'sent', status = 0 WHERE delivery = ? AND position = ?",
+                       (claim.delivery, result.position))  # fmt: skip
+            return
         if result.ok and result.status == 0:
             tx.execute("DELETE FROM delivery_image WHERE delivery = ? AND position = ? AND state = 'again'",
                        (claim.delivery, result.position))  # fmt: skip

@@ -5,7 +5,7 @@ A change is one additive step appended to MIGRATIONS; older programs refuse a ne
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _COMMITMENTS = """
 -- Storage commitment (PS3.4 Annex J) that scanners asked of us. `images` and `reasons` are packed lists: of [SOP class UID,
@@ -31,6 +31,34 @@ CREATE TABLE confirmation (
 CREATE INDEX confirmation_delivery ON confirmation(delivery, asked);
 CREATE INDEX delivery_confirming ON delivery(id) WHERE state = 'confirming';
 CREATE INDEX quarantine_sop ON quarantine(sop_uid);
+"""
+
+_RULES = """
+-- How far the image rules have looked at an arrival: they act on images before their series is complete.
+ALTER TABLE arrival ADD COLUMN judged INTEGER NOT NULL DEFAULT 0;
+-- 1: the delivery sends only the images that delivery_image names, and keeps their rows when they are sent.
+ALTER TABLE delivery ADD COLUMN singles INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX delivery_singles ON delivery(arrival, target) WHERE singles = 1;
+-- A rule with the trigger "study" waits for a study of a sender to be complete; `verdict` is packed once it was asked.
+CREATE TABLE study_wait (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, study_uid TEXT NOT NULL, calling_ae TEXT NOT NULL, rule TEXT NOT NULL,
+  state TEXT NOT NULL, opened REAL NOT NULL, changed REAL NOT NULL, ended REAL, result TEXT NOT NULL DEFAULT '',
+  why TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, verdict BLOB
+);
+CREATE UNIQUE INDEX study_wait_one_open ON study_wait(study_uid, calling_ae, rule) WHERE state = 'open';
+CREATE INDEX study_wait_state ON study_wait(state, id);
+CREATE INDEX study_wait_study ON study_wait(study_uid, calling_ae, rule);
+-- The arrivals of a wait. `counts` 0: of a shadow rule, which nothing has to wait for. `applied` 1: it got its answer.
+CREATE TABLE study_link (
+  arrival INTEGER NOT NULL, wait INTEGER NOT NULL, counts INTEGER NOT NULL, applied INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (arrival, wait)
+) WITHOUT ROWID;
+CREATE INDEX study_link_wait ON study_link(wait, applied, arrival);
+-- Decisions that count against the quota of a rule, and how often rules came to what, by day.
+CREATE TABLE rule_quota (rule TEXT NOT NULL, period TEXT NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (rule, period)) WITHOUT ROWID;
+CREATE TABLE rule_count (
+  day TEXT NOT NULL, rule TEXT NOT NULL, result TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, rule, result)
+) WITHOUT ROWID;
 """
 
 # Version 1. A fresh database gets these and then every migration, so that both ways lead to the same tables.
@@ -154,4 +182,5 @@ CREATE TABLE sighting (
 ) WITHOUT ROWID;
 """,
     4: _COMMITMENTS,
+    5: _RULES,
 }  # fmt: skip

@@ -5,6 +5,7 @@ Called by arrivals.py and steps.py only; it never begins or commits.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from protocol.states import (
     arrival_state_from,
     check_arrival_step,
 )
-from protocol.wire.events import ArrivalDelivered, ArrivalDiscarded, ArrivalHeld, DeliveryCreated
+from protocol.wire.events import ArrivalDelivered, ArrivalDiscarded, ArrivalHeld, DeliveryCreated, DeliveryHeld
 
 PROMISED = "its scanner was promised by storage commitment that it is kept, and no target has it: route it to one"
 
@@ -37,7 +38,7 @@ class TargetChoice:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A decision on one arrival; `outcome` is route, hold or discard, `explanation` plain values."""
+    """A decision on one arrival; `outcome` is route, hold, discard or wait (for its study), `explanation` plain values."""
 
     outcome: str
     revision: int
@@ -47,6 +48,9 @@ class Verdict:
     explanation: Any = None
     failed_rules: Mapping[str, str] = field(default_factory=dict)  # rule name -> error
     command: int = 0
+    waits: Sequence[tuple[str, bool]] = ()  # study rules to wait for, and whether the arrival has to
+    counted: Mapping[str, str] = field(default_factory=dict)  # rule name -> result, for the counters
+    quotas: Sequence[tuple[str, str]] = ()  # (rule name, period) in which its quota counts this decision
 
 
 def arrival_row(connection: sqlite3.Connection | Transaction, id: int) -> Any:
@@ -67,9 +71,24 @@ def is_promised(tx: Transaction, id: int) -> bool:
 
 
 def hold_promised(tx: Transaction, arrival: Any) -> None:
-    """It was promised just now; if nobody wanted it, it waits for a person from now on."""
-    if arrival["state"] == ArrivalState.DISCARDED:
+    """It was promised just now; if nobody wanted it, or not all of it, it waits for a person from now on."""
+    if arrival["state"] == ArrivalState.DISCARDED or (
+        arrival["state"] == ArrivalState.DELIVERED and _only_singles(tx, arrival["id"])
+    ):
         set_state(tx, arrival, ArrivalState.HELD, PROMISED)
+
+
+def _only_singles(tx: Transaction, id: int) -> bool:
+    """Was no delivery of the whole arrival made, and is there an image that none of its single images is?"""
+    if tx.one("SELECT 1 FROM delivery WHERE arrival = ? AND singles = 0 AND state = 'delivered'", (id,)):
+        return False
+    row = tx.one(
+        f"SELECT 1 FROM ({IMAGES_TO_SEND}) i WHERE NOT EXISTS (SELECT 1 FROM delivery d INDEXED BY delivery_singles"
+        " CROSS JOIN delivery_image x ON x.delivery = d.id AND x.position = i.position WHERE d.arrival = :arrival"
+        " AND d.singles = 1 AND d.state = 'delivered' AND x.state <> 'left') LIMIT 1",
+        {"arrival": id},
+    )
+    return row is not None
 
 
 def set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str) -> None:
@@ -94,31 +113,62 @@ def set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str) -
 
 
 def settle_decided(tx: Transaction, arrival: Any, verdict: Verdict) -> None:
-    if verdict.outcome == "route":
+    sent_singles = tx.one(
+        "SELECT 1 FROM delivery INDEXED BY delivery_singles WHERE arrival = ? AND singles = 1 AND state <> 'cancelled'",
+        (arrival["id"],),
+    )
+    if verdict.outcome == "route" or (verdict.outcome == "discard" and sent_singles):
         settle(tx, arrival["id"], decided=True)
     elif verdict.outcome == "hold":
+        hold_deliveries(tx, arrival["id"], verdict.reason)
         set_state(tx, arrival, ArrivalState.HELD, verdict.reason)
-    else:
+    elif verdict.outcome == "discard":
         set_state(tx, arrival, ArrivalState.DISCARDED, verdict.reason)
+    elif arrival["state"] != ArrivalState.WAITING:
+        set_state(tx, arrival, ArrivalState.WAITING, verdict.reason)
+
+
+def hold_deliveries(tx: Transaction, id: int, reason: str) -> None:
+    """Hold what of an arrival could be claimed; what is being sent ends its attempt first."""
+    held = tx.all(
+        "UPDATE delivery SET state = 'held', error = ? WHERE arrival = ? AND state IN ('waiting', 'retrying', 'parked')"
+        " RETURNING id, target",
+        (reason, id),
+    )
+    for row in held:
+        tx.emit(DeliveryHeld(row["id"], id, row["target"], reason), correlation=id)
 
 
 def settle(tx: Transaction, id: int, *, decided: bool = False) -> None:
     """Bring an arrival's state in line with its deliveries, after one of them changed or a decision.
 
-    A held arrival stays held until it is decided or one of its deliveries is let go.
+    A held arrival stays held until it is decided or one of its deliveries is let go. One that is not decided has at most
+    deliveries of single images; they say nothing of the series.
     """
     arrival = arrival_row(tx, id)
     before = ArrivalState(arrival["state"])
-    rows = tx.all("SELECT state, count(*) AS count FROM delivery WHERE arrival = ? GROUP BY state", (id,))
-    counts = {DeliveryState(row["state"]): row["count"] for row in rows}
+    if before in _UNDECIDED and not decided:
+        return
+    rows = tx.all(
+        "SELECT state, singles, count(*) AS count FROM delivery WHERE arrival = ? GROUP BY state, singles", (id,)
+    )
+    counts: Counter[DeliveryState] = Counter()
+    for row in rows:
+        counts[DeliveryState(row["state"])] += row["count"]
     after = arrival_state_from(counts)
-    freed = any(state not in DELIVERY_FINISHED and state is not DeliveryState.HELD for state in counts)
+    going = {DeliveryState(row["state"]) for row in rows if not row["singles"]} - DELIVERY_FINISHED
+    freed = bool(going - {DeliveryState.HELD})
+    if after is ArrivalState.DELIVERED and is_promised(tx, id) and _only_singles(tx, id):
+        set_state(tx, arrival, ArrivalState.HELD, PROMISED)
+        return
     if before == after or (before is ArrivalState.HELD and not freed and not decided):
         return
     if after not in ARRIVAL_STEPS[before] and ArrivalState.IN_DELIVERY in ARRIVAL_STEPS[before]:
         arrival = {**dict(arrival), "state": ArrivalState.IN_DELIVERY}  # through its own state, in one transaction
     set_state(tx, arrival, after, "all deliveries were cancelled" if after is ArrivalState.DISCARDED else "")
 
+
+_UNDECIDED = (ArrivalState.OPEN, ArrivalState.CLOSED, ArrivalState.WAITING)
 
 # Images of an arrival that a delivery sends: those that no other image of the same arrival replaces.
 IMAGES_TO_SEND = (
@@ -127,21 +177,26 @@ IMAGES_TO_SEND = (
 )
 
 
-def create_delivery(tx: Transaction, arrival: Any, decision: int, target: TargetChoice) -> None:
+def create_delivery(tx: Transaction, arrival: Any, decision: int, target: TargetChoice, *, whole: bool = False) -> None:
+    """Unless one to this target is unfinished. `whole`: with the images that image rules have sent there already."""
     unfinished = tx.one(
-        "SELECT 1 FROM delivery WHERE arrival = ? AND target = ? AND state NOT IN ('delivered', 'cancelled')",
+        "SELECT 1 FROM delivery WHERE arrival = ? AND target = ? AND state NOT IN ('delivered', 'cancelled') AND singles = 0",
         (arrival["id"], target.name),
     )
     if unfinished:
         return
     images, size = _size(tx, arrival)
+    singles = [] if whole else _sent_singly(tx, arrival["id"], target.name)
+    if singles and len(singles) == images:
+        return  # each of them is on its way or there
     row = tx.one(
         "INSERT INTO delivery (arrival, decision, target, target_group, priority, due, state, images, bytes, created)"
         " VALUES (?,?,?,?,?,?,'waiting',?,?,?) RETURNING id",
         (arrival["id"], decision, target.name, target.name if target.is_group else "", target.priority.rank, tx.now,
          images, size, tx.now),
     )  # fmt: skip
-    left, left_size = _leave_replaced(tx, arrival, row["id"], target.name)
+    replaced = [] if not arrival["superseded"] else replaced_at(tx, arrival, target.name)
+    left, left_size = _leave(tx, row["id"], replaced, singles)
     tx.emit(
         DeliveryCreated(row["id"], arrival["id"], target.name, target.priority, images - left, size - left_size),
         correlation=arrival["id"],
@@ -162,16 +217,30 @@ def replaced_at(tx: Transaction, arrival: Any, target: str) -> list[Any]:
     )
 
 
-def _leave_replaced(tx: Transaction, arrival: Any, delivery: int, target: str) -> tuple[int, int]:
-    """Leave images out of a new delivery whose newer version goes or went to the same target, or the older would come
-    last (an arrival that is routed again or released late); how many, and their bytes.
-    """
-    left = replaced_at(tx, arrival, target)
-    tx.many(
-        "INSERT INTO delivery_image (delivery, position, receipt, state, comment) VALUES (?, ?, ?, 'left', 'superseded')",
-        [(delivery, row["position"], row["receipt"]) for row in left],
+def _sent_singly(tx: Transaction, arrival: int, target: str) -> list[Any]:
+    """Images of an arrival that image rules sent to this target, or are about to."""
+    return tx.all(
+        # CROSS JOIN keeps this order: most arrivals have no such delivery, and then nothing is looked at.
+        "SELECT DISTINCT i.position, i.receipt, i.bytes FROM delivery d INDEXED BY delivery_singles"
+        " CROSS JOIN delivery_image x ON x.delivery = d.id CROSS JOIN image i ON i.arrival = d.arrival AND i.position = x.position"
+        " WHERE d.arrival = :arrival AND (d.target = :target OR d.target_group = :target) AND d.singles = 1"
+        " AND d.state <> 'cancelled' AND x.state <> 'left'"
+        " AND (i.superseded IS NULL OR i.superseded NOT IN (SELECT n.receipt FROM image n WHERE n.arrival = d.arrival))",
+        {"arrival": arrival, "target": target},
     )
-    size = sum(row["bytes"] for row in left)
+
+
+def _leave(tx: Transaction, delivery: int, replaced: Sequence[Any], singles: Sequence[Any]) -> tuple[int, int]:
+    """Leave images out of a new delivery; how many, and their bytes: those whose newer version goes or went to the same
+    target, or the older would come last (an arrival that is routed again or released late), and those sent at once.
+    """
+    left = {row["position"]: (row, "sent at once") for row in singles}
+    left |= {row["position"]: (row, "superseded") for row in replaced}
+    tx.many(
+        "INSERT INTO delivery_image (delivery, position, receipt, state, comment) VALUES (?, ?, ?, 'left', ?)",
+        [(delivery, position, row["receipt"], comment) for position, (row, comment) in left.items()],
+    )
+    size = sum(row["bytes"] for row, _ in left.values())
     if left:
         tx.execute(
             "UPDATE delivery SET images = images - ?, bytes = bytes - ? WHERE id = ?", (len(left), size, delivery)

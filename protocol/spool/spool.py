@@ -25,7 +25,10 @@ from protocol.spool.images import Images
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
 from protocol.spool.places import Places, is_day
+from protocol.spool.rulebook import Rulebook
 from protocol.spool.sightings import Sightings
+from protocol.spool.singles import Singles
+from protocol.spool.studies import Studies
 from protocol.spool.targets import Targets
 from protocol.spool.workers import Workers
 from protocol.spool.writelock import WriteLock
@@ -53,6 +56,9 @@ class Spool:
         self.cleaning = Cleaning(database, self.places, fs)
         self.notices = Notices(database)
         self.sightings = Sightings(database)
+        self.studies = Studies(database)
+        self.singles = Singles(database)
+        self.rules = Rulebook(database)
 
     def on_events(self, tell: Callable[[], None]) -> None:
         """Call `tell` after every commit that recorded events (the actor's nudge to the bus)."""

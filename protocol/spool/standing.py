@@ -50,7 +50,7 @@ def look(
     ways = {arrival: _deliveries(connection, arrival) for arrival in {row["arrival"] for row in newest.values()}}
     found = {
         uid: Standing(row["sop_class_uid"], row["arrival"], row["state"],
-                      tuple(_way(one, marks, row["position"]) for one, marks in ways[row["arrival"]]))
+                      tuple(way for one, marks in ways[row["arrival"]] if (way := _way(one, marks, row["position"]))))
         for uid, row in newest.items()
     }  # fmt: skip
     missing = [uid for uid in sop_uids if uid not in found]
@@ -60,15 +60,20 @@ def look(
     return found, {row["sop_uid"] for row in apart}
 
 
-def _deliveries(connection: sqlite3.Connection, arrival: int) -> list[tuple[Any, set[int]]]:
-    """Each delivery of an arrival, with the positions that its target refused, has to get again, or does not get."""
+def _deliveries(connection: sqlite3.Connection, arrival: int) -> list[tuple[Any, dict[int, str]]]:
+    """Each delivery of an arrival, with the marks of its images by position."""
     deliveries = connection.execute("SELECT * FROM delivery WHERE arrival = ?", (arrival,)).fetchall()
-    statement = "SELECT position FROM delivery_image WHERE delivery = ? AND state <> 'warning'"
-    return [(one, {row[0] for row in connection.execute(statement, (one["id"],)).fetchall()}) for one in deliveries]
+    statement = "SELECT position, state FROM delivery_image WHERE delivery = ?"
+    return [(one, dict(connection.execute(statement, (one["id"],)).fetchall())) for one in deliveries]
 
 
-def _way(delivery: Any, marks: set[int], position: int) -> Way:
-    """How the image at this position stands with one delivery."""
-    sent = position <= delivery["progress"] and position not in marks
+def _way(delivery: Any, marks: dict[int, str], position: int) -> Way | None:
+    """How the image at this position stands with one delivery; None if that one is not about it: one of single images
+    may be, and one of a series leaves some to such a delivery.
+    """
+    mark = marks.get(position)
+    if mark == "left" or (delivery["singles"] and mark is None):
+        return None
+    sent = mark in (None, "warning", "sent") and position <= delivery["progress"]
     ended = delivery["state"] in ("delivered", "cancelled")
     return Way(delivery["target"], delivery["target_group"], delivery["state"] == "delivered", sent, ended)

@@ -149,7 +149,7 @@ class ArrivalCompleted(Event):
 @event("arrival.decided", "arrival/{arrival}", shard="calling_ae")
 @dataclass(frozen=True)
 class ArrivalDecided(Event):
-    """The rules (or a person's command) decided; `outcome` is route, hold or discard."""
+    """The rules (or a person's command) decided; `outcome` is route, hold, discard, or wait (for its study)."""
 
     arrival: int
     calling_ae: str
@@ -160,6 +160,38 @@ class ArrivalDecided(Event):
     rules: list[str]
     reason: str = ""
     command: int = 0
+
+
+@event("arrival.images.routed", "arrival/{arrival}", shard="calling_ae")
+@dataclass(frozen=True)
+class ArrivalImagesRouted(Event):
+    """Rules with the trigger image sent single images of a series at once, before it is complete."""
+
+    arrival: int
+    calling_ae: str
+    revision: int
+    rules: list[str]
+    targets: list[str]
+    images: int
+
+
+@event("study.decided", "study/{wait}", shard="calling_ae")
+@dataclass(frozen=True)
+class StudyDecided(Event):
+    """A rule with the trigger study was asked; `why` is quiet, complete (its condition for that), late or gone.
+
+    `result` is true, false, unknown or error; `outcome` is route, hold, discard, or none: then nothing follows from it.
+    """
+
+    wait: int
+    study_uid: str
+    calling_ae: str
+    rule: str
+    revision: int
+    result: str
+    outcome: str
+    why: str
+    arrivals: int
 
 
 @event("arrival.discarded", "arrival/{arrival}", shard="calling_ae")

@@ -21,6 +21,7 @@ TARGET = {"type": "dicom", "host": "127.0.0.1", "port": 104, "called_ae": "A"}
 TARGETS = dict.fromkeys(("archive", "pacs", "research"), TARGET)
 CT = {"name": "ct", "when": "Modality == 'CT'", "action": "route", "targets": ["pacs"]}
 ALL = {"name": "all", "when": "True", "action": "route", "targets": ["archive", "pacs"]}
+EVERYWHERE = {**CT, "targets": list(TARGETS)}
 MR_ONLY = {"name": "mr", "when": "Modality == 'MR'", "action": "route", "targets": ["pacs"]}
 
 
@@ -109,3 +110,15 @@ class Rig:
     def deliver_all(self) -> None:
         while claim := self.world.claim():
             self.world.deliver(claim)
+
+
+class RoutedWorld(SpoolWorld):
+    """A world with a router, which is started again with the spool."""
+
+    def __init__(self, home: Path, seed: int = 1, *rules: dict[str, Any], **more: Any) -> None:
+        super().__init__(home, seed)
+        self.rig = Rig(home, *(rules or (EVERYWHERE,)), world=self, **more)
+
+    def restart(self) -> None:
+        super().restart()
+        self.rig.new_router()

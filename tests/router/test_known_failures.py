@@ -79,7 +79,7 @@ def test_6_a_decision_that_fails_half_way_has_not_happened(rig, monkeypatch):
     node.work()
     node.world.clock.advance(6)
     with monkeypatch.context() as patch:
-        patch.setattr("protocol.spool.arrivals.settle_decided", lambda *_: 1 / 0)
+        patch.setattr("protocol.spool.deciding.settle_decided", lambda *_: 1 / 0)
         with suppress(ZeroDivisionError):
             node.router.one_pass([])
     assert node.newest()["state"] == "closed" and not node.deliveries() and not node.events("delivery.created")

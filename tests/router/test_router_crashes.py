@@ -6,7 +6,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from router_rig import CT, Rig
+from router_rig import CT, EVERYWHERE, RoutedWorld
 
 from actors.base import make_context, passes
 from actors.cleaner import CleanerActor
@@ -14,25 +14,12 @@ from protocol.spool.outbox import Cursor
 from protocol.testing.crash import Scenario, run_at_every_point
 from protocol.testing.images import TestImage
 from protocol.testing.promises import check_end, check_promises
-from protocol.testing.spoolworld import TARGETS, SpoolWorld
+from protocol.testing.spoolworld import TARGETS
 
 A, B, C = (TestImage(instance=number) for number in (1, 2, 3))
-EVERYWHERE = {**CT, "targets": list(TARGETS)}
 HOLD = {"name": "stop", "when": "Modality == 'CT'", "action": "hold"}
 AT_ONCE = {"cleaner.window": "always", "cleaner.retention_delivered_h": 0.0, "cleaner.retention_discarded_h": 0.0,
            "spool.ballast_mb": 0.0}  # fmt: skip
-
-
-class RoutedWorld(SpoolWorld):
-    """A world with a router, which is started again with the spool."""
-
-    def __init__(self, home, seed=1):
-        super().__init__(home, seed)
-        self.rig = Rig(home, EVERYWHERE, world=self)
-
-    def restart(self):
-        super().restart()
-        self.rig.new_router()
 
 
 def finished(world: RoutedWorld, *images: TestImage) -> None:

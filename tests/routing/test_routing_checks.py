@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.routing.checks import errors_of, examine
-from protocol.routing.decide import decide
+from protocol.routing.decide import Case, decide
 from protocol.routing.findings import Finding
 from protocol.routing.ourselves import Listening, Ourselves, ourselves
 from protocol.routing.parse import build
@@ -296,7 +296,7 @@ def test_a_rule_that_is_said_never_to_act_never_does(drawn: list[tuple[str, str,
     configuration = build({"targets": {"pacs": target()}, "rules": rules}, "test")
     silent = [one for one in examine(configuration, NOW) if "never" in one.message or "discards nothing" in one.message]
     for header in HEADERS:
-        whole = decide(configuration, 1, Subject([header]))
+        whole = decide(configuration, 1, Case(Subject([header]), NOW))
         applied = {result.rule for result in whole.results if result.applied}
         for finding in silent:
             name = finding.message.split("'")[1]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.routing.decide import Decision, decide
+from protocol.routing.decide import Case, Decision, Wait, decide, decide_image, decide_study
 from protocol.routing.model import PRIORITIES, RoutingConfiguration
 from protocol.routing.rules.subject import Subject
 
+RECEIVED = datetime(2026, 11, 26, 12, 30, tzinfo=UTC)
 MR = Subject([{"Modality": "MR", "SeriesNumber": "1"}])
 YES, NO, UNKNOWN, ERROR = "Modality == 'MR'", "Modality == 'CT'", "PatientID == 'x'", "Modality > 3"
 TARGET = {"type": "dicom", "host": "h", "port": 104, "called_ae": "A"}
@@ -22,15 +24,36 @@ def rule(when: str, action: str = "route", targets: tuple[str, ...] = ("pacs",),
     return {"when": when, "action": action, "targets": targets if action != "discard" else (), **more}
 
 
-def decided(*rules: dict[str, Any], subject: Subject = MR) -> Decision:
-    configuration = RoutingConfiguration.model_validate(
+def build_rules(*rules: dict[str, Any]) -> RoutingConfiguration:
+    return RoutingConfiguration.model_validate(
         {
             "targets": {"pacs": TARGET, "ai1": TARGET, "archive": TARGET},
             "groups": {"ai": {"mode": "failover", "members": ["ai1"]}},
             "rules": [{"name": f"r{at}", **one} for at, one in enumerate(rules)],
         }
     )
-    decision = decide(configuration, 7, subject)
+
+
+def _possible(one: dict[str, Any]) -> dict[str, Any]:
+    """A rule that the model takes: image rules only route, discard rules name no target."""
+    if one["trigger"] == "image":
+        one = {**one, "action": "route", "fallback": False}
+    return {**one, "targets": () if one["action"] == "discard" else one["targets"]}
+
+
+def decided(
+    *rules: dict[str, Any],
+    subject: Subject = MR,
+    case: Case | None = None,
+    answers: bool = False,
+    explained: bool = True,
+) -> Decision:
+    """`answers`: the study is complete, and was the series alone."""
+    configuration = build_rules(*rules)
+    case = case or Case(subject, RECEIVED)
+    studies = [one for one in configuration.rules if one.trigger == "study" and one.mode != "off"]
+    answered = {one.name: decide_study(one, case) for one in studies} if answers else {}
+    decision = decide(configuration, 7, case, complete=answers, answered=answered, explained=explained)
     assert json.loads(json.dumps(decision.to_data(), allow_nan=False))["revision"] == 7
     return decision
 
@@ -160,22 +183,96 @@ RULES = st.fixed_dictionaries(
         "stop": st.booleans(),
         "fallback": st.booleans(),
         "priority": st.sampled_from(PRIORITIES),
+        "trigger": st.sampled_from(["series", "series", "study", "image"]),
+        "quota": st.sampled_from([None, None, {"max": 1}]),
+        "schedule": st.sampled_from([None, None, {"start": "00:00", "end": "01:00"}]),
+        "expires": st.sampled_from([None, None, None, "2001-01-01"]),
     }
-).map(lambda one: {**one, "targets": () if one["action"] == "discard" else one["targets"]})
+).map(_possible)
 
 
-@given(st.lists(RULES, max_size=6))
-def test_whatever_the_rules_the_promises_hold(rules: list[dict[str, Any]]) -> None:
-    decision = decided(*rules)
-    applied = [one.action for one in decision.results if one.applied]
-    assert len(decision.results) == len(rules)
+@given(st.lists(RULES, max_size=6), st.booleans(), st.booleans(), st.booleans(), st.booleans())
+def test_whatever_the_rules_the_promises_hold(
+    rules: list[dict[str, Any]], used: bool, lifted: bool, late: bool, answers: bool
+) -> None:
+    quotas = {f"r{at}": 1 for at in range(len(rules))} if used else {}
+    case = Case(MR, RECEIVED, quotas, addendum=late, lifted=lifted)
+    decision = decided(*rules, case=case, answers=answers)
+    applied = [one for one in decision.results if one.applied]
+    kept = [one for one in decision.results if one.counts and one.blocked and one.action == "route"]
+    assert [one.rule for one in decision.results if one.rule.startswith("r")] == sorted_as(rules)
     if decision.outcome == "discard":
-        assert not decision.flagged
-        assert set(applied) <= {"discard"}
-        assert not decision.deliveries
+        assert not decision.flagged and not kept
+        assert {one.action for one in applied} <= {"discard"}
+        assert not decision.deliveries and not any(wait.counts for wait in decision.waits)
     if decision.outcome == "route":
-        assert "route" in applied
-        assert "hold" not in applied
-        assert decision.deliveries
+        assert not any(one.action == "hold" for one in applied)
+        assert decision.deliveries or any(one.images_sent for one in decision.results)
+    if decision.outcome == "wait":
+        assert not answers and any(wait.counts for wait in decision.waits)
+        assert not {one.action for one in applied} & {"route", "hold"}
+    if lifted:
+        assert not kept, "a person let it go"
     assert len(set(names(decision))) == len(decision.deliveries)
-    assert decision == decided(*rules)
+    fast = decided(*rules, case=case, answers=answers, explained=False)
+    assert (fast.outcome, fast.reason, fast.deliveries, fast.waits) == (
+        decision.outcome, decision.reason, decision.deliveries, decision.waits,
+    )  # fmt: skip
+
+
+def sorted_as(rules: list[dict[str, Any]]) -> list[str]:
+    """Names of the rules, ordinary ones first."""
+    return [f"r{at}" for late in (False, True) for at, one in enumerate(rules) if one["fallback"] is late]
+
+
+# ---- studies, images, terms
+
+
+STUDY = {"trigger": "study"}
+
+
+def test_an_arrival_that_a_study_rule_may_still_want_waits() -> None:
+    decision = decided(rule(NO, **STUDY), rule(YES, fallback=True))
+    assert (decision.outcome, decision.waits) == ("wait", (Wait("r0", True),))
+    assert results(decision) == [None, None]
+
+
+def test_beside_a_series_rule_a_study_rule_only_adds_and_no_fallback_is_waited_for() -> None:
+    decision = decided(rule(YES), rule(NO, **STUDY), rule(NO, fallback=True, **STUDY))
+    assert (decision.outcome, decision.waits) == ("route", (Wait("r1", True),))
+
+
+def test_a_discard_rule_does_not_keep_an_arrival_from_waiting() -> None:
+    assert decided(rule(YES, "discard"), rule(NO, **STUDY)).outcome == "wait"
+
+
+def test_an_error_waits_for_the_study_and_is_flagged_at_once() -> None:
+    decision = decided(rule(ERROR), rule(NO, **STUDY))
+    assert (decision.outcome, decision.flagged) == ("wait", ("r0",))
+    assert decided(rule(ERROR), rule(NO, **STUDY), answers=True).outcome == "hold"
+
+
+def test_a_hold_rule_waits_for_nobody() -> None:
+    assert decided(rule(YES, "hold", ()), rule(YES, **STUDY)).waits == ()
+
+
+def test_what_a_study_rule_answered_counts_in_its_place() -> None:
+    stopping = decided(rule(YES, stop=True, **STUDY), rule(YES, targets=("archive",)), answers=True)
+    assert (stopping.outcome, names(stopping)) == ("route", ["pacs"])
+    assert decided(rule(NO, **STUDY), rule(YES, fallback=True), answers=True).outcome == "route"
+
+
+def test_a_quota_that_is_used_up_holds_instead_of_discarding() -> None:
+    full = Case(MR, RECEIVED, {"r0": 2})
+    over = decided(rule(YES, quota={"max": 2}), rule(YES, "discard"), case=full)
+    assert (over.outcome, over.reason) == ("hold", "held because rule 'r0' has used up its quota of 2")
+    assert decided(rule(YES, quota={"max": 2}), rule(YES, fallback=True), case=full).outcome == "route"
+    assert decided(rule(YES, quota={"max": 3}), case=full).results[0].period == "ever"
+    assert decided(rule(YES, "hold", (), quota={"max": 2}), case=full).outcome == "discard"
+
+
+def test_an_image_is_decided_by_the_image_rules_alone() -> None:
+    configuration = build_rules(rule(YES, trigger="image", targets=("ai", "pacs"), priority="urgent"), rule(YES))
+    wanted, results = decide_image(configuration, Case(MR, RECEIVED))
+    assert [(one.name, one.priority) for one in wanted] == [("ai", "urgent"), ("pacs", "urgent")]
+    assert [one.rule for one in results] == ["r0"]

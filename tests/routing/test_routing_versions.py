@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from protocol.clock import ManualClock
 from protocol.errors import DiskFailed, RoutingConflict, RoutingError
 from protocol.fsops import RealFs
-from protocol.routing.decide import decide
+from protocol.routing.decide import Case, decide
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.parse import parse
 from protocol.routing.rules.subject import Subject
@@ -201,7 +202,7 @@ def test_if_versions_exist_but_none_is_usable_everything_is_held(folder: Path) -
     folder.mkdir(parents=True)
     (folder / "000004.json").write_text("{")
     broken = versions(folder)
-    decision = decide(broken.current().configuration, 0, Subject([]))
+    decision = decide(broken.current().configuration, 0, Case(Subject([]), datetime.now(UTC)))
     assert decision.outcome == "hold"
     assert broken.publish(ONE, "ada", "", 0).number == 5
 
@@ -236,7 +237,10 @@ def test_a_disk_that_fails_at_start_holds_everything(folder: Path) -> None:
         def listdir(self, path: Path) -> list[str]:
             raise OSError(5, "Input/output error")
 
-    assert decide(versions(folder, Dead()).current().configuration, 0, Subject([])).outcome == "hold"
+    assert (
+        decide(versions(folder, Dead()).current().configuration, 0, Case(Subject([]), datetime.now(UTC))).outcome
+        == "hold"
+    )
 
 
 def test_other_files_are_no_versions(folder: Path) -> None:

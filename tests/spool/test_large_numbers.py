@@ -13,6 +13,7 @@ from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.cleaning import Retention
 from protocol.spool.deliveries import ImageResult
 from protocol.spool.images import Incoming
+from protocol.spool.singles import Batch
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 SMALL = {"meta", "total", "worker", "target_state", "consumer", "sqlite_sequence", "sighting"}
@@ -84,13 +85,27 @@ def test_no_statement_of_daily_work_walks_through_a_whole_table(spool):
         spool.images.association_closed(association, "released")
         (open_one,) = spool.arrivals.open_ones()
         assert spool.arrivals.close(receipt.arrival, "released", images=open_one.images)
-        assert spool.arrivals.undecided() == [receipt.arrival]
+        assert spool.arrivals.undecided() == [receipt.arrival] == spool.singles.behind()
+        _, _, images = spool.singles.unseen(receipt.arrival)
+        spool.singles.route(Batch(receipt.arrival, 1, 1, {TargetChoice("ai"): images}, ["rule"]))
         spool.arrivals.subject(receipt.arrival)
-        spool.arrivals.decide(receipt.arrival, Verdict("route", 1, [TargetChoice("pacs")]))
-    for _ in range(2):
-        assert spool.deliveries.ready({"pacs": 1}, now + 10) and spool.deliveries.count_ready(now + 10)
+        verdict = Verdict("route", 1, [TargetChoice("pacs"), TargetChoice("ai")], waits=[("study", True)],
+                          counted={"rule": "true"}, quotas=[("rule", "ever")])  # fmt: skip
+        spool.arrivals.decide(receipt.arrival, verdict)
+        assert spool.rules.used({"rule": "ever"})["rule"] and spool.rules.counts()
+        (wait,) = spool.studies.open_ones()
+        spool.studies.headers(wait)
+        assert spool.studies.under_way(wait) and spool.studies.conclude(
+            wait, Verdict("route", 1, [TargetChoice("pacs")]), result="true", why="quiet", answer={}
+        )
+        for number in spool.studies.deciding():
+            spool.studies.apply(number)
+        assert spool.studies.answered_arrivals() == [] and spool.studies.waits_of(receipt.arrival)
+        spool.studies.answers(receipt.arrival)
+    for target in ("pacs", "pacs", "ai", "ai"):
+        assert spool.deliveries.ready({target: 1}, now + 10) and spool.deliveries.count_ready(now + 10)
         spool.deliveries.next_due()
-        claim = spool.deliveries.claim(owner, {"pacs": 1}, now + 10)
+        claim = spool.deliveries.claim(owner, {target: 1}, now + 10)
         spool.deliveries.confirm(claim, [ImageResult(i.position, i.file.receipt, 0, True) for i in claim.images])
         spool.deliveries.complete(claim)
     spool.deliveries.reap("nobody")

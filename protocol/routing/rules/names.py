@@ -1,6 +1,6 @@
-"""The names a rule may read: DICOM keywords (PS3.6) and the origin of an arrival.
+"""The names a rule may read: DICOM keywords (PS3.6), paths of them, tags, and the origin of an arrival.
 
-It must not hold values; it only says what a name is called, whether it is a number, and what was probably meant.
+It must not hold values; it only says what a name is called, as what it is read, and what was probably meant.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from pydicom.datadict import dictionary_description, dictionary_VR, keyword_dict
+from pydicom.datadict import dictionary_description, dictionary_keyword, dictionary_VR, keyword_dict, tag_for_keyword
+
+from protocol.header.wanted import tag_text
 
 ORIGIN_NAMES = {
     "SenderAET": "sender's AE title",
@@ -21,12 +23,21 @@ ORIGIN_NAMES = {
     "ImageCount": "number of images",
     "ReceivedAt": "time of receipt",
 }
+ARRIVAL_NAMES = frozenset(ORIGIN_NAMES) - {"TransferSyntaxUID"}
+"""Of the arrival alone: nothing inside an object may pose as its sender. A transfer syntax may be each image's own."""
+_ORIGIN_KINDS = {"ImageCount": "number", "ReceivedAt": "datetime"}
 _NUMBER_VRS = frozenset({"DS", "IS", "FD", "FL", "US", "SS", "UL", "SL", "UV", "SV"})
+_KINDS = {"DA": "date", "TM": "time", "DT": "datetime"}
+_FIRST_GROUP = 0x0008  # what stands below belongs to a command, a file or a DICOMDIR, never to the data set of an image
 
 
 @dataclass(frozen=True, slots=True)
 class KnownName:
-    """A name as the dictionary has it. `kind` is number, text, sequence or binary."""
+    """A name as the dictionary has it.
+
+    `kind` is how it is read (number, text, date, time, datetime, any) or why not: sequence, binary, or outside, if it does
+    not belong to the data set of an image.
+    """
 
     name: str
     kind: str
@@ -40,25 +51,40 @@ def _kind(vr: str) -> str:
         return "sequence"
     if any(part.startswith("O") or part in ("UN", "NONE") for part in parts):
         return "binary"
-    return "number" if parts <= _NUMBER_VRS else "text"
+    return _KINDS.get(vr, "number" if parts <= _NUMBER_VRS else "text")
 
 
 @cache
 def known_names() -> dict[str, KnownName]:
     """Every name a rule may write, by its lower-case form."""
     names = {
-        keyword.lower(): KnownName(keyword, _kind(dictionary_VR(tag)), dictionary_description(tag))
+        keyword.lower(): KnownName(
+            keyword, _kind(dictionary_VR(tag)) if tag >> 16 >= _FIRST_GROUP else "outside", dictionary_description(tag)
+        )
         for keyword, tag in keyword_dict.items()
         if keyword
     }
     for name, title in ORIGIN_NAMES.items():
-        names[name.lower()] = KnownName(name, "number" if name == "ImageCount" else "text", title, is_origin=True)
+        names[name.lower()] = KnownName(name, _ORIGIN_KINDS.get(name, "text"), title, is_origin=True)
     return names
 
 
 def find(name: str) -> KnownName | None:
     """The known name for `name`, in any case of letters, or None."""
     return known_names().get(name.lower())
+
+
+def by_tag(tag: int) -> KnownName:
+    """What a tag as one number is called in the values of a header: its keyword, or "gggg,eeee"."""
+    try:
+        keyword, kind = dictionary_keyword(tag), _kind(dictionary_VR(tag))
+    except KeyError:
+        return KnownName(tag_text(tag), "any" if tag >> 16 >= _FIRST_GROUP else "outside", f"tag ({tag_text(tag)})")
+    known = find(keyword)
+    if known is not None and tag_for_keyword(keyword) == tag:
+        return known
+    # elements of repeating groups (60xx,...) share one keyword
+    return KnownName(tag_text(tag), kind, f"{dictionary_description(tag)} ({tag_text(tag)})")
 
 
 def nearest(name: str, candidates: Iterable[str], most: int = 3) -> list[str]:

@@ -1,18 +1,19 @@
 """The tree that a rule's text becomes: small frozen nodes, each with the piece of text it came from.
 
-They must not do anything; `language` makes them, `compiler`, `explain` and `english` walk them.
+They must not do anything but tell their names; `reader` makes them, `closures`, `explain` and `english` walk them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
-from protocol.routing.rules.values import Scalar
+from protocol.routing.rules.values import Kind, Scalar
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A number, a text, or a list of them."""
+    """A number, a text, a date, or a list of them."""
 
     text: str
     value: Scalar | tuple[Scalar, ...]
@@ -20,17 +21,31 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A DICOM keyword or an origin name, canonical."""
+    """A header value or an origin name. `name` is its key in the header's values, `key` that of the value once typed:
+    one name may be read as several kinds.
+    """
 
     text: str
     name: str
     title: str
-    is_number: bool
+    kind: Kind
+
+    @property
+    def key(self) -> str:
+        return f"{self.name} {self.kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A value that comes of other values of the arrival: age(), hour(), weekday()."""
+
+    text: str
+    function: str
 
 
 @dataclass(frozen=True, slots=True)
 class Convert:
-    """A function that makes a value of values: lower, upper."""
+    """A function that makes a value of a value: lower, upper, number, text, length, date."""
 
     text: str
     function: str
@@ -53,7 +68,17 @@ class CountImages:
     clause: Clause | None
 
 
-Term = Constant | Name | Convert | FirstImageValue | CountImages
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`chosen if clause else other`, of values."""
+
+    text: str
+    clause: Clause
+    chosen: Term
+    other: Term
+
+
+Term = Constant | Name | Derived | Convert | FirstImageValue | CountImages | Choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +100,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A function that is true or false: exists, contains, ..."""
+    """A function that is true or false: exists, contains, like, ..."""
 
     text: str
     function: str
@@ -100,6 +125,16 @@ class Logic:
 
 
 @dataclass(frozen=True, slots=True)
+class Either:
+    """`chosen if clause else other`, of conditions."""
+
+    text: str
+    clause: Clause
+    chosen: Clause
+    other: Clause
+
+
+@dataclass(frozen=True, slots=True)
 class OverImages:
     """`any_image`, `all_images` or `first_image` of a condition."""
 
@@ -108,4 +143,17 @@ class OverImages:
     clause: Clause
 
 
-Clause = Always | Compare | Ask | Not | Logic | OverImages
+Clause = Always | Compare | Ask | Not | Logic | Either | OverImages
+Node = Clause | Term
+NODES = (Always, Compare, Ask, Not, Logic, Either, OverImages, Constant, Name, Derived, Convert, FirstImageValue,
+         CountImages, Choice)  # fmt: skip
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and all below it."""
+    yield node
+    for field in fields(node):
+        value = getattr(node, field.name)
+        for child in value if isinstance(value, tuple) else (value,):
+            if isinstance(child, NODES):
+                yield from walk(child)

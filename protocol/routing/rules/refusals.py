@@ -1,6 +1,6 @@
 """What to say to somebody who wrote something that is not part of the rule language: the fault and the cure.
 
-It must not decide what is allowed; `language` has refused already when it asks here.
+It must not decide what is allowed; the reader has refused already when it asks here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 
 from protocol.routing.rules import functions, names
 
-_PLANNED = "is planned, not available yet"
 _UNKNOWN = "see the rule language's page for what a rule may say"
 
 _NODES: dict[type[ast.expr], tuple[str, str]] = {
@@ -23,19 +22,37 @@ _NODES: dict[type[ast.expr], tuple[str, str]] = {
     ast.Starred: ("* is not part of the rule language", _UNKNOWN),
     ast.Dict: ("{ } is not part of the rule language", "write a list in parentheses"),
     ast.Set: ("{ } is not part of the rule language", "write a list in parentheses"),
-    ast.IfExp: (f"`a if c else b` {_PLANNED}", "write (c and a) or (not c and b)"),
     ast.ListComp: ("a comprehension is not part of the rule language", "use any_image() or all_images()"),
     ast.SetComp: ("a comprehension is not part of the rule language", "use any_image() or all_images()"),
     ast.DictComp: ("a comprehension is not part of the rule language", "use any_image() or all_images()"),
     ast.GeneratorExp: ("a comprehension is not part of the rule language", "use any_image() or all_images()"),
     ast.Constant: ("this constant is not part of the rule language", "write a number or a text in quotes"),
 }
+_BITS = ("`|` and `&` join only whole conditions", "write or, and; or put each comparison in parentheses")
 _METHODS = {
     "lower": "lower(X)",
     "upper": "upper(X)",
     "startswith": "startswith(X, 'a')",
     "endswith": "endswith(X, 'a')",
+    "find": "contains(X, 'a')",
+    "index": "contains(X, 'a')",
+    "count": "contains(X, 'a')",
+    "split": "contains(X, 'a')",
+    "casefold": "lower(X)",
 }
+_STANDINS = {
+    "len": "length",
+    "float": "number",
+    "int": "number",
+    "str": "text",
+    "any": "any_image",
+    "all": "all_images",
+    "count": "count_images",
+    "match": "regex",
+    "glob": "like",
+}
+_SIGNS = {"≤": "<=", "≥": ">=", "≠": "!=", "＝": "==", "∧": "and", "∨": "or", "¬": "not"}
+_CURLY = "‘’‚‛“”„‟«»′″`´"
 
 
 def of_node(node: ast.expr) -> tuple[str, str]:
@@ -44,34 +61,33 @@ def of_node(node: ast.expr) -> tuple[str, str]:
         return _of_attribute(node)
     if isinstance(node, ast.Call):
         return "only the functions of the rule language can be called", _UNKNOWN
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr | ast.BitAnd):
+        return _BITS
     return _NODES.get(type(node), (f"{type(node).__name__} is not part of the rule language", _UNKNOWN))
 
 
 def _of_attribute(node: ast.Attribute) -> tuple[str, str]:
+    message = f"`.{node.attr}` is not part of the rule language"
     if node.attr in _METHODS:
-        return f"`.{node.attr}` is not part of the rule language", f"write {_METHODS[node.attr]}"
-    if isinstance(node.value, ast.Name):
-        if node.value.id == "tags":
-            return f"`tags.{node.attr}` {_PLANNED}", f"write {node.attr}"
-        known = names.find(node.value.id)
-        if known is not None and known.kind == "sequence":
-            return f"`{known.name}.{node.attr}`: reading sequences {_PLANNED}", "use a name outside the sequence"
-    return f"`.{node.attr}` is not part of the rule language", "write names alone, without dots"
+        return message, f"write {_METHODS[node.attr]}"
+    return message, "a dot stands only between a sequence and what is in it"
 
 
-def of_name(name: str) -> tuple[str, str]:
-    """Message and cure for a name that nobody knows."""
+def of_name(name: str, only: str = "") -> tuple[str, str]:
+    """Message and cure for a name that nobody knows; `only` names of that kind are suggested, if it is not empty."""
     if name in functions.FUNCTIONS:
         return f"{name} is a function", f"write {name}( )"
-    candidates = (known.name for known in names.known_names().values())
+    if name.lower() == "tags":
+        return "tags alone is not a value", "write the keyword alone, for example Modality"
+    candidates = (known.name for known in names.known_names().values() if not only or known.kind == only)
     cure = names.did_you_mean(name, candidates, "use a DICOM keyword; put texts in quotes")
     return f"unknown name '{name}'", cure
 
 
 def of_function(name: str) -> tuple[str, str]:
-    """Message and cure for a function that nobody knows, or that does not exist yet."""
-    if name in functions.PLANNED:
-        return f"{name}() {_PLANNED}", "use what there is: " + ", ".join(functions.FUNCTIONS)
+    """Message and cure for a function that nobody knows."""
+    if name in _STANDINS:
+        return f"unknown function '{name}'", f"did you mean '{_STANDINS[name]}'?"
     otherwise = "there are " + ", ".join(functions.FUNCTIONS)
     return f"unknown function '{name}'", names.did_you_mean(name, functions.FUNCTIONS, otherwise)
 
@@ -82,15 +98,27 @@ def of_grammar(message: str, line: str) -> tuple[str, str]:
         return "nested too deeply", "split it into several rules"
     if "null byte" in message:
         return "a NUL character", "leave it out"
+    odd = re.search(r"invalid (?:non-printable )?character '?(.)?", message)
+    if odd:
+        return _of_character(odd[1] or "")
     outside = re.sub(r"'[^']*'|\"[^\"]*\"", "''", line)
     for pattern, cure in (
         (r"\b(AND|OR|NOT|IN|And|Or|Not|In)\b", "write and, or, not, in with small letters"),
         (r"&&|\|\|", "write and, or"),
         (r"<>", "write !="),
         (r"(?<![=!<>:])=(?!=)", "write == to compare"),
-        (r"@\w+@", f"@Keyword@ {_PLANNED}; write the keyword alone"),
+        (r"@|%", "write the keyword alone, or @Keyword@ with both signs"),
     ):
         if re.search(pattern, outside):
             return "cannot be read", cure
     short = message.split(". ")[0].split(" (")[0]
     return f"cannot be read: {short}", "check quotes, parentheses and operators"
+
+
+def _of_character(odd: str) -> tuple[str, str]:
+    message = f"the character {odd} cannot stand outside quotes"
+    if odd in _SIGNS:
+        return message, f"write {_SIGNS[odd]}"
+    if odd and odd in _CURLY:
+        return "typographic quotes", "write straight quotes, ' or \""
+    return message, "leave it out, or put the text in quotes"

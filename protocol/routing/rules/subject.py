@@ -6,136 +6,168 @@ It must not read files or the spool; the router and the testers hand the values 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from typing import Protocol
 
-from protocol.routing.rules.names import ORIGIN_NAMES
-from protocol.routing.rules.values import MISSING, Value, typed
+from protocol.routing.rules.images import ImageTable, Reads
+from protocol.routing.rules.moments import received
+from protocol.routing.rules.names import ARRIVAL_NAMES
+from protocol.routing.rules.values import MISSING, Kind, Value, typed
 
 FIRST_IMAGE_NOTE = "differs between the images; this is the first image's"
 _NOTHING: Mapping[str, object] = {}
 
 
 class Scope(Protocol):
-    """Where names get their values while an expression is evaluated."""
+    """Where names get their values while an expression is evaluated. `values` are those looked up so far, by key."""
 
-    subject: Subject
+    values: dict[str, Value]
 
-    def value(self, name: str, is_number: bool) -> Value:
-        """The value of a name, or MISSING."""
+    @property
+    def subject(self) -> Subject:
+        """The arrival."""
 
-    def note(self, name: str) -> str:
+    def look_up(self, key: str, name: str, kind: Kind) -> Value:
+        """The value of a name read as a kind, or MISSING; it is in `values` from now on."""
+
+    def value(self, name: str, kind: Kind) -> Value:
+        """The same, looked up once."""
+
+    def note(self, name: str, kind: Kind) -> str:
         """What a reader should know about the value of this name, or ``""``."""
 
 
 class Subject:
     """An arrival as rules see it.
 
-    `images` holds each image's header values by DICOM keyword (text, numbers, lists of them); `common` holds
-    values that all images share and that `images` then need not repeat; `origin` holds the
-    origin names (`ReceivedAt` as ISO 8601 text in UTC). Nothing is
-    copied: the caller must not change the values afterwards.
+    `common` holds header values by key (text, numbers, lists of them), `images` one mapping for each image of what
+    differs from it: a value, or None if the image has not got the key. `origin` holds the origin names (`ReceivedAt` as
+    ISO 8601 text in UTC). `zone` is that of the node, None that of this machine: hour(), weekday() and ReceivedAt are
+    told by its clock. Nothing is copied: the caller must not change the values afterwards.
     """
+
+    __slots__ = ("images", "origin", "common", "zone", "values", "_table")
 
     def __init__(
         self,
         images: Sequence[Mapping[str, object]],
         origin: Mapping[str, object] = _NOTHING,
         common: Mapping[str, object] = _NOTHING,
+        zone: tzinfo | None = None,
     ) -> None:
-        self.images, self.origin, self.common = images, origin, common
-        self.scope: Scope = ArrivalScope(self)
-        self._first: int | None = None
-        self._image_scopes: dict[int, ImageScope] = {}
+        self.images, self.origin, self.common, self.zone = images, origin, common, zone
+        self.values: dict[str, Value] = {}
+        self._table: ImageTable | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """Itself: outside the image functions it is the scope."""
+        return self
+
+    @property
+    def table(self) -> ImageTable:
+        """The images by columns and groups; made when first asked for."""
+        if self._table is None:
+            self._table = ImageTable(self.images, self.common, self.origin)
+        return self._table
+
+    @property
+    def varying(self) -> frozenset[str]:
+        """The keys whose values differ between the images."""
+        return self.table.varying
 
     @property
     def first(self) -> int:
         """Index of the first image by InstanceNumber, then SOPInstanceUID; images without a number come last."""
-        if self._first is None:
-            self._first = min(range(len(self.images)), key=self._place, default=0)
-        return self._first
+        return self.table.first
 
-    def _place(self, index: int) -> tuple[float, str]:
-        number = typed(self.raw(index, "InstanceNumber"), True)
-        place = float(number) if isinstance(number, (int, float)) else float("inf")
-        return place, str(self.raw(index, "SOPInstanceUID") or "")
+    def single(self, index: int) -> Subject:
+        """One image alone, as rules with the trigger "image" see it. Raises IndexError."""
+        origin = {name: value for name, value in self.origin.items() if name != "ImageCount"}
+        return Subject((self.images[index],), origin, self.common, self.zone)
 
-    def raw(self, index: int, name: str) -> object:
-        """The header value of one image, as handed in."""
-        image = self.images[index]
-        return image[name] if name in image else self.common.get(name)
-
-    def image_scope(self, index: int) -> Scope:
+    def image_scope(self, index: int) -> ImageScope:
         """The scope in which header names mean this one image."""
-        scope = self._image_scopes.get(index)
+        scopes = self.table.scopes
+        scope = scopes.get(index)
         if scope is None:
-            scope = self._image_scopes[index] = ImageScope(self, index)
+            scope = scopes[index] = ImageScope(self, index)
         return scope
 
-
-def _origin_value(subject: Subject, name: str, is_number: bool) -> Value:
-    if name == "ImageCount" and name not in subject.origin:
-        return len(subject.images)
-    return typed(subject.origin.get(name), is_number)
-
-
-class ArrivalScope:
-    """Outside the image functions: the value that all images share, or else the first image's, with a note."""
-
-    __slots__ = ("subject", "_values", "_notes")
-
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self._values: dict[str, Value] = {}
-        self._notes: dict[str, str] = {}
-
-    def value(self, name: str, is_number: bool) -> Value:
-        found = self._values.get(name)
+    def grouped(self, reads: Reads) -> Sequence[tuple[ImageScope, int]]:
+        """The images by what a question reads of them: for each group the scope of its first image, and how many they
+        are. In the order of the first images; empty without any image.
+        """
+        table = self.table
+        found = table.grouped.get(reads)
         if found is None:
-            found = self._values[name] = self._look_up(name, is_number)
+            groups = table.groups(reads) if self.images else ()
+            found = table.grouped[reads] = [(self.image_scope(index), alike) for index, alike in groups]
         return found
 
-    def note(self, name: str) -> str:
-        return self._notes.get(name, "")
+    # --- as a scope: the value that all images share, or else the first image's, with a note
 
-    def _look_up(self, name: str, is_number: bool) -> Value:
-        subject = self.subject
-        if name in ORIGIN_NAMES and name != "TransferSyntaxUID":  # nothing inside an object may pose as its sender
-            return _origin_value(subject, name, is_number)
-        if not subject.images:
-            found = typed(subject.common.get(name), is_number)
+    def value(self, name: str, kind: Kind) -> Value:
+        """The value of a name."""
+        key = f"{name} {kind}"
+        found = self.values.get(key)
+        return self.look_up(key, name, kind) if found is None else found
+
+    def look_up(self, key: str, name: str, kind: Kind) -> Value:
+        """The value of a name that is not among `values` yet."""
+        images = self.images
+        if name in ARRIVAL_NAMES:
+            found = self._of_origin(name, kind)
+        elif len(images) == 1:
+            image = images[0]
+            found = typed(image[name] if name in image else self.common.get(name), kind)
+        elif images and name in self.table.named:
+            found = self.table.column(name, kind)[self.table.first]
         else:
-            raw = subject.raw(subject.first, name)
-            found = typed(raw, is_number)
-            others = (subject.raw(index, name) for index in range(len(subject.images)))
-            if any(other != raw and typed(other, is_number) != found for other in others):
-                self._notes[name] = FIRST_IMAGE_NOTE
-        if found is MISSING and name in ORIGIN_NAMES:
-            return _origin_value(subject, name, is_number)
+            found = typed(self.common.get(name), kind)
+        if found is MISSING and name == "TransferSyntaxUID":  # each image's own where it is known, or the arrival's
+            found = self._of_origin(name, kind)
+        self.values[key] = found
         return found
+
+    def _of_origin(self, name: str, kind: Kind) -> Value:
+        raw = self.origin.get(name)
+        if name == "ReceivedAt" and isinstance(raw, str) and raw:
+            return received(raw, self.zone)
+        if name == "ImageCount" and raw is None:
+            return len(self.images)
+        return typed(raw, kind)
+
+    def note(self, name: str, kind: Kind) -> str:
+        """FIRST_IMAGE_NOTE if the images differ in it."""
+        if name in ARRIVAL_NAMES or len(self.images) < 2:
+            return ""
+        return FIRST_IMAGE_NOTE if len(self.table.groups(((name, kind),))) > 1 else ""
 
 
 class ImageScope:
     """Inside an image function: header names mean this one image, origin names still the arrival."""
 
-    __slots__ = ("subject", "index", "_values")
+    __slots__ = ("subject", "index", "values")
 
     def __init__(self, subject: Subject, index: int) -> None:
-        self.subject, self.index = subject, index
-        self._values: dict[str, Value] = {}
+        self.subject: Subject = subject
+        self.index = index
+        self.values: dict[str, Value] = {}
 
-    def value(self, name: str, is_number: bool) -> Value:
-        found = self._values.get(name)
-        if found is None:
-            found = self._values[name] = self._look_up(name, is_number)
+    def value(self, name: str, kind: Kind) -> Value:
+        key = f"{name} {kind}"
+        found = self.values.get(key)
+        return self.look_up(key, name, kind) if found is None else found
+
+    def look_up(self, key: str, name: str, kind: Kind) -> Value:
+        subject = self.subject
+        if name in subject.table.named:
+            found = subject.table.column(name, kind)[self.index]
+        else:  # all images have it alike
+            found = subject.value(name, kind)
+        self.values[key] = found
         return found
 
-    def note(self, name: str) -> str:
+    def note(self, name: str, kind: Kind) -> str:
         return ""
-
-    def _look_up(self, name: str, is_number: bool) -> Value:
-        if name in ORIGIN_NAMES and name != "TransferSyntaxUID":
-            return _origin_value(self.subject, name, is_number)
-        found = typed(self.subject.raw(self.index, name), is_number)
-        if found is MISSING and name in ORIGIN_NAMES:
-            return _origin_value(self.subject, name, is_number)
-        return found

@@ -1,17 +1,18 @@
-"""The values that rules compare and the truth that comes out: true, false, unknown or error.
+"""The values that rules compare, typed by VR, and the truth that comes out: true, false, unknown or error.
 
-It must not know where a value came from, and must not raise: a wrong type is the result ERROR.
+It must not know where a value came from, and must not raise: what cannot be read is text or a Fault.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Any, Final
+from typing import Final, Literal
+
+from protocol.routing.rules.moments import Moment, moment_of
 
 LIMIT_NUMBER_CHARACTERS = 64  # a DS has at most 16 characters, an IS 12 (PS3.5 section 6.2); beyond this it is text
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -45,7 +46,10 @@ class Fault:
 
 
 Scalar = str | int | float
+"""A Moment is a text that knows its date or time."""
 Value = Scalar | tuple[Scalar, ...] | _Missing | Fault
+Kind = Literal["text", "number", "date", "time", "datetime", "any"]
+"""As what a value is read; `any`: as the header has it, number or text."""
 
 
 def number_of(text: str) -> int | float | None:
@@ -58,17 +62,43 @@ def number_of(text: str) -> int | float | None:
     return number if math.isfinite(number) else None
 
 
-def typed(raw: object, is_number: bool) -> Value:
+def text_of(number: int | float) -> str:
+    """A number as people write it: 5 for 5.0."""
+    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
+
+
+def _as_number(text: str) -> Scalar:
+    number = number_of(text)
+    return text if number is None else number
+
+
+_READ: dict[str, Callable[[str], Scalar]] = {
+    "number": _as_number,
+    "date": lambda text: moment_of(text, "date"),
+    "time": lambda text: moment_of(text, "time"),
+    "datetime": lambda text: moment_of(text, "datetime"),
+    "any": str,
+}
+
+
+def typed(raw: object, kind: Kind) -> Value:
     """A header value as rules see it: padding stripped, empty is MISSING, several values are a tuple.
 
-    Text that should be a number but is none stays text, so that comparing it is a visible ERROR.
+    Text that should be a number or a date but is none stays text (a Moment without parts), so that comparing it is a
+    visible ERROR.
     """
+    if isinstance(raw, str):
+        text = raw.strip(_PADDING)
+        if not text:
+            return MISSING
+        return text if kind == "text" else _READ[kind](text)
     if raw is None:
         return MISSING
+    if type(raw) is int and kind == "number":
+        return raw
     if isinstance(raw, (list, tuple)):
-        items = [typed(item, is_number) for item in raw]
-        return _several(items)
-    return _scalar(raw, is_number)
+        return _several([typed(item, kind) for item in raw])
+    return _number(raw, kind)
 
 
 def _several(items: list[Value]) -> Value:
@@ -87,22 +117,21 @@ def _several(items: list[Value]) -> Value:
     return tuple(scalars)
 
 
-def _scalar(raw: object, is_number: bool) -> Value:
-    if isinstance(raw, str):
-        text = raw.strip(_PADDING)
-        if not text:
-            return MISSING
-        number = number_of(text) if is_number else None
-        return text if number is None else number
+def _number(raw: object, kind: Kind) -> Value:
     if isinstance(raw, bool) or not isinstance(raw, (int, float)):
         return Fault(f"a value of type {type(raw).__name__} cannot be compared")
     if isinstance(raw, float) and not math.isfinite(raw):
         return Fault("a number that is not finite cannot be compared")
-    return raw if is_number else str(raw)
+    if kind in ("number", "any"):
+        return raw
+    return text_of(raw) if kind == "text" else _READ[kind](text_of(raw))
 
 
-def kind(value: Value) -> str:
-    """`text`, `a number`, `a list`, `missing` or `an error`, for messages."""
+def called(value: Value) -> str:
+    """`text`, `a number`, `a date`, `a list`, `missing` or `an error`, for messages."""
+    if isinstance(value, Moment):
+        names = {"date": "a date", "time": "a time", "datetime": "a date with time"}
+        return names[value.kind] if value.parts else f"text that is not {names[value.kind]}"
     if isinstance(value, str):
         return "text"
     if isinstance(value, (int, float)):
@@ -142,70 +171,3 @@ def some(truths: Iterable[Truth]) -> Truth:
         if truth is ERROR or (truth is UNKNOWN and result is FALSE):
             result = truth
     return result
-
-
-# --- comparisons --------------------------------------------------------------------------------------------------
-
-_ORDER: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "in", "not in")
-
-
-def compare(op: str, left: Value, right: Value) -> Truth:
-    """`left op right` for one of OPERATORS. Text and numbers do not mix (ERROR); missing is UNKNOWN."""
-    if isinstance(left, Fault) or isinstance(right, Fault):
-        return ERROR
-    if left is MISSING or right is MISSING:
-        return UNKNOWN
-    if op == "==":
-        return _equal(left, right)
-    if op == "!=":
-        return negate(_equal(left, right))
-    if op == "in":
-        return _within(left, right)
-    if op == "not in":
-        return negate(_within(left, right))
-    return _ordered(_ORDER[op], left, right)
-
-
-def _equal(left: Scalar | tuple[Scalar, ...], right: Scalar | tuple[Scalar, ...]) -> Truth:
-    left_is_list, right_is_list = isinstance(left, tuple), isinstance(right, tuple)
-    if isinstance(left, tuple) and isinstance(right, tuple):
-        if len(left) != len(right):
-            return FALSE
-        return every(_equal(one, other) for one, other in zip(left, right, strict=True))
-    if left_is_list or right_is_list:
-        return FALSE
-    if isinstance(left, str) is not isinstance(right, str):
-        return ERROR
-    return TRUE if left == right else FALSE
-
-
-def _within(left: Scalar | tuple[Scalar, ...], right: Scalar | tuple[Scalar, ...]) -> Truth:
-    if isinstance(right, tuple):
-        return some(_equal(left, item) for item in right)
-    if isinstance(left, str) and isinstance(right, str):
-        return TRUE if left in right else FALSE
-    return ERROR
-
-
-def _ordered(
-    operation: Callable[[Any, Any], bool], left: Scalar | tuple[Scalar, ...], right: Scalar | tuple[Scalar, ...]
-) -> Truth:
-    if isinstance(left, tuple) or isinstance(right, tuple) or isinstance(left, str) is not isinstance(right, str):
-        return ERROR
-    return TRUE if operation(left, right) else FALSE
-
-
-def why_not(op: str, left: Value, right: Value) -> str:
-    """Why `compare` came to UNKNOWN or ERROR, in words."""
-    for value in (left, right):
-        if isinstance(value, Fault):
-            return value.reason
-    if left is MISSING or right is MISSING:
-        return "a value is missing"
-    return f"{kind(left)} cannot be compared with {kind(right)} by {op}"

@@ -1,0 +1,159 @@
+"""The text of a rule as one line with places in it, checked for characters that mislead, read into Python's tree.
+
+It must not judge what the tree says (`reader` does), nor evaluate it.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import threading
+import tokenize
+import unicodedata
+import warnings
+from collections.abc import Iterator
+
+from protocol.errors import RuleSyntaxError
+from protocol.routing.rules import refusals
+
+LIMIT_DEPTH = 40
+_LIMIT_TREE = 150  # levels of Python's tree, before ours are counted: what follows may recurse
+_WARNINGS = threading.Lock()  # the filters that catch_warnings changes belong to the whole process
+_BREAKS = re.compile(r"[\n\r\f\v\t]")
+# Text that a person cannot see, or that turns round what stands beside it. The two joiners belong to some scripts.
+_NO_CHARACTER = re.compile(
+    "[\0-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+_OLD_NAME = re.compile(r"@(\w+)@|%(\w+)%", re.ASCII)
+_QUOTED = re.compile(r"'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+
+
+class Line:
+    """One rule's text: positions in it are those of the text as it was written, in characters.
+
+    `edits` are what makes the canonical text of it: (start, end, text instead). `old_names` are the starts of names written
+    as @Name@.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.edits: list[tuple[int, int, str]] = []
+        self.old_names: set[int] = set()
+        # one line of the same length, so that a rule may be written over several lines and positions stay right
+        plain = self._without_signs(_BREAKS.sub(" ", text))
+        self._indent = len(plain) - len(plain.lstrip(" "))
+        self._line = plain
+        self._bytes = plain.encode("utf-8", "surrogatepass")
+
+    def _without_signs(self, line: str) -> str:
+        """@Modality@ of the original mercure becomes the name alone; the signs leave blanks."""
+        quoted = [match.span() for match in _QUOTED.finditer(line)]
+        for match in _OLD_NAME.finditer(line):
+            start, end = match.span()
+            if any(first <= start < last for first, last in quoted):
+                continue
+            self.old_names.add(start + 1)
+            self.edits += [(start, start + 1, ""), (end - 1, end, "")]
+            line = f"{line[:start]} {line[start + 1 : end - 1]} {line[end:]}"
+        return line
+
+    # --- places
+
+    def start(self, node: ast.expr) -> int:
+        """Where a node begins."""
+        return self.position(node.col_offset)
+
+    def end(self, node: ast.expr) -> int:
+        """Where it ends."""
+        return self.position(node.end_col_offset or 0)
+
+    def position(self, column: int) -> int:
+        """The place in the text of a column as ast counts it."""
+        return len(self._bytes[: self._indent + column].decode())  # ast counts bytes, people count characters
+
+    def column(self, position: int) -> int:
+        """The column as ast counts it, of a place in the text."""
+        return len(self._line[self._indent : position].encode())
+
+    def piece(self, start: int, end: int) -> str:
+        """A part of the line, with blanks for line breaks."""
+        return self._line[start:end]
+
+    def of(self, node: ast.expr) -> str:
+        """The text of a node."""
+        return self.piece(self.start(node), self.end(node))
+
+    def refused(self, node: ast.expr, message: str, cure: str = "") -> RuleSyntaxError:
+        """The error that says so at the node's place."""
+        return RuleSyntaxError(message, self.start(node), cure)
+
+    def refused_kind(self, node: ast.expr) -> RuleSyntaxError:
+        """The error for a kind of expression that a rule may not use."""
+        return self.refused(node, *refusals.of_node(node))
+
+    def canonical(self) -> str:
+        """The text with all edits: names in canonical letters, foreign forms in ours."""
+        text = self.text
+        placed = [(start, end, order, instead) for order, (start, end, instead) in enumerate(self.edits)]
+        for start, end, _, instead in sorted(placed, reverse=True):
+            text = text[:start] + instead + text[end:]
+        return text
+
+    # --- Python's tree
+
+    def parse(self) -> ast.expr:
+        """Python's tree of the line. Raises RuleSyntaxError."""
+        odd = _NO_CHARACTER.search(self._line)
+        if odd:
+            message = f"the character U+{ord(odd[0]):04X} cannot stand in a rule"
+            raise RuleSyntaxError(message, odd.start(), "leave it out: it cannot be seen")
+        body = self._grammar()
+        self._refuse_hidden()
+        self._refuse_depth(body)
+        return body
+
+    def _grammar(self) -> ast.expr:
+        """Python's own reading. Its warnings (an odd escape, `1in`) would print parts of the rule to stderr."""
+        try:
+            with _WARNINGS, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return ast.parse(self._line[self._indent :], mode="eval").body
+        except SyntaxError as exc:
+            message, cure = refusals.of_grammar(exc.msg or "", self._line)
+            at_end = (exc.lineno or 1) > 1 or not exc.offset
+            position = len(self._line.rstrip()) if at_end else (exc.offset or 1) - 1 + self._indent
+            raise RuleSyntaxError(message, min(position, len(self._line)), cure) from exc
+        except ValueError as exc:  # an integer of thousands of digits
+            raise RuleSyntaxError("cannot be read", self._indent, "use smaller numbers") from exc
+        except (RecursionError, MemoryError) as exc:
+            message = f"nested deeper than {LIMIT_DEPTH} levels"
+            raise RuleSyntaxError(message, self._indent, "split it into several rules") from exc
+
+    def _tokens(self) -> Iterator[tokenize.TokenInfo]:
+        return tokenize.generate_tokens(io.StringIO(self._line[self._indent :]).readline)
+
+    def _refuse_hidden(self) -> None:
+        """Refuse what Python reads in silence: a comment hides the rest of a rule, two texts in a row are joined, letters
+        of other alphabets become (or look like) the ones of a name.
+        """
+        before = tokenize.ENCODING
+        for token in self._tokens():
+            position = self._indent + token.start[1]
+            if token.type == tokenize.COMMENT:
+                raise RuleSyntaxError("a comment", position, "write it into the rule's `comment`")
+            if token.type == tokenize.STRING == before:
+                raise RuleSyntaxError("two texts side by side", position, "put a comma between them")
+            if token.type == tokenize.NAME and not token.string.isascii():
+                at = next(at for at, letter in enumerate(token.string) if not letter.isascii())
+                name = unicodedata.name(token.string[at], f"U+{ord(token.string[at]):04X}")
+                raise RuleSyntaxError(f"a name with {name}", position + at, "names have the letters A to Z only")
+            before = token.type
+
+    def _refuse_depth(self, body: ast.expr) -> None:
+        below: list[tuple[ast.AST, int]] = [(body, 1)]
+        while below:
+            node, depth = below.pop()
+            if depth > _LIMIT_TREE and isinstance(node, ast.expr):
+                raise self.refused(node, f"nested deeper than {LIMIT_DEPTH} levels", "split it into several rules")
+            below.extend((child, depth + 1) for child in ast.iter_child_nodes(node))

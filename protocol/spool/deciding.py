@@ -1,0 +1,69 @@
+"""A decision inside a transaction: its row and event, deliveries, what it counts for, what it waits for, the new state.
+Called by arrivals.py and studies.py only; it never begins or commits, and never judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from protocol.spool.rulebook import count_rules, use_quotas
+from protocol.spool.settling import Verdict, create_delivery, settle_decided, supersede_earlier
+from protocol.spool.transaction import Transaction
+from protocol.states import ArrivalState
+from protocol.wire.codec import pack
+from protocol.wire.events import ArrivalDecided, ArrivalReleased, RuleFailed
+
+EXPLANATION_LIMIT = 16 << 20
+
+
+def record_decision(tx: Transaction, arrival: Any, verdict: Verdict, *, whole: bool = False) -> int:
+    """Keep a decision on an arrival and do what follows from it here; the decision's id. `whole`: see create_delivery."""
+    id = arrival["id"]
+    decision = int(tx.one(
+        "INSERT INTO decision (arrival, revision, outcome, reason, explanation, command, time)"
+        " VALUES (?,?,?,?,?,?,?) RETURNING id",
+        (id, verdict.revision, verdict.outcome, verdict.reason,
+         None if verdict.explanation is None else pack(verdict.explanation), verdict.command, tx.now),
+    )["id"])  # fmt: skip
+    if verdict.command and arrival["state"] == ArrivalState.HELD and verdict.outcome != "hold":
+        tx.emit(ArrivalReleased(id, arrival["calling_ae"], verdict.command), correlation=id)
+    tx.emit(
+        ArrivalDecided(
+            id, arrival["calling_ae"], decision, verdict.revision, verdict.outcome,
+            [target.name for target in verdict.targets], list(verdict.rules), verdict.reason, verdict.command,
+        ),
+        correlation=id,
+    )  # fmt: skip
+    for rule, error in verdict.failed_rules.items():
+        tx.emit(RuleFailed(rule, id, verdict.revision, error), correlation=id)
+    if verdict.outcome == "route":
+        supersede_earlier(tx, arrival, verdict.targets)
+        for target in verdict.targets:
+            create_delivery(tx, arrival, decision, target, whole=whole)
+    link(tx, arrival, verdict.waits)
+    use_quotas(tx, verdict.quotas)
+    count_rules(tx, [("", verdict.outcome), *verdict.counted.items()])
+    settle_decided(tx, arrival, verdict)
+    return decision
+
+
+def link(tx: Transaction, arrival: Any, waits: Sequence[tuple[str, bool]]) -> None:
+    """Let an arrival wait for its study, by (rule, whether it has to); a wait that is not open yet is opened."""
+    for rule, counts in waits:
+        wait = tx.one(
+            "INSERT INTO study_wait (study_uid, calling_ae, rule, state, opened, changed) VALUES (?, ?, ?, 'open', ?, ?)"
+            " ON CONFLICT (study_uid, calling_ae, rule) WHERE state = 'open' DO UPDATE SET changed = excluded.changed"
+            " RETURNING id",
+            (arrival["study_uid"], arrival["calling_ae"], rule, tx.now, tx.now),
+        )["id"]
+        tx.execute(
+            "INSERT INTO study_link (arrival, wait, counts) VALUES (?, ?, ?)"
+            " ON CONFLICT (arrival, wait) DO UPDATE SET counts = excluded.counts",
+            (arrival["id"], wait, counts),
+        )
+
+
+def unlink(tx: Transaction, arrival: int) -> None:
+    """Study rules that were not asked yet have nothing more to say about an arrival."""
+    tx.execute("DELETE FROM study_link WHERE arrival = ? AND applied = 0", (arrival,))

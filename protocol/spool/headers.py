@@ -1,0 +1,117 @@
+"""Header values of a series, of a whole study, or of the newest images of an open arrival, as rules read them.
+It only reads; values that images share are handed out once, each image brings its difference.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.header.diff import difference, overlay
+from protocol.spool.settling import arrival_row, plain
+from protocol.wire.codec import unpack_stored
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ArrivalHeaders:
+    """Header values of every image of a series: of this arrival and the earlier ones it is an addendum of.
+
+    `common` is the header of the first image, `differing` for each image what differs from it (None: it lacks the key).
+    """
+
+    arrival: Mapping[str, Any]
+    common: Values
+    differing: Sequence[Values]
+    earlier_targets: list[tuple[str, str]]  # (target, group) that earlier arrivals of the series went to
+
+    @property
+    def images(self) -> list[dict[str, Any]]:
+        """Each image's values, whole."""
+        return [overlay(self.common, changed) for changed in self.differing]
+
+
+@dataclass(frozen=True)
+class StudyHeaders:
+    """Header values of every image of a study from one sender, as far as its series were decided; see ArrivalHeaders.
+
+    `arrivals` are their rows, the first one first.
+    """
+
+    arrivals: Sequence[Mapping[str, Any]]
+    common: Values
+    differing: Sequence[Values]
+
+
+@dataclass(frozen=True)
+class NewImage:
+    """An image of an open arrival that the image rules have not seen: its place, its receipt, and its difference."""
+
+    position: int
+    receipt: bytes
+    bytes: int
+    differing: Values
+
+
+def series_headers(connection: sqlite3.Connection, id: int) -> ArrivalHeaders:
+    """Raises NotFound."""
+    arrival = arrival_row(connection, id)
+    family = connection.execute(
+        "SELECT id, header FROM arrival WHERE series_key = ? AND id <= ? ORDER BY id", (arrival["series_key"], id)
+    ).fetchall()
+    common, differing = _together(connection, family)
+    earlier = connection.execute(
+        "SELECT DISTINCT d.target, d.target_group FROM delivery d JOIN arrival a ON a.id = d.arrival"
+        " WHERE a.series_key = ? AND a.id < ? AND d.state <> 'cancelled' AND d.singles = 0",
+        (arrival["series_key"], id),
+    ).fetchall()
+    return ArrivalHeaders(plain(arrival), common, differing, [(row[0], row[1]) for row in earlier])
+
+
+def study_headers(connection: sqlite3.Connection, study_uid: str, calling_ae: str) -> StudyHeaders:
+    """Of the series that are not open any more and were decided."""
+    arrivals = connection.execute(
+        "SELECT * FROM arrival INDEXED BY arrival_study WHERE study_uid = ? AND calling_ae = ?"
+        " AND state NOT IN ('open', 'closed') ORDER BY id",
+        (study_uid, calling_ae),
+    ).fetchall()
+    common, differing = _together(connection, arrivals)
+    return StudyHeaders([plain(row) for row in arrivals], common, differing)
+
+
+def new_images(connection: sqlite3.Connection, id: int, limit: int) -> tuple[Mapping[str, Any], Values, list[NewImage]]:
+    """The row of an arrival, the header of its first image, and the next images that image rules have to see."""
+    arrival = arrival_row(connection, id)
+    rows = connection.execute(
+        "SELECT position, receipt, bytes, header, transfer_syntax_uid FROM image WHERE arrival = ? AND position > ?"
+        " ORDER BY position LIMIT ?",
+        (id, arrival["judged"], limit),
+    ).fetchall()
+    common = unpack_stored(arrival["header"]) if arrival["header"] else {}
+    return plain(arrival), common, [
+        NewImage(row["position"], row["receipt"], row["bytes"], _differing(row)) for row in rows
+    ]  # fmt: skip
+
+
+def _together(connection: sqlite3.Connection, arrivals: Sequence[Any]) -> tuple[Values, list[Values]]:
+    """Every image of these arrivals, over the header of the first of them."""
+    common: Values | None = None
+    differing: list[Values] = []
+    for arrival in arrivals:
+        own = unpack_stored(arrival["header"]) if arrival["header"] else {}
+        base = difference(common, own) if common is not None else {}
+        common = own if common is None else common
+        rows = connection.execute(
+            "SELECT header, transfer_syntax_uid FROM image WHERE arrival = ? AND superseded IS NULL ORDER BY position",
+            (arrival["id"],),
+        ).fetchall()
+        differing.extend({**base, **_differing(row)} if base else _differing(row) for row in rows)
+    return common or {}, differing
+
+
+def _differing(row: Any) -> Values:
+    values = unpack_stored(row["header"]) if row["header"] else {}
+    return {**values, "TransferSyntaxUID": row["transfer_syntax_uid"]}

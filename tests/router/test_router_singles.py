@@ -1,0 +1,272 @@
+"""Rules with the trigger image through the whole router: single images at once, and the series without them afterwards."""
+
+from __future__ import annotations
+
+import pytest
+from router_rig import ALL, Rig
+
+from protocol.testing.fakes import digest
+from protocol.testing.images import TestImage
+
+A, B, C, D = (TestImage(instance=number) for number in (1, 2, 3, 4))
+ODD = {"name": "odd", "when": "InstanceNumber in (1, 3)", "action": "route", "targets": ["pacs"], "trigger": "image",
+       "priority": "urgent"}  # fmt: skip
+EVERY = {**ODD, "name": "every", "when": "True"}
+
+
+def sent(node: Rig, target: str) -> list[str]:
+    """SOP instance UIDs that a target has, in order of arrival there."""
+    return list(node.world.targets[target].received)
+
+
+def open_series(node: Rig, *images: TestImage):
+    association = node.world.connect()
+    node.world.send(association, *images)
+    node.work()
+    return association
+
+
+def finish(node: Rig, association) -> None:
+    node.spool.images.association_closed(association.id, "released")
+    node.work()
+    node.after(5)
+    node.after(60)
+
+
+def test_an_image_goes_at_once_while_its_series_is_still_coming(rig):
+    node: Rig = rig(ODD)
+    open_series(node, A, B)
+    assert node.newest()["state"] == "open"
+    claim = node.world.claim()
+    assert [image.file.sop_instance_uid for image in claim.images] == [A.sop_uid]
+    node.world.deliver(claim)
+    assert node.newest()["state"] == "open"
+    (event,) = node.events("arrival.images.routed")
+    assert (event.data["rules"], event.data["targets"], event.data["images"]) == (["odd"], ["pacs"], 1)
+
+
+def test_what_was_sent_at_once_is_not_sent_again_with_the_series(rig):
+    node: Rig = rig(ODD, ALL)
+    association = open_series(node, A, B)
+    node.deliver_all()
+    node.world.send(association, C, D)
+    finish(node, association)
+    node.deliver_all()
+    assert sorted(sent(node, "pacs")) == sorted(image.sop_uid for image in (A, B, C, D))
+    assert node.world.targets["pacs"].repeated == 0
+    assert sorted(sent(node, "archive")) == sorted(image.sop_uid for image in (A, B, C, D))
+    assert node.newest()["state"] == "delivered"
+    assert node.spool.accounting.balance(files=True) == []
+
+
+def test_images_that_come_in_while_some_wait_join_their_delivery(rig):
+    node: Rig = rig(EVERY)
+    association = open_series(node, A)
+    for image in (B, C):
+        node.world.send(association, image)
+        node.after(1)
+    (delivery,) = node.spool.deliveries.list()
+    assert (delivery["images"], delivery["state"], delivery["priority"]) == (3, "waiting", 0)
+
+
+def test_images_that_come_in_while_some_are_sent_get_a_delivery_of_their_own(rig):
+    node: Rig = rig(EVERY)
+    association = open_series(node, A)
+    claim = node.world.claim()
+    node.world.send(association, B)
+    node.after(1)
+    node.world.deliver(claim)
+    node.deliver_all()
+    finish(node, association)
+    assert [row["images"] for row in node.spool.deliveries.list()] == [1, 1]
+    assert sorted(sent(node, "pacs")) == sorted([A.sop_uid, B.sop_uid])
+    assert node.newest()["state"] == "delivered"
+
+
+def test_a_series_of_which_only_images_were_wanted_counts_as_delivered_not_discarded(rig):
+    node: Rig = rig(ODD)
+    association = open_series(node, A, B)
+    node.deliver_all()
+    finish(node, association)
+    arrival = node.newest()
+    assert arrival["state"] == "delivered"
+    decisions = node.spool.arrivals.story(arrival["id"])["decisions"]
+    assert [one["outcome"] for one in decisions] == ["images", "route"]
+    assert decisions[1]["reason"] == "single images were routed by rule 'odd'"
+    assert decisions[0]["explanation"]["rules"][0]["explanation"]["values"] == [{"name": "InstanceNumber", "value": 1}]
+
+
+def test_a_series_of_which_no_image_was_wanted_is_discarded(rig):
+    node: Rig = rig({**ODD, "when": "InstanceNumber > 9"})
+    finish(node, open_series(node, A, B))
+    assert node.newest()["state"] == "discarded"
+
+
+def test_images_sent_at_once_do_not_keep_a_fallback_from_the_series(rig):
+    rest = {"name": "rest", "when": "True", "action": "route", "targets": ["archive"], "fallback": True}
+    node: Rig = rig(ODD, rest)
+    finish(node, open_series(node, A, B))
+    node.deliver_all()
+    assert sorted(sent(node, "archive")) == sorted([A.sop_uid, B.sop_uid])
+
+
+def test_a_series_rule_to_the_same_target_makes_no_delivery_if_every_image_went_at_once(rig):
+    node: Rig = rig(EVERY, {**ALL, "targets": ["pacs"]})
+    finish(node, open_series(node, A, B))
+    node.deliver_all()
+    assert node.newest()["state"] == "delivered"
+    assert len(node.spool.deliveries.list()) == 1
+
+
+def test_an_image_that_the_target_refused_is_parked_with_its_delivery_and_the_rest_is_sent(rig):
+    node: Rig = rig(ODD, ALL)
+    node.world.targets["pacs"].refuse[A.sop_uid] = 0xA900
+    finish(node, open_series(node, A, B, C))
+    node.deliver_all()
+    states = {(row["target"], row["singles"]): row["state"] for row in node.spool.deliveries.list()}
+    assert states == {("pacs", 1): "parked", ("pacs", 0): "delivered", ("archive", 0): "delivered"}
+    node.world.targets["pacs"].refuse.clear()
+    parked = next(row["id"] for row in node.spool.deliveries.list() if row["state"] == "parked")
+    assert node.ask("queue.retry", ids=[parked]).state == "done"
+    node.deliver_all()
+    assert sorted(sent(node, "pacs")) == sorted([A.sop_uid, B.sop_uid, C.sop_uid])
+
+
+def test_a_newer_version_of_an_image_that_waits_goes_in_its_place(rig):
+    node: Rig = rig(EVERY)
+    association = open_series(node, A)
+    newer = TestImage(instance=1, content=b"other")
+    node.world.send(association, newer)
+    node.after(1)
+    node.deliver_all()
+    finish(node, association)
+    assert node.world.targets["pacs"].received == {A.sop_uid: [digest(newer.dataset())]}
+    assert node.newest()["state"] == "delivered"
+
+
+def test_late_images_are_judged_by_themselves_and_do_not_follow_images_sent_at_once(rig):
+    node: Rig = rig(ODD)
+    finish(node, open_series(node, A))
+    node.deliver_all()
+    finish(node, open_series(node, B))
+    assert node.newest()["state"] == "discarded", "an image rule sends what it wants, and nothing after it"
+
+
+def test_a_held_series_keeps_its_images_back_and_all_of_it_goes_when_it_is_released(rig):
+    node: Rig = rig(ODD, {"name": "hold", "when": "True", "action": "hold"}, ALL)
+    finish(node, open_series(node, A, B))
+    assert node.newest()["state"] == "held"
+    assert node.deliveries() == {"pacs": "held"}
+    assert node.ask("series.release", arrival=node.newest()["id"]).state == "done"
+    node.deliver_all()
+    assert sorted(sent(node, "pacs")) == sorted(sent(node, "archive")) == sorted([A.sop_uid, B.sop_uid])
+    assert node.world.targets["pacs"].repeated == 0
+
+
+def test_a_held_series_stays_held_when_the_image_that_was_being_sent_is_there(rig):
+    node: Rig = rig(EVERY, {"name": "hold", "when": "True", "action": "hold"})
+    association = open_series(node, A)
+    first = node.world.claim()
+    node.world.send(association, B)
+    finish(node, association)
+    assert node.newest()["state"] == "held"
+    node.world.deliver(first)
+    assert node.newest()["state"] == "held"
+
+
+def test_a_series_held_before_its_images_were_judged_sends_them_on_release(rig):
+    node: Rig = rig(ODD)
+    association = node.world.connect()
+    node.world.send(association, A, B)
+    command = node.spool.commands.ask("series.hold", "ann", {"arrival": node.newest()["id"]})
+    node.work()
+    assert node.spool.commands.find(command).state == "done" and node.deliveries() == {}
+    assert node.ask("series.release", arrival=node.newest()["id"]).state == "done"
+    node.deliver_all()
+    assert (sent(node, "pacs"), node.newest()["state"]) == ([A.sop_uid], "delivered")
+
+
+def test_a_person_who_discards_a_series_that_waits_ends_its_single_images_too(rig):
+    study = {"name": "study", "when": "True", "trigger": "study", "action": "route", "targets": ["archive"]}
+    node: Rig = rig(ODD, study)
+    finish(node, open_series(node, A, B))
+    assert node.newest()["state"] == "waiting"
+    assert node.ask("series.discard", arrival=node.newest()["id"]).state == "done"
+    assert (node.newest()["state"], node.deliveries()) == ("discarded", {"pacs": "cancelled"})
+
+
+def test_what_was_promised_to_be_kept_is_held_if_only_single_images_of_it_went(rig):
+    node: Rig = rig(ODD)
+    association = open_series(node, A, B)
+    node.deliver_all()
+    with node.spool.database.write() as tx:
+        tx.execute("INSERT INTO promise VALUES (?, 1, ?)", (node.newest()["id"], tx.now))
+    finish(node, association)
+    assert (node.newest()["state"], node.newest()["reason"][:12]) == ("held", "its scanner ")
+
+
+def test_an_error_of_an_image_rule_is_told_and_holds_what_nobody_routes(rig):
+    node: Rig = rig({**ODD, "when": "SOPInstanceUID > 3"})
+    association = open_series(node, A)
+    assert "rule.failed.odd" in node.spool.notices.alerts()
+    finish(node, association)
+    assert node.newest()["state"] == "held"
+
+
+def test_a_shadow_image_rule_is_counted_and_sends_nothing(rig):
+    node: Rig = rig({**ODD, "mode": "shadow"}, ALL)
+    finish(node, open_series(node, A, B, C))
+    assert node.spool.rules.counts()["odd"] == {"true": 2, "false": 1}
+    assert node.deliveries() == {"archive": "waiting", "pacs": "waiting"}
+
+
+def test_an_image_rule_that_stops_ends_the_rules_for_that_image(rig):
+    second = {**ODD, "name": "second", "when": "True", "targets": ["archive"]}
+    node: Rig = rig({**ODD, "stop": True}, second)
+    open_series(node, A, B)
+    node.deliver_all()
+    assert (sent(node, "pacs"), sent(node, "archive")) == ([A.sop_uid], [B.sop_uid])
+
+
+def test_the_quota_of_an_image_rule_counts_images(rig):
+    node: Rig = rig({**EVERY, "quota": {"max": 2, "per": "day"}})
+    open_series(node, A, B, C)
+    node.deliver_all()
+    assert sent(node, "pacs") == [A.sop_uid, B.sop_uid]
+
+
+def test_a_new_image_rule_sees_the_images_that_are_there_already(rig):
+    node: Rig = rig(ALL)
+    open_series(node, A, B)
+    node.publish(ODD, ALL)
+    node.after(1)
+    assert node.deliveries() == {"pacs": "waiting"}
+
+
+def test_storage_commitment_asks_for_the_images_of_the_delivery_only(rig):
+    node: Rig = rig(ODD)
+    open_series(node, A, B)
+    claim = node.world.claim()
+    results = [node.world.targets["pacs"].store(i.file.sop_instance_uid, b"") for i in claim.images]
+    assert results == [0]
+    asked = node.spool.confirmations.ask(claim)
+    assert [uid for _, uid in asked.images] == [A.sop_uid]
+
+
+@pytest.mark.parametrize("at_target", [True, False])
+def test_an_image_stands_where_it_was_sent_and_nowhere_else(rig, at_target):
+    node: Rig = rig(ODD)
+    finish(node, open_series(node, A, B))
+    node.deliver_all()
+    image = A if at_target else B
+    found, _ = node.spool.commitments.standing("CT1", [image.sop_uid])
+    assert [way.sent for way in found[image.sop_uid].ways] == ([True] if at_target else [])
+
+
+def test_a_person_who_routes_the_series_to_the_same_target_sends_all_of_it(rig):
+    node: Rig = rig(ODD)
+    finish(node, open_series(node, A, B))
+    node.deliver_all()
+    assert node.ask("series.route", arrival=node.newest()["id"], target="pacs").state == "done"
+    claim = node.world.claim()
+    assert len(claim.images) == 2

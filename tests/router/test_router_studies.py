@@ -1,0 +1,343 @@
+"""Rules with the trigger study through the whole router: when a study is complete, and what its series get then."""
+
+from __future__ import annotations
+
+import pytest
+from router_rig import Rig
+
+from protocol.spool.cleaning import Retention
+from protocol.testing.images import TestImage
+
+QUIET_S, LONGEST_S = 300.0, 3600.0
+CT, PT = TestImage(series=1), TestImage(series=2, modality="PT")
+CT2, PT2 = TestImage(series=1, instance=2), TestImage(series=3, modality="PT")
+PAIR = {
+    "name": "pair", "when": "any_image(Modality == 'CT') and any_image(Modality == 'PT')", "action": "route",
+    "targets": ["pacs"], "trigger": "study",
+}  # fmt: skip
+NAMED = {**PAIR, "when": "any_image(Modality == 'CT')",
+         "study": {"complete": "any_image(Modality == 'PT')", "max_wait_s": LONGEST_S}}  # fmt: skip
+REST = {"name": "rest", "when": "True", "action": "route", "targets": ["archive"], "fallback": True}
+
+
+def states(node: Rig) -> list[str]:
+    return [row["state"] for row in reversed(node.spool.arrivals.list())]
+
+
+def test_a_study_waits_for_its_series_and_all_are_sent_once_it_is_quiet(rig):
+    node: Rig = rig(PAIR)
+    assert node.series(CT)["state"] == "waiting"
+    node.series(PT)
+    assert states(node) == ["waiting", "waiting"] and node.deliveries() == {}
+    node.after(QUIET_S)
+    assert states(node) == ["in_delivery", "in_delivery"]
+    (event,) = node.events("study.decided")
+    assert (
+        event.data | {"rule": "pair", "result": "true", "outcome": "route", "why": "quiet", "arrivals": 2} == event.data
+    )
+    assert node.spool.accounting.balance(files=True) == []
+
+
+def test_a_study_that_the_rule_does_not_want_is_discarded_only_then(rig):
+    node: Rig = rig(PAIR)
+    node.series(CT)
+    node.after(QUIET_S - 70)
+    assert states(node) == ["waiting"]
+    node.after(70)
+    assert states(node) == ["discarded"]
+    assert node.newest()["reason"] == "no rule applied"
+
+
+def test_7_a_study_that_is_still_arriving_is_never_discarded_for_its_age(rig):
+    """known-failures 7: a maximum time since the first series has passed while others still come."""
+    node: Rig = rig({**PAIR, "when": "True", "study": {"max_wait_s": 120}})
+    node.series(CT)
+    for number in (1, 2, 3):
+        node.series(TestImage(series=10 + number))
+    node.after(QUIET_S + LONGEST_S)
+    assert set(states(node)) == {"in_delivery"}
+    assert {event.data["why"] for event in node.events("study.decided")} >= {"late"}
+
+
+def test_the_quiet_of_a_study_begins_anew_with_each_series(rig):
+    node: Rig = rig(PAIR)
+    node.series(CT)
+    node.after(QUIET_S - 100)
+    node.series(PT)
+    node.after(QUIET_S - 100)
+    assert states(node) == ["waiting", "waiting"]
+    node.after(100)
+    assert states(node) == ["in_delivery", "in_delivery"]
+
+
+def test_a_series_that_is_still_open_keeps_its_study_from_being_quiet(rig):
+    node: Rig = rig(PAIR)
+    node.series(CT)
+    association = node.world.connect()
+    node.world.send(association, PT)
+    node.work()
+    for number in range(2, 12):
+        node.after(59)
+        node.world.send(association, TestImage(series=2, instance=number, modality="PT"))
+        node.work()
+    assert states(node) == ["waiting", "open"]
+
+
+def test_the_named_series_complete_a_study_at_once_and_quiet_alone_does_not(rig):
+    node: Rig = rig(NAMED)
+    node.series(CT)
+    node.after(QUIET_S * 2)
+    assert states(node) == ["waiting"]
+    node.series(PT)
+    assert states(node) == ["in_delivery", "in_delivery"]
+    assert node.events("study.decided")[0].data["why"] == "complete"
+
+
+def test_a_study_that_a_rule_with_named_series_does_not_want_waits_for_quiet_only(rig):
+    node: Rig = rig(NAMED)
+    node.series(TestImage(modality="MR"))
+    node.after(QUIET_S)
+    assert states(node) == ["discarded"]
+
+
+@pytest.mark.parametrize(("then", "state"), [("decide", "in_delivery"), ("hold", "held")])
+def test_the_longest_wait_ends_as_the_rule_says(rig, then, state):
+    node: Rig = rig({**NAMED, "study": {**NAMED["study"], "then": then}})
+    node.series(CT)
+    node.after(LONGEST_S - 70)
+    assert states(node) == ["waiting"]
+    node.after(70)
+    assert states(node) == [state]
+    if then == "hold":
+        assert node.newest()["reason"].startswith("held by rule 'pair'")
+        answer = node.ask("series.route", arrival=node.newest()["id"], target="pacs")
+        assert answer.state == "done" and node.deliveries() == {"pacs": "waiting"}
+
+
+def test_a_series_rule_sends_at_once_and_the_study_rule_adds_its_target(rig):
+    now = {"name": "now", "when": "Modality == 'CT'", "action": "route", "targets": ["archive"]}
+    node: Rig = rig(now, {**PAIR, "targets": ["pacs", "archive"]})
+    first = node.series(CT)
+    assert node.deliveries(first["id"]) == {"archive": "waiting"}
+    node.deliver_all()
+    node.series(PT)
+    node.after(QUIET_S)
+    assert node.deliveries(first["id"]) == {"archive": "delivered", "pacs": "waiting"}
+    assert node.deliveries(node.newest()["id"]) == {"archive": "waiting", "pacs": "waiting"}
+    assert len([row for row in node.spool.deliveries.list() if row["arrival"] == first["id"]]) == 2
+
+
+def test_29_a_fallback_waits_for_the_study_and_runs_only_if_no_rule_applied(rig):
+    node: Rig = rig(PAIR, REST)
+    node.series(CT)
+    assert node.deliveries() == {}
+    node.series(PT)
+    node.series(TestImage(study=2))
+    node.after(QUIET_S)
+    assert node.deliveries(node.newest()["id"]) == {"archive": "waiting"}
+    others = [row["id"] for row in node.spool.arrivals.list()][1:]
+    assert [node.deliveries(id) for id in others] == [{"pacs": "waiting"}] * 2
+
+
+def test_a_fallback_rule_for_studies_acts_if_no_ordinary_rule_did(rig):
+    late = {**PAIR, "name": "late", "when": "count_images() == 2", "fallback": True, "targets": ["research"]}
+    node: Rig = rig({"name": "mr", "when": "Modality == 'MR'", "action": "route", "targets": ["pacs"]}, late)
+    node.series(CT)
+    node.series(PT)
+    node.series(TestImage(study=2, modality="MR"))
+    assert states(node) == ["waiting", "waiting", "in_delivery"]
+    node.after(QUIET_S)
+    assert states(node) == ["in_delivery"] * 3
+    assert sorted(row["target"] for row in node.spool.deliveries.list()) == ["pacs", "research", "research"]
+
+
+def test_a_rule_that_stops_keeps_the_study_rules_behind_it_away(rig):
+    stop = {"name": "stop", "when": "Modality == 'CT'", "action": "route", "targets": ["archive"], "stop": True}
+    node: Rig = rig(stop, PAIR)
+    first = node.series(CT)
+    node.series(PT)
+    node.after(QUIET_S)
+    assert node.deliveries(first["id"]) == {"archive": "waiting"}
+    assert node.deliveries(node.newest()["id"]) == {"pacs": "waiting"}
+
+
+def test_31_a_late_series_joins_its_study_and_only_it_is_sent(rig):
+    """known-failures 31: a late image causes a full second send, or a new one-series study."""
+    node: Rig = rig(PAIR)
+    node.series(CT)
+    node.series(PT)
+    node.after(QUIET_S)
+    node.deliver_all()
+    late, image = node.series(PT2), node.series(CT2)
+    assert (late["state"], image["addendum_of"] > 0) == ("waiting", True)
+    assert node.deliveries(image["id"]) == {"pacs": "waiting"}, "an addendum goes where its series went, at once"
+    node.after(QUIET_S)
+    assert node.deliveries(late["id"]) == {"pacs": "waiting"}
+    sent = [
+        image.file.sop_instance_uid
+        for claim in iter(lambda: node.world.claim({"pacs": 5}), None)
+        for image in claim.images
+    ]
+    assert sorted(sent) == sorted([PT2.sop_uid, CT2.sop_uid])
+
+
+def test_a_rule_that_acted_on_a_study_acts_on_its_late_series_whatever_they_change(rig):
+    node: Rig = rig({**PAIR, "when": "count_images() == 1"})
+    node.series(CT)
+    node.after(QUIET_S)
+    node.series(PT)
+    node.after(QUIET_S)
+    assert states(node) == ["in_delivery", "in_delivery"]
+
+
+def test_32_studies_of_two_senders_do_not_complete_each_other(rig):
+    node: Rig = rig(PAIR)
+    node.world.receive(CT, calling_ae="CT1")
+    node.world.receive(PT, calling_ae="PT1")
+    node.work()
+    node.after(5)
+    node.after(QUIET_S)
+    assert states(node) == ["discarded", "discarded"]
+
+
+def test_28_an_error_of_a_study_rule_holds_its_series_and_raises_an_alert(rig):
+    node: Rig = rig({**PAIR, "when": "SeriesInstanceUID > 3"}, {**REST, "action": "discard", "targets": []})
+    node.series(CT)
+    node.after(QUIET_S)
+    assert states(node) == ["held"]
+    assert len(node.events("rule.failed")) == 1
+    assert "rule.failed.pair" in node.spool.notices.alerts()
+
+
+def test_a_shadow_study_rule_is_counted_and_delays_nothing(rig):
+    node: Rig = rig({**PAIR, "mode": "shadow"}, REST)
+    node.series(CT)
+    node.series(PT)
+    assert states(node) == ["in_delivery", "in_delivery"]
+    node.after(QUIET_S)
+    assert node.spool.rules.counts()["pair"] == {"true": 1}
+    assert {row["target"] for row in node.spool.deliveries.list()} == {"archive"}
+
+
+def test_a_study_rule_may_hold_or_discard(rig):
+    node: Rig = rig({**PAIR, "action": "hold", "targets": []})
+    node.series(CT)
+    node.series(PT)
+    node.after(QUIET_S)
+    assert states(node) == ["held", "held"]
+    node.publish({**PAIR, "action": "discard", "targets": []}, REST)
+    node.series(TestImage(study=2))
+    node.series(TestImage(study=2, series=2, modality="PT"))
+    node.after(QUIET_S)
+    assert states(node)[2:] == ["discarded", "discarded"], "a discard rule that applied keeps fallbacks away"
+
+
+def test_the_quota_of_a_study_rule_counts_studies(rig):
+    node: Rig = rig({**PAIR, "when": "True", "quota": {"max": 1}})
+    for study in (1, 2):
+        node.series(TestImage(study=study))
+        node.series(TestImage(study=study, series=2))
+    node.after(QUIET_S)
+    assert states(node) == ["in_delivery", "in_delivery", "held", "held"]
+    assert "quota" in node.newest()["reason"]
+
+
+def test_waiting_survives_a_restart_of_the_router_and_the_longest_wait_does_not_begin_anew(rig):
+    node: Rig = rig(NAMED)
+    node.series(CT)
+    for _ in range(6):
+        node.after(LONGEST_S / 6)
+        node.new_router()
+    node.work()
+    assert states(node) == ["in_delivery"]
+
+
+# ---- revisions under way
+
+
+def test_without_its_rule_a_study_is_decided_by_the_rules_of_today(rig):
+    node: Rig = rig(PAIR)
+    node.series(CT)
+    node.publish({"name": "other", "when": "True", "action": "route", "targets": ["archive"]})
+    node.work()
+    node.work()
+    assert states(node) == ["in_delivery"] and node.deliveries() == {"archive": "waiting"}
+    assert node.events("study.decided")[0].data["why"] == "gone"
+
+
+def test_a_renamed_study_rule_is_waited_for_again(rig):
+    node: Rig = rig(PAIR)
+    node.series(CT)
+    node.publish({**PAIR, "name": "pair-2"})
+    node.series(PT)
+    assert states(node) == ["waiting", "waiting"]
+    node.after(QUIET_S)
+    assert states(node) == ["in_delivery", "in_delivery"]
+
+
+def test_a_renamed_study_rule_acts_on_series_that_are_on_their_way(rig):
+    now = {"name": "now", "when": "Modality == 'CT'", "action": "route", "targets": ["archive"]}
+    node: Rig = rig(now, PAIR)
+    first = node.series(CT)["id"]
+    node.publish(now, {**PAIR, "name": "pair-2"})
+    node.series(PT)
+    node.after(QUIET_S)
+    assert node.deliveries(first) == {"archive": "waiting", "pacs": "waiting"}
+
+
+def test_a_rule_that_became_a_shadow_meanwhile_routes_nothing(rig):
+    node: Rig = rig(PAIR)
+    node.series(CT)
+    node.series(PT)
+    node.publish({**PAIR, "mode": "shadow"})
+    node.after(QUIET_S)
+    node.work()
+    assert states(node) == ["discarded", "discarded"]
+
+
+# ---- people
+
+
+def test_a_person_may_hold_discard_or_route_what_waits(rig):
+    node: Rig = rig({**PAIR, "when": "True"})
+    first, second, third = (node.series(TestImage(series=number))["id"] for number in (1, 2, 3))
+    assert node.ask("series.hold", arrival=first).state == "done"
+    assert node.ask("series.discard", arrival=second).state == "done"
+    assert node.ask("series.route", arrival=third, target="archive").state == "done"
+    node.after(QUIET_S)
+    assert states(node) == ["held", "discarded", "in_delivery"]
+    assert node.deliveries(third) == {"archive": "waiting", "pacs": "waiting"}
+    assert node.deliveries(first) == node.deliveries(second) == {}
+
+
+def test_a_held_series_that_is_released_waits_for_its_study(rig):
+    hold = {"name": "hold", "when": "Modality == 'CT'", "action": "hold"}
+    node: Rig = rig(hold, {**PAIR, "when": "True"})
+    arrival = node.series(CT)["id"]
+    assert node.ask("series.release", arrival=arrival).state == "done"
+    assert states(node) == ["waiting"]
+    node.after(QUIET_S)
+    assert states(node) == ["in_delivery"]
+
+
+def test_the_story_of_a_series_tells_what_it_waits_for(rig):
+    node: Rig = rig(PAIR)
+    arrival = node.series(CT)["id"]
+    (wait,) = node.spool.studies.waits_of(arrival)
+    assert (wait["rule"], wait["state"], wait["applied"]) == ("pair", "open", 0)
+    decision = node.spool.arrivals.story(arrival)["decisions"][0]
+    assert decision["outcome"] == "wait" and "pair" in decision["reason"]
+
+
+def test_the_cleaner_leaves_what_a_study_rule_may_still_want(rig):
+    now = {"name": "now", "when": "True", "action": "route", "targets": ["archive"]}
+    node: Rig = rig(now, NAMED)
+    arrival = node.series(CT)["id"]
+    node.deliver_all()
+    later = node.world.clock.now() + 10
+    assert node.arrival(arrival)["state"] == "delivered"
+    assert not node.spool.cleaning.mark(arrival, Retention(later, later, later))
+    node.after(LONGEST_S)
+    node.deliver_all()
+    later = node.world.clock.now() + 10
+    assert node.spool.cleaning.mark(arrival, Retention(later, later, later))
