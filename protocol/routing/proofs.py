@@ -53,7 +53,8 @@ def _said(value: Any) -> Hashable:
         return (type(value).__name__, *kept)
     if isinstance(value, (tuple, list)):
         return tuple(_said(one) for one in value)
-    return type(value).__name__, value  # 1, 1.0 and True are equal to Python
+    # 1, 1.0 and True are equal to Python, and so are a date and a time of the same letters
+    return type(value).__name__, value, str(getattr(value, "kind", ""))
 
 
 def follows(when: Meaning, then: Meaning) -> bool:
@@ -102,7 +103,10 @@ def contradiction(clause: Clause) -> str:
     wanted: dict[str, Compare] = {}
     for one in _all_of(clause):
         match one:
-            case Compare(terms=(Name(name=name), Constant(value=str() as value)), operators=("==",)):
+            case Compare(terms=(Name(name=name, kind="text"), Constant(value=str() as value)), operators=("==",)) if (
+                type(value) is str
+            ):
+                # a date can be written in several ways
                 other = wanted.setdefault(name, one)
                 if _text_of(other).strip().casefold() != value.strip().casefold():
                     return f"{other.text} and {one.text}"

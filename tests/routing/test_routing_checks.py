@@ -117,6 +117,11 @@ def test_a_rule_that_can_never_apply_is_told() -> None:
     ]
     (finding,) = found(rule("all", "True"), rule("both", "Modality == 'MR' and exists(PatientID) and Modality == 'CT'"))
     assert "Modality == 'MR' and Modality == 'CT' are never both true" in finding.message
+    for same in ("date('2026-01-31')", "'2026-01-31'"):
+        both = rule("both", f"StudyDate == '20260131' and StudyDate == {same}")
+        assert found(rule("all", "True"), both) == [], "one day, written in two ways"
+    dates = rule("dates", "PatientID == date('2026-01-31') and PatientID == date('20260131')")
+    assert found(rule("all", "True"), dates) == []
     assert found(rule("all", "True"), rule("either", "Modality == 'MR' or Modality == 'CT'")) == []
     assert found(rule("all", "True"), rule("same", "Modality == 'MR' and Modality == 'mr '")) == []
 
