@@ -81,9 +81,16 @@ def test_an_example_is_a_rule_that_applies_and_does_not_apply_as_it_says(example
     assert re.findall(r"^In words: `(.*)`$", example, re.MULTILINE) == [english(rule.compiled.tree)]
 
 
+def test_the_rule_about_single_images_applies_and_does_not_apply_as_it_says() -> None:
+    chapter = PAGE.partition("## What happens then")[2]
+    (data,), (match,), (miss,) = (blocks(chapter, kind) for kind in ("rule", "applies", "does not apply"))
+    rule = Rule.model_validate(data)
+    assert rule.trigger == "image" and applies(rule, match) and not applies(rule, miss)
+
+
 def test_every_rule_on_the_page_is_accepted_and_passes_its_own_tests() -> None:
     rules = [Rule.model_validate(data) for data in blocks(PAGE, "rule")]
-    assert len(rules) == 11
+    assert len(rules) == 12
     assert sum(len(rule.tests) for rule in rules) == 3
     for rule in rules:
         assert rule.failed_tests() == []
