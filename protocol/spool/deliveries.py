@@ -7,14 +7,17 @@ Every step of an owner says `WHERE owner = me`: who was reaped meanwhile changes
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from protocol.errors import StepRefused
-from protocol.spool.binding import Binding, choose, unbind
+from protocol.spool.binding import unbind
+from protocol.spool.claiming import ANY_ORDER, NO_GROUPS, Groups, Order, best_first, rotated, take
 from protocol.spool.commands import done
 from protocol.spool.database import Database
-from protocol.spool.looking import READY, Looking
-from protocol.spool.objects import image_file
+from protocol.spool.headers import chosen_values
+from protocol.spool.looking import Looking
+from protocol.spool.objects import ImageFile, image_file
 from protocol.spool.places import Places
 from protocol.spool.settling import IMAGES_TO_SEND, settle
 from protocol.spool.steps import (
@@ -41,8 +44,6 @@ from protocol.wire.events import (
 __all__ = ["Claim", "Deliveries", "ImageResult", "ImageToSend"]
 
 CLOCKS_DIFFER_S = 5.0  # a process may stamp a row a moment after another one looked at its clock
-Groups = Mapping[str, Binding]
-NO_GROUPS: Groups = {}
 
 
 class Deliveries(Looking):
@@ -54,26 +55,24 @@ class Deliveries(Looking):
 
     # ---- claiming -------------------------------------------------------------------------------------------------
     def claim(
-        self, owner: str, limits: Mapping[str, int], now: float, start_after: str = "", groups: Groups = NO_GROUPS
-    ) -> Claim | None:
+        self, owner: str, limits: Mapping[str, int], now: float, start_after: str = "", groups: Groups = NO_GROUPS,
+        order: Order = ANY_ORDER,
+    ) -> Claim | None:  # fmt: skip
         """Take the best delivery that is due, or None.
 
         `limits` says how many deliveries a target may have under way (all dispatchers together); a target that is
-        not in it gets none. Targets are tried in fair rotation, beginning behind `start_after`; within a target
-        priority counts, then who is due longest. Paused targets and those in back-off are skipped. A delivery to one of
-        `groups` is bound to a member that is in `limits`.
+        not in it gets none. The highest priority of all counts first (see Order); among equals targets are tried in fair
+        rotation, beginning behind `start_after`; within a target who is due longest. Paused targets and those in back-off
+        are skipped. A delivery to one of `groups` is bound to a member that is in `limits`.
         """
-        names = sorted({*limits, *groups})
-        names = [name for name in names if name > start_after] + [name for name in names if name <= start_after]
-        if not self._any_ready(names, now):
-            return None  # without the write lock: idle slots look often
+        names = rotated({*limits, *groups}, start_after)
+        with self._db.read() as connection:  # without the write lock: idle slots look often
+            found = best_first(connection, names, order, now)
+        if not found:
+            return None
         with self._db.write() as tx:
-            for name in names:
-                binding = groups.get(name)
-                if binding is None:
-                    row = self._take(tx, owner, name, limits[name], now)
-                else:
-                    row = self._take_for(tx, owner, name, binding, limits, now)
+            for candidate in found:
+                row = take(tx, owner, candidate, limits, groups, order, now)
                 if row is not None:
                     tx.emit(
                         DeliveryClaimed(row["id"], row["arrival"], row["target"], owner, row["attempts"]),
@@ -83,27 +82,6 @@ class Deliveries(Looking):
             else:
                 return None
         return self._claim(row)  # behind the lock: 10,000 images take a quarter of a second, and the row is ours
-
-    def _take(self, tx: Transaction, owner: str, target: str, limit: int, now: float) -> Any:
-        for rank in range(len(Priority)):
-            asked = {"owner": owner, "target": target, "rank": rank, "now": now, "limit": limit}
-            row = tx.one(_CLAIM.format(which=READY), asked)
-            if row is not None:
-                return row
-        return None
-
-    def _take_for(
-        self, tx: Transaction, owner: str, group: str, binding: Binding, limits: Mapping[str, int], now: float
-    ) -> Any:
-        for rank in range(len(Priority)):
-            chosen = choose(tx, group, rank, binding, limits, now)
-            if chosen is not None:
-                id, member = chosen
-                asked = {"owner": owner, "target": member, "now": now, "limit": limits[member], "id": id}
-                row = tx.one(_CLAIM.format(which=":id"), asked)
-                if row is not None:
-                    return row
-        return None
 
     def _claim(self, row: Any) -> Claim:
         with self._db.read() as connection:
@@ -118,6 +96,22 @@ class Deliveries(Looking):
             [ImageToSend(image["position"], image_file(self._places, image)) for image in images],
             row["images"], row["created"], row["first_tried"], max(0, row["attempts"] - 1), row["claimed"],
         )  # fmt: skip
+
+    def with_values(self, claim: Claim, names: Collection[str]) -> Claim:
+        """The claim, with the values that a layout names in each of its images."""
+        if not names:
+            return claim
+        with self._db.read() as connection:
+            values = chosen_values(connection, claim.arrival, names)
+        images = [replace(one, file=replace(one.file, values=values(one.position))) for one in claim.images]
+        return replace(claim, images=images)
+
+    def all_images(self, claim: Claim, names: Collection[str]) -> list[ImageFile]:
+        """Every image of the claim's arrival that is for its target, sent or not, with the values that a layout names."""
+        with self._db.read() as connection:
+            rows = connection.execute(f"{IMAGES_TO_SEND} ORDER BY i.position", {"arrival": claim.arrival}).fetchall()
+            values = chosen_values(connection, claim.arrival, names)
+        return [replace(image_file(self._places, row), values=values(row["position"])) for row in rows]
 
     # ---- the owner's steps ------------------------------------------------------------------------------------------
     def confirm(self, claim: Claim, results: Sequence[ImageResult], under_way: Sequence[ImageToSend] = ()) -> None:
@@ -310,12 +304,3 @@ class Deliveries(Looking):
         with self._db.read() as connection:
             rows = connection.execute("SELECT DISTINCT target FROM delivery WHERE state IN ('waiting', 'retrying')")
             return [row["target"] for row in rows.fetchall()]
-
-
-_CLAIM = (
-    "UPDATE delivery SET state = 'sending', target = :target, owner = :owner, attempts = attempts + 1, claimed = :now,"
-    " moved = :now, first_tried = coalesce(first_tried, :now) WHERE id = ({which})"
-    " AND (SELECT count(*) FROM delivery WHERE target = :target AND state = 'sending') < :limit"
-    " AND NOT EXISTS (SELECT 1 FROM target_state WHERE name = :target"
-    "   AND ((paused = 1 AND coalesce(until, 9e99) > :now) OR not_before > :now)) RETURNING *"
-)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from protocol.errors import NotFound
+from protocol.spool.claiming import READY
 from protocol.spool.database import Database
 from protocol.states import DELIVERY_FINISHED, DeliveryState, Priority
 
@@ -14,10 +15,6 @@ COUNTED = 1000  # deliveries; nobody needs to know of more
 UNFINISHED = tuple(
     str(state) for state in DeliveryState if state not in DELIVERY_FINISHED
 )  # IN uses the index, NOT IN not
-READY = (
-    "SELECT id FROM delivery WHERE target = :target AND priority = :rank AND state IN ('waiting', 'retrying')"
-    " AND due <= :now ORDER BY due, id LIMIT 1"
-)
 
 
 class Looking:
@@ -92,8 +89,8 @@ class Looking:
 
     def _any_ready(self, names: Sequence[str], now: float) -> bool:
         with self._db.read() as connection:
-            for name in names:
-                for rank in range(len(Priority)):
-                    if connection.execute(READY, {"target": name, "rank": rank, "now": now}).fetchone():
-                        return True
-        return False
+            return any(
+                connection.execute(READY, {"target": name, "rank": rank, "now": now}).fetchone()
+                for name in names
+                for rank in range(len(Priority))
+            )
