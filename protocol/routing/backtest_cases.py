@@ -4,6 +4,7 @@ It must not know where arrivals are kept, nor decide anything; what was not kept
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from operator import attrgetter
@@ -104,7 +105,7 @@ def sees_each_image(rule: Rule) -> bool:
 class Past:
     """One recorded arrival, opened as far as it is asked for."""
 
-    __slots__ = ("record", "row", "_reads", "_zone", "_values", "_subject", "_received")
+    __slots__ = ("record", "row", "_reads", "_zone", "_values", "_subject", "_received", "_columns")
 
     def __init__(self, record: RecordedArrival, reads: Reads, zone: tzinfo | None) -> None:
         self.record, self._reads, self._zone = record, reads, zone
@@ -117,6 +118,7 @@ class Past:
         self._values: Mapping[str, Any] | None = None
         self._subject: Subject | None = None
         self._received: datetime | None = None
+        self._columns: Columns | None = None
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -166,6 +168,24 @@ class Past:
                 return "SOPInstanceUID of each image was not kept: which ones were sent again is not known"
         return ""
 
+    def image_rows(self, names: tuple[str, ...]) -> Counter[Any]:
+        """How many images have which values of these keywords: a value for one keyword, else tuples; hashable."""
+        record, own = self.record, self.values
+        columns = self._unpacked().values if record.columns else {}
+        if not any(name in columns for name in names):
+            row = tuple([own.get(name) for name in names])
+            return Counter({row if len(names) > 1 else row[0]: record.images})
+        given = [columns[name] if name in columns else (own.get(name),) * record.images for name in names]
+        hashable = [[tuple(one) if type(one) is list else one for one in column] for column in given]
+        return Counter(hashable[0] if len(names) == 1 else zip(*hashable, strict=True))
+
+    def _unpacked(self) -> Columns:
+        """The columns that rules read of each image."""
+        if self._columns is None:
+            record = self.record
+            self._columns = unpack_columns(record.columns or b"", record.images, self._reads.of_images)
+        return self._columns
+
     def images(self, whole: bool, family: bool = False) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
         """What all images share, and what differs, the first image at the head; not `whole`: the first image alone.
 
@@ -175,8 +195,8 @@ class Past:
         if not whole or not record.columns:
             return self.values, [{} for _ in range(record.images if whole else 1)]
         # Outside a family only what rules read of each image; which is the first stands beside the columns.
-        wanted = self._reads.of_families if family else self._reads.of_images
-        columns = unpack_columns(record.columns, record.images, wanted)
+        families = self._reads.of_families
+        columns = unpack_columns(record.columns, record.images, families) if family else self._unpacked()
         shared = {word: value for word, value in self.values.items() if word not in columns.values}
         return shared, _first_ahead(columns)
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any
 
-from protocol.errors import RuleSyntaxError
 from protocol.routing.backtest_cases import Past, Reads, is_unusual
-from protocol.routing.rules.compiler import CompiledRule, compile_rule
+from protocol.routing.backtest_images import alone, over_images
+from protocol.routing.rules.compiler import CompiledRule
 from protocol.routing.rules.nodes import Always, Clause, Logic, Not
 from protocol.routing.rules.values import Truth
 
@@ -87,18 +87,28 @@ class Truths:
                 always = _TRUE if value else _FALSE
                 return lambda answers, past: always
             case Logic(operator=operator, clauses=clauses):
-                parts = [self._clause(one, whole, leaves, slow) for one in clauses]
+                parts = self._parts(clauses, whole, leaves, slow)
                 return _joined(parts, _FALSE, _TRUE) if operator == "and" else _joined(parts, _TRUE, _FALSE)
             case Not(clause=inner):
                 part = self._clause(inner, whole, leaves, slow)
                 return lambda answers, past: _NEGATED.get(truth := part(answers, past), truth)
-        condition = _alone(clause)
+        condition = alone(clause)
         number = None if condition is None else self._leaf(condition)
         if condition is None or number is None:
             slow.append(True)
-            return _each_time(condition or whole, self._reads)
+            fast = over_images(clause) if self._remember and condition is not None else None
+            return _each_time(condition or whole, self._reads, fast)
         leaves.add(number)
         return lambda answers, past: answers[number]
+
+    def _parts(self, clauses: Iterable[Clause], whole: CompiledRule, leaves: set[int], slow: list[bool]) -> list[Asked]:
+        """The clauses of an `and` or `or`, those that are remembered first: often they decide."""
+        first, last = list[Asked](), list[Asked]()
+        for clause in clauses:
+            before = len(slow)
+            part = self._clause(clause, whole, leaves, slow)
+            (first if len(slow) == before else last).append(part)
+        return first + last
 
     def _leaf(self, condition: CompiledRule) -> int | None:
         """Its number; None if it must be asked each time."""
@@ -137,16 +147,7 @@ class Picked:
         return tuple([asked(answers, past) for asked in self._asked])
 
 
-def _alone(clause: Clause) -> CompiledRule | None:
-    """A clause as a condition of its own; None if its text does not say all of it."""
-    try:
-        made = compile_rule(clause.text)
-    except RuleSyntaxError:
-        return None
-    return made if made.tree == clause else None
-
-
-def _each_time(condition: CompiledRule, reads: Reads) -> Asked:
+def _each_time(condition: CompiledRule, reads: Reads, fast: Callable[[Past], Truth] | None) -> Asked:
     unusual = [reads.place[name] for name in condition.names if is_unusual(name) and name in reads.place]
 
     def asked(answers: Answers, past: Past) -> int:
@@ -155,6 +156,8 @@ def _each_time(condition: CompiledRule, reads: Reads) -> Asked:
         dropped = past.record.dropped
         if dropped and condition.over_images and not set(dropped).isdisjoint(condition.names):
             return UNTOLD
+        if fast is not None and past.record.images and not past.record.earlier:
+            return _PLACES[fast(past)]
         return _PLACES[condition.result(past.subject)]
 
     return asked

@@ -35,6 +35,8 @@ CONDITIONS = [
     "count_images() >= 2", "all_images(exists(SliceThickness))", "first_image(SliceThickness) == 1.0", "Modality > 3",
     "missing(SliceThickness)", "'AXIAL' in ImageType", "SenderAET == 'CT1' and not Modality == 'MR'", "True", "False",
     "ImageCount >= 2 or SliceThickness > 3", "not (SliceThickness > 1 and Modality == 'CT')",
+    "count_images(SliceThickness < 2) >= 2 and Modality == 'CT'", "3 > count_images('AXIAL' in ImageType)",
+    "any_image(SliceThickness < 1 and Modality == 'MR')", "all_images(Modality != 'CT' or ImageCount > 2)",
     "hour() >= 12", "age() > 3", "ReceivedAt > '2026-11-26T12:03'",
 ]  # fmt: skip
 image = st.fixed_dictionaries(
