@@ -199,6 +199,7 @@ class Ledger(Section):
     """The database of history."""
 
     url: str = "sqlite:///$SCANPOST_HOME/ledger.sqlite3"
+    headers_days: Annotated[float, Field(ge=0, le=36_500)] = 365.0
 
     @model_validator(mode="after")
     def _known(self) -> Ledger:
