@@ -8,6 +8,7 @@ import errno
 import os
 import uuid
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,6 +49,7 @@ class FolderFiles:
         # Where a layout puts many series into one folder, to look for what a dead process left costs more than it is worth.
         self._tidies = "SeriesInstanceUID" in settings.layout_keywords
         self._entered: set[Path] = set()
+        self._synced: set[Path] = set()  # that what lay in these folders before this attempt keeps its name
 
     # ---- folders ---------------------------------------------------------------------------------------------------
     def check_top(self) -> None:
@@ -75,15 +77,25 @@ class FolderFiles:
             self._make(folder)
         elif self._tidies:
             self._tidy(folder, receipts)
+        self._sync_above(folder)
         self._entered.add(folder)
 
     def _make(self, folder: Path) -> None:
-        made = [place for place in (folder, *folder.parents) if not self.fs.exists(place)]
+        # From the inside out, as the folders above the top one may be closed to us.
+        made = list(takewhile(lambda place: not self.fs.exists(place), (folder, *folder.parents)))
         for touched in self.fs.makedirs(folder):
             self._sync(touched)
+            self._synced.add(touched)
         if self._mode is not None:
             for place in made:
                 os.chmod(place, self._mode | (self._mode & 0o444) >> 2)
+
+    def _sync_above(self, folder: Path) -> None:
+        """Whoever made some of these folders may have died before their names were durable."""
+        for place in takewhile(lambda place: place != self._top.parent, folder.parents):
+            if place not in self._synced:
+                self._sync(place)
+                self._synced.add(place)
 
     def _sync(self, folder: Path) -> None:
         """Some shares know no sync of folders, and there is nothing else that could be done."""
