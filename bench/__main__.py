@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.associations import associations
+from bench.backtest import backtest
 from bench.idle import idle
 from bench.images import SETS
 from bench.latency import latency
@@ -21,12 +22,13 @@ from bench.profile import profile
 from bench.receive import receive
 from bench.report import Outcome, as_json, load, markdown, save, table
 from bench.restart import restart
+from bench.rules import rules
 from bench.runs import Result, Session
 from bench.send import send
 
 BENCHES: dict[str, Callable[[Session], None]] = {
     "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
-    "associations": associations, "idle": idle, "profile": profile,
+    "associations": associations, "idle": idle, "profile": profile, "rules": rules, "backtest": backtest,
 }  # fmt: skip
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from actors.dispatcher.attempt import DONE, FAILED, STOPPED, Attempt, Outcome
 from actors.dispatcher.confirming import Ask, ask_target
-from actors.dispatcher.limits import Limits, Unwanted
+from actors.dispatcher.limits import USUAL, Limits, Terms, Unwanted
 from actors.dispatcher.reports import NoReports, Reports
 from actors.dispatcher.shelf import Shelf
+from actors.groups import bindings
 from actors.retry import leave_alone_s, next_try
 from actors.targets.interface import Finishing, Target
 from actors.targets.registry import make_target
@@ -41,14 +42,17 @@ class Slot:
         random: Random,
         log: Any,
         slots: int,
+        terms: Terms = USUAL,
+        only_urgent: bool = False,
         make: MakeTarget = make_target,
         ask: Ask = ask_target,
         reports: Reports | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`slots` is how many slots the whole node is set to have."""
+        """`slots` is how many slots the whole node is set to have; `only_urgent`: it is the lane of urgent deliveries."""
         self._spool, self._owner, self._clock, self._random, self._log = spool, owner, clock, random, log
-        self._limits = Limits(spool, routing, clock, slots)
+        self._limits = Limits(spool, routing, clock, slots, terms)
+        self._only_urgent = only_urgent
         self._make, self._ask, self._stopping = make, ask, stopping
         self._reports = reports or NoReports()
         self._shelf = Shelf(clock)
@@ -69,10 +73,13 @@ class Slot:
         be given back by others, after its process ended.
         """
         allowed = self._limits.now()
-        claim = self._spool.deliveries.claim(self._owner, allowed, self._clock.now(), self._last_target)
+        claim = self._spool.deliveries.claim(
+            self._owner, allowed, self._clock.now(), self._last_target, bindings(self._limits.configuration),
+            self._limits.order(allowed, only_urgent=self._only_urgent),
+        )  # fmt: skip
         if claim is None:
             return False
-        self._last_target = claim.target
+        self._last_target = claim.group or claim.target
         try:
             self._deliver(claim)
         except NotOwner:
@@ -83,8 +90,11 @@ class Slot:
         settings = self._limits.configuration.targets.get(claim.target)
         target = self._make(settings) if settings is not None else None
         if settings is None or target is None:
-            kind = "target groups" if settings is None else f"targets of type {settings.type}"
-            reason = f"{kind} are not built yet"
+            reason = (
+                f"target {claim.target} is not in the configuration"
+                if settings is None
+                else f"targets of type {settings.type} are not built yet"
+            )
             self._spool.deliveries.hold_claimed(claim, reason)
             self._say("delivery_held", claim, reason=reason)
             return
