@@ -12,4 +12,8 @@ def make_target(target: settings.Target) -> Target | None:
         from actors.targets.dicom import DicomTarget
 
         return DicomTarget(target)
+    if isinstance(target, settings.FolderTarget):
+        from actors.targets.folder import FolderTarget
+
+        return FolderTarget(target)
     return None
