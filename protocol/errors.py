@@ -22,6 +22,7 @@ ScanpostError
 │   └── DecodeError               keeps the raw bytes
 ├── NetworkError                  says whether repeating can help
 │   ├── TargetUnreachable
+│   ├── TargetBusy                asks to be left alone for a while
 │   ├── AssociationRejected
 │   ├── AssociationAborted
 │   └── PeerTimeout               the association is never used again
@@ -188,6 +189,14 @@ class NetworkError(ScanpostError):
 
 class TargetUnreachable(NetworkError):
     """No connection to the target."""
+
+
+class TargetBusy(NetworkError):
+    """The target is there and asks to be left alone for `after_s` seconds; 0: it does not say how long."""
+
+    def __init__(self, message: str | None = None, after_s: float = 0.0) -> None:
+        self.after_s = after_s
+        super().__init__(message)
 
 
 class AssociationRejected(NetworkError):
