@@ -4,24 +4,20 @@ It must not transcode, follow redirects, touch the spool, or say a secret or a t
 
 from __future__ import annotations
 
-import base64
-import os
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from itertools import takewhile
 
 from actors.dicom import statuses
 from actors.targets import stow
+from actors.targets.dicomweb_rungs import rungs
 from actors.targets.http_connection import HttpConnection, Reply, Request
-from actors.targets.interface import Alive, Answer
-from actors.targets.web import Place, dial, place_of
-from protocol.errors import AssociationAborted, RoutingError, TargetUnreachable, UnreadableImage
-from protocol.routing.secrets import resolve
+from actors.targets.interface import Alive, Answer, Rung
+from actors.targets.web import Place, dial, headers_of, line_of, place_of
+from protocol.errors import AssociationAborted, NetworkError, UnreadableImage
 from protocol.routing.targets import DicomWebTarget as DicomWebSettings
 from protocol.spool.images import ImageFile
-from protocol.version import IMPLEMENTATION_VERSION
 
-DICOM_JSON = "application/dicom+json"
 _REQUEST_BYTES = 64 * 1024 * 1024  # several images in one request are not worth more: who fails repeats them all
 _EXPECT_BYTES = 1024 * 1024  # smaller ones cost no more than the question
 
@@ -46,6 +42,10 @@ class DicomWebTarget:
         """Connect. Raises TargetUnreachable, AssociationRejected (by TLS or proxy), AssociationAborted, PeerTimeout."""
         return DicomWebSession(self._settings, images, alive)
 
+    def rungs(self) -> Generator[Rung, None, None]:
+        """Name, TCP, proxy and TLS if asked for, HTTP, login, STOW-RS."""
+        return rungs(self._settings)
+
 
 class DicomWebSession:
     """One connection, replaced when the server ends it between two requests, as servers do after a while."""
@@ -66,7 +66,12 @@ class DicomWebSession:
         """
         while image.receipt not in self._known:
             batch = self._batch(image)
-            for one, answer in zip(batch, self._store(batch), strict=True):
+            try:
+                answers = self._store(batch)
+            except NetworkError:
+                self._connection.close()
+                raise
+            for one, answer in zip(batch, answers, strict=True):
                 if answer is None:
                     self._alone.add(one.receipt)
                 else:
@@ -145,7 +150,7 @@ class DicomWebSession:
         length = None if self._settings.chunked else body.length
         headers = [*headers_of(self._settings, self._place), ("Content-Type", body.media_type)]
         expect = self._expect and body.length > _EXPECT_BYTES
-        return Request("POST", target_of(self._settings, self._place, "/studies"), headers, body, length, expect)
+        return Request("POST", line_of(self._settings, self._place, "/studies"), headers, body, length, expect)
 
     def _standing(self) -> HttpConnection:
         if not self._connection.is_idle():
@@ -157,37 +162,3 @@ class DicomWebSession:
         sock = dial(settings, self._place)
         self._alive()
         return HttpConnection(sock, settings.timeout_s, lambda: self._alive())
-
-
-def target_of(settings: DicomWebSettings, place: Place, resource: str, query: str = "") -> str:
-    """What stands in the request line for a resource below the server's base."""
-    asked = "&".join(part for part in (place.query, query) if part)
-    path = f"{place.path}{resource}" + (f"?{asked}" if asked else "")
-    by_proxy = settings.proxy is not None and not place.secure
-    return f"http://{place.authority}{path}" if by_proxy else path
-
-
-def headers_of(settings: DicomWebSettings, place: Place) -> list[tuple[str, str]]:
-    """What every request says. Secrets are read each time: tokens are renewed while deliveries go on.
-
-    Raises TargetUnreachable: a secret cannot be had, or not be written down in a header.
-    """
-    headers = [
-        ("Host", place.authority),
-        ("User-Agent", IMPLEMENTATION_VERSION),
-        ("Accept", DICOM_JSON),
-        ("Accept-Encoding", "identity"),
-    ]
-    try:
-        if settings.token is not None:
-            token = resolve(settings.token, os.environ).get_secret_value()
-            if not token.isascii() or " " in token:
-                raise TargetUnreachable(f"{settings.token}: a bearer token is ASCII text without spaces")
-            headers.append(("Authorization", f"Bearer {token}"))
-        elif settings.user is not None and settings.password is not None:
-            password = resolve(settings.password, os.environ).get_secret_value()
-            pair = base64.b64encode(f"{settings.user}:{password}".encode()).decode()
-            headers.append(("Authorization", f"Basic {pair}"))
-    except RoutingError as exc:
-        raise TargetUnreachable(str(exc)) from exc
-    return headers

@@ -255,7 +255,8 @@ class HttpConnection:
         headers: dict[str, str] = {}
         for name, value in response.headers.items():
             headers.setdefault(name.lower(), str(value))
-        return Reply(response.status, headers, body), not response.will_close and response.isclosed()
+        read = response.isclosed() or not with_body
+        return Reply(response.status, headers, body), read and not response.will_close
 
     def _final(self, with_body: bool) -> HTTPResponse:
         for _ in range(_MOST_INTERIM):

@@ -1,9 +1,11 @@
-"""From the URL of a target to a connected socket: name, port, proxy, TLS, each within its time.
-It must not speak HTTP but to a proxy, and never reads a proxy out of the environment.
+"""From the settings of a DICOMweb target to a connected socket and to what each request says of itself.
+It must not ask the server anything, and never reads a proxy out of the environment.
 """
 
 from __future__ import annotations
 
+import base64
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -12,8 +14,12 @@ from urllib.parse import quote, urlsplit
 from actors.dicom import tls
 from actors.dicom.dialling import connect
 from actors.targets.http_connection import HttpConnection, Request
-from protocol.errors import AssociationRejected, NetworkError, TargetUnreachable
+from protocol.errors import AssociationRejected, NetworkError, RoutingError, TargetUnreachable
+from protocol.routing.secrets import resolve
 from protocol.routing.targets import DicomWebTarget, TargetTls
+from protocol.version import IMPLEMENTATION_VERSION
+
+DICOM_JSON = "application/dicom+json"
 
 _SAFE = "%/:=&?~+!$,;'@()*"  # what stays as a person wrote it, RFC 3986 section 2.2
 
@@ -97,3 +103,37 @@ def client_tls(settings: TargetTls | None) -> tls.ClientTls:
     return tls.ClientTls(
         settings.ca, settings.cert, settings.key, settings.verify, settings.server_name, settings.key_password
     )
+
+
+def line_of(settings: DicomWebTarget, place: Place, resource: str, query: str = "") -> str:
+    """What stands in the request line for a resource below the server's base."""
+    asked = "&".join(part for part in (place.query, query) if part)
+    path = f"{place.path}{resource}" + (f"?{asked}" if asked else "")
+    by_proxy = settings.proxy is not None and not place.secure
+    return f"http://{place.authority}{path}" if by_proxy else path
+
+
+def headers_of(settings: DicomWebTarget, place: Place) -> list[tuple[str, str]]:
+    """What every request says. Secrets are read each time: tokens are renewed while deliveries go on.
+
+    Raises TargetUnreachable: a secret cannot be had, or not be written down in a header.
+    """
+    headers = [
+        ("Host", place.authority),
+        ("User-Agent", IMPLEMENTATION_VERSION),
+        ("Accept", DICOM_JSON),
+        ("Accept-Encoding", "identity"),
+    ]
+    try:
+        if settings.token is not None:
+            token = resolve(settings.token, os.environ).get_secret_value()
+            if not token.isascii() or " " in token:
+                raise TargetUnreachable(f"{settings.token}: a bearer token is ASCII text without spaces")
+            headers.append(("Authorization", f"Bearer {token}"))
+        elif settings.user is not None and settings.password is not None:
+            password = resolve(settings.password, os.environ).get_secret_value()
+            pair = base64.b64encode(f"{settings.user}:{password}".encode()).decode()
+            headers.append(("Authorization", f"Basic {pair}"))
+    except RoutingError as exc:
+        raise TargetUnreachable(str(exc)) from exc
+    return headers

@@ -8,7 +8,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +72,11 @@ class Visit:
         found, self._rest = self._rest[:count], self._rest[count:]
         return found
 
+    def rest(self) -> bytes:
+        """What was received and not read yet."""
+        found, self._rest = self._rest, b""
+        return found
+
     def _more(self) -> bytes:
         data = self.sock.recv(1 << 18)
         if not data:
@@ -128,9 +133,10 @@ class Web:
 
 
 @contextmanager
-def web(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[Web]:
-    """Give each connection to `serve` in a thread of its own; a connection that ends is no fault."""
-    listener = socket.create_server((HOST, 0))
+def web(serve: Serve, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Web]:
+    """Give each connection to `serve` in a thread of its own; a connection that ends is no fault. At the end all are cut."""
+    listener = socket.create_server((HOST, port))
+    open_socks: list[socket.socket] = []
     running = Web(listener.getsockname()[1])
     threads: list[threading.Thread] = []
 
@@ -138,7 +144,9 @@ def web(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[Web]:
         try:
             with sock:
                 sock.settimeout(WAIT_S)
+                open_socks.append(sock)
                 wrapped = tls.wrap_socket(sock, server_side=True) if tls is not None else sock
+                open_socks.append(wrapped)
                 with wrapped:
                     serve(Visit(wrapped, number, running.asked))
         except (EOFError, OSError):
@@ -164,7 +172,11 @@ def web(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[Web]:
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        for thread in [accepting, *threads]:
+        accepting.join(WAIT_S)
+        for sock in open_socks:
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        for thread in threads:
             thread.join(WAIT_S)
         assert running.faults == []
 
