@@ -277,14 +277,6 @@ def test_a_type_that_is_not_built_yet_sets_the_delivery_aside_with_the_reason(wo
     assert (node.delivery["state"], node.delivery["error"]) == ("held", "targets of type folder are not built yet")
 
 
-def test_a_group_sets_the_delivery_aside_until_groups_are_built(world):
-    node = Node(world, "a")
-    node.routing.change({"a": {}}, groups={"g": {"members": ["a"], "mode": "failover"}})
-    node.send("g", group=True)
-    node.run()
-    assert (node.delivery["state"], node.delivery["error"]) == ("held", "target groups are not built yet")
-
-
 def test_a_target_that_is_not_configured_is_not_claimed(world):
     node = Node(world, "b")
     node.send("a")
