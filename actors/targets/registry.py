@@ -16,4 +16,8 @@ def make_target(target: settings.Target) -> Target | None:
         from actors.targets.dicomweb import DicomWebTarget
 
         return DicomWebTarget(target)
+    if isinstance(target, settings.FolderTarget):
+        from actors.targets.folder import FolderTarget
+
+        return FolderTarget(target)
     return None
