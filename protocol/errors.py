@@ -180,7 +180,12 @@ class DecodeError(WireError):
 
 
 class NetworkError(ScanpostError):
-    """The peer could not be reached or did not do what was asked; `retryable` says whether repeating can help."""
+    """The peer could not be reached or did not do what was asked; `retryable` says whether repeating can help.
+
+    `after_s`: how long the peer asked not to be tried again, seconds; 0: it did not ask.
+    """
+
+    after_s = 0.0
 
     def __init__(self, message: str | None = None, retryable: bool = True) -> None:
         self.retryable = retryable
@@ -192,11 +197,11 @@ class TargetUnreachable(NetworkError):
 
 
 class TargetBusy(NetworkError):
-    """The target is there and asks to be left alone for `after_s` seconds; 0: it does not say how long."""
+    """The target is there and asks to be left alone, for `after_s` seconds if it says how long."""
 
     def __init__(self, message: str | None = None, after_s: float = 0.0) -> None:
-        self.after_s = after_s
         super().__init__(message)
+        self.after_s = after_s
 
 
 class AssociationRejected(NetworkError):
