@@ -301,12 +301,12 @@ def _gathered(head: bytes, body: Iterable[bytes | memoryview]) -> Iterable[memor
     """Small pieces put together, so that an image of some kilobytes is one write."""
     together = bytearray(head)
     for piece in body:
-        if len(together) + len(piece) > _PIECE_BYTES and together:
-            yield memoryview(bytes(together))
-            together.clear()
+        if together and len(together) + len(piece) > _PIECE_BYTES:
+            yield memoryview(together)
+            together = bytearray()
         if len(piece) >= _PIECE_BYTES:
             yield memoryview(piece)
         else:
             together += piece
     if together:
-        yield memoryview(bytes(together))
+        yield memoryview(together)

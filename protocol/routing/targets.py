@@ -179,7 +179,7 @@ class DicomWebTarget(_Target):
     user: Annotated[Text, StringConstraints(min_length=1, pattern=r"^[^:\n\r\t]*\Z")] | None = None
     password: Secret | None = None
     tls: TargetTls | None = None
-    proxy: Annotated[Url, StringConstraints(pattern="^http:")] | None = None
+    proxy: Annotated[Url, StringConstraints(pattern="^http:"), shapes.PROXY] | None = None
 
     @model_validator(mode="after")
     def _one_way_to_log_in(self) -> DicomWebTarget:
