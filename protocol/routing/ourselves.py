@@ -8,11 +8,13 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from protocol.routing.sources import IpNetwork
 from protocol.settings.model import Settings
+from protocol.spool.places import Places
 
 _ANYWHERE = ("0.0.0.0", "::", "")
 _LOOPBACK_NAMES = ("localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain")
@@ -36,12 +38,14 @@ class Ourselves:
         hosts: names and addresses of the machine, in lower case.
         certificates: whether a peer can show a certificate that is verified.
         allow: networks that may connect; empty: all.
+        folders: those of our own files, absolute, where nothing else may be written.
     """
 
     ports: tuple[Listening, ...]
     hosts: frozenset[str]
     certificates: bool = True
     allow: tuple[IpNetwork, ...] = ()
+    folders: tuple[Path, ...] = ()
 
     def listener_at(self, host: str, port: int) -> Listening | None:
         """The port of ours that a connection to this host and port reaches."""
@@ -79,7 +83,7 @@ def _reached(bound: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address 
 
 def ourselves(settings: Settings) -> Ourselves:
     """This node, as its settings and the operating system tell it. Ports that the system chooses are left out."""
-    receiver = settings.receiver
+    receiver, places = settings.receiver, Places(settings.home)
     ports = [Listening(receiver.host, receiver.port, receiver.ae_title)]
     if receiver.tls.enabled:
         ports.append(Listening(receiver.host, receiver.tls.port, receiver.ae_title))
@@ -94,4 +98,5 @@ def ourselves(settings: Settings) -> Ourselves:
         hosts=frozenset(hosts - {""}),
         certificates=receiver.tls.enabled and receiver.tls.ca is not None,
         allow=tuple(ipaddress.ip_network(str(one)) for one in receiver.allow),
+        folders=tuple(place.resolve() for place in (places.spool, places.config, places.run, places.log)),
     )
