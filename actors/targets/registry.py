@@ -12,4 +12,12 @@ def make_target(target: settings.Target) -> Target | None:
         from actors.targets.dicom import DicomTarget
 
         return DicomTarget(target)
+    if isinstance(target, settings.S3Target):
+        from actors.targets.s3 import S3Target
+
+        return S3Target(target)
+    if isinstance(target, settings.SftpTarget):
+        from actors.targets.sftp import SftpTarget
+
+        return SftpTarget(target)
     return None
