@@ -88,6 +88,7 @@ class Slot:
             self._spool.deliveries.hold_claimed(claim, reason)
             self._say("delivery_held", claim, reason=reason)
             return
+        claim = self._spool.deliveries.with_values(claim, settings.layout_keywords)
         self._reports.working(claim, target.patience_s)
         outcome = self._attempt(claim, settings, target)
         if outcome.how == FAILED:

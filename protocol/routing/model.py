@@ -139,6 +139,8 @@ class RoutingConfiguration(Frozen):
 
     @cached_property
     def keywords(self) -> frozenset[str]:
-        """DICOM keywords that rules read, so that the header scan takes them."""
+        """DICOM keywords that rules and layouts read, so that the header scan takes them."""
         conditions = [one for rule in self.rules for one in (rule.compiled, rule.study_complete) if one is not None]
-        return frozenset(keyword for condition in conditions for keyword in condition.keywords)
+        return frozenset(keyword for condition in conditions for keyword in condition.keywords).union(
+            *(target.keywords for target in self.targets.values())
+        )

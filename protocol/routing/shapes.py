@@ -33,7 +33,7 @@ NETWORK = Shape(
 PLAIN_TEXT = Shape(pattern="^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f]*$")
 ABSOLUTE_PATH = Shape(pattern=r"^(?![\s\S]*/\.\.(/|$))/[^\u0000-\u001f]*$")
 LAYOUT = Shape(
-    pattern=r"^(?!\.{0,2}(/|$))(?![\s\S]*/\.{0,2}(/|$))([^{}\u0000-\u001f]|\{[A-Za-z0-9]+\})+$",
+    pattern=r"^(?!\.{1,2}(/|$))(?!/)(?![\s\S]*/\.{0,2}(/|$))([^{}\u0000-\u001f]|\{[A-Za-z0-9]+\})*$",
     examples=["{PatientID}/{StudyInstanceUID}/{SeriesInstanceUID}"],
 )
 URL = Shape(pattern=r"^https?://[^\s/@]+(/\S*)?$")

@@ -25,25 +25,8 @@ from protocol.routing.fields import (
     Timeout,
     Unspoken,
 )
-from protocol.routing.rules.names import find
+from protocol.routing.layouts import Layout, keywords_of, scanned
 from protocol.routing.secrets import Secret
-
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-
-
-def _layout(text: str) -> str:
-    rest = _PLACEHOLDER.sub("x", text)
-    if "{" in rest or "}" in rest:
-        raise ValueError("braces of a layout hold one DICOM keyword each")
-    if any(letter < " " for letter in text):
-        raise ValueError("a layout has no control characters")
-    if rest.startswith("/") or any(part in ("", ".", "..") for part in rest.split("/")):
-        raise ValueError("a layout is a relative path without `.`, `..` or empty parts")
-    for keyword in _PLACEHOLDER.findall(text):
-        known = find(keyword)
-        if known is None or known.name != keyword or known.kind in ("binary", "sequence"):
-            raise ValueError(f"'{keyword}' is no DICOM keyword that a layout can use")
-    return text
 
 
 def _url(text: str) -> str:
@@ -53,7 +36,6 @@ def _url(text: str) -> str:
     return text
 
 
-Layout = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_layout), shapes.LAYOUT]
 Url = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_url), shapes.URL]
 
 
@@ -79,6 +61,16 @@ class _Target(Frozen):
     concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
     retry: Retry = Retry()
     comment: Text = ""
+
+    @property
+    def layout_keywords(self) -> frozenset[str]:
+        """The names whose values the target needs with each image (`ImageFile.values`)."""
+        return keywords_of(getattr(self, "layout", ""))
+
+    @property
+    def keywords(self) -> frozenset[str]:
+        """Those that the header scan has to take."""
+        return scanned(self.layout_keywords)
 
 
 class TargetTls(Frozen):

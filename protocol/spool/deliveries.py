@@ -7,12 +7,14 @@ Every step of an owner says `WHERE owner = me`: who was reaped meanwhile changes
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from protocol.errors import NotFound, StepRefused
 from protocol.spool.commands import done
 from protocol.spool.database import Database
-from protocol.spool.objects import image_file
+from protocol.spool.headers import chosen_values
+from protocol.spool.objects import ImageFile, image_file
 from protocol.spool.places import Places
 from protocol.spool.settling import IMAGES_TO_SEND, settle
 from protocol.spool.steps import (
@@ -113,6 +115,22 @@ class Deliveries:
             [ImageToSend(image["position"], image_file(self._places, image)) for image in images],
             row["images"], row["created"], row["first_tried"], max(0, row["attempts"] - 1), row["claimed"],
         )  # fmt: skip
+
+    def with_values(self, claim: Claim, names: Collection[str]) -> Claim:
+        """The claim, with the values that a layout names in each of its images."""
+        if not names:
+            return claim
+        with self._db.read() as connection:
+            values = chosen_values(connection, claim.arrival, names)
+        images = [replace(one, file=replace(one.file, values=values(one.position))) for one in claim.images]
+        return replace(claim, images=images)
+
+    def all_images(self, claim: Claim, names: Collection[str]) -> list[ImageFile]:
+        """Every image of the claim's arrival that is for its target, sent or not, with the values that a layout names."""
+        with self._db.read() as connection:
+            rows = connection.execute(f"{IMAGES_TO_SEND} ORDER BY i.position", {"arrival": claim.arrival}).fetchall()
+            values = chosen_values(connection, claim.arrival, names)
+        return [replace(image_file(self._places, row), values=values(row["position"])) for row in rows]
 
     # ---- the owner's steps ------------------------------------------------------------------------------------------
     def confirm(self, claim: Claim, results: Sequence[ImageResult], under_way: Sequence[ImageToSend] = ()) -> None:

@@ -5,7 +5,7 @@ It only reads; values that images share are handed out once, each image brings i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,28 @@ def new_images(connection: sqlite3.Connection, id: int, limit: int) -> tuple[Map
     return plain(arrival), common, [
         NewImage(row["position"], row["receipt"], row["bytes"], _differing(row)) for row in rows
     ]  # fmt: skip
+
+
+def chosen_values(connection: sqlite3.Connection, id: int, names: Collection[str]) -> Callable[[int], Values]:
+    """Of each image of an arrival, by its position, the values that a layout names; images with equal ones share them.
+
+    Sender, receiver and source are the arrival's own (rules.names.ARRIVAL_NAMES), whatever an object says. Raises NotFound.
+    """
+    arrival = arrival_row(connection, id)
+    origin = {"SenderAET": arrival["calling_ae"], "ReceiverAET": arrival["called_ae"],
+              "SenderAddress": arrival["address"], "Source": arrival["source"] or "",
+              "StudyInstanceUID": arrival["study_uid"], "SeriesInstanceUID": arrival["series_uid"]}  # fmt: skip
+    own = [name for name in names if name not in origin]
+    header = unpack_stored(arrival["header"]) if own and arrival["header"] else {}
+    base = {name: header[name] for name in own if name in header}
+    shared = {**base, **{name: value for name, value in origin.items() if name in names}}
+    different: dict[int, Values] = {}
+    for row in connection.execute("SELECT position, header FROM image WHERE arrival = ?", (id,)) if own else ():
+        values = unpack_stored(row["header"]) if row["header"] else {}
+        changed = {name: values[name] for name in own if name in values}
+        if changed:
+            different[row["position"]] = overlay(shared, changed)
+    return lambda position: different.get(position, shared)
 
 
 def _together(connection: sqlite3.Connection, arrivals: Sequence[Any]) -> tuple[Values, list[Values]]:

@@ -5,7 +5,7 @@ It must not read or write anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,10 @@ class Receipt:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """Where a stored image's data set is: bytes from `offset` (bytes) to the end of `path`."""
+    """Where a stored image's data set is: bytes from `offset` (bytes) to the end of `path`.
+
+    `values` holds what the target's layout needs of its header and arrival, and nothing else (Deliveries.with_values).
+    """
 
     receipt: bytes
     path: Path
@@ -86,6 +89,7 @@ class ImageFile:
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
+    values: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def misplaced(incoming: Incoming) -> str | None:

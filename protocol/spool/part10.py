@@ -65,6 +65,22 @@ def encode(meta: FileMeta) -> bytes:
     return form.fill(meta.sop_instance_uid, meta.receipt, meta.length, meta.digest, meta.received)
 
 
+def fresh(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, source_ae: str = "") -> bytes:
+    """Preamble, prefix and group 0002 for a file that leaves the spool: what PS3.10 table 7.1-1 requires, and nothing of
+    ours. `source_ae`: the AE title that the image is sent under, if the target has one.
+    """
+    elements = b"".join((
+        _element(0x0001, b"OB", b"\0\1"),
+        _element(0x0002, b"UI", _text(sop_class_uid, 64)),
+        _element(0x0003, b"UI", _text(sop_instance_uid, 64)),
+        _element(0x0010, b"UI", _text(transfer_syntax_uid, 64)),
+        _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode()),
+        _element(0x0013, b"SH", IMPLEMENTATION_VERSION.encode()),
+        _element(0x0016, b"AE", _text(source_ae, 16)) if source_ae else b"",
+    ))  # fmt: skip
+    return PREAMBLE + _GROUP_LENGTH.pack(2, 0, b"UL", 4, len(elements)) + elements
+
+
 class FileMetaForm:
     """The header of objects that differ only in SOP instance, receipt, length, digest and time: made once, filled often."""
 

@@ -20,7 +20,8 @@ from protocol.routing.targets import DicomTarget
 def test_the_contracts_example_loads_and_survives_a_round_trip() -> None:
     configuration = parse(json.dumps(CONTRACT), "routing.json")
     assert configuration.rules[0].when.startswith("Modality == 'MR'")
-    assert configuration.keywords == {"Modality", "StudyDescription"}
+    of_the_layout = {"PatientID", "StudyInstanceUID", "SeriesInstanceUID"}
+    assert configuration.keywords == {"Modality", "StudyDescription"} | of_the_layout
     assert parse(dump(configuration), "again") == configuration
     assert parse(b"\xef\xbb\xbf" + dump(configuration).encode(), "with a byte order mark") == configuration
 
