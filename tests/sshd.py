@@ -97,10 +97,17 @@ class Sshd:
         self.stop()
         shutil.rmtree(self.place, ignore_errors=True)
 
-    def files(self) -> dict[str, bytes]:
-        """Name below the folder -> bytes of every file."""
-        found = (path for path in self.folder.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
+    def new_folder(self) -> Path:
+        """An empty one that the server may write to."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        if self._as:
+            os.chown(folder, self._as["user"], self._as["group"])
+        return folder
+
+    def files(self, folder: Path | None = None) -> dict[str, bytes]:
+        """Name below the folder (by default the server's own) -> bytes of every file."""
+        top = folder or self.folder
+        return {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
 
     def _ask(self, *command: str) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout

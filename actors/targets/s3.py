@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from actors.dicom import statuses
 from actors.targets.extras import load
 from actors.targets.interface import Alive, Answer
-from actors.targets.provisional import Part10File, Placing
+from actors.targets.part10 import Part10File
+from actors.targets.placing import Placing
 from actors.targets.s3_faults import Meaning, meaning
 from actors.targets.s3_store import host_of, make_store
 from protocol.errors import AssociationAborted, NetworkError, PeerTimeout, TargetUnreachable, UnreadableImage
@@ -22,7 +23,7 @@ from protocol.spool.images import ImageFile
 
 PROBE = "scanpost-probe"  # an object that nobody has
 MOST_PARTS = 10_000  # Amazon S3 user guide, "multipart upload limits"
-PARTS_AT_ONCE = 2
+PARTS_AT_ONCE = 1  # of one image: several images go at once, and memory stays flat
 MEDIA_TYPE = "application/dicom"  # RFC 3240
 
 T = TypeVar("T")

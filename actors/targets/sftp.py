@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from actors.dicom import statuses
 from actors.targets.extras import load
 from actors.targets.interface import Alive, Answer
-from actors.targets.provisional import Part10File, Placing
+from actors.targets.part10 import Part10File
+from actors.targets.placing import Placing
 from actors.targets.sftp_faults import FAILURE, FULL, GONE, LOST, UNSUPPORTED, Meaning, meaning
 from actors.targets.ssh import Login
 from protocol.errors import AssociationAborted, NetworkError, PeerTimeout, TargetUnreachable, UnreadableImage
@@ -89,10 +90,11 @@ class SftpSession:
 
     def again(self, images: Sequence[ImageFile], alive: Alive) -> bool:
         """Whether the connection still stands."""
+        if self._broken or self._loop.is_closed():
+            return False
         self._alive = alive
-        if not self._broken:
-            self._loop.run_until_complete(_turn())
-        return not self._broken and not self._connection.is_closed()
+        self._loop.run_until_complete(_turn())
+        return not self._connection.is_closed()
 
     def close(self) -> None:
         """Tell the server, and wait for it a moment."""
