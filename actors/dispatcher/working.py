@@ -14,7 +14,7 @@ from actors.dispatcher.limits import Limits, Unwanted
 from actors.dispatcher.reports import NoReports, Reports
 from actors.dispatcher.shelf import Shelf
 from actors.retry import leave_alone_s, next_try
-from actors.targets.interface import Target
+from actors.targets.interface import Finishing, Target
 from actors.targets.registry import make_target
 from protocol.clock import Clock
 from protocol.errors import NetworkError, NotOwner, SpoolError
@@ -98,7 +98,7 @@ class Slot:
             self._say("delivery_given_back", claim, images=outcome.answered)
         else:
             assert outcome.how == DONE
-            self._finish(claim, settings, outcome)
+            self._finish(claim, settings, target, outcome)
 
     def _attempt(self, claim: Claim, settings: TargetSettings, target: Target) -> Outcome:
         unwanted = Unwanted(self._limits, claim.target, self._clock)
@@ -133,15 +133,27 @@ class Slot:
         if state is not None and state.not_before > 0:
             self._spool.targets.leave_alone(target, 0.0)
 
-    def _finish(self, claim: Claim, settings: TargetSettings, outcome: Outcome) -> None:
-        refused = self._spool.deliveries.get(claim.delivery)["refused"]
-        if not refused and isinstance(settings, DicomTarget) and settings.commitment is not None:
+    def _finish(self, claim: Claim, settings: TargetSettings, target: Target, outcome: Outcome) -> None:
+        row = self._spool.deliveries.get(claim.delivery)
+        if row["refused"]:
+            self._refused(claim, row["refused"], outcome)
+        elif isinstance(settings, DicomTarget) and settings.commitment is not None:
             self._confirm(claim, settings, settings.commitment)
-        elif not refused:
+        elif row["singles"] or self._marked(claim, settings, target):  # single images complete no series
             self._spool.deliveries.complete(claim)
             self._say("delivery_completed", claim, images=claim.total)
-        else:
-            self._refused(claim, refused, outcome)
+
+    def _marked(self, claim: Claim, settings: TargetSettings, target: Target) -> bool:
+        """Whether the target did what it does at the end of a delivery, if anything."""
+        if not isinstance(target, Finishing) or not target.finishes:
+            return True
+        images = self._spool.deliveries.all_images(claim, settings.layout_keywords)
+        try:
+            target.finish(images, self._reports.alive)
+        except NetworkError as exc:
+            self._failed(claim, settings, Outcome(FAILED, claim.total, error=str(exc), retryable=exc.retryable))
+            return False
+        return True
 
     def _confirm(self, claim: Claim, settings: DicomTarget, commitment: TargetCommitment) -> None:
         """Ask the target to commit to what it was sent; its report is settled by the router, wherever it comes in."""

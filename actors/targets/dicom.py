@@ -4,13 +4,14 @@ It must not transcode, retry, or touch the spool.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from actors.dicom import statuses
 from actors.dicom.frame import OutgoingImage
 from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, StoreResult, open_association
 from actors.dicom.tls import ClientTls
-from actors.targets.interface import Alive, Answer
+from actors.targets.dicom_rungs import rungs
+from actors.targets.interface import Alive, Answer, Rung
 from protocol.errors import UnreadableImage
 from protocol.routing.targets import DicomTarget as DicomSettings
 from protocol.spool.images import ImageFile
@@ -37,6 +38,10 @@ class DicomTarget:
     def open(self, images: Sequence[ImageFile], alive: Alive) -> DicomSession:
         """Associate. Raises TargetUnreachable, AssociationRejected, AssociationAborted, PeerTimeout."""
         return DicomSession(self._node, images, alive)
+
+    def rungs(self) -> Generator[Rung, None, None]:
+        """Name, TCP, TLS if asked for, association, contexts, C-ECHO (PS3.4 annex A)."""
+        return rungs(self._node)
 
 
 class DicomSession:

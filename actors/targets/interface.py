@@ -13,14 +13,15 @@ The promises, which the tests of every kind hold:
 - A session that was kept is asked by `again` whether it takes a further delivery's images. It must say no after any
   error, and notice without waiting that the other side ended it meanwhile.
 - `close` and `abort` never raise: every answer that counts is already in.
+- A target that marks a whole delivery (`Finishing`) does so again when it is told again.
 - Bytes go out as they are in the spool, unless the settings of the target say otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from protocol.spool.images import ImageFile
 
@@ -40,6 +41,17 @@ class Answer:
     words: str = ""
     comment: str = ""
     retryable: bool = False
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the way to a target, for a person who wonders why nothing arrives.
+
+    `climb` tells what was seen, in words without secrets; it raises OSError or ScanpostError with what is wrong.
+    """
+
+    name: str
+    climb: Callable[[], str]
 
 
 class Session(Protocol):
@@ -80,4 +92,25 @@ class Target(Protocol):
         """Connect, ready for these images (at least one); `alive` is called whenever something moved.
 
         Raises NetworkError.
+        """
+
+    def rungs(self) -> Generator[Rung, None, None]:
+        """The way there step by step, without sending an image; the next is asked for only if the one before held.
+
+        Closing the generator ends what it holds open.
+        """
+
+
+@runtime_checkable
+class Finishing(Protocol):
+    """A target that has something to do when the last image of a delivery is there, such as writing a marker."""
+
+    @property
+    def finishes(self) -> bool:
+        """Whether these settings ask for it."""
+
+    def finish(self, images: Sequence[ImageFile], alive: Alive) -> None:
+        """All these images of a series are there, sent by this attempt or an earlier one, none was refused.
+
+        Raises NetworkError: the delivery is tried again, with nothing left to send. After a crash it comes again.
         """

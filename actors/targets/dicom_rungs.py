@@ -1,0 +1,62 @@
+"""The way to a DICOM node, step by step: its name, TCP, TLS if asked for, association, contexts and C-ECHO.
+It must not send an image, nor know of deliveries.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Generator
+
+from actors.dicom.dialling import connect
+from actors.dicom.scu import VERIFICATION_CONTEXT, Association, Node, open_association
+from actors.dicom.tls import ClientTls, dial, peer_certificate
+from actors.targets.interface import Rung
+from protocol.errors import NetworkError
+
+CT_IMAGE_STORAGE = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")
+
+
+def rungs(node: Node) -> Generator[Rung, None, None]:
+    """See Target.rungs."""
+    yield Rung("name", lambda: _resolve(node))
+    yield Rung("tcp", lambda: _connect(node))
+    tls = node.tls
+    if tls is not None:
+        yield Rung("tls", lambda: _secure(node, tls))
+    opened: list[Association] = []
+    yield Rung("association", lambda: _associate(node, opened))
+    with opened[0] as association:
+        yield Rung("contexts", lambda: "CT image storage accepted" if association.accepts(*CT_IMAGE_STORAGE)
+                   else "CT image storage is not accepted (other SOP classes may be)")  # fmt: skip
+        yield Rung("echo", lambda: _echo(association))
+
+
+def _resolve(node: Node) -> str:
+    found = socket.getaddrinfo(node.host, node.port, type=socket.SOCK_STREAM)
+    return ", ".join(sorted({str(entry[4][0]) for entry in found}))
+
+
+def _connect(node: Node) -> str:
+    with socket.create_connection((node.host, node.port), node.connect_timeout_s):
+        return f"{node.host}:{node.port} is open"
+
+
+def _secure(node: Node, tls: ClientTls) -> str:
+    with dial(connect(node.host, node.port, node.connect_timeout_s), tls, node.host, node.acse_timeout_s) as sock:
+        shown = peer_certificate(sock)
+        checked = "" if tls.verify else ", NOT verified"
+        if shown is None:
+            return f"{sock.version()}, a certificate that cannot be read{checked}"
+        return f"{sock.version()}, certificate of {shown.subject} until {shown.expires:%Y-%m-%d}{checked}"
+
+
+def _associate(node: Node, opened: list[Association]) -> str:
+    opened.append(open_association(node, [VERIFICATION_CONTEXT, CT_IMAGE_STORAGE]))
+    return f"{node.calling_ae} -> {node.called_ae} accepted"
+
+
+def _echo(association: Association) -> str:
+    status = association.echo()
+    if status != 0:
+        raise NetworkError(f"C-ECHO answered 0x{status:04X}")
+    return "C-ECHO answered 0x0000"
