@@ -33,14 +33,17 @@ UseDNS no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 Subsystem sftp internal-sftp
-ForceCommand internal-sftp
+ForceCommand {sftp}
 """
 
 
 class Sshd:
-    """Listening when the constructor returns. `folder` is what it serves to `user`, who logs in with the key `key`."""
+    """Listening when the constructor returns. `folder` is what it serves to `user`, who logs in with the key `key`.
 
-    def __init__(self, options: Sequence[str] = ()) -> None:
+    `sftp` is the command that serves files, such as `internal-sftp -P fsync` for one that cannot sync.
+    """
+
+    def __init__(self, options: Sequence[str] = (), sftp: str = "internal-sftp") -> None:
         self.place = Path(tempfile.mkdtemp(prefix="sshd", dir="/tmp"))
         self.folder = self.place / "files"
         self.folder.mkdir()
@@ -50,7 +53,7 @@ class Sshd:
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.place / name], check=True)
         shutil.copyfile(self.place / "user.pub", self.place / "authorized")
         config = _CONFIG.format(
-            port=self.port, host=HOST, place=self.place, pam="yes" if os.geteuid() == 0 else "no"
+            port=self.port, host=HOST, place=self.place, sftp=sftp, pam="yes" if os.geteuid() == 0 else "no"
         ) + "\n".join(options)
         (self.place / "config").write_text(config + "\n")
         self.fingerprint = self._ask("ssh-keygen", "-l", "-f", str(self.place / "host.pub")).split()[1]

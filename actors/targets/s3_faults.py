@@ -17,7 +17,7 @@ Reach = Literal["image", "target", "nobody", "middle", "silence"]
 
 @dataclass(frozen=True)
 class Meaning:
-    """What happened. `again`: it may go well later. `status` as in PS3.7 annex C, `http` that of the server, if any.
+    """What happened. `again`: it may go well later. `status` as in PS3.7 annex C, `http` and `code` those of the server, if any.
 
     `reach` image: this one was refused; target: it would be the same for every image; nobody: there is no connection;
     middle: it ended; silence: no answer in time.
@@ -28,6 +28,7 @@ class Meaning:
     again: bool
     status: int = statuses.PROCESSING_FAILURE
     http: int = 0
+    code: str = ""
 
 
 # In the last part of the message control characters are escaped, so neither a server nor a name can forge a line of it.
@@ -61,8 +62,9 @@ def meaning(message: str) -> Meaning:
     status = _STATUS.search(told)
     if status is None:
         return _unanswered(told)
-    code = _CODE.search(told, status.end())
-    return replace(_answered(int(status[1]), code[1] if code else ""), http=int(status[1]))
+    found = _CODE.search(told, status.end())
+    http, code = int(status[1]), found[1] if found else ""
+    return replace(_answered(http, code), http=http, code=code)
 
 
 def _unanswered(message: str) -> Meaning:

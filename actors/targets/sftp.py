@@ -6,35 +6,26 @@ SFTP is version 3 (draft-ietf-secsh-filexfer-02) with OpenSSH's extensions fsync
 
 from __future__ import annotations
 
-import asyncio
 import posixpath
-from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 from actors.dicom import statuses
-from actors.targets.extras import load
-from actors.targets.interface import Alive, Answer
+from actors.targets.interface import Alive, Answer, Rung
 from actors.targets.part10 import Part10File
 from actors.targets.placing import Placing
-from actors.targets.sftp_faults import FAILURE, FULL, GONE, LOST, UNSUPPORTED, Meaning, meaning
+from actors.targets.sftp_channel import GOODBYE_S, Channel, Fault
+from actors.targets.sftp_faults import GONE, UNSUPPORTED
+from actors.targets.sftp_rungs import rungs
 from actors.targets.ssh import Login
-from protocol.errors import AssociationAborted, NetworkError, PeerTimeout, TargetUnreachable, UnreadableImage
+from protocol.errors import NetworkError, UnreadableImage
 from protocol.routing.targets import SftpTarget as SftpSettings
 from protocol.spool.images import ImageFile
 
 PIECE = 1 << 20  # bytes between two signs of life; each has to be through within `timeout_s`
-GOODBYE_S = 1.0  # how long the end of a connection is waited for; everything that counts is answered by then
-_TURNS = 10  # of the event loop: enough to hear what came in, without waiting
+_LONGEST = 120  # characters of a name that are kept in that of its temporary file; 255 bytes are usual at most
 
-T = TypeVar("T")
-
-
-class _Fault(Exception):
-    """The server answered, and not with yes."""
-
-    def __init__(self, code: int, found: Meaning) -> None:
-        self.code, self.found = code, found
-        super().__init__(found.words)
+Read = Callable[[], bytes]
 
 
 class SftpTarget:
@@ -43,7 +34,9 @@ class SftpTarget:
     def __init__(self, settings: SftpSettings) -> None:
         """Raises ConfigurationError: the extra is missing, a key or secret cannot be read."""
         self._settings, self._login = settings, Login(settings)
+        self._placing = Placing(settings.layout)
         self.sessions, self.reuse_s = settings.connections, settings.reuse_s
+        self.finishes = settings.done is not None
 
     @property
     def patience_s(self) -> float:
@@ -52,202 +45,143 @@ class SftpTarget:
 
     def open(self, images: Sequence[ImageFile], alive: Alive) -> SftpSession:
         """Log in and look at the folder. Raises NetworkError."""
-        return SftpSession(self._settings, self._login, alive)
+        channel = Channel(self._login, alive)
+        channel.start()
+        return SftpSession(self._settings.path, self._placing, channel)
+
+    def finish(self, images: Sequence[ImageFile], alive: Alive) -> None:
+        """Write the marker into each folder of these images. Raises NetworkError."""
+        session = self.open(images, alive)
+        try:
+            for folder in dict.fromkeys(map(self._placing.folder, images)):
+                session.mark(posixpath.join(self._settings.path, folder, self._settings.done or ""))
+        except BaseException:
+            session.abort()
+            raise
+        session.close()
+
+    def rungs(self) -> Generator[Rung, None, None]:
+        """Name, TCP, SSH, host key, login, folder, writing and deleting."""
+        return rungs(self._login)
 
 
 class SftpSession:
-    """One connection with one SFTP channel. asyncssh runs in the calling thread, only while a method waits for it."""
+    """One connection; `top` is the folder of the settings, which is never made."""
 
-    def __init__(self, settings: SftpSettings, login: Login, alive: Alive) -> None:
-        self._settings, self._alive = settings, alive
-        self._placing = Placing(settings.layout)
-        self._ssh = load("sftp")
-        self._where = f"{settings.host}:{settings.port}"
+    def __init__(self, top: str, placing: Placing, channel: Channel) -> None:
+        self._top, self._placing, self._channel = top.rstrip("/"), placing, channel
         self._made: set[str] = set()
-        self._broken = False
-        self._connection: Any = None
-        self._loop = asyncio.new_event_loop()
-        try:
-            self._connection = login.dial(self._loop)
-            alive()
-            self._run(self._start())
-        except BaseException:
-            self.abort()
-            raise
 
     # ---- the promises of interface.Session ------------------------------------------------------------------------
     def send(self, image: ImageFile, following: ImageFile | None = None) -> Answer:
         """Write one file. Raises NetworkError, after which the session is over."""
-        path = posixpath.join(self._settings.path, self._placing.name(image))
+        path = posixpath.join(self._top, self._placing.name(image))
         try:
-            self._run(self._store(image, path))
+            with Part10File(image) as source:
+                self._channel.run(self._store(path, image.receipt.hex(), lambda: b"".join(_some(source))))
         except UnreadableImage as exc:
             words = f"not sent, {exc}"
             return Answer(statuses.PROCESSING_FAILURE, False, words, words)
-        except _Fault as fault:
+        except Fault as fault:
             return Answer(fault.found.status, False, fault.found.words, "", fault.found.again)
         return Answer(statuses.SUCCESS, True, "stored")
 
+    def mark(self, path: str) -> None:
+        """Write an empty file. Raises NetworkError."""
+        try:
+            self._channel.run(self._store(path, "marker", lambda: b""))
+        except Fault as fault:
+            raise NetworkError(f"{self._channel.where}: {fault.found.words}", fault.found.again) from fault
+
     def again(self, images: Sequence[ImageFile], alive: Alive) -> bool:
         """Whether the connection still stands."""
-        if self._broken or self._loop.is_closed():
-            return False
-        self._alive = alive
-        self._loop.run_until_complete(_turn())
-        return not self._connection.is_closed()
+        self._channel.alive = alive
+        return self._channel.stands()
 
     def close(self) -> None:
         """Tell the server, and wait for it a moment."""
-        self._end(GOODBYE_S)
+        self._channel.end(GOODBYE_S)
 
     def abort(self) -> None:
         """Cut the connection."""
-        self._end(0.0)
+        self._channel.end(0.0)
 
     # ---- one file -------------------------------------------------------------------------------------------------
-    async def _start(self) -> None:
-        """The channel. A folder that is not there may be one that is not mounted: that passes."""
-        self._sftp = await self._answered(self._connection.start_sftp_client())
-        if not await self._answered(self._sftp.isdir(self._settings.path)):
-            raise TargetUnreachable(f"{self._where}: the folder of the settings is not there")
-
-    async def _store(self, image: ImageFile, path: str) -> None:
+    async def _store(self, path: str, mark: str, read: Read) -> None:
+        """`mark` tells the temporary file from those of others; sent again, it is written over."""
         folder, name = posixpath.split(path)
-        temporary = posixpath.join(folder, f".{name[:120]}.{image.receipt.hex()}.part")
-        with Part10File(image) as source:
-            await self._make(folder)
-            try:
-                await self._write(source, temporary, folder)
-                await self._rename(temporary, path)
-            except (_Fault, UnreadableImage):
-                await self._remove(temporary)
-                raise
+        temporary = posixpath.join(folder, f".{name[:_LONGEST]}.{mark}.part")
+        await self._make(folder)
+        try:
+            await self._write(temporary, folder, read)
+            await self._rename(temporary, path)
+        except (Fault, UnreadableImage):
+            await self._remove(temporary)
+            raise
 
-    async def _write(self, source: Part10File, path: str, folder: str) -> None:
+    async def _write(self, path: str, folder: str, read: Read) -> None:
+        answered = self._channel.answered
         file = await self._opened(path, folder)
         try:
-            while piece := b"".join(_some(source)):
-                await self._answered(file.write(piece))
+            while piece := read():
+                await answered(file.write(piece))
             await self._sync(file)
         finally:
-            if not self._broken:
-                await self._answered(file.close())
+            if not self._channel.broken:
+                await answered(file.close())
 
     async def _opened(self, path: str, folder: str) -> Any:
         """A folder that we made may have been tidied away since."""
+        answered, sftp = self._channel.answered, self._channel.sftp
         try:
-            return await self._answered(self._sftp.open(path, "wb"))
-        except _Fault as fault:
+            return await answered(sftp.open(path, "wb"))
+        except Fault as fault:
             if fault.code not in GONE:
                 raise
         self._made.clear()
         await self._make(folder)
-        return await self._answered(self._sftp.open(path, "wb"))
+        return await answered(sftp.open(path, "wb"))
 
     async def _sync(self, file: Any) -> None:
         try:
-            await self._answered(file.fsync())
-        except _Fault as fault:
+            await self._channel.answered(file.fsync())
+        except Fault as fault:
             if fault.code != UNSUPPORTED:  # then it is as durable as the server thinks fit
                 raise
 
     async def _rename(self, temporary: str, path: str) -> None:
+        answered, sftp = self._channel.answered, self._channel.sftp
         try:
-            await self._answered(self._sftp.posix_rename(temporary, path))
-        except _Fault as fault:
+            await answered(sftp.posix_rename(temporary, path))
+        except Fault as fault:
             if fault.code != UNSUPPORTED:
                 raise
             # A plain rename does not replace: the former file goes first, since the new one is whole already.
             await self._remove(path)
-            await self._answered(self._sftp.rename(temporary, path))
+            await answered(sftp.rename(temporary, path))
 
     async def _make(self, folder: str) -> None:
-        """The folders between that of the settings, which is never made, and the image's."""
-        base, missing, at = self._settings.path.rstrip("/"), [], folder.rstrip("/")
-        while at != base and at not in self._made and not await self._answered(self._sftp.isdir(at)):
+        """The folders between that of the settings and the image's."""
+        missing, at = [], folder.rstrip("/")
+        while at != self._top and at not in self._made and not await self._is_folder(at):
             missing.append(at)
             at = posixpath.dirname(at)
         for each in reversed(missing):
-            await self._mkdir(each)
+            try:
+                await self._channel.answered(self._channel.sftp.mkdir(each))
+            except Fault:
+                if not await self._is_folder(each):  # else another session was quicker
+                    raise
         self._made.add(folder.rstrip("/"))
 
-    async def _mkdir(self, folder: str) -> None:
-        try:
-            await self._answered(self._sftp.mkdir(folder))
-        except _Fault:
-            if not await self._answered(self._sftp.isdir(folder)):  # else another session was quicker
-                raise
+    async def _is_folder(self, path: str) -> bool:
+        return bool(await self._channel.answered(self._channel.sftp.isdir(path)))
 
     async def _remove(self, path: str) -> None:
         try:
-            await self._answered(self._sftp.remove(path))
-        except _Fault:
+            await self._channel.answered(self._channel.sftp.remove(path))
+        except Fault:
             return  # it was not there, or what stops this stops the image, too
-
-    # ---- waiting --------------------------------------------------------------------------------------------------
-    def _run(self, work: Awaitable[T]) -> T:
-        """Raises what `work` does; what would be the same for every image as a NetworkError, which ends the session."""
-        try:
-            return self._loop.run_until_complete(work)
-        except _Fault as fault:
-            if fault.found.reach == "image":
-                raise
-            self._broken = True
-            raise NetworkError(f"{self._where}: {fault.found.words}", fault.found.again) from fault
-        except NetworkError:
-            self._broken = True
-            raise
-
-    async def _answered(self, asked: Awaitable[T]) -> T:
-        """The server's answer in time. Raises _Fault, PeerTimeout, AssociationAborted."""
-        try:
-            answer = await asyncio.wait_for(asked, self._settings.timeout_s)
-        except TimeoutError as exc:
-            self._broken = True
-            raise PeerTimeout(f"{self._where}: no answer within {self._settings.timeout_s:g} s") from exc
-        except (self._ssh.Error, OSError) as exc:
-            if isinstance(exc, self._ssh.SFTPError) and exc.code not in LOST:
-                raise _Fault(exc.code, await self._meaning(exc.code)) from exc
-            self._broken = True
-            raise AssociationAborted(f"{self._where}: the connection ended in the middle") from exc
-        self._alive()
-        return answer
-
-    async def _meaning(self, code: int) -> Meaning:
-        """A failure without a reason may be a full disk, if the server lets us look."""
-        if code == FAILURE:
-            try:
-                room = await asyncio.wait_for(self._sftp.statvfs(self._settings.path), self._settings.timeout_s)
-                return meaning(code) if room.bavail else FULL
-            except (self._ssh.Error, OSError, TimeoutError):
-                return meaning(code)
-        return meaning(code)
-
-    def _end(self, wait_s: float) -> None:
-        if self._loop.is_closed():
-            return
-        try:
-            if self._connection is not None:
-                self._loop.run_until_complete(self._leave(wait_s))
-        finally:
-            _close(self._loop)
-
-    async def _leave(self, wait_s: float) -> None:
-        try:
-            if wait_s and not self._broken:
-                self._connection.close()
-                await asyncio.wait_for(self._connection.wait_closed(), wait_s)
-                return
-        except (self._ssh.Error, OSError, TimeoutError):
-            self._broken = True
-        self._connection.abort()
-        await _turn()
-
-
-async def _turn() -> None:
-    """Let the loop hear what came in, the end of the connection perhaps."""
-    for _ in range(_TURNS):
-        await asyncio.sleep(0)
 
 
 def _some(source: Part10File) -> list[bytes]:
@@ -257,13 +191,3 @@ def _some(source: Part10File) -> list[bytes]:
         found.append(chunk)
         size += len(chunk)
     return found
-
-
-def _close(loop: asyncio.AbstractEventLoop) -> None:
-    """With whatever tasks asyncssh has left."""
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-    loop.close()

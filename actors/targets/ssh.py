@@ -72,13 +72,17 @@ class Login:
         finally:
             sock.close()  # asyncssh has it by now, or nobody needs it
 
-    def host_key(self, loop: asyncio.AbstractEventLoop) -> Any:
-        """The key that the server shows before anybody logs in. Raises NetworkError."""
+    def host_key(self, loop: asyncio.AbstractEventLoop) -> tuple[Any, str]:
+        """(the key that the server shows before anybody logs in, the server's address). Raises NetworkError."""
         at = self.settings
         sock = connect(at.host, at.port, at.connect_timeout_s)
-        asking = self._ssh.get_server_host_key(at.host, at.port, sock=_own(sock), config=None)
+        address = str(sock.getpeername()[0])
+        kinds = [kind.decode() for key in self._known(address)[0] for kind in key.sig_algorithms]  # as `dial` asks for
+        asking = self._ssh.get_server_host_key(
+            at.host, at.port, sock=_own(sock), config=None, server_host_key_algs=kinds or ()
+        )
         try:
-            return loop.run_until_complete(asyncio.wait_for(asking, at.timeout_s))
+            return loop.run_until_complete(asyncio.wait_for(asking, at.timeout_s)), address
         except TimeoutError as exc:
             raise PeerTimeout(f"{at.host}:{at.port}: no SSH handshake within {at.timeout_s:g} s") from exc
         except (self._ssh.Error, OSError) as exc:
@@ -115,14 +119,22 @@ class Login:
         return f"{words}: {_ADOPT}" if not vouched else f"{words}; if it was changed on purpose, change the settings"
 
     def trusts(self, key: Any, address: str) -> bool:
-        """Whether a key that the server showed is one that the settings vouch for."""
+        """Whether a key that the server at this address showed is one that the settings vouch for."""
         at = self.settings
         if not at.verify:
             return True
         if at.known_hosts is None:
             return bool(key.get_fingerprint() == at.host_key)
-        trusted, _, revoked, *_ = self._ssh.match_known_hosts(self.known_hosts, at.host, address, at.port)
+        trusted, revoked = self._known(address)
         return key in trusted and key not in revoked
+
+    def _known(self, address: str) -> tuple[list[Any], list[Any]]:
+        """(keys that are trusted, keys that are revoked) of the file of known hosts."""
+        at = self.settings
+        if at.known_hosts is None:
+            return [], []
+        trusted, _, revoked, *_ = self._ssh.match_known_hosts(self.known_hosts, at.host, address, at.port)
+        return list(trusted), list(revoked)
 
 
 def _client(ssh: Any, settings: SftpTarget) -> Any:

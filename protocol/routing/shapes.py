@@ -36,6 +36,7 @@ LAYOUT = Shape(
     pattern=r"^(?!\.{1,2}(/|$))(?!/)(?![\s\S]*/\.{0,2}(/|$))([^{}\u0000-\u001f]|\{[A-Za-z0-9]+\})*$",
     examples=["{PatientID}/{StudyInstanceUID}/{SeriesInstanceUID}"],
 )
+FILE_NAME = Shape(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$", examples=[".done"])
 URL = Shape(pattern=r"^https?://[^\s/@]+(/\S*)?$")
 TIME_OF_DAY = Shape(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")
 EXPIRY = Shape(

@@ -36,6 +36,15 @@ def _url(text: str) -> str:
     return text
 
 
+def _file_name(text: str) -> str:
+    if text.endswith((".dcm", ".part")):
+        raise ValueError("a marker's name does not end like that of an image (.dcm, .part)")
+    return text
+
+
+FileName = Annotated[
+    str, StringConstraints(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}\Z"), AfterValidator(_file_name), shapes.FILE_NAME
+]
 Url = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_url), shapes.URL]
 
 
@@ -183,7 +192,8 @@ class S3Target(_Target):
     by reference, or what the service's environment has (AWS_ACCESS_KEY_ID, ...). Without `endpoint` it is Amazon's of
     `region`; `addressing` says where the bucket stands in a URL, by default in the path for an `endpoint`, in the host
     name at Amazon. `ca` is a file of authorities (PEM) trusted besides those of the machine. Images above `part_mb`
-    (MiB) go in parts. `timeout_s` is the longest that one request may take, an image or a part of one.
+    (MiB) go in parts. `timeout_s` is the longest that one request may take, an image or a part of one. `done` is the name of an
+    empty object that is put beside the images after the last one. One delivery's images go over up to `connections`.
     """
 
     model_config = shapes.config(
@@ -206,6 +216,7 @@ class S3Target(_Target):
     region: Text | None = None
     addressing: Literal["path", "virtual"] | None = None
     layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
+    done: FileName | None = None
     credentials: AbsolutePath | None = None
     access_key: Secret | None = None
     secret_key: Secret | None = None
@@ -241,8 +252,9 @@ class SftpTarget(_Target):
 
     Who we are: a `key_file`, perhaps with its `key_password`, or a `password`. Who the server is: a file of
     `known_hosts`, or the fingerprint `host_key` (SHA256:..., `scanpost target test` shows it); `verify: false` trusts
-    any server. `timeout_s` is the longest to wait for any single answer. After a delivery its connections stay open for
-    `reuse_s` seconds; every `keepalive_s` an idle server is asked whether it is still there.
+    any server. `done` is the name of an empty file that is written into the folder after its last image. One delivery's
+    images go over up to `connections`; they stay open for `reuse_s` seconds after it. `timeout_s` is the longest to wait
+    for any single answer; every `keepalive_s` of silence the server is asked whether it is still there.
     """
 
     model_config = shapes.config(
@@ -257,6 +269,7 @@ class SftpTarget(_Target):
     user: Annotated[Text, StringConstraints(min_length=1)]
     path: AbsolutePath
     layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
+    done: FileName | None = None
     key_file: AbsolutePath | None = None
     key_password: Secret | None = None
     password: Secret | None = None
