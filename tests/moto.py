@@ -23,9 +23,9 @@ START_S = 60.0
 
 
 class S3Server:
-    """Listening when the constructor returns; with `ssl` (certificate, key) over TLS. It keeps everything in memory."""
+    """Listening when the constructor returns; with `ssl` (certificate, key, authority) over TLS. It keeps everything in memory."""
 
-    def __init__(self, ssl: tuple[Path, Path] | None = None) -> None:
+    def __init__(self, ssl: tuple[Path, Path, Path] | None = None) -> None:
         self.port = free_port()
         secure = [] if ssl is None else ["--ssl-cert", str(ssl[0]), "--ssl-key", str(ssl[1])]
         self._process = subprocess.Popen(
@@ -43,7 +43,7 @@ class S3Server:
         self._buckets = itertools.count(1)
         self.client: Any = boto3.client(
             "s3", endpoint_url=f"http{'s' if ssl else ''}://{HOST}:{self.port}", aws_access_key_id=KEY,
-            aws_secret_access_key=SECRET, region_name="us-east-1", verify=False, config=Config(proxies={}),
+            aws_secret_access_key=SECRET, region_name="us-east-1", verify=str(ssl[2]) if ssl else None, config=Config(proxies={}),
         )  # fmt: skip
 
     def close(self) -> None:

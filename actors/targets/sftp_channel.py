@@ -86,7 +86,7 @@ class Channel:
         except TimeoutError as exc:
             self.broken = True
             raise PeerTimeout(f"{self.where}: no answer within {self._settings.timeout_s:g} s") from exc
-        except (self._ssh.Error, OSError) as exc:
+        except (self._ssh.Error, OSError, ValueError) as exc:  # ValueError: packets that are none
             if isinstance(exc, self._ssh.SFTPError) and exc.code not in LOST:
                 raise Fault(exc.code, await self._meaning(exc.code)) from exc
             self.broken = True

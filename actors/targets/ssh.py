@@ -67,7 +67,7 @@ class Login:
             return loop.run_until_complete(asyncio.wait_for(self._connect(sock, client), at.timeout_s))
         except TimeoutError as exc:
             raise PeerTimeout(f"{at.host}:{at.port}: no login within {at.timeout_s:g} s") from exc
-        except (self._ssh.Error, OSError) as exc:
+        except (self._ssh.Error, OSError, ValueError) as exc:
             raise self._refused(exc, client.seen) from exc
         finally:
             sock.close()  # asyncssh has it by now, or nobody needs it
@@ -85,7 +85,7 @@ class Login:
             return loop.run_until_complete(asyncio.wait_for(asking, at.timeout_s)), address
         except TimeoutError as exc:
             raise PeerTimeout(f"{at.host}:{at.port}: no SSH handshake within {at.timeout_s:g} s") from exc
-        except (self._ssh.Error, OSError) as exc:
+        except (self._ssh.Error, OSError, ValueError) as exc:
             raise self._refused(exc, "") from exc
         finally:
             sock.close()
@@ -108,7 +108,7 @@ class Login:
             return NetworkError(f"{where}: the server does not let us log in as the user of the settings", False)
         if isinstance(exc, ssh.KeyExchangeFailed | ssh.ProtocolNotSupported):
             return NetworkError(f"{where}: the server speaks no SSH that is safe enough to use", retryable=False)
-        if isinstance(exc, ssh.ProtocolError):
+        if isinstance(exc, ssh.ProtocolError | ValueError):
             return NetworkError(f"{where}: what answers there does not speak SSH")
         return TargetUnreachable(f"{where}: the connection ended before the login was done")
 
