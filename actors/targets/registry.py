@@ -20,4 +20,8 @@ def make_target(target: settings.Target) -> Target | None:
         from actors.targets.sftp import SftpTarget
 
         return SftpTarget(target)
+    if isinstance(target, settings.FolderTarget):
+        from actors.targets.folder import FolderTarget
+
+        return FolderTarget(target)
     return None

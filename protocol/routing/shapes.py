@@ -37,6 +37,7 @@ LAYOUT = Shape(
     examples=["{PatientID}/{StudyInstanceUID}/{SeriesInstanceUID}"],
 )
 FILE_NAME = Shape(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$", examples=[".done"])
+FILE_MODE = Shape(pattern="^0[67][0-7]{2}$", examples=["0640", "0664"])
 URL = Shape(pattern=r"^https?://[^\s/@]+(/\S*)?$")
 TIME_OF_DAY = Shape(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")
 EXPIRY = Shape(

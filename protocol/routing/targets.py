@@ -45,6 +45,7 @@ def _file_name(text: str) -> str:
 FileName = Annotated[
     str, StringConstraints(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}\Z"), AfterValidator(_file_name), shapes.FILE_NAME
 ]
+FileMode = Annotated[str, StringConstraints(pattern=r"^0[67][0-7]{2}\Z"), shapes.FILE_MODE]
 Url = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_url), shapes.URL]
 
 
@@ -178,11 +179,25 @@ class DicomWebTarget(_Target):
 
 
 class FolderTarget(_Target):
-    """A folder; `layout` names each series' place below `path`, placeholders are DICOM keywords."""
+    """A folder; `layout` names each series' place below `path`, placeholders are DICOM keywords.
+
+    `path` must be there: a share that is not mounted must not be filled on the local disk. With `create` it is made; with
+    `mounted` it must be, or lie in, a mounted file system. `existing`: whether another version of an image that is there
+    is replaced or kept. `done` is the name of an empty file that is written into the folder after its last image. `mode`
+    is that of files, such as "0664"; folders can be entered by who may read them. `timeout_s`: silence after which the
+    file system counts as hanging. One delivery's images are written by up to `sessions` at once.
+    """
 
     type: Literal["folder"]
     path: AbsolutePath
     layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
+    create: Switch = False
+    mounted: Switch = False
+    existing: Literal["replace", "keep"] = "replace"
+    done: FileName | None = None
+    mode: FileMode | None = None
+    timeout_s: Timeout = 60.0
+    sessions: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
 
 
 class S3Target(_Target):
