@@ -21,12 +21,13 @@ from bench.profile import profile
 from bench.receive import receive
 from bench.report import Outcome, as_json, load, markdown, save, table
 from bench.restart import restart
+from bench.rules import rules
 from bench.runs import Result, Session
 from bench.send import send
 
 BENCHES: dict[str, Callable[[Session], None]] = {
     "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
-    "associations": associations, "idle": idle, "profile": profile,
+    "associations": associations, "idle": idle, "profile": profile, "rules": rules,
 }  # fmt: skip
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

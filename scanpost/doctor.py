@@ -73,6 +73,10 @@ def _list(name: str, problems: list[str], good: str) -> Iterator[Finding]:
 
 
 def _routing(settings: Settings) -> Iterator[Finding]:
+    from protocol.routing.checks import examine
+    from protocol.routing.ourselves import ourselves
+    from scanpost.publishing import now_of
+
     versions = routing_of(settings)
     current = versions.current()
     problems = [problem.message for problem in versions.problems()]
@@ -80,6 +84,8 @@ def _routing(settings: Settings) -> Iterator[Finding]:
     yield from _list(
         "routing", problems, f"version {current.number}, {count} rules, {len(current.configuration.targets)} targets"
     )
+    for odd in examine(current.configuration, now_of(settings), ourselves(settings)):
+        yield Finding("routing", "warning", odd.fault.line(f"version {current.number}"))
 
 
 def _ledger(settings: Settings, spool: Spool, document: dict[str, Any]) -> Iterator[Finding]:

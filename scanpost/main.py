@@ -29,9 +29,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "commitment": ("scanpost.commitment:commitment", "Storage commitment: list, show, retry, targets."),
     "routing": (
         "scanpost.routing:routing",
-        "Targets, groups, sources, rules: import, export, history, check, rollback.",
+        "Targets, groups, sources, rules: import, export, check, diff, history, undo, mode.",
     ),
-    "sources": ("scanpost.sources:sources", "Who sends: known sources with their policy, and strangers."),
+    "sources": ("scanpost.sources:sources", "Who sends: known sources and strangers; list, add, set, remove."),
     "target": ("scanpost.target:target", "Where images go: list, test, pause, resume."),
     "tap": ("scanpost.tap:tap", "Listen to the events."),
     "send": ("scanpost.dicom:send", "Send DICOM files to a node."),

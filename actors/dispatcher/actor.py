@@ -66,7 +66,8 @@ class DispatcherActor(Actor):
         self._look_due = now + LOOK_EVERY_S
         offered, self._offered = self._offered, False
         deliveries, wall = self.context.spool.deliveries, self.context.clock.now()
-        self._work = deliveries.ready(self._limits.now(), wall)
+        allowed = self._limits.now()
+        self._work = deliveries.ready({*allowed, *self._limits.configuration.groups}, wall)
         if self._work:
             # Without an offer one slot goes first; if it finds something it says so, and the next is told. Else every
             # slot would try each second what a target's limit does not allow.

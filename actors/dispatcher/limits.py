@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from actors.groups import is_paused
 from protocol.clock import Clock
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.versions import RoutingVersions
@@ -23,22 +24,17 @@ def limits(
     """Target -> most deliveries at once; a target that is paused or left alone is not in it. Pure.
 
     No target gets more than half of all slots, so that one that hangs leaves the other half to the others. One that
-    failed and did not answer since gets a single delivery: the probe. Groups are in it to be set aside with a reason.
+    failed and did not answer since gets a single delivery: the probe.
     """
     share = max(1, max(slots, FEWEST_SLOTS) // 2)
     allowed: dict[str, int] = {}
-    for name in (*configuration.targets, *configuration.groups):
+    for name, target in configuration.targets.items():
         state = states.get(name)
-        if state is not None and (_paused(state, now) or state.not_before > now):
+        if state is not None and (is_paused(state, now) or state.not_before > now):
             continue
         failing = state is not None and state.not_before > 0
-        target = configuration.targets.get(name)
-        allowed[name] = 1 if failing or target is None else min(target.concurrency, share)
+        allowed[name] = 1 if failing else min(target.concurrency, share)
     return allowed
-
-
-def _paused(state: TargetState, now: float) -> bool:
-    return state.paused and (state.until is None or state.until > now)
 
 
 class Limits:
@@ -63,7 +59,7 @@ class Limits:
         if target not in self._routing.current().configuration.targets:
             return False
         state = self._spool.targets.all().get(target)
-        return state is None or not _paused(state, self._clock.now())
+        return state is None or not is_paused(state, self._clock.now())
 
 
 class Unwanted:

@@ -13,6 +13,7 @@ from actors.dispatcher.confirming import Ask, ask_target
 from actors.dispatcher.limits import Limits, Unwanted
 from actors.dispatcher.reports import NoReports, Reports
 from actors.dispatcher.shelf import Shelf
+from actors.groups import bindings
 from actors.retry import leave_alone_s, next_try
 from actors.targets.interface import Finishing, Target
 from actors.targets.registry import make_target
@@ -69,10 +70,12 @@ class Slot:
         be given back by others, after its process ended.
         """
         allowed = self._limits.now()
-        claim = self._spool.deliveries.claim(self._owner, allowed, self._clock.now(), self._last_target)
+        claim = self._spool.deliveries.claim(
+            self._owner, allowed, self._clock.now(), self._last_target, bindings(self._limits.configuration)
+        )
         if claim is None:
             return False
-        self._last_target = claim.target
+        self._last_target = claim.group or claim.target
         try:
             self._deliver(claim)
         except NotOwner:
@@ -87,8 +90,12 @@ class Slot:
             self._hold(claim, str(exc))
             return
         if settings is None or target is None:
-            kind = "target groups" if settings is None else f"targets of type {settings.type}"
-            self._hold(claim, f"{kind} are not built yet")
+            reason = (
+                f"target {claim.target} is not in the configuration"
+                if settings is None
+                else f"targets of type {settings.type} are not built yet"
+            )
+            self._hold(claim, reason)
             return
         claim = self._spool.deliveries.with_values(claim, settings.layout_keywords)
         self._reports.working(claim, target.patience_s)

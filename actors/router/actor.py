@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from actors.base import Actor, Context
+from actors.groups import bindings, usable
 from actors.router.answering import Answering, Settling
 from actors.router.arrivals import Closing, Deciding, Round
 from actors.router.commands import Commands
@@ -122,6 +123,7 @@ class RouterActor(Actor):
     # ---- what follows ---------------------------------------------------------------------------------------------
     def _on_revision(self) -> None:
         """Another configuration: targets may be gone, failed rules may be mended."""
+        self._leave_members()  # before what has no target is held
         self._look_for_orphans = True
         for alert in self.context.spool.notices.alerts(RULE_ALERT):
             self.context.spool.notices.clear_alert(alert)
@@ -156,6 +158,7 @@ class RouterActor(Actor):
         self._reaper.round(now)
         self._settling.round()
         self._answering.round(now)
+        self._leave_members()
         self._mend_times(now)
         self._tell_lock_trouble(now)
         self._offer()
@@ -169,6 +172,16 @@ class RouterActor(Actor):
             count = min(ready, max(1, self._reaper.living_dispatchers()))
             self._offered += count
             self.context.wire.offer(count)
+
+    def _leave_members(self) -> None:
+        """Give deliveries back to their group whose member fails or is paused, while another one is there."""
+        configuration, spool = self._routing.configuration, self.context.spool
+        if not configuration.groups:
+            return
+        there = usable(configuration, spool.targets.all(), self.context.clock.now())
+        patience_s = {name: group.patience_s for name, group in configuration.groups.items()}
+        if count := spool.deliveries.unbind(bindings(configuration), there, patience_s):
+            self.context.log.warning("deliveries_unbound", deliveries=count)
 
     def _mend_times(self, now: float) -> None:
         """A clock that was set back must not stop what a wrong one put off."""

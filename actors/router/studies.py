@@ -134,7 +134,7 @@ class Studies:
             counted=counted([result]),
             quotas=[(rule.name, result.period)] if result.applied and result.period else [],
         )  # fmt: skip
-        return self._conclude(wait, result, verdict, why)
+        return self._conclude(wait, result, verdict, why, rule.study_terms.max_wait_s)
 
     def _hold(self, wait: StudyWait, reason: str) -> None:
         """What cannot be asked sets the series aside that wait for it."""
@@ -142,10 +142,12 @@ class Studies:
         verdict = Verdict("hold", self._routing.revision, rules=[wait.rule], reason=f"rule '{wait.rule}' {reason}")
         self._conclude(wait, result, verdict, LATE)
 
-    def _conclude(self, wait: StudyWait, result: RuleResult | None, verdict: Verdict, why: str) -> bool:
+    def _conclude(
+        self, wait: StudyWait, result: RuleResult | None, verdict: Verdict, why: str, back_s: float = 0.0
+    ) -> bool:
         said = "unknown" if result is None or result.result is None else str(result.result)
         kept = {} if result is None else answer_data(result)
-        if not self._spool.studies.conclude(wait, verdict, result=said, why=why, answer=kept):
+        if not self._spool.studies.conclude(wait, verdict, result=said, why=why, answer=kept, back_s=back_s):
             return False
         self._log.info("study_decided", wait=wait.id, rule=wait.rule, why=why, result=said, outcome=verdict.outcome,
                        arrivals=wait.linked)  # fmt: skip

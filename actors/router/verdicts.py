@@ -126,7 +126,7 @@ def with_earlier(targets: list[TargetChoice], earlier: Iterable[tuple[str, str]]
         if group and group != name:
             replaced = wanted.pop(group, None)
             priority = replaced.priority if replaced else Priority.NORMAL
-            wanted.setdefault(name, TargetChoice(name, False, priority))
+            wanted.setdefault(name, TargetChoice(name, False, priority, group))
         else:
             wanted.setdefault(name, TargetChoice(name, bool(group)))
     return list(wanted.values())

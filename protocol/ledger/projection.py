@@ -233,6 +233,11 @@ def _delivery_held(event: Envelope) -> list[Change]:
     return [_delivery(event, DeliveryState.HELD, error=event.data.get("reason"), owner=None, retry_at=None)]
 
 
+@_on("delivery.unbound")
+def _delivery_unbound(event: Envelope) -> list[Change]:
+    return [_delivery(event, DeliveryState.WAITING, owner=None, retry_at=None)]
+
+
 @_on("delivery.retried")
 def _delivery_retried(event: Envelope) -> list[Change]:
     """Its arrival is unfinished again, which no event of its own says."""

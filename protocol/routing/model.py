@@ -6,6 +6,7 @@ It must not read files (`parse`, `versions`) nor decide (`decide`); an object of
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -44,7 +45,15 @@ class RuleTest(Frozen):
 
     def subject(self) -> Subject:
         """What the rule is asked about."""
-        return Subject(self.images or ({},), self.origin, self.header)
+        return Subject(self.images or ({},), self.origin, self.header, self._zone)
+
+    @property
+    def _zone(self) -> tzinfo:
+        """That of the time of receipt as it is written, so that a test comes out alike on every machine; else UTC."""
+        try:
+            return datetime.fromisoformat(str(self.origin.get("ReceivedAt"))).tzinfo or UTC
+        except ValueError:
+            return UTC
 
 
 class Rule(Frozen):

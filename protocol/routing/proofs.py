@@ -53,7 +53,8 @@ def _said(value: Any) -> Hashable:
         return (type(value).__name__, *kept)
     if isinstance(value, (tuple, list)):
         return tuple(_said(one) for one in value)
-    return type(value).__name__, value  # 1, 1.0 and True are equal to Python
+    # 1, 1.0 and True are equal to Python, and so are a date and a time of the same letters
+    return type(value).__name__, value, str(getattr(value, "kind", ""))
 
 
 def follows(when: Meaning, then: Meaning) -> bool:
@@ -80,12 +81,32 @@ def _derived(when: Meaning, then: Meaning, known: dict[tuple[Meaning, Meaning], 
     return when[0] == "and" and any(_follows(one, then, known) for one in when[1])
 
 
+def needed(then: Meaning) -> list[frozenset[Meaning]]:
+    """Clauses without which `then` is never proven: of each of these sets one at least must stand in what it follows from.
+
+    Only to save work: `follows` says whether it is proven.
+    """
+    if then in (ALWAYS, NEVER):
+        return []
+    return [clauses(one) for one in (then[1] if then[0] == "and" else [then])]
+
+
+def clauses(says: Meaning) -> frozenset[Meaning]:
+    """The clauses that a meaning is made of."""
+    if says[0] in ("and", "or"):
+        return frozenset(clause for one in says[1] for clause in clauses(one))
+    return frozenset({says})
+
+
 def contradiction(clause: Clause) -> str:
     """Words for two parts of a condition that cannot both be true, or an empty text: a name equal to two texts."""
     wanted: dict[str, Compare] = {}
     for one in _all_of(clause):
         match one:
-            case Compare(terms=(Name(name=name), Constant(value=str() as value)), operators=("==",)):
+            case Compare(terms=(Name(name=name, kind="text"), Constant(value=str() as value)), operators=("==",)) if (
+                type(value) is str
+            ):
+                # a date can be written in several ways
                 other = wanted.setdefault(name, one)
                 if _text_of(other).strip().casefold() != value.strip().casefold():
                     return f"{other.text} and {one.text}"

@@ -5,13 +5,23 @@ It must not say so without proof (`proofs`); a rule with a quota, a schedule or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from protocol.routing.findings import Finding, error, warning
 from protocol.routing.model import RoutingConfiguration, Rule
-from protocol.routing.proofs import ALWAYS, NEVER, Meaning, compared_with, contradiction, follows, meaning
+from protocol.routing.proofs import (
+    ALWAYS,
+    NEVER,
+    Meaning,
+    clauses,
+    compared_with,
+    contradiction,
+    follows,
+    meaning,
+    needed,
+)
 from protocol.routing.rules.names import did_you_mean
 from protocol.routing.terms import expired
 
@@ -22,17 +32,35 @@ class _Known(NamedTuple):
     at: int
     rule: Rule
     says: Meaning
+    clauses: frozenset[int]
+    needed: list[frozenset[int]]
 
 
 def rule_findings(configuration: RoutingConfiguration, now: datetime) -> Iterator[Finding]:
     """What is odd about rules, at most one thing about why each cannot act. Rules that are off are left alone."""
-    rules = [_Known(at, rule, meaning(rule.compiled.tree)) for at, rule in enumerate(configuration.rules)]
-    acting = [one for one in rules if one.rule.mode != "off"]
-    for one in acting:
+    rules = _known(configuration.rules)
+    certain = [one for one in rules if _is_certain(one.rule)]
+    for one in rules:
+        if one.rule.mode == "off":
+            continue
         yield from _unknown_sources(configuration, one)
-        found = _alone(one, now) or _kept_away(one, acting) or _without_effect(one, acting)
+        found = _alone(one, now) or _kept_away(one, certain) or _without_effect(one, certain)
         if found is not None:
             yield found
+
+
+def _known(rules: Sequence[Rule]) -> list[_Known]:
+    """The rules with their clauses as numbers: most pairs have none in common, and comparing numbers is quick."""
+    numbers: dict[Meaning, int] = {}
+
+    def numbered(found: frozenset[Meaning]) -> frozenset[int]:
+        return frozenset(numbers.setdefault(one, len(numbers)) for one in found)
+
+    known = []
+    for at, rule in enumerate(rules):
+        says = meaning(rule.compiled.tree)
+        known.append(_Known(at, rule, says, numbered(clauses(says)), [numbered(one) for one in needed(says)]))
+    return known
 
 
 def _alone(one: _Known, now: datetime) -> Finding | None:
@@ -52,11 +80,9 @@ def _alone(one: _Known, now: datetime) -> Finding | None:
     return None
 
 
-def _kept_away(one: _Known, rules: list[_Known]) -> Finding | None:
+def _kept_away(one: _Known, certain: list[_Known]) -> Finding | None:
     """The finding about a rule that is never asked when it would apply."""
-    for other in rules:
-        if other.at == one.at or not _is_certain(other.rule):
-            continue
+    for other in certain:
         if one.rule.fallback and not other.rule.fallback and _covers(other, one):
             why = "always applies" if other.says == ALWAYS else "applies whenever it would"
             message = f"fallback rule '{one.rule.name}' never runs: rule '{other.rule.name}' {why}"
@@ -78,13 +104,13 @@ def _behind(one: _Known, other: _Known) -> Finding:
     return warning(place, message, f"move it before '{first.name}', or remove it")
 
 
-def _without_effect(one: _Known, rules: list[_Known]) -> Finding | None:
+def _without_effect(one: _Known, certain: list[_Known]) -> Finding | None:
     """A discard rule where another one routes or holds each time: an arrival is discarded only if none does."""
     if one.rule.action != "discard" or one.rule.stop:
         return None
-    for other in rules:
+    for other in certain:
         ahead = other.at < one.at and other.rule.fallback == one.rule.fallback
-        if ahead and other.rule.action != "discard" and _is_certain(other.rule) and _covers(other, one):
+        if ahead and other.rule.action != "discard" and _covers(other, one):
             message = f"rule '{one.rule.name}' discards nothing: '{other.rule.name}' applies whenever it does"
             cure = f"a discard rule never takes away what another routes or holds: narrow '{other.rule.name}' instead"
             return warning(("rules", one.at), message, cure)
@@ -98,6 +124,8 @@ def _is_certain(rule: Rule) -> bool:
 
 def _covers(other: _Known, one: _Known) -> bool:
     """Whether `other` is proven to apply when `one` would. Rules of different triggers ask about different images."""
+    if any(one.clauses.isdisjoint(wanted) for wanted in other.needed):
+        return False
     triggers = other.rule.trigger, one.rule.trigger
     if triggers == ("series", "study"):
         return other.says == ALWAYS

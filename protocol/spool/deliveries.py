@@ -10,10 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from protocol.errors import NotFound, StepRefused
+from protocol.errors import StepRefused
+from protocol.spool.binding import unbind
+from protocol.spool.claiming import ANY_ORDER, NO_GROUPS, Groups, Order, best_first, rotated, take
 from protocol.spool.commands import done
 from protocol.spool.database import Database
 from protocol.spool.headers import chosen_values
+from protocol.spool.looking import Looking
 from protocol.spool.objects import ImageFile, image_file
 from protocol.spool.places import Places
 from protocol.spool.settling import IMAGES_TO_SEND, settle
@@ -29,7 +32,7 @@ from protocol.spool.steps import (
     target_failed,
 )
 from protocol.spool.transaction import Transaction
-from protocol.states import DELIVERY_FINISHED, DeliveryState, Priority
+from protocol.states import DeliveryState, Priority
 from protocol.wire.events import (
     AttemptFailed,
     DeliveryClaimed,
@@ -41,66 +44,44 @@ from protocol.wire.events import (
 __all__ = ["Claim", "Deliveries", "ImageResult", "ImageToSend"]
 
 CLOCKS_DIFFER_S = 5.0  # a process may stamp a row a moment after another one looked at its clock
-COUNTED = 1000  # deliveries; nobody needs to know of more
-UNFINISHED = tuple(
-    str(state) for state in DeliveryState if state not in DELIVERY_FINISHED
-)  # IN uses the index, NOT IN not
 
 
-class Deliveries:
+class Deliveries(Looking):
     """The queue."""
 
     def __init__(self, database: Database, places: Places) -> None:
-        self._db = database
+        super().__init__(database)
         self._places = places
 
     # ---- claiming -------------------------------------------------------------------------------------------------
-    def claim(self, owner: str, limits: Mapping[str, int], now: float, start_after: str = "") -> Claim | None:
+    def claim(
+        self, owner: str, limits: Mapping[str, int], now: float, start_after: str = "", groups: Groups = NO_GROUPS,
+        order: Order = ANY_ORDER,
+    ) -> Claim | None:  # fmt: skip
         """Take the best delivery that is due, or None.
 
         `limits` says how many deliveries a target may have under way (all dispatchers together); a target that is
-        not in it gets none. Targets are tried in fair rotation, beginning behind `start_after`; within a target
-        priority counts, then who is due longest. Paused targets and those in back-off are skipped.
+        not in it gets none. The highest priority of all counts first (see Order); among equals targets are tried in fair
+        rotation, beginning behind `start_after`; within a target who is due longest. Paused targets and those in back-off
+        are skipped. A delivery to one of `groups` is bound to a member that is in `limits`.
         """
-        names = sorted(limits)
-        names = [name for name in names if name > start_after] + [name for name in names if name <= start_after]
-        if not self._any_ready(names, now):
-            return None  # without the write lock: idle slots look often
+        names = rotated({*limits, *groups}, start_after)
+        with self._db.read() as connection:  # without the write lock: idle slots look often
+            found = best_first(connection, names, order, now)
+        if not found:
+            return None
         with self._db.write() as tx:
-            for name in names:
-                row = self._take(tx, owner, name, limits[name], now)
+            for candidate in found:
+                row = take(tx, owner, candidate, limits, groups, order, now)
                 if row is not None:
                     tx.emit(
-                        DeliveryClaimed(row["id"], row["arrival"], name, owner, row["attempts"]),
+                        DeliveryClaimed(row["id"], row["arrival"], row["target"], owner, row["attempts"]),
                         correlation=row["arrival"],
                     )
                     break
             else:
                 return None
         return self._claim(row)  # behind the lock: 10,000 images take a quarter of a second, and the row is ours
-
-    def _any_ready(self, names: Sequence[str], now: float) -> bool:
-        with self._db.read() as connection:
-            for name in names:
-                for rank in range(len(Priority)):
-                    if connection.execute(_READY, {"target": name, "rank": rank, "now": now}).fetchone():
-                        return True
-        return False
-
-    def _take(self, tx: Transaction, owner: str, target: str, limit: int, now: float) -> Any:
-        for rank in range(len(Priority)):
-            row = tx.one(
-                "UPDATE delivery SET state = 'sending', owner = :owner, attempts = attempts + 1, claimed = :now, moved = :now,"
-                " first_tried = coalesce(first_tried, :now)"
-                f" WHERE id = ({_READY}) AND (SELECT count(*) FROM delivery WHERE target = :target AND state = 'sending') < :limit"
-                " AND NOT EXISTS (SELECT 1 FROM target_state WHERE name = :target"
-                "   AND ((paused = 1 AND coalesce(until, 9e99) > :now) OR not_before > :now))"
-                " RETURNING *",
-                {"owner": owner, "target": target, "rank": rank, "now": now, "limit": limit},
-            )
-            if row is not None:
-                return row
-        return None
 
     def _claim(self, row: Any) -> Claim:
         with self._db.read() as connection:
@@ -156,9 +137,9 @@ class Deliveries:
             sent = sum(result.ok for result in results)
             warnings = sum(result.ok and result.status != 0 for result in results)
             tx.execute(
-                "UPDATE delivery SET progress = ?, sent = sent + ?, warnings = warnings + ?, deaths = 0, moved = ?,"
+                "UPDATE delivery SET progress = ?, sent = sent + ?, warnings = warnings + ?, deaths = 0, moved = ?, confirmed = ?,"
                 " refused = (SELECT count(*) FROM delivery_image WHERE delivery = ? AND state = 'refused') WHERE id = ?",
-                (progress, sent, warnings, tx.now, claim.delivery, claim.delivery),
+                (progress, sent, warnings, tx.now, tx.now, claim.delivery, claim.delivery),
             )
             tx.add("sent", sent)
             told = [[result.receipt.hex(), result.status] for result in results]
@@ -285,6 +266,24 @@ class Deliveries:
                 done(tx, command, f"{act}: {len(ids)} deliveries")
         return len(ids)
 
+    def unbind(self, groups: Groups, usable: Collection[str], patience_s: Mapping[str, float]) -> int:
+        """Give deliveries back to their groups whose member is not among the `usable` targets; how many. See binding.py."""
+        count = 0
+        for name, binding in groups.items():
+            if self._bound_elsewhere(name, usable):
+                with self._db.write() as tx:
+                    count += unbind(tx, name, binding, usable, patience_s[name])
+        return count
+
+    def _bound_elsewhere(self, group: str, usable: Collection[str]) -> bool:
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT target FROM delivery INDEXED BY delivery_bound WHERE target_group = ?"
+                " AND target_group <> '' AND state IN ('waiting', 'retrying')",
+                (group,),
+            ).fetchall()
+        return any(row[0] != group and row[0] not in usable for row in rows)
+
     def hold_orphans(self, known: Collection[str], limit: int = 200) -> dict[str, int]:
         """Set aside deliveries that wait for a target (or group) not in `known`: {target: how many}, at most `limit`."""
         orphans = sorted(set(self._waiting_targets()) - set(known))
@@ -305,69 +304,3 @@ class Deliveries:
         with self._db.read() as connection:
             rows = connection.execute("SELECT DISTINCT target FROM delivery WHERE state IN ('waiting', 'retrying')")
             return [row["target"] for row in rows.fetchall()]
-
-    # ---- reading ----------------------------------------------------------------------------------------------------
-    def ready(self, limits: Mapping[str, int], now: float) -> bool:
-        """Is anything due that these targets could take?"""
-        return self._any_ready(sorted(limits), now)
-
-    def count_ready(self, now: float) -> int:
-        """How many deliveries are due, whatever their target allows; COUNTED stands for that many or more."""
-        with self._db.read() as connection:
-            sql = "SELECT 1 FROM delivery INDEXED BY delivery_due WHERE state IN ('waiting', 'retrying') AND due <= ? LIMIT ?"
-            return len(connection.execute(sql, (now, COUNTED)).fetchall())
-
-    def next_due(self) -> float | None:
-        """When the next retry is due, seconds UTC."""
-        with self._db.read() as connection:
-            row = connection.execute(
-                "SELECT min(due) FROM delivery INDEXED BY delivery_due WHERE state IN ('waiting', 'retrying')"
-            ).fetchone()
-        return None if row is None or row[0] is None else float(row[0])
-
-    def get(self, id: int) -> dict[str, Any]:
-        """One delivery. Raises NotFound."""
-        with self._db.read() as connection:
-            row = connection.execute("SELECT * FROM delivery WHERE id = ?", (id,)).fetchone()
-        if row is None:
-            raise NotFound(f"there is no delivery {id}")
-        return dict(row)
-
-    def list(
-        self, *, states: Sequence[str] = (), target: str | None = None, before: int | None = None, limit: int = 50
-    ) -> list[dict[str, Any]]:
-        """Deliveries with their arrival's source and modality, newest first."""
-        tests: list[str] = []
-        values: list[Any] = []
-        if states:
-            tests.append(f"d.state IN ({','.join('?' * len(states))})")
-            values.extend(states)
-        if target is not None:
-            tests.append("d.target = ?")
-            values.append(target)
-        if before is not None:
-            tests.append("d.id < ?")
-            values.append(before)
-        where = f" WHERE {' AND '.join(tests)}" if tests else ""
-        with self._db.read() as connection:
-            rows = connection.execute(
-                # The page first, out of an index alone: a queue of 100,000 is not to be read for its first 50.
-                "SELECT d.*, a.calling_ae, a.modality FROM delivery d JOIN arrival a ON a.id = d.arrival"
-                f" WHERE d.id IN (SELECT d.id FROM delivery d{where} ORDER BY d.id DESC LIMIT ?) ORDER BY d.id DESC",
-                (*values, limit),
-            ).fetchall()
-        return [dict(row) for row in rows]
-
-    def targets_in_use(self) -> dict[str, str]:
-        """Targets that unfinished deliveries need, with why; they cannot be removed from the configuration."""
-        with self._db.read() as connection:
-            rows = connection.execute(
-                f"SELECT target, count(*) AS count FROM delivery WHERE state IN {UNFINISHED!r} GROUP BY target"
-            ).fetchall()
-        return {row["target"]: f"{row['count']} unfinished deliveries" for row in rows}
-
-
-_READY = (
-    "SELECT id FROM delivery WHERE target = :target AND priority = :rank AND state IN ('waiting', 'retrying')"
-    " AND due <= :now ORDER BY due, id LIMIT 1"
-)

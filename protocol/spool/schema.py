@@ -39,6 +39,9 @@ ALTER TABLE arrival ADD COLUMN judged INTEGER NOT NULL DEFAULT 0;
 -- 1: the delivery sends only the images that delivery_image names, and keeps their rows when they are sent.
 ALTER TABLE delivery ADD COLUMN singles INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX delivery_singles ON delivery(arrival, target) WHERE singles = 1;
+-- Deliveries to groups that are bound to a member, and when a target last answered for one of their images.
+ALTER TABLE delivery ADD COLUMN confirmed REAL;
+CREATE INDEX delivery_bound ON delivery(target_group) WHERE target_group <> '' AND state IN ('waiting', 'retrying');
 -- A rule with the trigger "study" waits for a study of a sender to be complete; `verdict` is packed once it was asked.
 CREATE TABLE study_wait (
   id INTEGER PRIMARY KEY AUTOINCREMENT, study_uid TEXT NOT NULL, calling_ae TEXT NOT NULL, rule TEXT NOT NULL,

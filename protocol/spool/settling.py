@@ -29,11 +29,12 @@ PROMISED = "its scanner was promised by storage commitment that it is kept, and 
 
 @dataclass(frozen=True)
 class TargetChoice:
-    """One delivery to be made: a target (or a group), with its priority."""
+    """One delivery to be made: a target (or a group), with its priority. `group`: it is one of the members of."""
 
     name: str
     is_group: bool = False
     priority: Priority = Priority.NORMAL
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,9 @@ IMAGES_TO_SEND = (
 def create_delivery(tx: Transaction, arrival: Any, decision: int, target: TargetChoice, *, whole: bool = False) -> None:
     """Unless one to this target is unfinished. `whole`: with the images that image rules have sent there already."""
     unfinished = tx.one(
-        "SELECT 1 FROM delivery WHERE arrival = ? AND target = ? AND state NOT IN ('delivered', 'cancelled') AND singles = 0",
-        (arrival["id"], target.name),
+        "SELECT 1 FROM delivery WHERE arrival = :arrival AND (target = :target OR target_group = :target)"
+        " AND state NOT IN ('delivered', 'cancelled') AND singles = 0",
+        {"arrival": arrival["id"], "target": target.name},
     )
     if unfinished:
         return
@@ -192,7 +194,7 @@ def create_delivery(tx: Transaction, arrival: Any, decision: int, target: Target
     row = tx.one(
         "INSERT INTO delivery (arrival, decision, target, target_group, priority, due, state, images, bytes, created)"
         " VALUES (?,?,?,?,?,?,'waiting',?,?,?) RETURNING id",
-        (arrival["id"], decision, target.name, target.name if target.is_group else "", target.priority.rank, tx.now,
+        (arrival["id"], decision, target.name, target.name if target.is_group else target.group, target.priority.rank, tx.now,
          images, size, tx.now),
     )  # fmt: skip
     replaced = [] if not arrival["superseded"] else replaced_at(tx, arrival, target.name)

@@ -142,11 +142,15 @@ class Studies:
                 link(tx, row, waits)
 
     # ---- deciding -------------------------------------------------------------------------------------------------
-    def conclude(self, wait: StudyWait, verdict: Verdict, *, result: str, why: str, answer: Mapping[str, Any]) -> bool:
+    def conclude(
+        self, wait: StudyWait, verdict: Verdict, *, result: str, why: str, answer: Mapping[str, Any], back_s: float = 0.0
+    ) -> bool:  # fmt: skip
         """Keep what a rule came to. False if a series joined meanwhile: look again.
 
         `verdict` is for every series of the wait, with the outcome route, hold, discard or none; `answer` is kept for them
-        as it is. Quota, counters and the failure of the rule go with it, once for the study.
+        as it is. Quota, counters and the failure of the rule go with it, once for the study. A study is sent whole: series
+        that the rule was asked about earlier, when it did not want the study yet, get the verdict too, if they came at most
+        `back_s` seconds before this wait began.
         """
         with self._db.write() as tx:
             kept = {"verdict": _packed(verdict), "answer": dict(answer)}
@@ -158,6 +162,8 @@ class Studies:
             )  # fmt: skip
             if row is None:
                 return False
+            if verdict.outcome == "route":
+                _call_back(tx, wait, wait.opened - back_s)
             tx.emit(StudyDecided(wait.id, wait.study_uid, wait.calling_ae, wait.rule, verdict.revision, result,
                                  verdict.outcome, why, wait.linked))  # fmt: skip
             first = tx.one("SELECT min(arrival) FROM study_link WHERE wait = ?", (wait.id,))[0]
@@ -186,16 +192,30 @@ class Studies:
         return len(links) == AT_ONCE
 
 
+def _call_back(tx: Transaction, wait: StudyWait, since: float) -> None:
+    tx.execute(
+        "INSERT INTO study_link (arrival, wait, counts) SELECT l.arrival, :wait, 0 FROM study_wait w"
+        " JOIN study_link l ON l.wait = w.id JOIN arrival a ON a.id = l.arrival"
+        " WHERE w.study_uid = :study AND w.calling_ae = :sender AND w.rule = :rule AND w.id <> :wait AND a.opened >= :since"
+        " ON CONFLICT (arrival, wait) DO NOTHING",
+        {"wait": wait.id, "study": wait.study_uid, "sender": wait.calling_ae, "rule": wait.rule, "since": since},
+    )
+
+
+def _may_be_sent(tx: Transaction, arrival: Any) -> bool:
+    """What rules discarded may still be wanted by its study; what a person discarded may not."""
+    if arrival["state"] != ArrivalState.DISCARDED:
+        return arrival["state"] in (ArrivalState.WAITING, ArrivalState.IN_DELIVERY, ArrivalState.DELIVERED)
+    last = tx.one("SELECT outcome FROM decision WHERE arrival = ? ORDER BY id DESC LIMIT 1", (arrival["id"],))
+    return last is not None and last["outcome"] == "discard"
+
+
 def _give(tx: Transaction, arrival: Any, verdict: Verdict) -> None:
     """One series gets the answer of a study rule. What a person has set aside, or sent back to the rules, stays so."""
     state = ArrivalState(arrival["state"])
     if verdict.outcome == "hold" and state is ArrivalState.WAITING:
         record_decision(tx, arrival, verdict)
-    elif verdict.outcome == "route" and state in (
-        ArrivalState.WAITING,
-        ArrivalState.IN_DELIVERY,
-        ArrivalState.DELIVERED,
-    ):
+    elif verdict.outcome == "route" and _may_be_sent(tx, arrival):
         there = {
             row["target"]
             for row in tx.all(

@@ -9,7 +9,7 @@ from typing import Any
 
 from protocol.spool.commands import done
 from protocol.spool.database import Database
-from protocol.spool.deliveries import UNFINISHED
+from protocol.spool.looking import UNFINISHED
 from protocol.wire.events import TargetPaused, TargetResumed
 
 

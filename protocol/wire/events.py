@@ -270,6 +270,17 @@ class DeliveryCreated(Event):
     bytes: int
 
 
+@event("delivery.unbound", "delivery/{delivery}", shard="target", severity=WARNING)
+@dataclass(frozen=True)
+class DeliveryUnbound(Event):
+    """A delivery to a group left its member, which cannot be used, and waits for another one; `target` is the group."""
+
+    delivery: int
+    arrival: int
+    target: str
+    member: str
+
+
 @event("delivery.claimed", "delivery/{delivery}", shard="target", severity=DEBUG)
 @dataclass(frozen=True)
 class DeliveryClaimed(Event):

@@ -190,6 +190,30 @@ def test_a_rule_that_acted_on_a_study_acts_on_its_late_series_whatever_they_chan
     assert states(node) == ["in_delivery", "in_delivery"]
 
 
+def test_a_series_that_came_long_before_the_others_goes_with_its_study(rig):
+    node: Rig = rig(PAIR)
+    first = node.series(CT)["id"]
+    node.after(QUIET_S)
+    assert node.arrival(first)["state"] == "discarded"
+    node.after(1000)
+    node.series(PT)
+    node.after(QUIET_S)
+    assert states(node) == ["in_delivery", "in_delivery"]
+    assert node.deliveries(first) == {"pacs": "waiting"}
+
+
+def test_a_series_that_came_earlier_than_the_longest_wait_or_that_a_person_discarded_stays_where_it_is(rig):
+    node: Rig = rig({**PAIR, "study": {"max_wait_s": LONGEST_S}})
+    node.series(CT)
+    node.after(LONGEST_S)
+    node.series(PT)
+    by_hand = node.series(TestImage(study=2))["id"]
+    assert node.ask("series.discard", arrival=by_hand).state == "done"
+    node.series(TestImage(study=2, series=2, modality="PT"))
+    node.after(QUIET_S)
+    assert states(node) == ["discarded", "in_delivery", "discarded", "in_delivery"]
+
+
 def test_32_studies_of_two_senders_do_not_complete_each_other(rig):
     node: Rig = rig(PAIR)
     node.world.receive(CT, calling_ae="CT1")

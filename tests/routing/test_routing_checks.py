@@ -15,7 +15,7 @@ from protocol.routing.decide import Case, decide
 from protocol.routing.findings import Finding
 from protocol.routing.ourselves import Listening, Ourselves, ourselves
 from protocol.routing.parse import build
-from protocol.routing.proofs import contradiction, follows, meaning
+from protocol.routing.proofs import clauses, contradiction, follows, meaning, needed
 from protocol.routing.rules.compiler import compile_rule
 from protocol.routing.rules.subject import Subject
 from protocol.settings import load_settings
@@ -117,6 +117,11 @@ def test_a_rule_that_can_never_apply_is_told() -> None:
     ]
     (finding,) = found(rule("all", "True"), rule("both", "Modality == 'MR' and exists(PatientID) and Modality == 'CT'"))
     assert "Modality == 'MR' and Modality == 'CT' are never both true" in finding.message
+    for same in ("date('2026-01-31')", "'2026-01-31'"):
+        both = rule("both", f"StudyDate == '20260131' and StudyDate == {same}")
+        assert found(rule("all", "True"), both) == [], "one day, written in two ways"
+    dates = rule("dates", "PatientID == date('2026-01-31') and PatientID == date('20260131')")
+    assert found(rule("all", "True"), dates) == []
     assert found(rule("all", "True"), rule("either", "Modality == 'MR' or Modality == 'CT'")) == []
     assert found(rule("all", "True"), rule("same", "Modality == 'MR' and Modality == 'mr '")) == []
 
@@ -272,6 +277,9 @@ def test_what_is_proven_to_follow_is_true_for_every_header(one: str, other: str)
     results = [(first.result(Subject([header])), second.result(Subject([header]))) for header in HEADERS]
     if follows(meaning(first.tree), meaning(second.tree)):
         assert all(then == "true" for when, then in results if when == "true")
+        held = clauses(meaning(first.tree))
+        never = meaning(first.tree) == ("always", False)
+        assert never or all(held & wanted for wanted in needed(meaning(second.tree))), "the short cut hides a proof"
     if meaning(first.tree) == meaning(second.tree):
         assert all((when == "true") == (then == "true") for when, then in results)
     if contradiction(first.tree):

@@ -184,10 +184,6 @@ def test_the_ladder_names_certificate_and_its_end(tmp_path):
     assert "expired" in bad[-1].text
 
 
-def test_types_that_are_not_built_yet_have_no_sender():
-    assert make_target(settings.FolderTarget(type="folder", path="/somewhere")) is None
-
-
 @needs_dcmtk
 @pytest.mark.slow
 def test_storescp_keeps_the_very_bytes(tmp_path):

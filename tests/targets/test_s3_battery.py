@@ -26,6 +26,7 @@ def server() -> Iterator[S3Server]:
 
 
 class S3Peer(Peer):
+    timeout_s = 2.0
     secrets = (KEY, SECRET)
 
     def __init__(self, server: S3Server) -> None:
@@ -36,7 +37,7 @@ class S3Peer(Peer):
             settings.S3Target(
                 type="s3", bucket=self.bucket, endpoint=f"http://{HOST}:{self.relay.port}", allow_http=True,
                 access_key="${S3_KEY}", secret_key="${S3_SECRET}", layout="{PatientID}/{StudyInstanceUID}",
-                connect_timeout_s=2.0, timeout_s=2.0,
+                connect_timeout_s=self.timeout_s, timeout_s=self.timeout_s,
             )
         )  # fmt: skip
         assert made is not None
@@ -70,3 +71,7 @@ class TestS3Target(TargetBattery):
         peer = S3Peer(server)
         yield peer
         peer.close()
+
+    def test_a_large_image_goes_through_in_flat_memory_with_signs_of_life(self, peer, spool):
+        peer.timeout_s = 60.0  # of a part, on a machine that is busy with other tests
+        super().test_a_large_image_goes_through_in_flat_memory_with_signs_of_life(peer, spool)

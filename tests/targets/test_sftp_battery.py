@@ -24,13 +24,15 @@ def server() -> Iterator[Sshd]:
 
 
 class SftpPeer(Peer):
+    timeout_s = 2.0
+
     def __init__(self, server: Sshd) -> None:
         self.server, self.relay, self.folder = server, Relay(server.port), server.new_folder()
 
     def target(self) -> Target:
         said = self.server.settings(
             port=self.relay.port, path=str(self.folder), layout="{PatientID}/{StudyInstanceUID}",
-            connect_timeout_s=2.0, timeout_s=2.0,
+            connect_timeout_s=self.timeout_s, timeout_s=self.timeout_s,
         )  # fmt: skip
         made = make_target(settings.SftpTarget(**said))
         assert made is not None
@@ -59,3 +61,7 @@ class TestSftpTarget(TargetBattery):
         peer = SftpPeer(server)
         yield peer
         peer.close()
+
+    def test_a_large_image_goes_through_in_flat_memory_with_signs_of_life(self, peer, spool):
+        peer.timeout_s = 60.0  # of a part, on a machine that is busy with other tests
+        super().test_a_large_image_goes_through_in_flat_memory_with_signs_of_life(peer, spool)

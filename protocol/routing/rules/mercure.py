@@ -15,7 +15,7 @@ from protocol.routing.rules.values import number_of
 _BUILTINS = {"float": "number", "int": "number", "str": "text", "len": "length"}
 _METHODS = {"lower": 0, "upper": 0, "startswith": 1, "endswith": 1}
 _JOINS: dict[type[ast.operator], tuple[str, str]] = {ast.BitOr: ("|", "or"), ast.BitAnd: ("&", "and")}
-_CONDITIONS = (ast.Compare, ast.BoolOp, ast.Call)
+_CONDITIONS = (ast.Compare, ast.BoolOp, ast.Call, ast.IfExp)
 
 
 Node = TypeVar("Node", bound=ast.expr)
@@ -145,6 +145,7 @@ class _Translator(ast.NodeTransformer):
         """tags.PatientID != ''"""
         function = "missing" if isinstance(operator, ast.Eq) else "exists"
         start, end = self._line.start(node), self._line.end(node.left)
+        end += self._line.start(node.left) in self._line.old_names  # the sign behind it is taken away by itself
         between = self._line.piece(end, self._line.end(node))
         closed = end + len(between[: between.index("=" if function == "missing" else "!")].rstrip())
         self._line.edits += [(start, start, f"{function}("), (closed, self._line.end(node), ")")]

@@ -16,6 +16,7 @@ KINDS = {
     "ImageCount": "number",
     "StudyDate": "date",
     "SeriesDate": "date",
+    "0019,100C": "any",
 }  # all other names are texts
 AND_ORDER = ("false", "error", "unknown", "true")
 OR_ORDER = ("true", "error", "unknown", "false")

@@ -1,29 +1,17 @@
-"""What rules come to: against hand-made arrivals, and against a naive reference on random expressions."""
+"""What rules come to on hand-made arrivals."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from protocol.routing.rules.compiler import compile_rule
 from protocol.routing.rules.english import english
 from protocol.routing.rules.explain import LIMIT_TEXT, LIMIT_VALUES
 from protocol.routing.rules.subject import FIRST_IMAGE_NOTE, Subject
-
-
-def result(text: str, *images: Mapping[str, object], origin: Mapping[str, object] | None = None) -> str:
-    subject = Subject(images, origin or {})
-    rule = compile_rule(text)
-    evaluation = rule.evaluate(subject)
-    assert rule.result(subject) is evaluation.result
-    json.dumps(evaluation.explanation, allow_nan=False)
-    return str(evaluation.result)
-
+from tests.routing.rules.rule_testing import result
 
 HEADER = {
     "Modality": "MR",
@@ -190,122 +178,3 @@ def test_english() -> None:
         "Modality is 'MR' and (Study Description contains 'cardiac' or Echo Time is none of 1, 2) "
         "and Patient ID is missing"
     )
-
-
-# --- a naive reference -------------------------------------------------------------------------------------------
-
-NUMBERS = ("SeriesNumber", "EchoTime", "SliceThickness")
-TEXTS = ("Modality", "StationName", "SenderAET")
-AND_ORDER = ("false", "error", "unknown", "true")
-OR_ORDER = ("true", "error", "unknown", "false")
-Expression = tuple[Any, ...]
-
-
-def write(expression: Expression) -> str:
-    """The text of a random expression."""
-    kind, *parts = expression
-    if kind == "const":
-        return repr(parts[0])
-    if kind == "name":
-        return str(parts[0])
-    if kind == "truth":
-        return str(parts[0])
-    if kind == "compare":
-        return " ".join(write(part) if isinstance(part, tuple) else part for part in parts)
-    if kind == "not":
-        return f"not ({write(parts[0])})"
-    if kind in ("and", "or"):
-        return "(" + f") {kind} (".join(write(part) for part in parts) + ")"
-    return f"{kind}({', '.join(write(part) for part in parts)})"
-
-
-def naive_value(expression: Expression, header: Mapping[str, Any]) -> Any:
-    return expression[1] if expression[0] == "const" else header.get(expression[1])
-
-
-def naive_compare(op: str, left: Any, right: Any) -> str:
-    if left is None or right is None:
-        return "unknown"
-    if op in ("in", "not in"):
-        if isinstance(right, tuple):
-            answers = [naive_compare("==", left, item) for item in right]
-            answer = min(answers, key=OR_ORDER.index)
-        else:
-            answer = str(left in right).lower() if isinstance(left, str) and isinstance(right, str) else "error"
-        return answer if op == "in" else {"true": "false", "false": "true"}.get(answer, answer)
-    if isinstance(left, str) != isinstance(right, str):
-        return "error"
-    return str({"==": left == right, "!=": left != right, "<": left < right, ">=": left >= right}[op]).lower()
-
-
-def naive(expression: Expression, header: Mapping[str, Any]) -> str:
-    """The result as rules.md says it, written as plainly as possible."""
-    kind, *parts = expression
-    if kind == "truth":
-        return str(parts[0]).lower()
-    if kind == "compare":
-        values = [naive_value(part, header) for part in parts[::2]]
-        answers = [naive_compare(op, values[at], values[at + 1]) for at, op in enumerate(parts[1::2])]
-        return min(answers, key=AND_ORDER.index)
-    if kind == "not":
-        answer = naive(parts[0], header)
-        return {"true": "false", "false": "true"}.get(answer, answer)
-    if kind in ("and", "or"):
-        return min((naive(part, header) for part in parts), key=(AND_ORDER if kind == "and" else OR_ORDER).index)
-    value = naive_value(parts[0], header)
-    if kind in ("exists", "missing"):
-        return str((value is None) == (kind == "missing")).lower()
-    if value is None:
-        return "unknown"
-    if not isinstance(value, str):
-        return "error"
-    part, text = parts[1][1].lower(), value.lower()
-    return str({"contains": part in text, "startswith": text.startswith(part)}[kind]).lower()
-
-
-names = st.sampled_from([("name", name) for name in (*NUMBERS, *TEXTS)])
-constants = st.sampled_from(
-    [("const", value) for value in (1, 2.5, -3, "MR", "mr", "R", (1, 2), ("MR", 1), ("MR", "R"))]
-)
-scalars = constants.filter(lambda constant: not isinstance(constant[1], tuple))
-comparisons = st.tuples(
-    st.just("compare"), names | scalars, st.sampled_from(["==", "!=", "<", ">="]), names | scalars
-) | st.tuples(st.just("compare"), names | scalars, st.sampled_from(["in", "not in"]), names | constants)
-chains = st.tuples(st.just("compare"), scalars, st.just("<"), names, st.sampled_from(["<", "=="]), names | scalars)
-questions = st.tuples(st.sampled_from(["exists", "missing"]), names) | st.tuples(
-    st.sampled_from(["contains", "startswith"]), names, st.sampled_from([("const", "m"), ("const", "R")])
-)
-leaves = comparisons | chains | questions | st.sampled_from([("truth", True), ("truth", False)])
-expressions = st.recursive(
-    leaves,
-    lambda inner: (
-        st.tuples(st.just("not"), inner)
-        | st.lists(inner, min_size=2, max_size=4).flatmap(lambda some: st.sampled_from([("and", *some), ("or", *some)]))
-    ),
-    max_leaves=12,
-)
-headers = st.fixed_dictionaries(
-    {},
-    optional={
-        **dict.fromkeys(NUMBERS, st.sampled_from([1, 2, 2.5, "x"])),
-        **dict.fromkeys(TEXTS, st.sampled_from(["MR", "R", "mr"])),
-    },
-)
-
-
-@settings(max_examples=150)
-@given(expressions, headers)
-def test_rules_agree_with_the_naive_reference(expression: Expression, header: dict[str, Any]) -> None:
-    origin = {name: header.pop(name) for name in ("SenderAET",) if name in header}
-    assert result(write(expression), header, origin=origin) == naive(expression, {**header, **origin})
-
-
-@given(expressions, st.lists(headers, min_size=1, max_size=4))
-def test_image_functions_agree_with_the_naive_reference(expression: Expression, images: list[dict[str, Any]]) -> None:
-    for image in images:
-        image.pop("SenderAET", None)
-    answers = [naive(expression, image) for image in images]
-    assert result(f"any_image({write(expression)})", *images) == min(answers, key=OR_ORDER.index)
-    assert result(f"all_images({write(expression)})", *images) == min(answers, key=AND_ORDER.index)
-    if "error" not in answers:
-        assert result(f"count_images({write(expression)}) == {answers.count('true')}", *images) == "true"

@@ -8,13 +8,10 @@ from hypothesis import strategies as st
 
 from protocol.errors import RuleSyntaxError
 from protocol.routing.rules.compiler import compile_rule
+from protocol.routing.rules.english import english
 from protocol.routing.rules.language import LIMIT_CHARACTERS
-
-
-def refusal(text: str) -> RuleSyntaxError:
-    with pytest.raises(RuleSyntaxError) as caught:
-        compile_rule(text)
-    return caught.value
+from protocol.routing.rules.nodes import Clause, Either, Logic, Not
+from tests.routing.rules.rule_testing import refusal
 
 
 @pytest.mark.parametrize(
@@ -140,15 +137,75 @@ def test_a_rule_of_the_greatest_length_compiles() -> None:
     assert compile_rule(text).names == ("Modality",)
 
 
-WORDS = """Modality SeriesNumber ImageCount foo tags . ( ) [ ] , 'a' "b" 1 -1 1e400 == != < in not and or if else lambda
-    : := contains exists any_image count_images lower f'{x}' b'x' * ** @ # \\ ' " {} None True False é ;"""
-PIECES = st.sampled_from([*WORDS.split(), "\n", "\t", "\0", "\ud800"])
+WORDS = """Modality SeriesNumber StudyDate ImageCount foo tags tags. @Modality@ %Modality% . ( ) [ ] , 'a' "b" '1' 1 -1 1e400
+    == != < in not and or if else lambda : := contains exists any_image count_images lower .lower() .startswith( date( float( tag(
+    '0019,100C' creator= regex( age() hour() RequestAttributesSequence.CodeValue | & f'{x}' b'x' * ** @ # \\ ' " {} None True
+    False é ; tags['Modality'] (tags.Modality) ('a')"""
+PIECES = st.sampled_from([*WORDS.split(), "\n", "\t", "\0", "\ud800", "\u202e", "Ｍ"])
+WRITTEN = [
+    "tags.Modality == 'a'",
+    "@Modality@ != ''",
+    "(@Modality@) == ''",
+    "(tags.SeriesNumber == '1')",
+    "@SeriesNumber@ in ('1', '2')",
+    "'a' in tags.SeriesNumber",
+    "'a' in %SeriesNumber%",
+    "tags.Modality.lower().startswith('a')",
+    "@SeriesNumber@.strip().startswith( 'a' )",
+    "len(@Modality@) == int(tags['SeriesNumber'])",
+    "(tags.Modality == 'a') | (True)",
+    "'Modality' in tags",
+    "tag('0019,100c') == 1",
+    "requestattributessequence . codevalue == 'ä'",
+    "modality == 'ä'",
+]
+JOINTS = ["({}) | ({})", "({})&({})", "not ({})", " ( {} )and\n({})", "({}) if ({}) else any_image(True)"]
+
+
+@st.composite
+def pasted(draw: st.DrawFn) -> str:
+    def one(depth: int) -> str:
+        joint = draw(st.sampled_from(["{}", *JOINTS])) if depth else "{}"
+        parts = [
+            one(depth - 1) if depth and joint != "{}" else draw(st.sampled_from(WRITTEN))
+            for _ in range(joint.count("{}"))
+        ]
+        return joint.format(*parts)
+
+    return one(draw(st.integers(0, 3)))
 
 
 @given(st.lists(PIECES, max_size=30).map(" ".join) | st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=60))
 def test_no_text_gets_another_error_than_a_rule_syntax_error(text: str) -> None:
     try:
-        compile_rule(text)
+        rule = compile_rule(text)
     except RuleSyntaxError as error:
         assert 0 <= error.position <= len(text)
         assert error.reason
+    else:
+        assert compile_rule(rule.text).text == rule.text
+
+
+@given(pasted())
+def test_the_canonical_text_means_the_same_and_is_its_own_canonical_text(text: str) -> None:
+    rule = compile_rule(text)
+    again = compile_rule(rule.text)
+    assert again.text == rule.text
+    assert again.names == rule.names
+    assert english(flat(again.tree)) == english(flat(rule.tree))
+    assert "tags" not in rule.text and "|" not in rule.text and "@" not in rule.text
+
+
+def flat(clause: Clause) -> Clause:
+    """`a or b or c` is one clause of three, (a | b) | c one within another; they mean the same."""
+    match clause:
+        case Logic(operator=operator, clauses=clauses):
+            parts: list[Clause] = []
+            for one in map(flat, clauses):
+                parts += one.clauses if isinstance(one, Logic) and one.operator == operator else (one,)
+            return Logic("", operator, tuple(parts))
+        case Not(clause=inner):
+            return Not("", flat(inner))
+        case Either(clause=decides, chosen=chosen, other=other):
+            return Either("", flat(decides), flat(chosen), flat(other))
+    return clause

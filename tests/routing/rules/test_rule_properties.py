@@ -151,6 +151,7 @@ arrivals = st.tuples(st.lists(headers, max_size=5), origins)
 Arrival = tuple[list[dict[str, Any]], dict[str, Any]]
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(rules, arrivals)
 def test_rules_agree_with_the_naive_reference_and_with_their_explanation(text: str, arrival: Arrival) -> None:
@@ -164,6 +165,7 @@ def test_rules_agree_with_the_naive_reference_and_with_their_explanation(text: s
     assert english(rule.tree)
 
 
+@pytest.mark.slow
 @given(rules, arrivals)
 def test_an_explanation_is_consistent_from_its_leaves_to_its_root(text: str, arrival: Arrival) -> None:
     def check(explanation: dict[str, Any]) -> None:
@@ -214,6 +216,7 @@ WILD_RULES = [
 ]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.dictionaries(SOME_NAMES, WILD), max_size=3),
     st.dictionaries(SOME_NAMES, WILD),
@@ -244,6 +247,7 @@ def calls_of(function: Any, *arguments: Any) -> int:
     return count
 
 
+@pytest.mark.slow
 @given(rules, st.lists(headers, min_size=1, max_size=5), st.integers(0, 30))
 def test_work_is_bounded_by_the_size_of_the_rule_times_the_images(
     text: str, images: list[dict[str, Any]], more: int

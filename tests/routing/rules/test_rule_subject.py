@@ -40,6 +40,7 @@ RULES = [
 ]
 
 
+@pytest.mark.slow
 @given(st.lists(HEADERS, min_size=1, max_size=6))
 def test_differences_over_a_common_header_come_to_the_same_as_whole_headers(headers: list[dict[str, Any]]) -> None:
     common = headers[0]
@@ -53,6 +54,7 @@ def test_differences_over_a_common_header_come_to_the_same_as_whole_headers(head
     assert whole.first == differing.first
 
 
+@pytest.mark.slow
 @given(st.lists(HEADERS, min_size=1, max_size=6), st.integers(0, 5))
 def test_a_single_image_is_a_subject_of_its_own(headers: list[dict[str, Any]], index: int) -> None:
     index %= len(headers)

@@ -1,0 +1,106 @@
+"""Which delivery is claimed next, and the one statement that claims it. Called by deliveries.py only.
+It never commits, and must not know what a slot or a target is: what may be taken is handed in.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.spool.binding import Binding, choose
+from protocol.spool.transaction import Transaction
+from protocol.states import Priority
+
+Groups = Mapping[str, Binding]
+NO_GROUPS: Groups = {}
+
+
+@dataclass(frozen=True)
+class Order:
+    """In which order deliveries are taken, and which are not taken now.
+
+    Attributes:
+        aging_s: after so many seconds in the queue a delivery counts one priority higher, after twice as many two; None:
+            never.
+        offpeak: whether off-peak deliveries may go now; else they wait, at most `offpeak_after_s` seconds from when they
+            were made.
+        only_urgent: nothing but urgent ones: the lane that stays free for them.
+        urgent_more: how many more than its limit a target may have under way if the next one is urgent.
+    """
+
+    aging_s: float | None = None
+    offpeak: bool = True
+    offpeak_after_s: float = float("inf")
+    only_urgent: bool = False
+    urgent_more: Mapping[str, int] | None = None
+
+    def rank(self, rank: int, age_s: float) -> int:
+        """The priority that a delivery of this age has, 0 the highest."""
+        return rank if not self.aging_s else max(0, rank - int(max(0.0, age_s) // self.aging_s))
+
+    def takes(self, rank: int, age_s: float) -> bool:
+        """Whether one of this priority and age may be taken now."""
+        if self.only_urgent:
+            return rank == Priority.URGENT.rank
+        return rank != Priority.OFFPEAK.rank or self.offpeak or age_s >= self.offpeak_after_s
+
+
+ANY_ORDER = Order()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The first delivery of one priority in the queue of a target or group."""
+
+    name: str
+    rank: int
+
+
+def rotated(names: Collection[str], start_after: str) -> list[str]:
+    """In order, beginning behind one of them."""
+    ordered = sorted(names)
+    return [name for name in ordered if name > start_after] + [name for name in ordered if name <= start_after]
+
+
+def best_first(connection: sqlite3.Connection, names: Sequence[str], order: Order, now: float) -> list[Candidate]:
+    """What could be taken now, the best first: by the priority it has at its age, then in the order of `names`."""
+    found: list[tuple[int, int, Candidate]] = []
+    for at, name in enumerate(names):
+        for rank in range(len(Priority)):
+            row = connection.execute(READY, {"target": name, "rank": rank, "now": now}).fetchone()
+            if row is not None and order.takes(rank, now - row["created"]):
+                found.append((order.rank(rank, now - row["created"]), at, Candidate(name, rank)))
+    return [candidate for _, _, candidate in sorted(found, key=lambda one: one[:2])]
+
+
+def take(
+    tx: Transaction, owner: str, candidate: Candidate, limits: Mapping[str, int], groups: Groups, order: Order, now: float
+) -> Any:  # fmt: skip
+    """The row of what is claimed now; None if others were faster, or its target has enough under way."""
+    more = (order.urgent_more or {}) if candidate.rank == Priority.URGENT.rank else {}
+    limits = {name: limit + more.get(name, 0) for name, limit in limits.items()}
+    name, which = candidate.name, READY_ID
+    asked: dict[str, Any] = {"owner": owner, "target": name, "queue": name, "rank": candidate.rank, "now": now}
+    if name in groups:
+        chosen = choose(tx, name, candidate.rank, groups[name], limits, now)
+        if chosen is None:
+            return None
+        asked["id"], asked["target"] = chosen
+        which = ":id"
+    return tx.one(_CLAIM.format(which=which), {**asked, "limit": limits[asked["target"]]})
+
+
+READY = (
+    "SELECT id, created FROM delivery WHERE target = :target AND priority = :rank AND state IN ('waiting', 'retrying')"
+    " AND due <= :now ORDER BY due, id LIMIT 1"
+)
+READY_ID = READY.replace("SELECT id, created", "SELECT id").replace(":target", ":queue")
+_CLAIM = (
+    "UPDATE delivery SET state = 'sending', target = :target, owner = :owner, attempts = attempts + 1, claimed = :now,"
+    " moved = :now, first_tried = coalesce(first_tried, :now) WHERE id = ({which})"
+    " AND (SELECT count(*) FROM delivery WHERE target = :target AND state = 'sending') < :limit"
+    " AND NOT EXISTS (SELECT 1 FROM target_state WHERE name = :target"
+    "   AND ((paused = 1 AND coalesce(until, 9e99) > :now) OR not_before > :now)) RETURNING *"
+)

@@ -1,0 +1,230 @@
+"""Deliveries to groups: which member they go to, and what becomes of them when it fails."""
+
+from __future__ import annotations
+
+import pytest
+from dispatcher_fakes import FAST, FixedRouting, deliveries, make_slot, receive, route, series, states
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.groups import bindings, usable
+from protocol.spool.binding import Binding, candidates
+from protocol.spool.outbox import Cursor
+from protocol.testing.world import World
+
+ABC = ("a", "b", "c")
+
+
+@pytest.fixture
+def world(tmp_path):
+    world = World(tmp_path)
+    yield world
+    world.close()
+
+
+class Node:
+    """A world with the group `both` of targets a and b, one slot, and what a router does once a second."""
+
+    def __init__(self, world, mode="failover", **more):
+        self.world, self.spool, self.clock = world, world.spool, world.clock
+        self.group = {"mode": mode, "members": ["a", "b"], "patience_s": 30.0, **more}
+        self.routing = FixedRouting({name: {"retry": dict(FAST)} for name in "ab"}, groups={"both": self.group})
+        self.slot = make_slot(self.spool, self.routing, self.clock, world.target)
+
+    def send(self, number=1, images=2, targets=("both",), **more):
+        arrival = receive(self.spool, series(number, images, **more))
+        route(self.spool, arrival, *targets, group=targets == ("both",))
+        return arrival
+
+    def run(self):
+        while self.slot.run_once():
+            pass
+
+    def sweep(self):
+        configuration = self.routing.configuration
+        there = usable(configuration, self.spool.targets.all(), self.clock.now())
+        patience_s = {name: group.patience_s for name, group in configuration.groups.items()}
+        return self.spool.deliveries.unbind(bindings(configuration), there, patience_s)
+
+    def got(self, name):
+        return self.world.target(name).images
+
+    @property
+    def delivery(self):
+        (row,) = deliveries(self.spool)
+        return row
+
+
+def test_failover_takes_the_first_member_that_works_and_says_which_it_was(world):
+    node = Node(world)
+    node.send()
+    node.run()
+    assert (node.got("a"), node.got("b")) == (2, 0)
+    assert (node.delivery["target"], node.delivery["target_group"], node.delivery["state"]) == (
+        "a",
+        "both",
+        "delivered",
+    )
+
+
+def test_when_the_first_member_is_away_the_delivery_goes_to_the_next_and_later_ones_at_once(world):
+    node = Node(world)
+    world.target("a").away = True
+    node.send()
+    node.run()
+    assert (node.delivery["state"], node.delivery["target"]) == ("retrying", "a")
+    assert node.sweep() == 1
+    node.run()
+    assert (node.got("a"), node.got("b")) == (0, 2)
+    node.send(2)
+    node.run()
+    assert node.got("b") == 4 and world.target("a").associations == 0
+    (unbound,) = [one for one in node.spool.outbox.read(Cursor(0, 0), 1000) if one.type == "delivery.unbound"]
+    assert (unbound.data["member"], unbound.data["target"]) == ("a", "both")
+
+
+def test_it_goes_back_to_the_first_member_when_that_one_is_there_again(world):
+    node = Node(world)
+    world.target("a").away = True
+    node.send()
+    node.run()
+    node.sweep()
+    node.run()
+    world.target("a").away = False
+    node.clock.advance(120)
+    node.send(2)
+    node.run()
+    assert (node.got("a"), node.got("b")) == (2, 2)
+
+
+def test_a_paused_member_is_passed_over_and_what_was_bound_to_it_moves_on(world):
+    node = Node(world)
+    world.target("a").away = True
+    node.send()
+    node.run()
+    world.target("a").away = False
+    node.clock.advance(120)
+    node.spool.targets.pause("a", "service", "ann", None, node.spool.commands.ask("target.pause", "ann", {}))
+    assert node.sweep() == 1
+    node.run()
+    assert (node.got("a"), node.got("b")) == (0, 2)
+
+
+def test_one_that_has_begun_waits_for_its_member_and_then_begins_anew_at_another(world):
+    node = Node(world)
+    world.target("a").abort_at = 3
+    node.send(images=4)
+    node.run()
+    world.target("a").away = True
+    assert node.delivery["sent"] == 2
+    assert node.sweep() == 0, "it may come back in a moment"
+    node.clock.advance(31)
+    node.run()
+    assert node.sweep() == 1
+    assert (node.delivery["progress"], node.delivery["sent"], node.delivery["target"]) == (0, 0, "both")
+    node.run()
+    assert node.got("b") == 4 and states(node.spool) == ["delivered"]
+    assert node.spool.accounting.balance() == []
+
+
+def test_a_member_that_comes_back_in_time_gets_the_rest_only(world):
+    node = Node(world)
+    world.target("a").abort_at = 3
+    node.send(images=4)
+    node.run()
+    node.clock.advance(5)
+    node.sweep()
+    node.run()
+    assert (node.got("a"), node.got("b")) == (4, 0)
+
+
+def test_while_no_member_is_there_a_delivery_stays_where_it_is(world):
+    node = Node(world)
+    world.target("a").away = world.target("b").away = True
+    node.send()
+    for _ in range(4):
+        node.run()
+        node.sweep()
+    assert node.delivery["state"] in ("waiting", "retrying")
+    world.target("b").away = False
+    for _ in range(5):
+        node.clock.advance(130)
+        node.sweep()
+        node.run()
+    assert states(node.spool) == ["delivered"]
+
+
+def test_a_member_that_left_the_configuration_gives_its_deliveries_back(world):
+    node = Node(world)
+    world.target("a").away = True
+    node.send()
+    node.run()
+    node.routing.change({"b": {"retry": dict(FAST)}}, groups={"both": {"mode": "failover", "members": ["b"]}})
+    assert node.sweep() == 1
+    node.run()
+    assert (node.got("b"), states(node.spool)) == (2, ["delivered"])
+
+
+def test_all_of_a_patient_goes_to_one_member_and_patients_are_spread(world):
+    node = Node(world, "sticky", sticky_by="study")
+    for study in range(1, 13):
+        for number in (1, 2):
+            node.send(number, 1, study=study)
+    node.run()
+    places = {}
+    for name in "ab":
+        for uid in world.target(name).received:
+            places.setdefault(uid.rsplit(".", 2)[0], set()).add(name)
+    assert all(len(names) == 1 for names in places.values())
+    assert node.got("a") and node.got("b") and node.got("a") + node.got("b") == 24
+
+
+def test_the_images_of_one_patient_stay_together_whatever_their_study(world):
+    node = Node(world, "sticky")
+    for study in range(1, 9):
+        node.send(1, 1, study=study)  # the test images are all of one patient
+    node.run()
+    assert sorted((node.got("a"), node.got("b"))) == [0, 8]
+
+
+def test_a_group_and_its_member_named_together_are_two_deliveries_and_a_second_order_to_the_group_none(world):
+    node = Node(world)
+    arrival = node.send()
+    node.slot.run_once()
+    command = node.spool.commands.ask("series.route", "ann", {})
+    assert command and states(node.spool) == ["delivered"]
+    route_again = receive(node.spool, series(2, 1))
+    route(node.spool, route_again, "both", group=True)
+    claim = node.spool.deliveries.claim(
+        "x", {"a": 1, "b": 1}, node.clock.now(), groups=bindings(node.routing.configuration)
+    )
+    assert (claim.target, claim.group) == ("a", "both")
+    assert "both" in node.spool.deliveries.targets_in_use() and "a" in node.spool.deliveries.targets_in_use()
+    assert arrival != route_again
+
+
+@given(
+    st.sampled_from(["failover", "balance", "sticky"]),
+    st.dictionaries(st.sampled_from(ABC), st.integers(0, 3)),
+    st.dictionaries(st.sampled_from(ABC), st.integers(0, 3)),
+    st.text(max_size=5),
+)
+def test_only_a_usable_member_with_room_is_named(mode, sending, limits, key):
+    named = candidates(Binding(mode, ABC), key, sending, limits)
+    assert all(sending.get(name, 0) < limits.get(name, 0) for name in named)
+    usable_ones = [name for name in ABC if limits.get(name, 0) > 0]
+    if mode == "failover":
+        assert named in ([], usable_ones[:1])
+    if mode == "balance":
+        loads = [sending.get(name, 0) / limits[name] for name in named]
+        assert loads == sorted(loads) and len(named) == sum(sending.get(n, 0) < limits[n] for n in usable_ones)
+
+
+@given(st.lists(st.text(max_size=8), unique=True, min_size=1, max_size=40), st.sampled_from(ABC))
+def test_a_member_that_goes_moves_no_key_of_the_others(keys, gone):
+    everybody = dict.fromkeys(ABC, 1)
+    rest = {name: 1 for name in ABC if name != gone}
+    for key in keys:
+        (before,) = candidates(Binding("sticky", ABC), key, {}, everybody)
+        (after,) = candidates(Binding("sticky", ABC), key, {}, rest)
+        assert after == before or before == gone
