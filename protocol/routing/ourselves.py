@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from protocol.routing.extras import lacking
 from protocol.routing.sources import IpNetwork
 from protocol.settings.model import Settings
 
@@ -36,12 +37,14 @@ class Ourselves:
         hosts: names and addresses of the machine, in lower case.
         certificates: whether a peer can show a certificate that is verified.
         allow: networks that may connect; empty: all.
+        lacking: types of target whose library is not installed.
     """
 
     ports: tuple[Listening, ...]
     hosts: frozenset[str]
     certificates: bool = True
     allow: tuple[IpNetwork, ...] = ()
+    lacking: frozenset[str] = frozenset()
 
     def listener_at(self, host: str, port: int) -> Listening | None:
         """The port of ours that a connection to this host and port reaches."""
@@ -94,4 +97,5 @@ def ourselves(settings: Settings) -> Ourselves:
         hosts=frozenset(hosts - {""}),
         certificates=receiver.tls.enabled and receiver.tls.ca is not None,
         allow=tuple(ipaddress.ip_network(str(one)) for one in receiver.allow),
+        lacking=lacking(),
     )

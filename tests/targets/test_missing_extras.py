@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
-from actors.targets import extras
 from actors.targets.ladder import climb
 from actors.targets.registry import make_target
 from protocol.clock import SystemClock
 from protocol.errors import ConfigurationError
 from protocol.routing import targets as settings
+from protocol.routing.checks import examine
+from protocol.routing.extras import EXTRAS
+from protocol.routing.ourselves import ourselves
+from protocol.settings import Settings
 from protocol.spool import open_spool
-from tests.dispatcher.dispatcher_fakes import FixedRouting, deliveries, make_slot, receive, route, series
+from tests.dispatcher.dispatcher_fakes import FixedRouting, configuration, deliveries, make_slot, receive, route, series
 
 TARGETS = {
     "s3": {"type": "s3", "bucket": "images", "endpoint": "https://s3.example", "access_key": "${A}", "secret_key": "${B}"},
@@ -24,7 +28,7 @@ KINDS = {"s3": settings.S3Target, "sftp": settings.SftpTarget}
 
 @pytest.mark.parametrize("kind", TARGETS)
 def test_without_its_extra_a_target_says_how_to_install_it(kind, monkeypatch):
-    monkeypatch.setitem(sys.modules, extras.EXTRAS[kind], None)
+    monkeypatch.setitem(sys.modules, EXTRAS[kind], None)
     said = KINDS[kind](**TARGETS[kind])
     with pytest.raises(ConfigurationError, match=rf"pip install scanpost\[{kind}\]"):
         make_target(said)
@@ -45,7 +49,21 @@ def test_a_delivery_to_a_target_that_lacks_something_here_is_held_with_that_reas
         spool.close()
 
 
-def test_what_is_missing_is_known_without_loading_it(monkeypatch):
-    assert extras.missing("s3") is None and extras.missing("dicom") is None
-    monkeypatch.setitem(extras.EXTRAS, "s3", "no_such_module_anywhere")
-    assert "scanpost[s3]" in (extras.missing("s3") or "")
+def test_a_check_of_the_configuration_says_what_this_machine_lacks(monkeypatch, tmp_path):
+    here = ourselves(Settings(home=tmp_path))
+    assert here.lacking == frozenset()
+    monkeypatch.setitem(EXTRAS, "s3", "no_such_module_anywhere")
+    there = ourselves(Settings(home=tmp_path))
+    found = examine(configuration(TARGETS), datetime.now(UTC), there)
+    (finding,) = [one for one in found if "not installed" in one.message]
+    assert (finding.level, finding.place) == ("warning", "targets.s3.type") and "scanpost[s3]" in finding.cure
+
+
+def test_a_check_of_the_configuration_says_that_an_unknown_server_gets_nothing():
+    def found(**more):
+        target = {"drop": {**TARGETS["sftp"], **more}}
+        return [one for one in examine(configuration(target), datetime.now(UTC)) if one.place == "targets.drop"
+                and "right one" in one.message]  # fmt: skip
+
+    assert "target test drop" in found()[0].cure
+    assert not found(host_key="SHA256:" + "A" * 43) and not found(verify=False) and not found(known_hosts="/etc/known")
