@@ -7,10 +7,11 @@ The rules about time are pure functions above the actor; which arrival may go is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from typing import ClassVar
 
 from actors.base import Actor, Context
+from actors.window import in_window
 from protocol.errors import OutOfSpace
 from protocol.fsops import FsOps, Room
 from protocol.settings.model import Cleaner as CleanerSettings
@@ -32,24 +33,6 @@ OUTBOX_CAP = 2_000_000  # events, about 1 GB: nobody books them, and the disk is
 
 
 # ---- pure -------------------------------------------------------------------------------------------------------------
-def in_window(window: str, now: float, zone: tzinfo | None = None) -> bool:
-    """Is the window open at `now` (seconds UTC)? `HH:MM-HH:MM` by the clock on the wall of `zone` (None: this machine's).
-
-    It may go over midnight; equal ends mean always. Where daylight saving skips an hour, a window within it does not
-    open that day; where an hour comes twice, it opens twice (known-failures 33).
-    """
-    if window in ("always", "never"):
-        return window == "always"
-    local = datetime.fromtimestamp(now, UTC).astimezone(zone)
-    minute = local.hour * 60 + local.minute
-    start, end = (int(text[:2]) * 60 + int(text[3:]) for text in window.split("-"))
-    if start == end:
-        return True
-    if start < end:
-        return start <= minute < end
-    return minute >= start or minute < end
-
-
 def retention_at(now: float, settings: CleanerSettings) -> Retention:
     """Who may go at `now`: finished before these times."""
     quarantined_h = settings.retention_quarantined_h

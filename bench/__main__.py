@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.associations import associations
+from bench.backtest import backtest
 from bench.idle import idle
 from bench.images import SETS
 from bench.latency import latency
@@ -27,7 +28,7 @@ from bench.send import send
 
 BENCHES: dict[str, Callable[[Session], None]] = {
     "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
-    "associations": associations, "idle": idle, "profile": profile, "rules": rules,
+    "associations": associations, "idle": idle, "profile": profile, "rules": rules, "backtest": backtest,
 }  # fmt: skip
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

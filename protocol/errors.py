@@ -15,7 +15,8 @@ ScanpostError
 │   ├── NotOwner                  the delivery was given back meanwhile; nothing may be changed any more
 │   └── NotFound                  no such arrival, delivery, image, command
 ├── ImageError
-│   └── UnreadableImage           cannot be parsed or placed: quarantine with the reason
+│   ├── UnreadableImage           cannot be parsed or placed: quarantine with the reason
+│   └── UnreadableHeader          text that somebody pasted as a header is none
 ├── RuleError
 │   └── RuleSyntaxError           with the position and what to write instead
 ├── WireError
@@ -152,6 +153,10 @@ class ImageError(ScanpostError):
 
 class UnreadableImage(ImageError):
     """The object cannot be parsed or placed."""
+
+
+class UnreadableHeader(ImageError):
+    """Text that was pasted as a header cannot be read as one; it names the place, never a value."""
 
 
 class RuleError(ScanpostError):

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scanpost.routing:routing",
         "Targets, groups, sources, rules: import, export, check, diff, history, undo, mode.",
     ),
+    "rules": ("scanpost.rules:rules", "Rules: list, test, explain, backtest, dry-run, add-test."),
     "sources": ("scanpost.sources:sources", "Who sends: known sources and strangers; list, add, set, remove."),
     "target": ("scanpost.target:target", "Where images go: list, test, pause, resume."),
     "tap": ("scanpost.tap:tap", "Listen to the events."),

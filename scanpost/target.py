@@ -33,7 +33,11 @@ def list_targets(options: Options, as_json: bool) -> None:
 @json_option
 @pass_options
 def test(options: Options, name: str, as_json: bool) -> None:
-    """Try the way to a target step by step: name, TCP, association, presentation contexts, C-ECHO. Exit 1 if a step fails."""
+    """Try the way to a target step by step, without sending an image. Exit 1 if a step fails.
+
+    DICOM: name, TCP, TLS, association, presentation contexts, C-ECHO. A folder: is it there, can it be written, is there
+    room. Each type has its own steps.
+    """
     from actors.targets.ladder import climb
 
     configuration = routing_of(options.settings()).current().configuration

@@ -18,26 +18,35 @@ from webgui.config import WebConfig
 from webgui.errorpages import error_pages
 from webgui.guards import PERMISSIONS, add_headers, origin, permission
 from webgui.hub import Hub
-from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, LIMITER, SESSION
+from webgui.jobs import Jobs
+from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LIMITER, RULES, SESSION
 from webgui.limits import LoginLimiter
-from webgui.routes import add_routes
+from webgui.routes import RULE_ROUTES, add_routes
+from webgui.rules_source import RulesSource
 from webgui.source import Source
 
 MAX_FORM_BYTES = 64 * 1024
 
 
-def init_app(config: WebConfig, accounts: Accounts, source: Source, clock: Clock | None = None) -> web.Application:
-    """The application; whoever passes `accounts` closes them."""
+def init_app(
+    config: WebConfig, accounts: Accounts, source: Source, clock: Clock | None = None, rules: RulesSource | None = None
+) -> web.Application:
+    """The application; whoever passes `accounts` closes them. Without `rules` it has no API about rules."""
     clock = clock or SystemClock()
     app = web.Application(middlewares=[error_pages, origin, permission], client_max_size=MAX_FORM_BYTES)
     app[CONFIG], app[ACCOUNTS], app[ASSETS] = config, accounts, Assets()
     app[HUB] = Hub(source, config, clock)
     app[LIMITER], app[HASHING] = LoginLimiter(clock), asyncio.Semaphore(2)
     app[PERMISSIONS], app[live.SOCKETS] = {}, set()
+    app[JOBS] = Jobs(clock)
     add_routes(app)
+    if rules is not None:
+        app[RULES] = rules
+        add_routes(app, RULE_ROUTES)
     _init_templates(app)
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(live.close_all)
+    app.on_shutdown.append(_end_jobs)
     app.cleanup_ctx.append(_tick)
     return app
 
@@ -63,6 +72,10 @@ async def _context(request: web.Request) -> dict[str, object]:
         "version": request.app[CONFIG].version,
         "path": request.path,
     }
+
+
+async def _end_jobs(app: web.Application) -> None:
+    await app[JOBS].close()
 
 
 async def _tick(app: web.Application) -> AsyncIterator[None]:

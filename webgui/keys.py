@@ -10,11 +10,15 @@ from protocol.accounts import Accounts, Session
 from webgui.assets import Assets
 from webgui.config import WebConfig
 from webgui.hub import Hub
+from webgui.jobs import Jobs
 from webgui.limits import LoginLimiter
+from webgui.rules_source import RulesSource
 
 CONFIG = web.AppKey("config", WebConfig)
 ACCOUNTS = web.AppKey("accounts", Accounts)
 HUB = web.AppKey("hub", Hub)
+RULES = web.AppKey("rules", RulesSource)
+JOBS = web.AppKey("jobs", Jobs)
 ASSETS = web.AppKey("assets", Assets)
 LIMITER = web.AppKey("limiter", LoginLimiter)
 HASHING = web.AppKey("hashing", asyncio.Semaphore)

@@ -25,6 +25,7 @@ from webgui import feed, log
 from webgui.app import init_app
 from webgui.config import WebConfig
 from webgui.keys import HUB
+from webgui.rules_source import RulesSource
 from webgui.seat import Seat
 from webgui.source import SpoolSource
 
@@ -99,7 +100,7 @@ async def serve(settings: Settings, tls: ssl.SSLContext | None, instance: str) -
         return
     accounts, source = Accounts(settings.home / "accounts.sqlite3", clock), SpoolSource(settings, clock)
     try:
-        app = init_app(web_config(settings), accounts, source, clock)
+        app = init_app(web_config(settings), accounts, source, clock, RulesSource(settings, clock))
         app.cleanup_ctx.append(lambda app: feed.listen(settings, app[HUB].poke))
         async with _listening(app, settings, tls) as url:
             logger.info("serving %s", url, extra={"action": "ready", "url": url})

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from webgui import live
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Handler, Need
-from webgui.pages import dashboard, health, login, metrics, setup, static
+from webgui.pages import dashboard, health, login, metrics, rules, setup, static
 
 ROUTES: tuple[tuple[str, str, Handler, Need], ...] = (
     ("GET", "/healthz", health.alive, Need.NOTHING),
@@ -21,6 +21,15 @@ ROUTES: tuple[tuple[str, str, Handler, Need], ...] = (
     ("GET", "/", dashboard.show, Need.VIEWER),
     ("GET", "/ws", live.socket, Need.VIEWER),
     ("GET", "/api/v1/status", dashboard.api, Need.VIEWER),
+)
+
+RULE_ROUTES: tuple[tuple[str, str, Handler, Need], ...] = (
+    ("GET", "/api/v1/rules", rules.show, Need.VIEWER),
+    ("POST", "/api/v1/rules/test", rules.test, Need.VIEWER),
+    ("POST", "/api/v1/rules/backtest", rules.start, Need.VIEWER),
+    ("GET", "/api/v1/rules/backtest/{id}", rules.look, Need.VIEWER),
+    ("DELETE", "/api/v1/rules/backtest/{id}", rules.cancel, Need.VIEWER),
+    ("GET", "/api/v1/routing/schema", rules.schema, Need.VIEWER),
 )
 
 

@@ -30,6 +30,7 @@ PATIENT_TRIES = 4  # about 3 s: so long a killed predecessor may seem to live
 HANGS_AFTER_S = 90.0  # above the database's own statement timeout: then it does not even answer
 DAY_S = 86_400.0
 TRIM_EVERY_S, TRIM_AT_ONCE = 60.0, 500
+FORGET_EVERY_S = 600.0
 ALERT_EVERY_S = 600.0
 STOP_WAIT_S = 10.0
 
@@ -47,7 +48,7 @@ class BookkeeperActor(Actor):
         self._at: Cursor | None = None  # what is read next stands behind it; None while the ledger is not open
         self._stored = Cursor(0, 0)  # the ledger's own cursor
         self._finish: Callable[[Any], float] | None = None  # what to do with the result of the job under way
-        self._given = self._not_before = self._trim_at = 0.0  # monotonic seconds
+        self._given = self._not_before = self._trim_at = self._forget_at = 0.0  # monotonic seconds
         self._failures = 0
         self._away = False  # this process said ledger.down and not yet ledger.up
         self._seen_down = False  # the last of both among the events carried was ledger.down
@@ -135,7 +136,17 @@ class BookkeeperActor(Actor):
             )  # taps can replay the rest
             gone = self.context.spool.outbox.trim(old, {CONSUMER}, TRIM_AT_ONCE)
             self._trim_at = now + (PACE_S if gone >= TRIM_AT_ONCE else TRIM_EVERY_S)
+        if now >= self._forget_at:
+            before = self.context.clock.now() - self.context.settings.ledger.headers_days * DAY_S
+            return self._give(lambda: self._ledger.forget(before), self._forgotten)
         return IDLE_S
+
+    def _forgotten(self, gone: int) -> float:
+        """A chunk of old header values went; go on soon until none is left."""
+        self._forget_at = self.context.clock.monotonic() + (PACE_S if gone else FORGET_EVERY_S)
+        if gone:
+            self.context.log.info("headers_forgotten", count=gone)
+        return PACE_S if gone else IDLE_S
 
     # ---- results --------------------------------------------------------------------------------------------------
     def _opened(self, opened: Opened) -> float:

@@ -6,11 +6,12 @@ Offers are only reasons to look. A look every second finds what any lost message
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from actors.base import Actor, Context
 from actors.dispatcher import reports
-from actors.dispatcher.limits import Limits
+from actors.dispatcher.limits import Limits, terms_of
 from actors.dispatcher.supervision import MARGIN_S, WORKING, Child, Slots, orphans
 from protocol.wire.bus import Nudge
 from protocol.wire.events import DeliveryProgress
@@ -30,12 +31,13 @@ class DispatcherActor(Actor):
         super().__init__(context)
         settings = context.settings.dispatcher
         all_slots = settings.instances * settings.slots
-        self._limits = Limits(context.spool, context.routing, context.clock, all_slots)
+        self._limits = Limits(context.spool, context.routing, context.clock, all_slots, terms_of(context.settings))
         self._slots = Slots(
             spool=context.spool,
             home=context.settings.home,
             instance=context.instance,
             count=settings.slots,
+            lane=settings.urgent_lane,
             all_slots=all_slots,
             log=context.log,
             news=context.wire.wake,
@@ -67,12 +69,15 @@ class DispatcherActor(Actor):
         offered, self._offered = self._offered, False
         deliveries, wall = self.context.spool.deliveries, self.context.clock.now()
         allowed = self._limits.now()
-        self._work = deliveries.ready({*allowed, *self._limits.configuration.groups}, wall)
+        names = {*allowed, *self._limits.configuration.groups}
+        order = self._limits.order(allowed)
+        self._work = deliveries.ready(names, wall, order)
         if self._work:
             # Without an offer one slot goes first; if it finds something it says so, and the next is told. Else every
             # slot would try each second what a target's limit does not allow.
             wanted = deliveries.count_ready(wall) if offered else 1
-            self._slots.employ(wanted, now)
+            if not self._slots.employ(wanted, now) and deliveries.ready(names, wall, replace(order, only_urgent=True)):
+                self._slots.open_lane(now)
 
     def _told(self, child: Child, report: dict[str, Any]) -> None:
         kind, wire = report.get("is"), self.context.wire

@@ -5,12 +5,19 @@ It must not claim or count anything under way: the claim itself does, in one sta
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
 
 from actors.groups import is_paused
+from actors.window import in_window
 from protocol.clock import Clock
 from protocol.routing.model import RoutingConfiguration
+from protocol.routing.origin import moment
+from protocol.routing.terms import within
 from protocol.routing.versions import RoutingVersions
+from protocol.settings import Settings
 from protocol.spool import Spool
+from protocol.spool.claiming import Order
 from protocol.spool.targets import TargetState
 
 FEWEST_SLOTS = 4  # assumed even if fewer run: half of them must leave room for others
@@ -19,9 +26,10 @@ COUNT_EVERY_S = 5.0  # how often live slots are counted anew
 
 
 def limits(
-    configuration: RoutingConfiguration, states: Mapping[str, TargetState], slots: int, now: float
-) -> dict[str, int]:
-    """Target -> most deliveries at once; a target that is paused or left alone is not in it. Pure.
+    configuration: RoutingConfiguration, states: Mapping[str, TargetState], slots: int, now: float,
+    zone: tzinfo | None = None,
+) -> dict[str, int]:  # fmt: skip
+    """Target -> most deliveries at once; a target that is paused, left alone, or outside its schedule is not in it. Pure.
 
     No target gets more than half of all slots, so that one that hangs leaves the other half to the others. One that
     failed and did not answer since gets a single delivery: the probe.
@@ -32,16 +40,39 @@ def limits(
         state = states.get(name)
         if state is not None and (is_paused(state, now) or state.not_before > now):
             continue
+        if target.schedule is not None and not within(target.schedule, moment(now, zone)):
+            continue
         failing = state is not None and state.not_before > 0
         allowed[name] = 1 if failing else min(target.concurrency, share)
     return allowed
 
 
+@dataclass(frozen=True)
+class Terms:
+    """Of the settings: see `dispatcher` there. Seconds; `zone` is the node's, None the machine's."""
+
+    aging_s: float = 0.0
+    offpeak_window: str = "always"
+    offpeak_after_s: float = float("inf")
+    zone: tzinfo | None = None
+
+
+USUAL = Terms()
+
+
+def terms_of(settings: Settings) -> Terms:
+    """What the settings say."""
+    own = settings.dispatcher
+    return Terms(own.aging_s, own.offpeak_window, own.offpeak_after_h * 3600, settings.node.zone)
+
+
 class Limits:
     """The limits as they are now; used by slots before each claim and by their parent to see whether there is work."""
 
-    def __init__(self, spool: Spool, routing: RoutingVersions, clock: Clock, slots: int) -> None:
-        self._spool, self._routing, self._clock = spool, routing, clock
+    def __init__(
+        self, spool: Spool, routing: RoutingVersions, clock: Clock, slots: int, terms: Terms = USUAL
+    ) -> None:  # fmt: skip
+        self._spool, self._routing, self._clock, self._terms = spool, routing, clock, terms
         self._configured = slots
         self._slots, self._counted = slots, float("-inf")
         self.configuration = RoutingConfiguration()
@@ -52,7 +83,20 @@ class Limits:
         if self._clock.monotonic() - self._counted >= COUNT_EVERY_S:
             self._counted = self._clock.monotonic()
             self._slots = max(self._configured, self._spool.workers.count("dispatcher"))
-        return limits(self.configuration, self._spool.targets.all(), self._slots, self._clock.now())
+        return limits(self.configuration, self._spool.targets.all(), self._slots, self._clock.now(), self._terms.zone)
+
+    def order(self, allowed: Mapping[str, int], *, only_urgent: bool = False) -> Order:
+        """In which order deliveries are taken now, of targets with these limits."""
+        terms, targets = self._terms, self.configuration.targets
+        return Order(
+            terms.aging_s or None,
+            in_window(terms.offpeak_window, self._clock.now(), terms.zone),
+            terms.offpeak_after_s,
+            only_urgent,
+            {name: 1 for name, limit in allowed.items() if 1 < limit < targets[name].concurrency}
+            if only_urgent
+            else {},
+        )
 
     def serves(self, target: str) -> bool:
         """Whether deliveries to it may go on: it is configured, and nobody has paused it."""

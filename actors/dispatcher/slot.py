@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors import child
+from actors.dispatcher.limits import terms_of
 from actors.dispatcher.reports import PipeReports
 from actors.dispatcher.working import Slot
 from actors.life import Stop
@@ -80,8 +81,9 @@ def work(slot: Slot, ears: Ears, reports: PipeReports) -> None:
 
 
 def serve(
-    settings: Settings, instance: str, number: int, slots: int, reports: PipeReports, ears: Ears, log: Any, clock: Clock
-) -> None:
+    settings: Settings, instance: str, number: int, slots: int, reports: PipeReports, ears: Ears, log: Any, clock: Clock,
+    *, only_urgent: bool = False,
+) -> None:  # fmt: skip
     """Open the spool, register, work, leave. Raises SpoolError."""
     source = f"/{settings.node.name}/dispatcher/{instance}-{number}"
     fs = RealFs()
@@ -97,6 +99,8 @@ def serve(
         random=random.Random(),
         log=log,
         slots=slots,
+        terms=terms_of(settings),
+        only_urgent=only_urgent,
         reports=reports,
         stopping=ears.stopping,
     )
@@ -112,6 +116,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--slots", type=int, required=True, help="how many the whole node is set to have")
     parser.add_argument("--report-fd", type=int, required=True)
+    parser.add_argument("--only-urgent", action="store_true", help="take nothing but urgent deliveries")
     options = parser.parse_args(argv)
     ears = Ears(sys.stdin.fileno())
     ears.install()
@@ -119,7 +124,8 @@ def main(argv: Sequence[str]) -> int:
 
     def do(settings: Settings, log: Any) -> None:
         reports = PipeReports(options.report_fd, clock)
-        serve(settings, options.instance, options.number, options.slots, reports, ears, log, clock)
+        serve(settings, options.instance, options.number, options.slots, reports, ears, log, clock,
+              only_urgent=options.only_urgent)  # fmt: skip
 
     file = f"dispatcher-{options.instance}.log"
     return child.run("dispatcher", file, do, instance=options.instance, slot=options.number)

@@ -84,16 +84,20 @@ class Slots:
         all_slots: int,
         log: Any,
         news: Callable[[], None],
+        lane: bool = False,
         told: Callable[[Child, dict[str, Any]], None],
         margin_s: float = MARGIN_S,
     ) -> None:
-        """`news` is called from other threads when `attend` has something to do; `told` hears every report."""
+        """`news` is called from other threads when `attend` has something to do; `told` hears every report. `lane`: there
+        may be one more, number `count`, for urgent deliveries alone.
+        """
         self._spool, self._home, self._instance, self._log = spool, home, instance, log
         self._count, self._all_slots, self._margin_s = count, all_slots, margin_s
         self._news, self._told = news, told
         self._children: dict[int, Child] = {}
-        self._deaths = dict.fromkeys(range(count), 0)
-        self._not_before = dict.fromkeys(range(count), 0.0)
+        self._lane = lane
+        self._deaths = dict.fromkeys(range(count + 1), 0)
+        self._not_before = dict.fromkeys(range(count + 1), 0.0)
         self._looked: float | None = None
         self.killed = 0
 
@@ -156,8 +160,9 @@ class Slots:
     # ---- giving work ----------------------------------------------------------------------------------------------
     def employ(self, wanted: int, now: float) -> int:
         """See to it that `wanted` more slots look for work: wake idle ones, then start new ones; how many do now."""
-        coming = sum(child.state in (STARTING, WOKEN) for child in self._children.values())
-        for child in self._children.values():
+        usual = [child for child in self._children.values() if child.number < self._count]
+        coming = sum(child.state in (STARTING, WOKEN) for child in usual)
+        for child in usual:
             if coming < wanted and child.state == IDLE and not child.ended:
                 child.wake()
                 coming += 1
@@ -167,11 +172,20 @@ class Slots:
                 coming += 1
         return coming
 
+    def open_lane(self, now: float) -> None:
+        """Something urgent is due, and every slot is busy: let the lane of urgent deliveries look."""
+        child = self._children.get(self._count)
+        if child is not None and child.state == IDLE and not child.ended:
+            child.wake()
+        elif child is None and self._lane and now >= self._not_before[self._count]:
+            self._start(self._count)
+
     def _start(self, number: int) -> None:
         read, write = os.pipe()
         command = [
             sys.executable, "-m", "actors.dispatcher.slot", "--instance", self._instance, "--number", str(number),
             "--slots", str(self._all_slots), "--report-fd", str(write),
+            *(["--only-urgent"] if number == self._count else []),
         ]  # fmt: skip
         environ = {**os.environ, "SCANPOST_HOME": str(self._home)}
         try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from actors.dispatcher.attempt import DONE, FAILED, STOPPED, Attempt, Outcome
 from actors.dispatcher.confirming import Ask, ask_target
-from actors.dispatcher.limits import Limits, Unwanted
+from actors.dispatcher.limits import USUAL, Limits, Terms, Unwanted
 from actors.dispatcher.reports import NoReports, Reports
 from actors.dispatcher.shelf import Shelf
 from actors.groups import bindings
@@ -42,14 +42,17 @@ class Slot:
         random: Random,
         log: Any,
         slots: int,
+        terms: Terms = USUAL,
+        only_urgent: bool = False,
         make: MakeTarget = make_target,
         ask: Ask = ask_target,
         reports: Reports | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`slots` is how many slots the whole node is set to have."""
+        """`slots` is how many slots the whole node is set to have; `only_urgent`: it is the lane of urgent deliveries."""
         self._spool, self._owner, self._clock, self._random, self._log = spool, owner, clock, random, log
-        self._limits = Limits(spool, routing, clock, slots)
+        self._limits = Limits(spool, routing, clock, slots, terms)
+        self._only_urgent = only_urgent
         self._make, self._ask, self._stopping = make, ask, stopping
         self._reports = reports or NoReports()
         self._shelf = Shelf(clock)
@@ -71,8 +74,9 @@ class Slot:
         """
         allowed = self._limits.now()
         claim = self._spool.deliveries.claim(
-            self._owner, allowed, self._clock.now(), self._last_target, bindings(self._limits.configuration)
-        )
+            self._owner, allowed, self._clock.now(), self._last_target, bindings(self._limits.configuration),
+            self._limits.order(allowed, only_urgent=self._only_urgent),
+        )  # fmt: skip
         if claim is None:
             return False
         self._last_target = claim.group or claim.target

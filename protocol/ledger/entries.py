@@ -16,6 +16,8 @@ from protocol.wire.codec import pack
 from protocol.wire.messages import Envelope
 
 MAX_FLAG = 1000  # characters
+TOLD_ELSEWHERE = frozenset({"arrival.completed"})
+"""Types whose patient data has tables of its own, where it can be forgotten without touching the event."""
 
 
 @dataclass
@@ -76,7 +78,7 @@ def _event_row(envelope: Envelope, identity: str, node: str, now: float, problem
         "id": identity, "node": node, "epoch": envelope.epoch, "seq": envelope.seq, "type": envelope.type,
         "subject": envelope.subject, "time": envelope.time, "recorded": now, "correlation": envelope.correlationid,
         "causation": envelope.causationid, "severity": envelope.severitynumber, "source": envelope.source,
-        "data": envelope.data, "phi": envelope.phi, "flag": None, "raw": None,
+        "data": envelope.data, "phi": None if envelope.type in TOLD_ELSEWHERE else envelope.phi, "flag": None, "raw": None,
     }, problems)  # fmt: skip
     needed = {"type": "", "subject": "", "time": now, "correlation": "", "causation": "", "severity": 0, "source": "",
               "data": {}, "epoch": 0, "seq": 0}  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from protocol.ledger.headers import kept_headers
 from protocol.states import ArrivalState, AssociationState, DeliveryState
 from protocol.wire.messages import Envelope
 
@@ -120,7 +121,9 @@ def _arrival_opened(event: Envelope) -> list[Change]:
 def _arrival_completed(event: Envelope) -> list[Change]:
     names = ("calling_ae", "study_uid", "series_uid", "images", "bytes", "why", "modality")
     values = _take(event.data, *names) | _headers(event.phi)
-    return [_arrival(event, ArrivalState.CLOSED, **values, completed=event.time)]
+    closed = _arrival(event, ArrivalState.CLOSED, **values, completed=event.time)
+    kept = kept_headers(event)
+    return [closed] if kept is None else [closed, Change("header", {"arrival": event.data["arrival"]}, kept)]
 
 
 def _headers(phi: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -68,6 +68,9 @@ _serious = text("severity >= 13")
 Index("event_serious", event.c.time, sqlite_where=_serious, postgresql_where=_serious)
 _flagged = text("flag IS NOT NULL")
 Index("event_flagged", event.c.node, event.c.seq, sqlite_where=_flagged, postgresql_where=_flagged)
+PRIVATE = "phi IS NOT NULL OR (raw IS NOT NULL AND type = 'arrival.completed')"
+"""Events that hold patient data."""
+Index("event_private", event.c.node, event.c.time, sqlite_where=text(PRIVATE), postgresql_where=text(PRIVATE))
 
 association = Table(
     "association", metadata,
@@ -123,6 +126,33 @@ arrival = Table(
     Index("arrival_patient", "patient_id"),
     Index("arrival_patient_name", "patient_folded", postgresql_ops={"patient_folded": "varchar_pattern_ops"}),
     Index("arrival_state", "node", "state"),
+)  # fmt: skip
+_described = text("headers IS NOT NULL")
+Index("arrival_described", arrival.c.node, arrival.c.completed,
+      sqlite_where=_described, postgresql_where=_described)  # fmt: skip
+
+# Patient data: what rules may read of an arrival, so that other rules can be asked about it later. Kept apart, so that
+# lists of arrivals stay fast, and with its origin, so that a backtest reads this table alone.
+header = Table(
+    "header", metadata,
+    _node(),
+    Column("arrival", BigInteger, primary_key=True, autoincrement=False),
+    Column("received", Double),  # its first image
+    Column("share", Integer),  # of its study, 0 to 255: readers divide the work by it
+    Column("calling_ae", String(NAME)),
+    Column("called_ae", String(NAME)),
+    Column("address", String(LABEL)),
+    Column("source", String(LABEL)),
+    Column("study_uid", String(UID)),
+    Column("series_uid", String(UID)),
+    Column("addendum_of", BigInteger),
+    Column("images", BigInteger),  # without superseded ones
+    Column("bytes", BigInteger),
+    Column("dropped", PLAIN),  # keywords of which only the first image's value is kept; null: none
+    Column("first", LargeBinary),  # the first image's header, protocol/header/packed
+    Column("columns", LargeBinary),  # what differs between the images, protocol/header/packed; null: nothing
+    Index("header_received", "node", "received", "arrival", "share"),
+    Index("header_series", "node", "series_uid"),
 )  # fmt: skip
 
 image = Table(

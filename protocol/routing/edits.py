@@ -1,15 +1,16 @@
-"""Small edits of a routing configuration as pure functions of its JSON data: a rule's mode, a source.
+"""Small edits of a routing configuration as pure functions of its JSON data: a rule's mode or test cases, a source.
 
 They must not publish anything; `publishing.apply` does. What is wrong with the new values is found when it is built.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from protocol.errors import NotFound, ScanpostError
 from protocol.routing.publishing import Data, Edit
+from protocol.routing.rules.compiler import compile_rule
 from protocol.routing.rules.names import did_you_mean
 
 
@@ -21,6 +22,28 @@ def set_mode(rule: str, mode: str) -> Edit:
         _known("rule", rule, names)
         rules = [one | {"mode": mode} if one["name"] == rule else one for one in data["rules"]]
         return data | {"rules": rules}
+
+    return edit
+
+
+def add_test(
+    rule: str, images: Sequence[Mapping[str, Any]], origin: Mapping[str, Any], expect: str, name: str = ""
+) -> Edit:
+    """Keep a test case with a rule: of the headers only what its condition reads, since they are somebody's. The edit
+    raises NotFound.
+    """
+
+    def edit(data: Data) -> Data:
+        rules = {one["name"]: one for one in data["rules"]}
+        _known("rule", rule, list(rules))
+        read = compile_rule(rules[rule]["when"]).keywords
+        read = (*read, "InstanceNumber") if len(images) > 1 else read  # it says which image is the first
+        kept = [{key: one[key] for key in read if one.get(key) is not None} for one in images]
+        header = kept[0] if len(kept) == 1 else {}
+        test = {"name": name, "header": header, "images": kept if len(kept) > 1 else [], "origin": dict(origin),
+                "expect": expect}  # fmt: skip
+        changed = rules[rule] | {"tests": [*rules[rule].get("tests", ()), test]}
+        return data | {"rules": [changed if one["name"] == rule else one for one in data["rules"]]}
 
     return edit
 

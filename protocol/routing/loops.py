@@ -6,19 +6,23 @@ It must not ask the network who is who; names, addresses and AE titles as they a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from protocol.routing.findings import Finding, error, warning
 from protocol.routing.model import RoutingConfiguration, Rule
 from protocol.routing.ourselves import Ourselves
 from protocol.routing.sources import Source
-from protocol.routing.targets import DicomTarget
+from protocol.routing.targets import DicomTarget, FolderTarget
 
 _SENDER_NAMES = {"SenderAET", "SenderAddress", "Source"}
 
 
 def loops(configuration: RoutingConfiguration, node: Ourselves) -> Iterator[Finding]:
-    """Loops among the DICOM targets."""
+    """Loops among the DICOM targets, and folders that are our own."""
     for name, target in configuration.targets.items():
+        if isinstance(target, FolderTarget) and any(map(PurePosixPath(target.path).is_relative_to, node.folders)):
+            message = f"target '{name}' writes into a folder of scanpost's own files"
+            yield error(("targets", name, "path"), message, "give it a folder that nothing else uses")
         if not isinstance(target, DicomTarget):
             continue
         place = ("targets", name)

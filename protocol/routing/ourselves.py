@@ -8,12 +8,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from protocol.routing.extras import lacking
 from protocol.routing.sources import IpNetwork
 from protocol.settings.model import Settings
+from protocol.spool.places import Places
 
 _ANYWHERE = ("0.0.0.0", "::", "")
 _LOOPBACK_NAMES = ("localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain")
@@ -38,6 +40,7 @@ class Ourselves:
         certificates: whether a peer can show a certificate that is verified.
         allow: networks that may connect; empty: all.
         lacking: types of target whose library is not installed.
+        folders: those of our own files, absolute, where nothing else may be written.
     """
 
     ports: tuple[Listening, ...]
@@ -45,6 +48,7 @@ class Ourselves:
     certificates: bool = True
     allow: tuple[IpNetwork, ...] = ()
     lacking: frozenset[str] = frozenset()
+    folders: tuple[Path, ...] = ()
 
     def listener_at(self, host: str, port: int) -> Listening | None:
         """The port of ours that a connection to this host and port reaches."""
@@ -82,7 +86,7 @@ def _reached(bound: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address 
 
 def ourselves(settings: Settings) -> Ourselves:
     """This node, as its settings and the operating system tell it. Ports that the system chooses are left out."""
-    receiver = settings.receiver
+    receiver, places = settings.receiver, Places(settings.home)
     ports = [Listening(receiver.host, receiver.port, receiver.ae_title)]
     if receiver.tls.enabled:
         ports.append(Listening(receiver.host, receiver.tls.port, receiver.ae_title))
@@ -98,4 +102,5 @@ def ourselves(settings: Settings) -> Ourselves:
         certificates=receiver.tls.enabled and receiver.tls.ca is not None,
         allow=tuple(ipaddress.ip_network(str(one)) for one in receiver.allow),
         lacking=lacking(),
+        folders=tuple(place.resolve() for place in (places.spool, places.config, places.run, places.log)),
     )

@@ -27,6 +27,7 @@ from protocol.routing.fields import (
 )
 from protocol.routing.layouts import Layout, keywords_of, scanned
 from protocol.routing.secrets import Secret
+from protocol.routing.terms import Schedule
 
 
 def _url(text: str) -> str:
@@ -66,10 +67,11 @@ class Retry(Frozen):
 
 
 class _Target(Frozen):
-    """What every target has."""
+    """What every target has. `schedule`: when deliveries to it may begin, by the node's clock; None: always."""
 
     concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
     retry: Retry = Retry()
+    schedule: Schedule = None
     comment: Text = ""
 
     @property

@@ -174,6 +174,12 @@ class Dispatcher(Section):
 
     instances: Annotated[int, Field(ge=1, le=8)] = 1
     slots: Annotated[int, Field(ge=1, le=64)] = 4
+    urgent_lane: bool = True
+    """One more slot in each dispatcher, for urgent deliveries while all others are busy."""
+    aging_s: Annotated[float, Field(ge=0)] = 1800.0
+    """0: never."""
+    offpeak_window: Window = "20:00-06:00"
+    offpeak_after_h: Annotated[float, Field(gt=0)] = 24.0
 
 
 class Cleaner(Section):
@@ -193,6 +199,7 @@ class Ledger(Section):
     """The database of history."""
 
     url: str = "sqlite:///$SCANPOST_HOME/ledger.sqlite3"
+    headers_days: Annotated[float, Field(ge=0, le=36_500)] = 365.0
 
     @model_validator(mode="after")
     def _known(self) -> Ledger:

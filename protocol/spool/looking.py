@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from protocol.errors import NotFound
-from protocol.spool.claiming import READY
+from protocol.spool.claiming import ANY_ORDER, Order, best_first
 from protocol.spool.database import Database
-from protocol.states import DELIVERY_FINISHED, DeliveryState, Priority
+from protocol.states import DELIVERY_FINISHED, DeliveryState
 
 COUNTED = 1000  # deliveries; nobody needs to know of more
 UNFINISHED = tuple(
@@ -23,9 +23,10 @@ class Looking:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def ready(self, names: Collection[str], now: float) -> bool:
-        """Is anything due for these targets and groups?"""
-        return self._any_ready(sorted(names), now)
+    def ready(self, names: Collection[str], now: float, order: Order = ANY_ORDER) -> bool:
+        """Is anything due for these targets and groups that may go now?"""
+        with self._db.read() as connection:
+            return bool(best_first(connection, sorted(names), order, now))
 
     def count_ready(self, now: float) -> int:
         """How many deliveries are due, whatever their target allows; COUNTED stands for that many or more."""
@@ -86,11 +87,3 @@ class Looking:
             for name in {row["target"], row["target_group"]} - {""}:
                 counts[name] += row["count"]
         return {name: f"{count} unfinished deliveries" for name, count in counts.items()}
-
-    def _any_ready(self, names: Sequence[str], now: float) -> bool:
-        with self._db.read() as connection:
-            return any(
-                connection.execute(READY, {"target": name, "rank": rank, "now": now}).fetchone()
-                for name in names
-                for rank in range(len(Priority))
-            )

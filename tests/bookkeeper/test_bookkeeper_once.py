@@ -165,3 +165,36 @@ def test_an_event_larger_than_any_message_blocks_nothing(office, look):
     office.happen(2)
     office.work(office.hire())
     assert look(stored) == expected(office.outbox()) and len(look(receipts)) == 2
+
+
+def test_header_values_are_forgotten_after_the_days_that_the_settings_give(office, look):
+    from sqlalchemy import func, select
+
+    from protocol.ledger.forgetting import CHUNK
+    from protocol.ledger.tables import header
+    from tests.ledger.test_ledger_headers import completed
+
+    def kept(connection):
+        return connection.execute(select(func.count()).select_from(header)).scalar()
+
+    now = office.clock.now()
+    with office.spool.database.write() as tx:
+        for number in range(1, CHUNK + 20):
+            one = completed(number, number, opened=now)
+            tx.emit(type_of(one)(**one.data), phi=one.phi)
+    bookkeeper = office.hire()
+    office.work(bookkeeper)
+    assert look(kept) == CHUNK + 19
+    office.clock.advance(364 * 86_400.0)
+    office.work(bookkeeper)
+    assert look(kept) == CHUNK + 19
+    office.clock.advance(2 * 86_400.0)
+    for _ in range(6):
+        office.work(bookkeeper)
+    assert look(kept) == 0
+
+
+def type_of(envelope):
+    from protocol.wire.messages import REGISTRY
+
+    return REGISTRY[envelope.type]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.cleaner import Disk, clock_trouble, in_window, retention_at
+from actors.cleaner import Disk, clock_trouble, retention_at
+from actors.window import in_window
 from protocol.fsops import Room
 from protocol.settings.model import Cleaner
 

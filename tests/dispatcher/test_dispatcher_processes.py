@@ -433,3 +433,19 @@ def test_three_dispatchers_share_fifty_deliveries_to_two_targets_within_the_limi
         order = [int(request.sop_instance_uid.split(".")[-2]) for request in peer.handler.stored]
         assert order.index(first) < 9, "urgent goes first"
     assert site.spool.accounting.balance() == []
+
+
+def test_an_urgent_delivery_goes_while_every_slot_is_busy(site):
+    (slow, slow_port), (quick, quick_port) = site.peer(), site.peer()
+    slow.gated = True
+    site.targets(slow=at(slow_port, dimse_timeout_s=30.0), quick=at(quick_port))
+    actor = site.actor(slots=1)
+    site.send("slow", number=1)
+    wait_for(slow.held.is_set, LIMIT_S, turn(actor, OFFER))
+    site.send("quick", number=2)
+    site.send("quick", number=3, priority=Priority.URGENT)
+    wait_for(lambda: states(site.spool).count("delivered") == 1, LIMIT_S, turn(actor, OFFER))
+    assert [row["priority"] for row in deliveries(site.spool) if row["state"] == "delivered"] == [0]
+    assert len(quick.copies()) == 5, "the normal one still waits for the slot"
+    slow.go.set()
+    wait_for(lambda: states(site.spool) == ["delivered"] * 3, LIMIT_S, turn(actor, OFFER))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 from dispatcher_fakes import configuration
 
 from actors.dispatcher.limits import limits
@@ -25,3 +28,10 @@ def test_a_paused_target_gets_nothing_until_the_pause_ends():
     assert limits(TWO, {"a": TargetState("a", paused=True)}, 8, 1e12) == {"b": 4}
     state = {"a": TargetState("a", paused=True, until=100.0)}
     assert [sorted(limits(TWO, state, 8, now)) for now in (99.0, 101.0)] == [["b"], ["a", "b"]]
+
+
+def test_a_target_outside_its_schedule_gets_nothing():
+    night = configuration({"a": {"schedule": [{"start": "22:00", "end": "06:00"}]}, "b": {}})
+    day, evening = datetime(2026, 1, 10, 12, tzinfo=UTC), datetime(2026, 1, 10, 21, 30, tzinfo=UTC)
+    assert sorted(limits(night, {}, 8, day.timestamp(), UTC)) == ["b"]
+    assert sorted(limits(night, {}, 8, evening.timestamp(), ZoneInfo("Europe/Berlin"))) == ["a", "b"]

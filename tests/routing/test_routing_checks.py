@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +50,14 @@ def test_a_sound_configuration_has_no_findings() -> None:
     rules = [rule("mr", stop=True), rule("ct", "Modality == 'CT'"), rule("rest", "True", fallback=True)]
     sources = {"mr1": {"calling_ae": "MR1"}}
     assert found(*rules, rule("own", "Source == 'mr1'"), node=HERE, sources=sources) == []
+
+
+def test_no_target_writes_into_the_spool(tmp_path: Path) -> None:
+    node = ourselves(load_settings(tmp_path, environ={}))
+    for path, refused in (("spool/images", True), ("config", True), ("export", False), ("spool2", False)):
+        targets = {"pacs": target(), "share": {"type": "folder", "path": str(tmp_path / path)}}
+        errors = [line for line in told(found(node=node, targets=targets)) if line.startswith("error")]
+        assert [line.partition(": ")[0] for line in errors] == (["error targets.share.path"] if refused else []), path
 
 
 # --- rules

@@ -291,6 +291,30 @@ def test_who_was_given_up_changes_nothing_when_it_gets_on_and_nobody_hangs_besid
     assert send(peer.target(), image)[0].ok and list(peer.arrived()) == [uid()]
 
 
+def test_who_was_given_up_in_the_sync_of_a_file_does_not_give_it_its_name_later(peer, spool):
+    image, create = spool_image(spool), peer.fs.create
+
+    class Stuck:
+        def __init__(self, file):
+            self.file = file
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def sync(self):
+            peer.fs.released.wait()
+
+    peer.fs.create = lambda path: Stuck(create(path))
+    session = peer.target(timeout_s=0.2).open([image], quiet)
+    before = [thread for thread in threading.enumerate() if thread.name == "target-hand"]
+    with pytest.raises(PeerTimeout):
+        session.send(image)
+    peer.fs.released.set()
+    for thread in before:
+        thread.join()
+    assert names(peer.top) == [], "somebody else may have begun anew meanwhile"
+
+
 # ---- leftovers, rights, markers ------------------------------------------------------------------------------------
 def test_what_a_dead_attempt_left_is_removed_and_what_others_have_under_way_is_not(peer, spool):
     image = spool_image(spool)

@@ -140,3 +140,8 @@ def test_even_a_uid_that_is_none_makes_a_safe_file_name(uid):
 def test_sender_and_sop_class_can_be_used_in_a_layout():
     found = Placing("{SenderAET}/{SOPClassUID}/{TransferSyntaxUID}").folder(image(SenderAET="CT1"))
     assert found == "CT1/1.2.3/1.2.840.10008.1.2.1"
+
+
+def test_the_page_shows_names_as_they_are_made():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "targets.md").read_text("utf-8")
+    assert f"`{Placing('{PatientName}').folder(image(PatientName='Doe^John'))}`" in page

@@ -1,0 +1,80 @@
+"""Rules tried on one case: what each comes to and why, and what the whole set would do. Pure, for testers of every kind.
+It must not change or count anything. Its answers hold tag values (patient data).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import Any
+
+from protocol.errors import NotFound
+from protocol.header.diff import difference
+from protocol.routing.decide import decide
+from protocol.routing.judging import Case, RuleResult, result_data
+from protocol.routing.model import RoutingConfiguration, Rule
+from protocol.routing.origin import moment, origin_of
+from protocol.routing.rules.english import english
+from protocol.routing.rules.names import did_you_mean
+from protocol.routing.rules.subject import Subject
+
+
+def case_of_images(
+    images: Sequence[Mapping[str, Any]], received: float, zone: tzinfo | None, *, calling_ae: str = "", address: str = "",
+    called_ae: str = "", source: str | None = None,
+) -> Case:  # fmt: skip
+    """A case of header values by key, one mapping for each image. What is not said of the origin is missing.
+
+    `received` in seconds UTC; `zone` is the node's, None the machine's.
+    """
+    common = images[0] if images else {}
+    origin = origin_of(calling_ae=calling_ae, address=address, called_ae=called_ae, source=source, images=len(images),
+                       received=received)  # fmt: skip
+    subject = Subject([difference(common, one) for one in images], origin, common, zone)
+    return Case(subject, moment(received, zone))
+
+
+def case_of_arrival(
+    row: Mapping[str, Any], common: Mapping[str, Any], differing: Sequence[Mapping[str, Any]], zone: tzinfo | None
+) -> Case:
+    """The case of an arrival as the spool hands it out: its row, the first header, what differs from it image by image."""
+    origin = origin_of(
+        calling_ae=row["calling_ae"], address=row["address"], called_ae=row["called_ae"], source=row["source"],
+        images=len(differing), received=row["opened"],
+    )  # fmt: skip
+    return Case(Subject(differing, origin, common, zone), moment(row["opened"], zone))
+
+
+def tried(configuration: RoutingConfiguration, revision: int, case: Case, rule: str = "") -> dict[str, Any]:
+    """What the rules (or one of them) come to, as JSON data with explanations, and the decision of the whole set.
+
+    Rules that would not be asked are asked all the same; `why` then says why nothing follows. Raises NotFound.
+    """
+    names = [one.name for one in configuration.rules]
+    if rule and rule not in names:
+        raise NotFound(f"there is no rule '{rule}'; {did_you_mean(rule, names, 'see `scanpost rules list`')}")
+    decision = decide(configuration, revision, case)
+    results = {one.rule: one for one in decision.results}
+    chosen = [one for one in configuration.rules if not rule or one.name == rule]
+    data = decision.to_data()
+    del data["rules"]
+    return {"images": len(case.subject.images), "rules": [_of_rule(one, results[one.name], case) for one in chosen],
+            "decision": data}  # fmt: skip
+
+
+def _of_rule(rule: Rule, result: RuleResult, case: Case) -> dict[str, Any]:
+    asked = result.result is not None
+    data = result_data(result)
+    if not asked:
+        evaluation = rule.compiled.evaluate(case.subject)
+        data |= {"result": str(evaluation.result), "explanation": evaluation.explanation}
+    return data | {
+        "asked": asked,
+        "applies": result.applied or bool(result.images_sent),
+        "mode": rule.mode,
+        "trigger": rule.trigger,
+        "targets": list(rule.targets),
+        "when": rule.when,
+        "english": english(rule.compiled.tree),
+        "failed_tests": rule.failed_tests(),
+    }
