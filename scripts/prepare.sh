@@ -36,7 +36,10 @@ apt_install() {
     DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$1" >/dev/null 2>&1 || installed=$?
     [ -z "$policy" ] || rm -f "$policy"
     # Nor may it be one from the next start of the machine on.
-    [ "$1" != orthanc ] || systemctl disable -q orthanc >/dev/null 2>&1 || true
+    case $1 in
+        orthanc) systemctl disable -q orthanc >/dev/null 2>&1 || true ;;
+        openssh-server) systemctl disable -q ssh >/dev/null 2>&1 || true ;;
+    esac
     return "$installed"
 }
 

@@ -18,7 +18,7 @@ from actors.retry import leave_alone_s, next_try
 from actors.targets.interface import Finishing, Target
 from actors.targets.registry import make_target
 from protocol.clock import Clock
-from protocol.errors import NetworkError, NotOwner, SpoolError
+from protocol.errors import ConfigurationError, NetworkError, NotOwner, SpoolError
 from protocol.routing.commitment import TargetCommitment
 from protocol.routing.targets import DicomTarget
 from protocol.routing.targets import Target as TargetSettings
@@ -88,15 +88,18 @@ class Slot:
 
     def _deliver(self, claim: Claim) -> None:
         settings = self._limits.configuration.targets.get(claim.target)
-        target = self._make(settings) if settings is not None else None
+        try:
+            target = self._make(settings) if settings is not None else None
+        except ConfigurationError as exc:  # a library, key or secret is missing: no repetition brings it
+            self._hold(claim, str(exc))
+            return
         if settings is None or target is None:
             reason = (
                 f"target {claim.target} is not in the configuration"
                 if settings is None
                 else f"targets of type {settings.type} are not built yet"
             )
-            self._spool.deliveries.hold_claimed(claim, reason)
-            self._say("delivery_held", claim, reason=reason)
+            self._hold(claim, reason)
             return
         claim = self._spool.deliveries.with_values(claim, settings.layout_keywords)
         self._reports.working(claim, target.patience_s)
@@ -109,6 +112,10 @@ class Slot:
         else:
             assert outcome.how == DONE
             self._finish(claim, settings, target, outcome)
+
+    def _hold(self, claim: Claim, reason: str) -> None:
+        self._spool.deliveries.hold_claimed(claim, reason)
+        self._say("delivery_held", claim, reason=reason)
 
     def _attempt(self, claim: Claim, settings: TargetSettings, target: Target) -> Outcome:
         unwanted = Unwanted(self._limits, claim.target, self._clock)

@@ -16,6 +16,14 @@ def make_target(target: settings.Target) -> Target | None:
         from actors.targets.dicomweb import DicomWebTarget
 
         return DicomWebTarget(target)
+    if isinstance(target, settings.S3Target):
+        from actors.targets.s3 import S3Target
+
+        return S3Target(target)
+    if isinstance(target, settings.SftpTarget):
+        from actors.targets.sftp import SftpTarget
+
+        return SftpTarget(target)
     if isinstance(target, settings.FolderTarget):
         from actors.targets.folder import FolderTarget
 

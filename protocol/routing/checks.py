@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from protocol.errors import RoutingError
+from protocol.routing import extras
 from protocol.routing.faults import faults_of_tests
 from protocol.routing.findings import Finding, of_fault, warning
 from protocol.routing.loops import loops
@@ -18,7 +19,7 @@ from protocol.routing.ourselves import Ourselves
 from protocol.routing.parse import SECTIONS
 from protocol.routing.rulechecks import rule_findings
 from protocol.routing.sources import Source
-from protocol.routing.targets import DicomTarget, DicomWebTarget
+from protocol.routing.targets import DicomTarget, DicomWebTarget, SftpTarget
 from protocol.routing.terms import expired
 
 _PRIVATE = re.compile(r"https:|http://(localhost|127\.0\.0\.1)(:\d+)?(/|\Z)")
@@ -34,9 +35,11 @@ def examine(
     found += _same_node_twice(configuration)
     found += _nothing_routed(configuration)
     found += _in_clear(configuration)
+    found += _unknown_servers(configuration)
     if node is not None:
         found += loops(configuration, node)
         found += _unmatched(configuration, node)
+        found += _lacking(configuration, node)
     order = {name: at for at, name in enumerate(_places(configuration))}
     found.sort(key=lambda one: _position(one.place, order))
     return tuple(dict.fromkeys(found))
@@ -135,6 +138,22 @@ def _in_clear(configuration: RoutingConfiguration) -> Iterator[Finding]:
         if isinstance(target, DicomWebTarget) and (target.token or target.password) and not _PRIVATE.match(target.url):
             message = f"the secret of target '{name}' goes over the network in clear"
             yield warning(("targets", name, "url"), message, "use https")
+
+
+def _unknown_servers(configuration: RoutingConfiguration) -> Iterator[Finding]:
+    """SSH servers that nobody vouched for: nothing is sent to them."""
+    for name, target in configuration.targets.items():
+        if isinstance(target, SftpTarget) and target.verify and target.known_hosts is None and target.host_key is None:
+            message = f"nothing says which server is the right one, so target '{name}' gets nothing"
+            cure = f"write host_key, which `scanpost target test {name}` shows, or known_hosts"
+            yield warning(("targets", name), message, cure)
+
+
+def _lacking(configuration: RoutingConfiguration, node: Ourselves) -> Iterator[Finding]:
+    """Targets that cannot be sent to from this machine."""
+    for name, target in configuration.targets.items():
+        if target.type in node.lacking:
+            yield warning(("targets", name, "type"), extras.words(target.type), extras.cure(target.type))
 
 
 def _unmatched(configuration: RoutingConfiguration, node: Ourselves) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from protocol.routing.extras import lacking
 from protocol.routing.sources import IpNetwork
 from protocol.settings.model import Settings
 from protocol.spool.places import Places
@@ -38,6 +39,7 @@ class Ourselves:
         hosts: names and addresses of the machine, in lower case.
         certificates: whether a peer can show a certificate that is verified.
         allow: networks that may connect; empty: all.
+        lacking: types of target whose library is not installed.
         folders: those of our own files, absolute, where nothing else may be written.
     """
 
@@ -45,6 +47,7 @@ class Ourselves:
     hosts: frozenset[str]
     certificates: bool = True
     allow: tuple[IpNetwork, ...] = ()
+    lacking: frozenset[str] = frozenset()
     folders: tuple[Path, ...] = ()
 
     def listener_at(self, host: str, port: int) -> Listening | None:
@@ -98,5 +101,6 @@ def ourselves(settings: Settings) -> Ourselves:
         hosts=frozenset(hosts - {""}),
         certificates=receiver.tls.enabled and receiver.tls.ca is not None,
         allow=tuple(ipaddress.ip_network(str(one)) for one in receiver.allow),
+        lacking=lacking(),
         folders=tuple(place.resolve() for place in (places.spool, places.config, places.run, places.log)),
     )

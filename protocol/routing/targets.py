@@ -223,36 +223,82 @@ class FolderTarget(_Target):
 
 
 class S3Target(_Target):
-    """A bucket of an S3 store. Who we are: a file of `credentials`, or `access_key` and `secret_key` by reference."""
+    """A bucket of an S3 store (Amazon S3 API, PutObject and multipart upload).
+
+    Who we are: a file of `credentials` (as the AWS tools write it, profile `default`), or `access_key` and `secret_key`
+    by reference, or what the service's environment has (AWS_ACCESS_KEY_ID, ...). Without `endpoint` it is Amazon's of
+    `region`; `addressing` says where the bucket stands in a URL, by default in the path for an `endpoint`, in the host
+    name at Amazon. `ca` is a file of authorities (PEM) trusted besides those of the machine. Images above `part_mb`
+    (MiB) go in parts. `timeout_s` is the longest that one request may take, an image or a part of one. `done` is the name of an
+    empty object that is put beside the images after the last one. One delivery's images go over up to `connections`.
+    """
 
     model_config = shapes.config(
         shapes.needs("access_key", "secret_key"),
         shapes.needs("secret_key", "access_key"),
         shapes.excludes("credentials", "access_key"),
+        shapes.needs("kms_key", "encryption"),
+        {"if": shapes.given("kms_key"), "then": {"properties": {"encryption": {"const": "aws:kms"}}}},
+        shapes.where("verify", False, {"not": shapes.given("ca")}),
+        {
+            "if": {"properties": {"endpoint": {"type": "string", "pattern": "^http:"}}, "required": ["endpoint"]},
+            "then": {"properties": {"allow_http": {"const": True}}, "required": ["allow_http"]},
+        },
     )
 
     type: Literal["s3"]
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")]
     endpoint: Url | None = None
+    allow_http: Switch = False
     region: Text | None = None
+    addressing: Literal["path", "virtual"] | None = None
     layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
+    done: FileName | None = None
     credentials: AbsolutePath | None = None
     access_key: Secret | None = None
     secret_key: Secret | None = None
+    ca: AbsolutePath | None = None
+    verify: Switch = True
+    storage_class: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]{1,64}\Z")] | None = None
+    encryption: Literal["AES256", "aws:kms"] | None = None
+    kms_key: Annotated[Text, StringConstraints(min_length=1)] | None = None
+    checksum: Literal["sha256", "none"] = "sha256"
+    part_mb: Annotated[int, Field(strict=True, ge=5, le=512)] = 8
+    connections: Annotated[int, Field(strict=True, ge=1, le=16)] = 4
+    reuse_s: Annotated[float, Field(strict=True, ge=0, le=300, allow_inf_nan=False)] = 2.0
+    connect_timeout_s: Timeout = 10.0
+    timeout_s: Timeout = 60.0
 
     @model_validator(mode="after")
-    def _one_way_to_log_in(self) -> S3Target:
+    def _fits_together(self) -> S3Target:
         if (self.access_key is None) != (self.secret_key is None):
             raise ValueError("access_key and secret_key belong together")
         if self.credentials is not None and self.access_key is not None:
             raise ValueError("a target has credentials or access_key and secret_key, not both")
+        if self.kms_key is not None and self.encryption != "aws:kms":
+            raise ValueError("kms_key is for encryption aws:kms")
+        if not self.verify and self.ca is not None:
+            raise ValueError("ca is of no use with verify false")
+        if self.endpoint is not None and self.endpoint.startswith("http:") and not self.allow_http:
+            raise ValueError("an http:// endpoint needs allow_http true: everybody on the way can read the images")
         return self
 
 
 class SftpTarget(_Target):
-    """A folder of an SFTP server. Who we are: a `key_file`, perhaps with its `key_password`, or a `password`."""
+    """A folder of an SFTP server (SSH file transfer, version 3).
 
-    model_config = shapes.config(shapes.needs("key_password", "key_file"))
+    Who we are: a `key_file`, perhaps with its `key_password`, or a `password`. Who the server is: a file of
+    `known_hosts`, or the fingerprint `host_key` (SHA256:..., `scanpost target test` shows it); `verify: false` trusts
+    any server. `done` is the name of an empty file that is written into the folder after its last image. One delivery's
+    images go over up to `connections`; they stay open for `reuse_s` seconds after it. `timeout_s` is the longest to wait
+    for any single answer; every `keepalive_s` of silence the server is asked whether it is still there.
+    """
+
+    model_config = shapes.config(
+        shapes.needs("key_password", "key_file"),
+        shapes.excludes("known_hosts", "host_key"),
+        shapes.where("verify", False, {"not": {"anyOf": [shapes.given("known_hosts"), shapes.given("host_key")]}}),
+    )
 
     type: Literal["sftp"]
     host: Host
@@ -260,15 +306,27 @@ class SftpTarget(_Target):
     user: Annotated[Text, StringConstraints(min_length=1)]
     path: AbsolutePath
     layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
+    done: FileName | None = None
     key_file: AbsolutePath | None = None
     key_password: Secret | None = None
     password: Secret | None = None
     known_hosts: AbsolutePath | None = None
+    host_key: Annotated[str, StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}\Z")] | None = None
+    verify: Switch = True
+    connections: Annotated[int, Field(strict=True, ge=1, le=16)] = 2
+    reuse_s: Annotated[float, Field(strict=True, ge=0, le=300, allow_inf_nan=False)] = 2.0
+    connect_timeout_s: Timeout = 10.0
+    timeout_s: Timeout = 60.0
+    keepalive_s: Timeout = 15.0
 
     @model_validator(mode="after")
-    def _key_has_a_file(self) -> SftpTarget:
+    def _fits_together(self) -> SftpTarget:
         if self.key_password is not None and self.key_file is None:
             raise ValueError("key_password is of no use without a key_file")
+        if self.known_hosts is not None and self.host_key is not None:
+            raise ValueError("a target has known_hosts or host_key, not both")
+        if not self.verify and (self.known_hosts is not None or self.host_key is not None):
+            raise ValueError("known_hosts and host_key are of no use with verify false")
         return self
 
 

@@ -1,0 +1,193 @@
+"""Sends images into a folder of an SFTP server: under another name first, durable where the server can, then renamed.
+It must not retry, touch the spool, or leave half an image under its final name.
+
+SFTP is version 3 (draft-ietf-secsh-filexfer-02) with OpenSSH's extensions fsync@openssh.com and posix-rename@openssh.com.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from actors.dicom import statuses
+from actors.targets.interface import Alive, Answer, Rung
+from actors.targets.part10 import Part10File
+from actors.targets.placing import Placing
+from actors.targets.sftp_channel import GOODBYE_S, Channel, Fault
+from actors.targets.sftp_faults import GONE, UNSUPPORTED
+from actors.targets.sftp_rungs import rungs
+from actors.targets.ssh import Login
+from protocol.errors import NetworkError, UnreadableImage
+from protocol.routing.targets import SftpTarget as SftpSettings
+from protocol.spool.images import ImageFile
+
+PIECE = 1 << 20  # bytes between two signs of life; each has to be through within `timeout_s`
+_LONGEST = 120  # characters of a name that are kept in that of its temporary file; 255 bytes are usual at most
+
+Read = Callable[[], bytes]
+
+
+class SftpTarget:
+    """A folder of an SFTP server."""
+
+    def __init__(self, settings: SftpSettings) -> None:
+        """Raises ConfigurationError: the extra is missing, a key or secret cannot be read."""
+        self._settings, self._login = settings, Login(settings)
+        self._placing = Placing(settings.layout)
+        self.sessions, self.reuse_s = settings.connections, settings.reuse_s
+        self.finishes = settings.done is not None
+
+    @property
+    def patience_s(self) -> float:
+        """Connecting and logging in each take their time; then every single answer may."""
+        return self._settings.connect_timeout_s + 2 * self._settings.timeout_s
+
+    def open(self, images: Sequence[ImageFile], alive: Alive) -> SftpSession:
+        """Log in and look at the folder. Raises NetworkError."""
+        channel = Channel(self._login, alive)
+        channel.start()
+        return SftpSession(self._settings.path, self._placing, channel)
+
+    def finish(self, images: Sequence[ImageFile], alive: Alive) -> None:
+        """Write the marker into each folder of these images. Raises NetworkError."""
+        session = self.open(images, alive)
+        try:
+            for folder in dict.fromkeys(map(self._placing.folder, images)):
+                session.mark(posixpath.join(self._settings.path, folder, self._settings.done or ""))
+        except BaseException:
+            session.abort()
+            raise
+        session.close()
+
+    def rungs(self) -> Generator[Rung, None, None]:
+        """Name, TCP, SSH, host key, login, folder, writing and deleting."""
+        return rungs(self._login)
+
+
+class SftpSession:
+    """One connection; `top` is the folder of the settings, which is never made."""
+
+    def __init__(self, top: str, placing: Placing, channel: Channel) -> None:
+        self._top, self._placing, self._channel = top.rstrip("/"), placing, channel
+        self._made: set[str] = set()
+
+    # ---- the promises of interface.Session ------------------------------------------------------------------------
+    def send(self, image: ImageFile, following: ImageFile | None = None) -> Answer:
+        """Write one file. Raises NetworkError, after which the session is over."""
+        path = posixpath.join(self._top, self._placing.name(image))
+        try:
+            with Part10File(image) as source:
+                self._channel.run(self._store(path, image.receipt.hex(), lambda: b"".join(_some(source))))
+        except UnreadableImage as exc:
+            words = f"not sent, {exc}"
+            return Answer(statuses.PROCESSING_FAILURE, False, words, words)
+        except Fault as fault:
+            return Answer(fault.found.status, False, fault.found.words, "", fault.found.again)
+        return Answer(statuses.SUCCESS, True, "stored")
+
+    def mark(self, path: str) -> None:
+        """Write an empty file. Raises NetworkError."""
+        try:
+            self._channel.run(self._store(path, "marker", lambda: b""))
+        except Fault as fault:
+            raise NetworkError(f"{self._channel.where}: {fault.found.words}", fault.found.again) from fault
+
+    def again(self, images: Sequence[ImageFile], alive: Alive) -> bool:
+        """Whether the connection still stands."""
+        self._channel.alive = alive
+        return self._channel.stands()
+
+    def close(self) -> None:
+        """Tell the server, and wait for it a moment."""
+        self._channel.end(GOODBYE_S)
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._channel.end(0.0)
+
+    # ---- one file -------------------------------------------------------------------------------------------------
+    async def _store(self, path: str, mark: str, read: Read) -> None:
+        """`mark` tells the temporary file from those of others; sent again, it is written over."""
+        folder, name = posixpath.split(path)
+        temporary = posixpath.join(folder, f".{name[:_LONGEST]}.{mark}.part")
+        await self._make(folder)
+        try:
+            await self._write(temporary, folder, read)
+            await self._rename(temporary, path)
+        except (Fault, UnreadableImage):
+            await self._remove(temporary)
+            raise
+
+    async def _write(self, path: str, folder: str, read: Read) -> None:
+        answered = self._channel.answered
+        file = await self._opened(path, folder)
+        try:
+            while piece := read():
+                await answered(file.write(piece))
+            await self._sync(file)
+        finally:
+            if not self._channel.broken:
+                await answered(file.close())
+
+    async def _opened(self, path: str, folder: str) -> Any:
+        """A folder that we made may have been tidied away since."""
+        answered, sftp = self._channel.answered, self._channel.sftp
+        try:
+            return await answered(sftp.open(path, "wb"))
+        except Fault as fault:
+            if fault.code not in GONE:
+                raise
+        self._made.clear()
+        await self._make(folder)
+        return await answered(sftp.open(path, "wb"))
+
+    async def _sync(self, file: Any) -> None:
+        try:
+            await self._channel.answered(file.fsync())
+        except Fault as fault:
+            if fault.code != UNSUPPORTED:  # then it is as durable as the server thinks fit
+                raise
+
+    async def _rename(self, temporary: str, path: str) -> None:
+        answered, sftp = self._channel.answered, self._channel.sftp
+        try:
+            await answered(sftp.posix_rename(temporary, path))
+        except Fault as fault:
+            if fault.code != UNSUPPORTED:
+                raise
+            # A plain rename does not replace: the former file goes first, since the new one is whole already.
+            await self._remove(path)
+            await answered(sftp.rename(temporary, path))
+
+    async def _make(self, folder: str) -> None:
+        """The folders between that of the settings and the image's."""
+        missing, at = [], folder.rstrip("/")
+        while at != self._top and at not in self._made and not await self._is_folder(at):
+            missing.append(at)
+            at = posixpath.dirname(at)
+        for each in reversed(missing):
+            try:
+                await self._channel.answered(self._channel.sftp.mkdir(each))
+            except Fault:
+                if not await self._is_folder(each):  # else another session was quicker
+                    raise
+        self._made.add(folder.rstrip("/"))
+
+    async def _is_folder(self, path: str) -> bool:
+        return bool(await self._channel.answered(self._channel.sftp.isdir(path)))
+
+    async def _remove(self, path: str) -> None:
+        try:
+            await self._channel.answered(self._channel.sftp.remove(path))
+        except Fault:
+            return  # it was not there, or what stops this stops the image, too
+
+
+def _some(source: Part10File) -> list[bytes]:
+    """Chunks of about PIECE bytes altogether, none at the end."""
+    found, size = [], 0
+    while size < PIECE and (chunk := source.read(PIECE - size)):
+        found.append(chunk)
+        size += len(chunk)
+    return found
