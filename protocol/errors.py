@@ -23,6 +23,7 @@ ScanpostError
 │   └── DecodeError               keeps the raw bytes
 ├── NetworkError                  says whether repeating can help
 │   ├── TargetUnreachable
+│   ├── TargetBusy                asks to be left alone for a while
 │   ├── AssociationRejected
 │   ├── AssociationAborted
 │   └── PeerTimeout               the association is never used again
@@ -184,7 +185,12 @@ class DecodeError(WireError):
 
 
 class NetworkError(ScanpostError):
-    """The peer could not be reached or did not do what was asked; `retryable` says whether repeating can help."""
+    """The peer could not be reached or did not do what was asked; `retryable` says whether repeating can help.
+
+    `after_s`: how long the peer asked not to be tried again, seconds; 0: it did not ask.
+    """
+
+    after_s = 0.0
 
     def __init__(self, message: str | None = None, retryable: bool = True) -> None:
         self.retryable = retryable
@@ -193,6 +199,14 @@ class NetworkError(ScanpostError):
 
 class TargetUnreachable(NetworkError):
     """No connection to the target."""
+
+
+class TargetBusy(NetworkError):
+    """The target is there and asks to be left alone, for `after_s` seconds if it says how long."""
+
+    def __init__(self, message: str | None = None, after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.after_s = after_s
 
 
 class AssociationRejected(NetworkError):

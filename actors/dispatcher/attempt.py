@@ -25,6 +25,7 @@ class Outcome:
     """How an attempt ended: `done` (every image was answered), `stopped` (told to) or `failed`.
 
     `answered` counts images that the target answered for, whatever it said. `refused` is words -> how many images.
+    `after_s`: the target asked not to be tried again for so long.
     """
 
     how: str
@@ -32,6 +33,7 @@ class Outcome:
     refused: tuple[tuple[str, int], ...] = ()
     error: str = ""
     retryable: bool = True
+    after_s: float = 0.0
 
 
 class Attempt:
@@ -82,7 +84,7 @@ class Attempt:
             raise
         self._confirm()
         if error is not None:
-            return self._end(FAILED, str(error), error.retryable)
+            return self._end(FAILED, str(error), error.retryable, error.after_s)
         if self._enough:
             return self._end(FAILED, self._enough, True)
         return self._end(DONE if self._supply.done else STOPPED)
@@ -125,5 +127,5 @@ class Attempt:
             self._pending = []
         self._confirmed_at = self._clock.monotonic()
 
-    def _end(self, how: str, error: str = "", retryable: bool = True) -> Outcome:
-        return Outcome(how, self._answered, tuple(self._refused.most_common()), error, retryable)
+    def _end(self, how: str, error: str = "", retryable: bool = True, after_s: float = 0.0) -> Outcome:
+        return Outcome(how, self._answered, tuple(self._refused.most_common()), error, retryable, after_s)

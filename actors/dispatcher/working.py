@@ -194,10 +194,12 @@ class Slot:
         now, due = self._clock.now(), None
         if outcome.retryable:
             due = next_try(settings.retry, claim.failed_before, claim.first_tried, now, self._random)
-        if not outcome.answered:
+        if due is not None:
+            due = max(due, now + outcome.after_s)
+        if not outcome.answered or outcome.after_s:
             # Nobody is there: one probe at a time from now on, or a thousand deliveries would each wait for a timeout.
             state = self._spool.targets.all().get(claim.target)
-            until = now + leave_alone_s(settings.retry, state.fails if state else 0, self._random)
+            until = now + max(outcome.after_s, leave_alone_s(settings.retry, state.fails if state else 0, self._random))
             self._spool.targets.leave_alone(claim.target, until if due is None else min(until, due))
         if due is None:
             self._spool.deliveries.park(claim, outcome.error)

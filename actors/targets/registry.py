@@ -20,6 +20,10 @@ def make_target(target: settings.Target) -> Target | None:
         from actors.targets.sftp import SftpTarget
 
         return SftpTarget(target)
+    if isinstance(target, settings.DicomWebTarget):
+        from actors.targets.dicomweb import DicomWebTarget
+
+        return DicomWebTarget(target)
     if isinstance(target, settings.FolderTarget):
         from actors.targets.folder import FolderTarget
 

@@ -125,6 +125,9 @@ def first_of(images: Iterable[Mapping[str, Any]]) -> int:
     return min(enumerate(images), key=lambda one: first_place(one[1]), default=(0, _MISSING))[0]
 
 
+_PADDING = " \0\t\r\n"
+
+
 def first_place(image: Mapping[str, Any]) -> tuple[float, str]:
     """Where an image stands among others; one without a number comes last."""
     number = image.get("InstanceNumber")
@@ -132,7 +135,8 @@ def first_place(image: Mapping[str, Any]) -> tuple[float, str]:
         place = float(number) if isinstance(number, str | int | float) else math.inf
     except (ValueError, OverflowError):
         place = math.inf
-    return (math.inf if math.isnan(place) else place), str(image.get("SOPInstanceUID") or "")
+    uid = image.get("SOPInstanceUID")
+    return (math.inf if math.isnan(place) else place), "" if uid is None else str(uid).strip(_PADDING)
 
 
 def _of_image(common: Mapping[str, Any], difference: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ LAYOUT = Shape(
 FILE_NAME = Shape(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$", examples=[".done"])
 FILE_MODE = Shape(pattern="^0[67][0-7]{2}$", examples=["0640", "0664"])
 URL = Shape(pattern=r"^https?://[^\s/@]+(/\S*)?$")
+PROXY = Shape(pattern=r"^http://[^\s/@]+(/\S*)?$", examples=["http://proxy.example.org:3128"])
 TIME_OF_DAY = Shape(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")
 EXPIRY = Shape(
     pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9].+(Z|[+-][0-9:.]{2,}))$",

@@ -149,9 +149,14 @@ class DicomTarget(_Target):
 
 
 class DicomWebTarget(_Target):
-    """A DICOMweb server that takes STOW-RS (PS3.18 section 10.5).
+    """A DICOMweb server that takes STOW-RS (PS3.18 section 10.5); `url` is its base, without `/studies`.
 
-    It is told who we are by a bearer `token` (RFC 6750) or by `user` and `password` (RFC 7617), or not at all.
+    It is told who we are by a bearer `token` (RFC 6750), by `user` and `password` (RFC 7617), by a certificate in `tls`,
+    or not at all. Timeouts in seconds: `timeout_s` is for each piece that the server takes and for its answer.
+    One delivery's images are spread over up to `connections`. With several `images_per_request` a crash may send so many
+    twice. `chunked`: no Content-Length. `expect_continue`: large images wait for the server's consent. `proxy`: the URL
+    of an HTTP proxy; those of the environment are not used. `trust_status`: 200 (OK) counts as stored even if the answer
+    does not name the image, for servers that answer nothing or give images other UIDs.
     """
 
     model_config = shapes.config(
@@ -159,15 +164,24 @@ class DicomWebTarget(_Target):
         shapes.needs("password", "user"),
         shapes.excludes("token", "user"),
         {"if": shapes.given("tls"), "then": {"properties": {"url": {"pattern": "^https:"}}}},
+        {"anyOf": [{"properties": {name: {"const": 1}}} for name in ("connections", "images_per_request")]},
     )
 
     type: Literal["dicomweb"]
     url: Url
+    connect_timeout_s: Timeout = 10.0
     timeout_s: Timeout = 60.0
+    connections: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
+    images_per_request: Annotated[int, Field(strict=True, ge=1, le=100)] = 1
+    reuse_s: Annotated[float, Field(strict=True, ge=0, le=300, allow_inf_nan=False)] = 2.0
+    chunked: Switch = False
+    expect_continue: Switch = False
+    trust_status: Switch = False
     token: Secret | None = None
     user: Annotated[Text, StringConstraints(min_length=1, pattern=r"^[^:\n\r\t]*\Z")] | None = None
     password: Secret | None = None
     tls: TargetTls | None = None
+    proxy: Annotated[Url, StringConstraints(pattern="^http:"), shapes.PROXY] | None = None
 
     @model_validator(mode="after")
     def _one_way_to_log_in(self) -> DicomWebTarget:
@@ -177,6 +191,12 @@ class DicomWebTarget(_Target):
             raise ValueError("a target logs in by token or by user and password, not by both")
         if self.tls is not None and not self.url.startswith("https:"):
             raise ValueError("tls is for https URLs")
+        return self
+
+    @model_validator(mode="after")
+    def _images_of_a_request_stay_together(self) -> DicomWebTarget:
+        if self.connections > 1 and self.images_per_request > 1:
+            raise ValueError("several connections send one image per request each")
         return self
 
 

@@ -16,7 +16,7 @@ from dispatcher_fakes import (
     states,
 )
 
-from protocol.errors import AssociationRejected
+from protocol.errors import AssociationRejected, TargetBusy
 from protocol.spool.deliveries import ImageResult
 from protocol.states import Priority
 from protocol.testing.fakes import OUT_OF_RESOURCES, REFUSED, digest
@@ -126,6 +126,30 @@ def test_a_rejection_for_good_parks_at_once(world):
     node.send("a")
     node.run()
     assert (node.delivery["state"], node.delivery["error"]) == ("parked", "a does not know us")
+
+
+@pytest.mark.parametrize("sent_before", [0, 2])
+def test_a_target_that_asks_to_be_left_alone_is_left_alone_for_so_long(world, sent_before):
+    node = Node(world, "a", retry={"first_s": 1.0, "factor": 2.0, "max_s": 4.0})
+    target = world.target("a")
+    store = target.store
+
+    def busy(*image):
+        if target.images == sent_before:
+            raise TargetBusy("HTTP 503: the server is busy", 300.0)
+        return store(*image)
+
+    target.store = busy
+    node.send("a", images=3)
+    node.send("a", images=3, number=2)
+    assert node.run() == 1, "the other delivery is not even tried"
+    assert sorted(states(node.spool)) == ["retrying", "waiting"]
+    node.clock.advance(299.0)
+    assert node.run() == 0
+    target.store = store
+    node.clock.advance(1.0)
+    node.run()
+    assert set(states(node.spool)) == {"delivered"}
 
 
 def test_refused_images_park_with_their_reason_after_the_rest_was_sent_and_a_retry_sends_only_them(world):

@@ -32,7 +32,9 @@ single = (
 )
 value = single | st.lists(single, min_size=2, max_size=3)
 keywords = ["Modality", "InstanceNumber", "SOPInstanceUID", "ImageType", "0019,100C", "SliceLocation"]
-header = st.dictionaries(st.sampled_from(keywords), value)
+header = st.dictionaries(st.sampled_from(keywords), value).map(
+    lambda one: {**one, "SOPInstanceUID": str(one["SOPInstanceUID"])} if "SOPInstanceUID" in one else one
+)  # of a UID the scan makes text
 
 
 def packed_of(images, limit=MAX_PACKED):

@@ -97,6 +97,8 @@ FAULTS: list[tuple[Damage, str, str]] = [
     (lambda data: data["targets"]["share"].update(layout="../{PatientID}"), "targets.share.layout", "relative"),
     (lambda data: data["targets"]["share"].update(layout="{PatientID.x}"), "targets.share.layout", "keyword"),
     (lambda data: data["targets"]["web"].update(url="https://u:p@h/"), "targets.web.url", "password"),
+    (lambda data: data["targets"]["web"].update(connections=2, images_per_request=2), "targets.web", "one image per"),
+    (lambda data: data["targets"]["web"].update(proxy="https://proxy:3128"), "targets.web.proxy", "http"),
     (rule(trigger="patient"), "rules[0].trigger", "'series', 'study' or 'image'"),
     (rule(study={}), "rules[0]", 'the trigger "study"'),
     (
