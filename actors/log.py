@@ -13,8 +13,8 @@ from typing import Any, TextIO
 
 import structlog
 
-# Libraries that quote values of the objects they read; their warnings may hold patient data.
-_TALKATIVE = ("pydicom", "pynetdicom")
+# Libraries that quote values of the objects they read, or names made of them; their warnings may hold patient data.
+_TALKATIVE = ("pydicom", "pynetdicom", "asyncssh")
 
 
 class Output:

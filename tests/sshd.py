@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ import pytest
 from tests.peers import HOST, free_port, wait_until_listening
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-needs_sshd = pytest.mark.skipif(SSHD is None, reason="OpenSSH's server is not installed (apt install openssh-server)")
+needs_sshd = pytest.mark.skipif(
+    SSHD is None or find_spec("asyncssh") is None,
+    reason="OpenSSH's server (apt install openssh-server) or asyncssh (pip install .[test]) is missing",
+)
 
 _CONFIG = """
 Port {port}
