@@ -12,13 +12,14 @@ def make_target(target: settings.Target) -> Target | None:
         from actors.targets.dicom import DicomTarget
 
         return DicomTarget(target)
-<<<<<<< HEAD
     if isinstance(target, settings.DicomWebTarget):
         from actors.targets.dicomweb import DicomWebTarget
 
         return DicomWebTarget(target)
-=======
->>>>>>> wt-f
+    if isinstance(target, settings.FolderTarget):
+        from actors.targets.folder import FolderTarget
+
+        return FolderTarget(target)
     if isinstance(target, settings.S3Target):
         from actors.targets.s3 import S3Target
 
@@ -27,15 +28,4 @@ def make_target(target: settings.Target) -> Target | None:
         from actors.targets.sftp import SftpTarget
 
         return SftpTarget(target)
-<<<<<<< HEAD
-=======
-    if isinstance(target, settings.DicomWebTarget):
-        from actors.targets.dicomweb import DicomWebTarget
-
-        return DicomWebTarget(target)
->>>>>>> wt-f
-    if isinstance(target, settings.FolderTarget):
-        from actors.targets.folder import FolderTarget
-
-        return FolderTarget(target)
     return None
