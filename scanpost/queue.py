@@ -1,4 +1,4 @@
-"""`scanpost queue`: deliveries: list them and retry, hold, release, cancel or re-prioritise them, one or many.
+"""`scanpost queue`: deliveries: list them and retry, hold, release, cancel, redirect or re-prioritise them, one or many.
 Acts are written down as commands; the router carries them out, all or none.
 """
 
@@ -14,7 +14,7 @@ from scanpost.common import Options, json_option, pass_options, print_answer
 
 @click.group()
 def queue() -> None:
-    """Deliveries: list, retry, hold, release, cancel, priority."""
+    """Deliveries: list, retry, hold, release, cancel, priority, redirect."""
 
 
 @queue.command("list")
@@ -85,3 +85,24 @@ def priority(options: Options, level: str, ids: tuple[int, ...], target: str | N
     Example: scanpost queue priority urgent 217500130
     """
     act(options, "queue.priority", {**_which(ids, target, False), "priority": level}, as_json)
+
+
+@queue.command()
+@click.argument("ids", type=int, nargs=-1)
+@click.option("--target", help="All that are for this target and not being sent.")
+@click.option("--all-parked", is_flag=True, help="All parked ones.")
+@click.option("--to", required=True, help="The target or group where they go instead; they begin anew there.")
+@click.option("--reason", default="", help="Kept with the deliveries.")
+@json_option
+@pass_options
+def redirect(
+    options: Options, ids: tuple[int, ...], target: str | None, all_parked: bool, to: str, reason: str, as_json: bool
+) -> None:  # fmt: skip
+    """Send elsewhere what waits, is parked or held, as when a PACS was replaced.
+
+    \b
+    Examples:
+      scanpost queue redirect --target old_pacs --to pacs --reason "PACS replaced"
+      scanpost queue redirect 217500130 --to archive
+    """
+    act(options, "queue.redirect", {**_which(ids, target, all_parked), "to": to, "reason": reason}, as_json)

@@ -44,6 +44,13 @@ class Arguments:
             raise StepRefused(f"{self._kind}: target must be a name")
         return given
 
+    def to(self) -> str:
+        """`to`, the target or group where deliveries are to go."""
+        given = self._given.get("to")
+        if not isinstance(given, str) or not given:
+            raise StepRefused(f"{self._kind} needs a target to go to")
+        return given
+
     def ids(self) -> list[int]:
         """`ids` of deliveries, each once; [] if they are not given."""
         given = self._given.get("ids")

@@ -35,7 +35,7 @@ class Commands:
             "series.hold": series.hold,
             "series.release": series.release,
             "series.discard": series.discard,
-            **{f"queue.{act}": queue.act for act in ("retry", "hold", "release", "cancel", "priority")},
+            **{f"queue.{act}": queue.act for act in ("retry", "hold", "release", "cancel", "priority", "redirect")},
             "target.pause": queue.pause,
             "target.resume": queue.resume,
             "commitment.retry": lambda command: spool.commitments.retry(Arguments(command).commitment(), command.id),

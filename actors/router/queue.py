@@ -1,4 +1,4 @@
-"""Acts on deliveries and targets: retry, hold, release, cancel, priority; pause and resume.
+"""Acts on deliveries and targets: retry, hold, release, cancel, priority, redirect; pause and resume.
 It must not work on more than a slice of a long list at once: the write lock and the heartbeat have to get their turn.
 """
 
@@ -11,6 +11,7 @@ from actors.router.routing import Routing
 from protocol.clock import Clock
 from protocol.errors import NotFound, StepRefused
 from protocol.spool import Spool
+from protocol.spool.arrivals import TargetChoice
 from protocol.spool.commands import Command
 from protocol.states import Priority
 
@@ -23,6 +24,7 @@ CAN = {
     "release": ("held",),
     "cancel": ("waiting", "retrying", "parked", "held"),
     "priority": ("waiting", "retrying", "parked", "held"),
+    "redirect": ("waiting", "retrying", "parked", "held"),
 }
 
 
@@ -50,19 +52,20 @@ class QueueActs:
             raise StepRefused(f"{command.kind} needs either ids, or a target, or all_parked")
         priority = arguments.priority(needed=True) if act == "priority" else None
         reason = arguments.reason(f"{act} by {command.by}")
+        to = self._to(arguments.to()) if act == "redirect" else None
         if ids:
-            self._spool.deliveries.change(ids, act, command.id, reason=reason, priority=priority)
+            self._spool.deliveries.change(ids, act, command.id, reason=reason, priority=priority, to=to)
             return True
         states = ("parked",) if parked else CAN[act]
         if not set(states) <= set(CAN[act]):
             raise StepRefused(f"{command.kind} is not for parked deliveries; name ids or a target")
         if target is not None and target not in self._routing.names | self._spool.deliveries.targets_in_use().keys():
             raise NotFound(f"there is no target {target!r}")
-        return self._many(command, act, states, target, reason, priority)
+        return self._many(command, act, states, target, reason, priority, to)
 
     def _many(
         self, command: Command, act: str, states: tuple[str, ...], target: str | None, reason: str,
-        priority: Priority | None,
+        priority: Priority | None, to: TargetChoice | None,
     ) -> bool:  # fmt: skip
         part = self._slices.setdefault(command.id, Slice())
         for _ in range(CHUNKS_AT_ONCE):
@@ -73,25 +76,32 @@ class QueueActs:
                 del self._slices[command.id]
                 return True
             part.before = rows[-1]["id"]
-            changed = self._change([row["id"] for row in rows], act, command.id, reason, priority)
+            changed = self._change([row["id"] for row in rows], act, command.id, reason, priority, to)
             part.changed += changed
             part.skipped += len(rows) - changed
         return False
 
-    def _change(self, ids: list[int], act: str, command: int, reason: str, priority: Priority | None) -> int:
+    def _change(
+        self, ids: list[int], act: str, command: int, reason: str, priority: Priority | None, to: TargetChoice | None
+    ) -> int:
         """All at once; if one was taken by a dispatcher meanwhile, each alone. How many."""
         change = self._spool.deliveries.change
         try:
-            return change(ids, act, command, reason=reason, priority=priority, more=True)
+            return change(ids, act, command, reason=reason, priority=priority, to=to, more=True)
         except (StepRefused, NotFound):
             pass
         done = 0
         for id in ids:
             try:
-                done += change([id], act, command, reason=reason, priority=priority, more=True)
+                done += change([id], act, command, reason=reason, priority=priority, to=to, more=True)
             except (StepRefused, NotFound):
                 continue
         return done
+
+    def _to(self, name: str) -> TargetChoice:
+        if name not in self._routing.names:
+            raise NotFound(f"there is no target or group {name!r} in the routing configuration")
+        return TargetChoice(name, name in self._routing.configuration.groups)
 
     def pause(self, command: Command) -> None:
         """Claim nothing for a target until it is resumed."""

@@ -236,7 +236,7 @@ def _delivery_held(event: Envelope) -> list[Change]:
     return [_delivery(event, DeliveryState.HELD, error=event.data.get("reason"), owner=None, retry_at=None)]
 
 
-@_on("delivery.unbound")
+@_on("delivery.unbound", "delivery.redirected")
 def _delivery_unbound(event: Envelope) -> list[Change]:
     return [_delivery(event, DeliveryState.WAITING, owner=None, retry_at=None)]
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from protocol.spool.steps import begin_anew
 from protocol.spool.transaction import Transaction
 from protocol.wire.codec import unpack_stored
 from protocol.wire.events import DeliveryUnbound
@@ -96,14 +97,6 @@ def unbind(
         (group, *usable, tx.now - patience_s, limit),
     )
     for row in rows:
-        if row["singles"]:
-            tx.execute("UPDATE delivery_image SET state = 'again' WHERE delivery = ? AND state <> 'left'", (row["id"],))
-        else:
-            tx.execute("DELETE FROM delivery_image WHERE delivery = ? AND state <> 'left'", (row["id"],))
-        tx.execute(
-            "UPDATE delivery SET target = target_group, state = 'waiting', due = :now, sent = 0, refused = 0, warnings = 0,"
-            " progress = CASE singles WHEN 1 THEN progress ELSE 0 END WHERE id = :id",
-            {"id": row["id"], "now": tx.now},
-        )
+        begin_anew(tx, row, group, group)
         tx.emit(DeliveryUnbound(row["id"], row["arrival"], group, row["target"]), correlation=row["arrival"])
     return len(rows)

@@ -17,7 +17,8 @@ from protocol.wire.events import CommandAnswered, CommandAsked
 
 KINDS = frozenset(
     {"series.route", "series.reroute", "series.hold", "series.release", "series.discard", "queue.retry", "queue.hold",
-     "queue.release", "queue.cancel", "queue.priority", "target.pause", "target.resume", "target.test", "target.probe", "commitment.retry"}
+     "queue.release", "queue.cancel", "queue.priority", "queue.redirect",
+     "target.pause", "target.resume", "target.test", "target.probe", "commitment.retry"}
 )  # fmt: skip
 
 

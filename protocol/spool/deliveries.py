@@ -19,7 +19,7 @@ from protocol.spool.headers import chosen_values
 from protocol.spool.looking import Looking
 from protocol.spool.objects import ImageFile, image_file
 from protocol.spool.places import Places
-from protocol.spool.settling import IMAGES_TO_SEND, settle
+from protocol.spool.settling import IMAGES_TO_SEND, TargetChoice, settle
 from protocol.spool.steps import (
     Claim,
     ImageResult,
@@ -252,16 +252,16 @@ class Deliveries(Looking):
     # ---- people -----------------------------------------------------------------------------------------------------
     def change(
         self, ids: Sequence[int], act: str, command: int, *, reason: str = "", priority: Priority | None = None,
-        more: bool = False,
+        to: TargetChoice | None = None, more: bool = False,
     ) -> int:  # fmt: skip
-        """Carry out retry, hold, release, cancel or priority on deliveries, all or none; answers the command.
+        """Carry out retry, hold, release, cancel, priority or redirect on deliveries, all or none; answers the command.
 
-        `more`: a part of a long list; the command is not answered yet. Raises StepRefused naming the first delivery that
-        cannot do it.
+        `to` is where redirected ones go. `more`: a part of a long list; the command is not answered yet. Raises StepRefused
+        naming the first delivery that cannot do it.
         """
         with self._db.write() as tx:
             for id in ids:
-                carry_out(tx, id, act, command, reason, priority)
+                carry_out(tx, id, act, command, reason, priority, to)
             if not more:
                 done(tx, command, f"{act}: {len(ids)} deliveries")
         return len(ids)

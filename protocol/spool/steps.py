@@ -10,10 +10,17 @@ from typing import Any
 
 from protocol.errors import NotFound, NotOwner, StepRefused
 from protocol.spool.objects import ImageFile
-from protocol.spool.settling import settle
+from protocol.spool.settling import TargetChoice, settle
 from protocol.spool.transaction import Transaction
 from protocol.states import DeliveryState, Priority, check_delivery_step
-from protocol.wire.events import AttemptInterrupted, DeliveryCancelled, DeliveryCompleted, DeliveryHeld, DeliveryRetried
+from protocol.wire.events import (
+    AttemptInterrupted,
+    DeliveryCancelled,
+    DeliveryCompleted,
+    DeliveryHeld,
+    DeliveryRedirected,
+    DeliveryRetried,
+)
 
 DEATHS_ALONE = 3  # without progress: the delivery itself is the likely killer, a person must look
 
@@ -120,14 +127,58 @@ def interrupt(tx: Transaction, id: int, *, counted: bool) -> None:
         tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason), correlation=row["arrival"])
 
 
+def begin_anew(tx: Transaction, row: Any, target: str, group: str) -> None:
+    """Let a delivery that nobody sends go to another target or group, from its first image on."""
+    if row["singles"]:
+        tx.execute("UPDATE delivery_image SET state = 'again' WHERE delivery = ? AND state <> 'left'", (row["id"],))
+    else:
+        tx.execute("DELETE FROM delivery_image WHERE delivery = ? AND state <> 'left'", (row["id"],))
+    tx.execute(
+        "UPDATE delivery SET target = :target, target_group = :group, state = 'waiting', due = :now, sent = 0, refused = 0,"
+        " warnings = 0, progress = CASE singles WHEN 1 THEN progress ELSE 0 END WHERE id = :id",
+        {"id": row["id"], "target": target, "group": group, "now": tx.now},
+    )
+
+
+def _redirect(tx: Transaction, row: Any, command: int, to: TargetChoice) -> None:
+    id, before = row["id"], DeliveryState(row["state"])
+    if before not in (DeliveryState.WAITING, DeliveryState.RETRYING, DeliveryState.PARKED, DeliveryState.HELD):
+        raise StepRefused(f"delivery {id} is {before}; only one that waits, is parked or held can go elsewhere")
+    if to.name in (row["target"], row["target_group"]):
+        raise StepRefused(f"delivery {id} is for {to.name} already")
+    there = tx.one(
+        "SELECT id FROM delivery WHERE arrival = :arrival AND (target = :name OR target_group = :name) AND state <> 'cancelled'"
+        " AND singles = :singles",
+        {"arrival": row["arrival"], "name": to.name, "singles": row["singles"]},
+    )
+    if there is not None:  # the arrival goes or went there: one of them is enough
+        tx.execute(
+            "UPDATE delivery SET state = 'cancelled', finished = ?, error = ? WHERE id = ?",
+            (tx.now, f"its arrival has delivery {there['id']} to {to.name}", id),
+        )
+        tx.emit(DeliveryCancelled(id, row["arrival"], row["target"], command), correlation=row["arrival"])
+    else:
+        begin_anew(tx, row, to.name, to.name if to.is_group else "")
+        tx.execute("UPDATE delivery SET attempts = 0, deaths = 0, first_tried = NULL, error = '' WHERE id = ?", (id,))
+        event = DeliveryRedirected(id, row["arrival"], to.name, row["target"], command)
+        tx.emit(event, correlation=row["arrival"])
+    settle(tx, row["arrival"])
+
+
 _ACTS = {"retry": DeliveryState.WAITING, "hold": DeliveryState.HELD, "release": DeliveryState.WAITING,
          "cancel": DeliveryState.CANCELLED}  # fmt: skip
 
 
-def carry_out(tx: Transaction, id: int, act: str, command: int, reason: str, priority: Priority | None) -> None:
+def carry_out(
+    tx: Transaction, id: int, act: str, command: int, reason: str, priority: Priority | None, to: TargetChoice | None = None
+) -> None:  # fmt: skip
     row = tx.one("SELECT * FROM delivery WHERE id = ?", (id,))
     if row is None:
         raise NotFound(f"there is no delivery {id}")
+    if act == "redirect":
+        assert to is not None
+        _redirect(tx, row, command, to)
+        return
     if act == "priority":
         assert priority is not None
         tx.execute("UPDATE delivery SET priority = ? WHERE id = ?", (priority.rank, id))

@@ -281,6 +281,18 @@ class DeliveryUnbound(Event):
     member: str
 
 
+@event("delivery.redirected", "delivery/{delivery}", shard="target", severity=WARNING)
+@dataclass(frozen=True)
+class DeliveryRedirected(Event):
+    """A person had a delivery go elsewhere; `target` is where to, `before` where it was to go. It begins anew."""
+
+    delivery: int
+    arrival: int
+    target: str
+    before: str
+    command: int
+
+
 @event("delivery.claimed", "delivery/{delivery}", shard="target", severity=DEBUG)
 @dataclass(frozen=True)
 class DeliveryClaimed(Event):
