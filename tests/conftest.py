@@ -23,7 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run tests marked soak: minutes to hours")
 
 
+LONG = ("tests/network/", "tests/crash/test_node")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Files whose few tests take minutes begin first, or the last of them would run while all other workers are done.
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     if config.getoption("--soak"):
         return
     wait = pytest.mark.skip(reason="long; add --soak")
