@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.associations import associations
 from bench.backtest import backtest
+from bench.deciding import deciding
 from bench.idle import idle
 from bench.images import SETS
 from bench.latency import latency
@@ -29,6 +30,7 @@ from bench.send import send
 BENCHES: dict[str, Callable[[Session], None]] = {
     "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
     "associations": associations, "idle": idle, "profile": profile, "rules": rules, "backtest": backtest,
+    "deciding": deciding,
 }  # fmt: skip
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
