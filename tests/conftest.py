@@ -23,12 +23,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run tests marked soak: minutes to hours")
 
 
-LONG = ("tests/network/", "tests/crash/test_node")
+LONG = ("tests/network/", "tests/crash/")
+EARLY = 0.6  # by this part of all other files the long ones have begun
+
+
+def in_good_company(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Files whose few tests take minutes, and mostly wait, stand between the others, the last of them well before the end:
+    side by side they would starve each other, and last of all one would run while all other workers are done.
+    """
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    long = [name for name in files if name.startswith(LONG)]
+    others = [name for name in files if not name.startswith(LONG)]
+    step = max(1, int(EARLY * len(others) / len(long))) if long else 1
+    order: list[str] = []
+    for at, name in enumerate(others):
+        if at % step == 0 and long:
+            order.append(long.pop(0))
+        order.append(name)
+    return [item for name in (*order, *long) for item in files[name]]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Files whose few tests take minutes begin first, or the last of them would run while all other workers are done.
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    items[:] = in_good_company(items)
     if config.getoption("--soak"):
         return
     wait = pytest.mark.skip(reason="long; add --soak")
