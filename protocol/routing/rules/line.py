@@ -29,6 +29,12 @@ _OLD_NAME = re.compile(r"@(\w+)@|%(\w+)%", re.ASCII)
 _QUOTED = re.compile(r"'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 
 
+# What can put one level of Python's tree into another, beside brackets; a rule has a handful of them.
+_NESTING = re.compile(r"\*\*|//|<<|>>|:=|[-+*/%@&|^~.]|\b(?:not|if|lambda|await|for)\b")
+_LIMIT_NESTING, _LIMIT_BRACKETS = 300, 200  # at 200 brackets Python itself refuses, in good order
+_INTERPOLATED = re.compile(r"(?<![\w'\"])(?:fr?|rf)['\"]", re.IGNORECASE)
+
+
 class Line:
     """One rule's text: positions in it are those of the text as it was written, in characters.
 
@@ -108,10 +114,27 @@ class Line:
         if odd:
             message = f"the character U+{ord(odd[0]):04X} cannot stand in a rule"
             raise RuleSyntaxError(message, odd.start(), "leave it out: it cannot be seen")
+        self._refuse_nesting()
         body = self._grammar()
         self._refuse_hidden()
         self._refuse_depth(body)
         return body
+
+    def _refuse_nesting(self) -> None:
+        """Keep what would nest too deeply from Python: where its own reading gives up for depth (3.11), it may read nothing
+        any more for the rest of the process.
+        """
+        plain = self._line if _INTERPOLATED.search(self._line) else _QUOTED.sub(lambda m: "_" * len(m[0]), self._line)
+        depth = levels = 0
+        for match in re.finditer(rf"[(\[{{]|[)\]}}]|{_NESTING.pattern}", plain):
+            if match[0] in "([{":
+                depth += 1
+            elif match[0] in ")]}":
+                depth -= 1
+            else:
+                levels += 1
+            if depth > _LIMIT_BRACKETS or levels > _LIMIT_NESTING:
+                raise RuleSyntaxError("nested too deeply", match.start(), "split it into several rules")
 
     def _grammar(self) -> ast.expr:
         """Python's own reading. Its warnings (an odd escape, `1in`) would print parts of the rule to stderr."""
@@ -126,7 +149,7 @@ class Line:
             raise RuleSyntaxError(message, min(position, len(self._line)), cure) from exc
         except ValueError as exc:  # an integer of thousands of digits
             raise RuleSyntaxError("cannot be read", self._indent, "use smaller numbers") from exc
-        except (RecursionError, MemoryError) as exc:
+        except (RecursionError, MemoryError, SystemError) as exc:
             message = f"nested deeper than {LIMIT_DEPTH} levels"
             raise RuleSyntaxError(message, self._indent, "split it into several rules") from exc
 

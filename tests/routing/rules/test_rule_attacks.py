@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import unicodedata
 
 import pytest
@@ -254,3 +255,19 @@ def test_huge_values_are_compared_without_trouble() -> None:
     assert result("contains(ImageType, 'y') or 'y' in ImageType or like(ImageType, '*y*')", header) == "error"
     assert result("SeriesNumber > 1", {"SeriesNumber": "9" * 4400}) == "error"
     assert result("text(EchoTime) != '1'", header) == "true"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(" * 1500 + "True" + ")" * 1500, "not " * 990 + "True", "1" + "+1" * 1990 + " > 0", "X" + ".y" * 1990 + " == 1",
+     "-" * 3900 + "1 > 0", "1 if True else " * 250 + "1", "f'{" + "1+" * 1900 + "1}' == 'a'", "~" * 3900 + "1", "a" + "**a" * 1300,
+     "[" * 3900, "lambda: " * 490 + "1"],
+    ids=lambda text: text[:12],
+)  # fmt: skip
+def test_after_any_nesting_the_process_still_reads_rules(text: str) -> None:
+    """CPython 3.11 may read nothing any more after it gave up for depth once (SystemError: recursion depth mismatch)."""
+    for _ in range(3):
+        with pytest.raises(RuleSyntaxError):
+            compile_rule(text)
+        assert compile_rule("Modality == 'CT'").text == "Modality == 'CT'"
+        ast.parse("[" * 50 + "]" * 50)
