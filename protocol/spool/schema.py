@@ -34,6 +34,8 @@ CREATE INDEX quarantine_sop ON quarantine(sop_uid);
 """
 
 _RULES = """
+-- Who keeps a copy; what older programs left has nobody's name, and nobody of theirs lives beside this version.
+ALTER TABLE unsynced ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 -- How far the image rules have looked at an arrival: they act on images before their series is complete.
 ALTER TABLE arrival ADD COLUMN judged INTEGER NOT NULL DEFAULT 0;
 -- 1: the delivery sends only the images that delivery_image names, and keeps their rows when they are sent.
@@ -171,8 +173,8 @@ TOTALS = ("received", "duplicates", "refused", "deleted", "purged", "sent")
 # version -> statements that bring version - 1 to it
 MIGRATIONS: dict[int, str] = {
     # Files whose own sync is still to come, each with all its bytes: see unsynced.py. Ids are never given twice.
-    2: "CREATE TABLE unsynced (id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, arrival INTEGER NOT NULL,"
-       " file TEXT NOT NULL, content BLOB NOT NULL); CREATE INDEX unsynced_arrival ON unsynced(arrival)",
+    2: "CREATE TABLE unsynced (id INTEGER PRIMARY KEY AUTOINCREMENT, arrival INTEGER NOT NULL, file TEXT NOT NULL,"
+       " content BLOB NOT NULL); CREATE INDEX unsynced_arrival ON unsynced(arrival)",
     # Sources that spread series over associations, and who was seen, also of those that no association is kept of.
     3: """
 ALTER TABLE arrival ADD COLUMN spread INTEGER NOT NULL DEFAULT 0;
