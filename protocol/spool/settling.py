@@ -179,7 +179,9 @@ IMAGES_TO_SEND = (
 
 
 def create_delivery(tx: Transaction, arrival: Any, decision: int, target: TargetChoice, *, whole: bool = False) -> None:
-    """Unless one to this target is unfinished. `whole`: with the images that image rules have sent there already."""
+    """Unless one to this target is unfinished. `whole`: with the images that image rules have sent there already; to a group
+    all go in any case, since they may have gone to another member.
+    """
     unfinished = tx.one(
         "SELECT 1 FROM delivery WHERE arrival = :arrival AND (target = :target OR target_group = :target)"
         " AND state NOT IN ('delivered', 'cancelled') AND singles = 0",
@@ -188,7 +190,7 @@ def create_delivery(tx: Transaction, arrival: Any, decision: int, target: Target
     if unfinished:
         return
     images, size = _size(tx, arrival)
-    singles = [] if whole else _sent_singly(tx, arrival["id"], target.name)
+    singles = [] if whole or target.is_group or target.group else _sent_singly(tx, arrival["id"], target.name)
     if singles and len(singles) == images:
         return  # each of them is on its way or there
     row = tx.one(
@@ -197,12 +199,20 @@ def create_delivery(tx: Transaction, arrival: Any, decision: int, target: Target
         (arrival["id"], decision, target.name, target.name if target.is_group else target.group, target.priority.rank, tx.now,
          images, size, tx.now),
     )  # fmt: skip
-    replaced = [] if not arrival["superseded"] else replaced_at(tx, arrival, target.name)
-    left, left_size = _leave(tx, row["id"], replaced, singles)
+    left, left_size = _leave(tx, row["id"], replaced_at(tx, arrival, target.name), singles)
     tx.emit(
         DeliveryCreated(row["id"], arrival["id"], target.name, target.priority, images - left, size - left_size),
         correlation=arrival["id"],
     )
+
+
+def refill(tx: Transaction, row: Any, target: str) -> None:
+    """Let a delivery of a series begin anew at another target: all images but those whose newer version goes there."""
+    arrival = arrival_row(tx, row["arrival"])
+    images, size = _size(tx, arrival)
+    tx.execute("DELETE FROM delivery_image WHERE delivery = ?", (row["id"],))
+    tx.execute("UPDATE delivery SET progress = 0, images = ?, bytes = ? WHERE id = ?", (images, size, row["id"]))
+    _leave(tx, row["id"], replaced_at(tx, arrival, target), [])
 
 
 def replaced_at(tx: Transaction, arrival: Any, target: str) -> list[Any]:
@@ -225,8 +235,7 @@ def _sent_singly(tx: Transaction, arrival: int, target: str) -> list[Any]:
         # CROSS JOIN keeps this order: most arrivals have no such delivery, and then nothing is looked at.
         "SELECT DISTINCT i.position, i.receipt, i.bytes FROM delivery d INDEXED BY delivery_singles"
         " CROSS JOIN delivery_image x ON x.delivery = d.id CROSS JOIN image i ON i.arrival = d.arrival AND i.position = x.position"
-        " WHERE d.arrival = :arrival AND (d.target = :target OR d.target_group = :target) AND d.singles = 1"
-        " AND d.state <> 'cancelled' AND x.state <> 'left'"
+        " WHERE d.arrival = :arrival AND d.target = :target AND d.singles = 1 AND d.state <> 'cancelled' AND x.state <> 'left'"
         " AND (i.superseded IS NULL OR i.superseded NOT IN (SELECT n.receipt FROM image n WHERE n.arrival = d.arrival))",
         {"arrival": arrival, "target": target},
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from protocol.errors import NotFound, NotOwner, StepRefused
 from protocol.spool.objects import ImageFile
-from protocol.spool.settling import TargetChoice, settle
+from protocol.spool.settling import TargetChoice, refill, settle
 from protocol.spool.transaction import Transaction
 from protocol.states import DeliveryState, Priority, check_delivery_step
 from protocol.wire.events import (
@@ -132,10 +132,10 @@ def begin_anew(tx: Transaction, row: Any, target: str, group: str) -> None:
     if row["singles"]:
         tx.execute("UPDATE delivery_image SET state = 'again' WHERE delivery = ? AND state <> 'left'", (row["id"],))
     else:
-        tx.execute("DELETE FROM delivery_image WHERE delivery = ? AND state <> 'left'", (row["id"],))
+        refill(tx, row, target)
     tx.execute(
         "UPDATE delivery SET target = :target, target_group = :group, state = 'waiting', due = :now, sent = 0, refused = 0,"
-        " warnings = 0, progress = CASE singles WHEN 1 THEN progress ELSE 0 END WHERE id = :id",
+        " warnings = 0 WHERE id = :id",
         {"id": row["id"], "target": target, "group": group, "now": tx.now},
     )
 

@@ -66,3 +66,27 @@ def test_to_a_group_it_goes_as_to_a_group(rig):
     assert node.ask("queue.redirect", target="pacs", to="both").state == "done"
     (row,) = node.spool.deliveries.list()
     assert (row["target"], row["target_group"], row["state"]) == ("both", "both", "waiting")
+
+
+def test_images_that_went_to_the_old_target_at_once_go_to_the_new_one_with_their_series(rig):
+    first = {"name": "first", "when": "InstanceNumber == 1", "trigger": "image", "action": "route", "targets": ["pacs"]}
+    node: Rig = rig(first, CT)
+    node.world.receive(TestImage(instance=1), TestImage(instance=2))
+    node.work()
+    node.world.deliver(node.world.claim())
+    node.after(5)
+    node.after(60)
+    (series,) = [row["id"] for row in node.spool.deliveries.list() if not row["singles"]]
+    assert node.ask("queue.redirect", ids=[series], to="archive").state == "done"
+    assert node.spool.deliveries.get(series)["images"] == 2
+    node.deliver_all()
+    assert (node.world.targets["pacs"].images, node.world.targets["archive"].images) == (1, 2)
+    assert node.newest()["state"] == "delivered"
+
+
+def test_to_a_group_the_whole_series_goes_whichever_member_got_images_at_once(rig):
+    first = {"name": "first", "when": "InstanceNumber == 1", "trigger": "image", "action": "route", "targets": ["both"]}
+    groups = {"both": {"mode": "balance", "members": ["archive", "research"]}}
+    node: Rig = rig(first, {**CT, "targets": ["both"]}, groups=groups)
+    node.series(TestImage(instance=1), TestImage(instance=2))
+    assert sorted((row["singles"], row["images"]) for row in node.spool.deliveries.list()) == [(0, 2), (1, 1)]
