@@ -7,7 +7,6 @@ from __future__ import annotations
 import select
 import socket
 import sys
-import time
 
 from actors.dicom import dimse, pdus
 from actors.dicom.pdus import AssociateRq, ProposedContext
@@ -60,7 +59,6 @@ def main() -> None:
             if number % 20 == 0 and select.select([sys.stdin], [], [], 20 / count)[0]:
                 return
             sock.sendall(piece)
-        time.sleep(0)
 
 
 if __name__ == "__main__":
