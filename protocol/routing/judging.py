@@ -33,6 +33,7 @@ class Case:
         used: decisions that count against the quota of a rule, in the period of `received`.
         addendum: late images of a series; they are no decision of their own for a quota.
         lifted: a person lets it go; quotas, schedules and hold rules do not count, and a hold rule's targets get it.
+        own: how many of the images, the last ones, are of the arrival itself; None: all.
     """
 
     subject: Subject
@@ -40,6 +41,7 @@ class Case:
     used: Mapping[str, int] = field(default_factory=lambda: _NONE)
     addendum: bool = False
     lifted: bool = False
+    own: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +194,14 @@ def judged_images(rule: Rule, case: Case) -> RuleResult:
     if expired(rule.expires, case.received):
         return not_asked(rule, f"expired ({rule.expires})")
     counts: dict[Truth, int] = dict.fromkeys(Truth, 0)
-    for index in range(len(case.subject.images)):
+    count = len(case.subject.images)
+    for index in range(0 if case.own is None else max(0, count - case.own), count):
         counts[rule.compiled.result(case.subject.single(index))] += 1
     active = rule.mode == "active"
     sent = counts[Truth.TRUE]
     result = Truth.ERROR if counts[Truth.ERROR] else Truth.TRUE if sent else Truth.FALSE
     blocked = "" if not sent or case.lifted or within(rule.schedule, case.received) else OFF_SCHEDULE
-    why = f"judged each image by itself: true of {sent} of {len(case.subject.images)}"
+    why = f"judged each image by itself: true of {sent} of {sum(counts.values())}"
     explanation = {"text": rule.when, "kind": "each image", "result": str(result),
                    "images": {str(truth): count for truth, count in counts.items() if count}}  # fmt: skip
     if result is Truth.ERROR:

@@ -24,6 +24,7 @@ from protocol.states import (
 )
 from protocol.wire.events import ArrivalDelivered, ArrivalDiscarded, ArrivalHeld, DeliveryCreated, DeliveryHeld
 
+UNSENT = "image rules want images of it, and none could be sent: a quota was used up, or they came into force too late"
 PROMISED = "its scanner was promised by storage commitment that it is kept, and no target has it: route it to one"
 
 
@@ -118,7 +119,9 @@ def settle_decided(tx: Transaction, arrival: Any, verdict: Verdict) -> None:
         "SELECT 1 FROM delivery INDEXED BY delivery_singles WHERE arrival = ? AND singles = 1 AND state <> 'cancelled'",
         (arrival["id"],),
     )
-    if verdict.outcome == "route" or (verdict.outcome == "discard" and sent_singles):
+    if verdict.outcome == "route" and not tx.one("SELECT 1 FROM delivery WHERE arrival = ?", (arrival["id"],)):
+        set_state(tx, arrival, ArrivalState.HELD, UNSENT)  # wanted, so not to be discarded
+    elif verdict.outcome == "route" or (verdict.outcome == "discard" and sent_singles):
         settle(tx, arrival["id"], decided=True)
     elif verdict.outcome == "hold":
         hold_deliveries(tx, arrival["id"], verdict.reason)

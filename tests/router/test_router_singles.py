@@ -270,3 +270,11 @@ def test_a_person_who_routes_the_series_to_the_same_target_sends_all_of_it(rig):
     assert node.ask("series.route", arrival=node.newest()["id"], target="pacs").state == "done"
     claim = node.world.claim()
     assert len(claim.images) == 2
+
+
+def test_a_series_of_which_no_image_was_within_the_quota_is_held_not_discarded(rig):
+    node: Rig = rig({**EVERY, "quota": {"max": 1}})
+    finish(node, open_series(node, A))
+    finish(node, open_series(node, TestImage(study=2)))
+    assert [row["state"] for row in node.spool.arrivals.list()] == ["held", "in_delivery"]
+    assert "quota" in node.newest()["reason"]
