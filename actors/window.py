@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
+
+from protocol.routing.origin import moment
+from protocol.routing.terms import Window, within
 
 
 def in_window(window: str, now: float, zone: tzinfo | None = None) -> bool:
-    """Is the window open at `now` (seconds UTC)? `HH:MM-HH:MM` by the clock on the wall of `zone` (None: this machine's).
+    """Is the window open at `now` (seconds UTC)? By the clock on the wall of `zone` (None: this machine's).
 
     It may go over midnight; equal ends mean always. Where daylight saving skips an hour, a window within it does not
     open that day; where an hour comes twice, it opens twice (known-failures 33).
     """
     if window in ("always", "never"):
         return window == "always"
-    local = datetime.fromtimestamp(now, UTC).astimezone(zone)
-    minute = local.hour * 60 + local.minute
-    start, end = (int(text[:2]) * 60 + int(text[3:]) for text in window.split("-"))
-    if start == end:
-        return True
-    if start < end:
-        return start <= minute < end
-    return minute >= start or minute < end
+    start, _, end = window.partition("-")
+    return within((Window(start=start, end=end),), moment(now, zone))

@@ -73,8 +73,8 @@ def _list(name: str, problems: list[str], good: str) -> Iterator[Finding]:
 
 
 def _routing(settings: Settings) -> Iterator[Finding]:
-    from protocol.routing.checks import examine
-    from protocol.routing.ourselves import ourselves
+    from protocol.routing.checks.ourselves import ourselves
+    from protocol.routing.checks.whole import examine
     from scanpost.publishing import now_of
 
     versions = routing_of(settings)

@@ -17,8 +17,8 @@ from scanpost.asking import opened, routing_of, who
 from scanpost.common import EXIT_CONFIGURATION, Options, print_json, say
 
 if TYPE_CHECKING:
+    from protocol.routing.checks.findings import Finding
     from protocol.routing.difference import Change
-    from protocol.routing.findings import Finding
     from protocol.routing.parse import Draft
     from protocol.routing.publishing import Edit
     from protocol.routing.versions import Version
@@ -84,8 +84,8 @@ def refused(error: RoutingError, as_json: bool) -> click.exceptions.Exit:
 
 def edit(options: Options, change: Edit, reason: str, as_json: bool) -> None:
     """Publish a small edit and tell what it changed."""
+    from protocol.routing.checks.ourselves import ourselves
     from protocol.routing.difference import difference
-    from protocol.routing.ourselves import ourselves
     from protocol.routing.publishing import apply
 
     settings = options.settings()

@@ -24,7 +24,7 @@ from scanpost.publishing import (
 )
 
 if TYPE_CHECKING:
-    from protocol.routing.findings import Finding
+    from protocol.routing.checks.findings import Finding
     from protocol.routing.publishing import Plan
     from protocol.routing.versions import RoutingVersions, Version
 
@@ -39,7 +39,7 @@ _STRICT = click.option("--strict", is_flag=True, help="Refuse warnings, too.")
 def _plan(
     options: Options, versions: RoutingVersions, file: Path, base: int | None, only: tuple[str, ...], strict: bool
 ) -> tuple[Plan, tuple[Finding, ...]]:
-    from protocol.routing.ourselves import ourselves
+    from protocol.routing.checks.ourselves import ourselves
     from protocol.routing.publishing import judged, plan
 
     settings = options.settings()

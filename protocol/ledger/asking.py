@@ -7,7 +7,7 @@ from datetime import tzinfo
 from protocol.errors import NotFound
 from protocol.ledger.engine import reader, reading
 from protocol.ledger.recorded import recorded_arrival
-from protocol.routing.backtest_cases import Past, Reads
+from protocol.routing.backtest.cases import Past, Reads
 from protocol.routing.judging import Case
 from protocol.routing.model import RoutingConfiguration
 

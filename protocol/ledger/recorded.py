@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, case, func, null, or_, select
 from protocol.ledger.engine import reading
 from protocol.ledger.headers import SHARES
 from protocol.ledger.tables import arrival, header
-from protocol.routing.backtest_cases import RecordedArrival
+from protocol.routing.backtest.cases import RecordedArrival
 
 PAGE = 5000
 _WHOLE = tuple(

@@ -23,9 +23,9 @@ from protocol.errors import LedgerUnavailable, ScanpostError
 from protocol.ledger.engine import reader, reading
 from protocol.ledger.headers import SHARES
 from protocol.ledger.recorded import Window, completed_count, count_of, recorded
-from protocol.routing.backtest import Backtest, Cancelled, needs_order
-from protocol.routing.backtest_cases import Reads
-from protocol.routing.backtest_document import document_of
+from protocol.routing.backtest.cases import Reads
+from protocol.routing.backtest.document import document_of
+from protocol.routing.backtest.whole import Backtest, Cancelled, needs_order
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.parse import dump, parse
 
@@ -81,7 +81,7 @@ class Trial:
 def run(
     trial: Trial, *, progress: Progress | None = None, cancelled: Asked | None = None, processes: int = 0, values: bool = False
 ) -> dict[str, Any]:  # fmt: skip
-    """The document of the backtest (protocol/routing/backtest_document).
+    """The document of the backtest (protocol/routing/backtest/document).
 
     `progress` is told (done, all); `cancelled` is asked now and then. `processes` 0: as many as are of use. Raises
     Cancelled, LedgerUnavailable.

@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from protocol.errors import Fault, RoutingConflict, RoutingError
-from protocol.routing.checks import errors_of, examine
+from protocol.routing.checks.findings import Finding
+from protocol.routing.checks.ourselves import Ourselves
+from protocol.routing.checks.whole import errors_of, examine
 from protocol.routing.conflicts import conflict
 from protocol.routing.difference import Change, difference
-from protocol.routing.findings import Finding
 from protocol.routing.model import RoutingConfiguration
-from protocol.routing.ourselves import Ourselves
 from protocol.routing.parse import Draft, build, to_data
 from protocol.routing.versions import RoutingVersions, Version
 

@@ -11,7 +11,7 @@ from protocol.ledger.engine import reader, reading
 from protocol.ledger.headers import SHARES
 from protocol.ledger.recorded import completed_count, count_of, recorded, recorded_arrival
 from protocol.ledger.trial import Trial, run
-from protocol.routing.backtest import Cancelled
+from protocol.routing.backtest.whole import Cancelled
 from protocol.routing.parse import build
 from protocol.wire import events as e
 from tests.ledger.ledger_events import EPOCH, NODE, example, record, wrap

@@ -2,7 +2,7 @@
 
 from protocol.header.diff import difference
 from protocol.header.packed import MAX_PACKED, pack_header, pack_headers
-from protocol.routing.backtest_cases import RecordedArrival
+from protocol.routing.backtest.cases import RecordedArrival
 from protocol.routing.parse import build
 
 NOON = 1_795_694_400.0  # 2026-11-26T12:00:00Z, a Thursday

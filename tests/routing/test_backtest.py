@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.routing.backtest import Backtest, Cancelled, backtest, needs_order
-from protocol.routing.backtest_document import document_of
-from protocol.routing.backtest_report import OTHERS
+from protocol.routing.backtest.document import document_of
+from protocol.routing.backtest.report import OTHERS
+from protocol.routing.backtest.whole import Backtest, Cancelled, backtest, needs_order
 from protocol.routing.decide import decide
 from protocol.routing.judging import Case
 from protocol.routing.origin import moment, origin_of
@@ -248,7 +248,7 @@ def test_free_text_of_images_is_told_only_if_asked_for():
 
 
 def test_lists_are_bounded_and_the_counts_go_on(monkeypatch):
-    from protocol.routing import backtest_report
+    from protocol.routing.backtest import report as backtest_report
 
     monkeypatch.setattr(backtest_report, "DISTINCT", 3)
     active, draft = rules(rule("no", "False", "pacs")), rules(rule("all", "True", "pacs"))

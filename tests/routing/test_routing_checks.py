@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.routing.checks import errors_of, examine
+from protocol.routing.checks.findings import Finding
+from protocol.routing.checks.ourselves import Listening, Ourselves, ourselves
+from protocol.routing.checks.proofs import clauses, contradiction, follows, meaning, needed
+from protocol.routing.checks.whole import errors_of, examine
 from protocol.routing.decide import Case, decide
-from protocol.routing.findings import Finding
-from protocol.routing.ourselves import Listening, Ourselves, ourselves
 from protocol.routing.parse import build
-from protocol.routing.proofs import clauses, contradiction, follows, meaning, needed
 from protocol.routing.rules.compiler import compile_rule
 from protocol.routing.rules.subject import Subject
 from protocol.settings import load_settings

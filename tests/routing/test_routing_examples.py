@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from protocol.routing.checks import examine
-from protocol.routing.ourselves import Listening, Ourselves
+from protocol.routing.checks.ourselves import Listening, Ourselves
+from protocol.routing.checks.whole import examine
 from protocol.routing.parse import parse
 
 FILES = sorted((Path(__file__).parents[2] / "deploy" / "routing").glob("*.json"))

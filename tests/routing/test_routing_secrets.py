@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from protocol.clock import ManualClock
 from protocol.errors import RoutingError
 from protocol.fsops import RealFs
-from protocol.routing.checks import examine
+from protocol.routing.checks.whole import examine
 from protocol.routing.difference import difference, lines
 from protocol.routing.parse import build, dump
 from protocol.routing.secrets import resolve

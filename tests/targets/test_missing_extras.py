@@ -12,9 +12,9 @@ from actors.targets.registry import make_target
 from protocol.clock import SystemClock
 from protocol.errors import ConfigurationError
 from protocol.routing import targets as settings
-from protocol.routing.checks import examine
+from protocol.routing.checks.ourselves import ourselves
+from protocol.routing.checks.whole import examine
 from protocol.routing.extras import EXTRAS, lacking
-from protocol.routing.ourselves import ourselves
 from protocol.settings import Settings
 from protocol.spool import open_spool
 from tests.dispatcher.dispatcher_fakes import FixedRouting, configuration, deliveries, make_slot, receive, route, series

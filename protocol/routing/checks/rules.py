@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from protocol.routing.findings import Finding, error, warning
-from protocol.routing.model import RoutingConfiguration, Rule
-from protocol.routing.proofs import (
+from protocol.routing.checks.findings import Finding, error, warning
+from protocol.routing.checks.proofs import (
     ALWAYS,
     NEVER,
     Meaning,
@@ -22,6 +21,7 @@ from protocol.routing.proofs import (
     meaning,
     needed,
 )
+from protocol.routing.model import RoutingConfiguration, Rule
 from protocol.routing.rules.names import did_you_mean
 from protocol.routing.terms import expired
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocol.routing.backtest_cases import RecordedArrival
-from protocol.routing.backtest_judge import CANNOT_TELL, Judgement
+from protocol.routing.backtest.cases import RecordedArrival
+from protocol.routing.backtest.judge import CANNOT_TELL, Judgement
 
 EXAMPLES = 10  # arrivals named for each oddity of a rule
 LISTED = 1000  # arrivals named for each kind of difference

@@ -11,13 +11,13 @@ from datetime import datetime
 
 from protocol.errors import RoutingError
 from protocol.routing import extras
+from protocol.routing.checks.findings import Finding, of_fault, warning
+from protocol.routing.checks.loops import loops
+from protocol.routing.checks.ourselves import Ourselves
+from protocol.routing.checks.rules import rule_findings
 from protocol.routing.faults import faults_of_tests
-from protocol.routing.findings import Finding, of_fault, warning
-from protocol.routing.loops import loops
 from protocol.routing.model import RoutingConfiguration, Rule
-from protocol.routing.ourselves import Ourselves
 from protocol.routing.parse import SECTIONS
-from protocol.routing.rulechecks import rule_findings
 from protocol.routing.sources import Source
 from protocol.routing.targets import DicomTarget, DicomWebTarget, SftpTarget
 from protocol.routing.terms import expired

@@ -13,10 +13,10 @@ from datetime import tzinfo
 from typing import Any
 
 from protocol.errors import DecodeError, ScanpostError
-from protocol.routing.backtest_cases import SHOWN, Past, Reads, RecordedArrival
-from protocol.routing.backtest_judge import Judge, Judgement
-from protocol.routing.backtest_report import Difference, SetCounts, Shown
-from protocol.routing.backtest_truths import Truths
+from protocol.routing.backtest.cases import SHOWN, Past, Reads, RecordedArrival
+from protocol.routing.backtest.judge import Judge, Judgement
+from protocol.routing.backtest.report import Difference, SetCounts, Shown
+from protocol.routing.backtest.truths import Truths
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.origin import moment
 

@@ -1,5 +1,5 @@
 """One routing configuration put to arrivals of the past, through the same `decide` as the router's: a judgement for each.
-It must not count or compare (`backtest_report` does), and keeps only what later arrivals depend on.
+It must not count or compare (`report` does), and keeps only what later arrivals depend on.
 
 Arrivals come in the order of their receipt. A decision depends on what each rule comes to, on the terms of rules and on
 quotas; where there are no quotas it is remembered under the other two.
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from protocol.routing.backtest_cases import Past, RecordedArrival
-from protocol.routing.backtest_truths import UNTOLD, Answers, Truths
+from protocol.routing.backtest.cases import Past, RecordedArrival
+from protocol.routing.backtest.truths import UNTOLD, Answers, Truths
 from protocol.routing.decide import decide, decide_study
 from protocol.routing.judging import Case, Decision, RuleResult
 from protocol.routing.model import RoutingConfiguration, Rule

@@ -1,5 +1,5 @@
 """What conditions come to for arrivals of the past: taken apart into clauses, each distinct clause asked once for equal values.
-It must not weigh what follows; `backtest_judge` does.
+It must not weigh what follows; `judge` does.
 
 Most rules are clauses about one or two values, joined by and, or, not. What a clause comes to is remembered by these values;
 what all clauses came to is the key under which decisions are remembered.
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any
 
-from protocol.routing.backtest_cases import Past, Reads, is_unusual
-from protocol.routing.backtest_images import alone, over_images
+from protocol.routing.backtest.cases import Past, Reads, is_unusual
+from protocol.routing.backtest.images import alone, over_images
 from protocol.routing.rules.compiler import CompiledRule
 from protocol.routing.rules.nodes import Always, Clause, Logic, Not
 from protocol.routing.rules.values import Truth

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from protocol.routing.findings import Finding, error, warning
+from protocol.routing.checks.findings import Finding, error, warning
+from protocol.routing.checks.ourselves import Ourselves
 from protocol.routing.model import RoutingConfiguration, Rule
-from protocol.routing.ourselves import Ourselves
 from protocol.routing.sources import Source
 from protocol.routing.targets import DicomTarget, FolderTarget
 

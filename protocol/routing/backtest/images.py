@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from protocol.errors import RuleSyntaxError
-from protocol.routing.backtest_cases import Past, is_keyword
+from protocol.routing.backtest.cases import Past, is_keyword
 from protocol.routing.rules.comparing import compare
 from protocol.routing.rules.compiler import CompiledRule, compile_rule
 from protocol.routing.rules.nodes import Clause, Compare, Constant, CountImages, OverImages

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from protocol.routing.backtest import Backtest
-from protocol.routing.backtest_report import GROUPS, PRIVATE, TOP, RuleCounts, SetCounts
+from protocol.routing.backtest.report import GROUPS, PRIVATE, TOP, RuleCounts, SetCounts
+from protocol.routing.backtest.whole import Backtest
 from protocol.routing.model import RoutingConfiguration
 
 DAY_S = 86_400.0
