@@ -122,7 +122,7 @@ class CleanerActor(Actor):
 
     def __init__(self, context: Context, zone: tzinfo | None = None) -> None:
         super().__init__(context)
-        self._settings, self._zone = context.settings.cleaner, zone
+        self._settings, self._zone = context.settings.cleaner, zone or context.settings.node.zone
         clock, size_mb = context.clock, context.settings.spool.ballast_mb
         self._ballast = Ballast(context.fs, context.spool.places, int(size_mb * 1e6))
         self._offset = clock.now() - clock.monotonic()

@@ -26,7 +26,7 @@ from protocol.routing.versions import RoutingVersions
 from protocol.spool import Spool
 from protocol.spool.deliveries import Claim
 
-MakeTarget = Callable[[TargetSettings], Target | None]
+MakeTarget = Callable[[TargetSettings], Target]
 
 
 class Slot:
@@ -88,18 +88,13 @@ class Slot:
 
     def _deliver(self, claim: Claim) -> None:
         settings = self._limits.configuration.targets.get(claim.target)
+        if settings is None:
+            self._hold(claim, f"target {claim.target} is not in the configuration")
+            return
         try:
-            target = self._make(settings) if settings is not None else None
+            target = self._make(settings)
         except ConfigurationError as exc:  # a library, key or secret is missing: no repetition brings it
             self._hold(claim, str(exc))
-            return
-        if settings is None or target is None:
-            reason = (
-                f"target {claim.target} is not in the configuration"
-                if settings is None
-                else f"targets of type {settings.type} are not built yet"
-            )
-            self._hold(claim, reason)
             return
         claim = self._spool.deliveries.with_values(claim, settings.layout_keywords)
         self._reports.working(claim, target.patience_s)

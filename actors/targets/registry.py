@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from actors.targets.interface import Target
 from protocol.routing import targets as settings
 
 
-def make_target(target: settings.Target) -> Target | None:
-    """The sending side of these settings, or None if targets of this type are not built yet."""
+def make_target(target: settings.Target) -> Target:
+    """The sending side of these settings. Raises ConfigurationError: a library, key or secret that they need is missing."""
     if isinstance(target, settings.DicomTarget):
         from actors.targets.dicom import DicomTarget
 
@@ -28,4 +30,4 @@ def make_target(target: settings.Target) -> Target | None:
         from actors.targets.sftp import SftpTarget
 
         return SftpTarget(target)
-    return None
+    assert_never(target)

@@ -52,7 +52,7 @@ class Node(Section):
 
     @property
     def zone(self) -> ZoneInfo | None:
-        """The zone in which rules tell time and schedules are written; None: the machine's."""
+        """The zone in which rules tell time, and schedules and windows are written; None: the machine's."""
         return ZoneInfo(self.time_zone) if self.time_zone else None
 
 

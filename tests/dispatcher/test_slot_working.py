@@ -292,15 +292,6 @@ def test_urgent_deliveries_go_first_then_normal_then_offpeak(world):
     assert order == ["3", "2", "4", "1"]
 
 
-def test_a_type_that_is_not_built_yet_sets_the_delivery_aside_with_the_reason(world):
-    node = Node(world, "a")
-    node.routing.change({"a": {"type": "folder", "path": "/somewhere"}}, groups={})
-    node.slot._make = lambda settings: None
-    node.send("a")
-    node.run()
-    assert (node.delivery["state"], node.delivery["error"]) == ("held", "targets of type folder are not built yet")
-
-
 def test_a_target_that_is_not_configured_is_not_claimed(world):
     node = Node(world, "b")
     node.send("a")
