@@ -41,7 +41,7 @@ class Channel:
         self.sftp: Any = None
         self._ssh = load("sftp")
         self._connection: Any = None
-        self._loop = asyncio.new_event_loop()
+        self._loop = own_loop()
         try:
             self._connection = login.dial(self._loop)
         except BaseException:
@@ -131,6 +131,15 @@ class Channel:
             self.broken = True
         self._connection.abort()
         await _turn()
+
+
+def own_loop() -> asyncio.AbstractEventLoop:
+    """A loop that keeps to itself what nobody asks for: pieces of a file that were under way when the connection ended
+    fail, too, and asyncio would log each of them with the library's and the server's words.
+    """
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
+    return loop
 
 
 async def _turn() -> None:

@@ -4,7 +4,6 @@ It must not send an image, nor know of deliveries.
 
 from __future__ import annotations
 
-import asyncio
 import posixpath
 from collections.abc import Generator
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from actors.dicom.dialling import connect
 from actors.targets.interface import Rung
 from actors.targets.resolving import addresses
-from actors.targets.sftp_channel import GOODBYE_S, Channel, Fault
+from actors.targets.sftp_channel import GOODBYE_S, Channel, Fault, own_loop
 from actors.targets.ssh import Login
 from protocol.errors import NetworkError
 
@@ -46,7 +45,7 @@ def _connect(login: Login) -> str:
 
 
 def _shake_hands(login: Login, shown: list[tuple[Any, str]]) -> str:
-    loop = asyncio.new_event_loop()
+    loop = own_loop()
     try:
         shown.append(login.host_key(loop))
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,8 +40,10 @@ class Server:
     def close(self) -> None:
         async def work() -> None:
             self._listener.close()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
         self._ask(work())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -148,6 +151,19 @@ def test_a_server_that_falls_silent_in_the_middle_of_a_file_is_given_up(server, 
     assert not session.again([image], quiet)
     session.close()
     assert not list((folder / "in").glob("*.dcm"))
+
+
+def test_what_a_broken_connection_leaves_undone_is_not_cried_about(server, tmp_path, caplog):
+    """asyncio logs the errors of tasks that nobody asks for, with whatever text the server or the library put into them."""
+    image = spool_image(tmp_path, content=bytes(3 << 20))
+    server.on_write = lambda: asyncio.sleep(3600)
+    session = server.target(timeout_s=0.5).open([image], quiet)
+    with pytest.raises(PeerTimeout):
+        session.send(image)
+    session.close()
+    del session
+    gc.collect()
+    assert [record.name for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_a_slow_server_is_waited_for_as_long_as_it_goes_on(server, tmp_path):

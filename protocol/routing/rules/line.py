@@ -6,6 +6,7 @@ It must not judge what the tree says (`reader` does), nor evaluate it.
 from __future__ import annotations
 
 import ast
+import gc
 import io
 import re
 import threading
@@ -13,13 +14,14 @@ import tokenize
 import unicodedata
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from protocol.errors import RuleSyntaxError
 from protocol.routing.rules import refusals
 
 LIMIT_DEPTH = 40
 _LIMIT_TREE = 150  # levels of Python's tree, before ours are counted: what follows may recurse
-_WARNINGS = threading.Lock()  # the filters that catch_warnings changes belong to the whole process
+_READING = threading.Lock()  # what `_undisturbed` changes belongs to the whole process
 _BREAKS = re.compile(r"[\n\r\f\v\t]")
 # Text that a person cannot see, or that turns round what stands beside it. The two joiners belong to some scripts.
 _NO_CHARACTER = re.compile(
@@ -137,10 +139,9 @@ class Line:
                 raise RuleSyntaxError("nested too deeply", match.start(), "split it into several rules")
 
     def _grammar(self) -> ast.expr:
-        """Python's own reading. Its warnings (an odd escape, `1in`) would print parts of the rule to stderr."""
+        """Python's own reading."""
         try:
-            with _WARNINGS, warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with _undisturbed():
                 return ast.parse(self._line[self._indent :], mode="eval").body
         except SyntaxError as exc:
             message, cure = refusals.of_grammar(exc.msg or "", self._line)
@@ -180,3 +181,19 @@ class Line:
             if depth > _LIMIT_TREE and isinstance(node, ast.expr):
                 raise self.refused(node, f"nested deeper than {LIMIT_DEPTH} levels", "split it into several rules")
             below.extend((child, depth + 1) for child in ast.iter_child_nodes(node))
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """While Python reads a rule: its warnings (an odd escape, `1in`) would print parts of the rule to stderr, and what the
+    garbage collector ends in the middle may let Python read something else (a traceback), which 3.11 takes for a fault.
+    """
+    with _READING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if collecting:
+                gc.enable()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import gc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,3 +212,37 @@ def flat(clause: Clause) -> Clause:
         case Either(clause=decides, chosen=chosen, other=other):
             return Either("", flat(decides), flat(chosen), flat(other))
     return clause
+
+
+class Garbage:
+    """Ends with Python reading some text, as a traceback that is logged does, and with more garbage."""
+
+    more = True
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        def down(levels: int) -> None:
+            if levels:
+                down(levels - 1)
+            else:
+                ast.parse("1 + 1")
+
+        down(20)
+        if self.more:
+            Garbage()
+
+
+def test_a_rule_is_read_whatever_the_garbage_collector_ends_in_the_meantime() -> None:
+    text = " or ".join(f"SeriesNumber == {number}" for number in range(40))
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        Garbage()
+        for _ in range(20):
+            compile_rule(text)
+    finally:
+        gc.set_threshold(*before)
+        Garbage.more = False
+    assert gc.isenabled()
