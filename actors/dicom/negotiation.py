@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from pydicom._uid_dict import UID_dictionary
-
 from actors.dicom.dimse import IMPLICIT_LITTLE as IMPLICIT_LITTLE
 from actors.dicom.dimse import VERIFICATION
 from actors.dicom.pdus import (
@@ -17,6 +15,7 @@ from actors.dicom.pdus import (
     RoleSelection,
 )
 from actors.dicom.userinfo import PASSCODE, USERNAME, CommonExtended, ExtendedNegotiation, UserInformation
+from protocol.header.dictionary import UIDS
 
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
@@ -36,10 +35,10 @@ def is_storage(sop_class_uid: str, common: CommonExtended | None = None) -> bool
     Unknown ones are private classes and those of a newer standard; a router has no reason to refuse either, unless the
     requestor says by `common` (PS3.7 section D.3.3.6) that it is of another service.
     """
-    known = UID_dictionary.get(sop_class_uid)
+    known = UIDS.get(sop_class_uid)
     if known is None:
         if common is not None and common.service_class_uid != STORAGE_SERVICE:
-            return any(uid in UID_dictionary and is_storage(uid) for uid in common.related)
+            return any(uid in UIDS and is_storage(uid) for uid in common.related)
         return bool(sop_class_uid)
     name, kind = known[0], known[1]
     if kind != "SOP Class":
@@ -90,7 +89,7 @@ def contradicts(sop_class_uid: str, abstract_syntax: str) -> bool:
 
     Anything else that differs is a sender's slip of the pen (DCMTK writes 31 for a UID whose VR was lost on the way).
     """
-    return sop_class_uid != abstract_syntax and sop_class_uid in UID_dictionary
+    return sop_class_uid != abstract_syntax and sop_class_uid in UIDS
 
 
 def answer_user(asked: UserInformation, stored: Collection[str]) -> UserInformation:
@@ -123,6 +122,6 @@ def _rank(transfer_syntax: str) -> int:
         return 1
     if transfer_syntax == EXPLICIT_BIG:
         return 2
-    if transfer_syntax in UID_dictionary:
+    if transfer_syntax in UIDS:
         return 0
     return 3 if transfer_syntax.startswith(_DICOM_ROOT) else 4

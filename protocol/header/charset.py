@@ -9,8 +9,6 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from pydicom.charset import python_encoding
-
 REPLACEMENT = "\ufffd"
 _ASCII = "ascii"
 _ALONE = frozenset({"utf8", "gb18030", "gbk"})  # no code extensions with these (PS3.5 section 6.1.2.5.4)
@@ -39,17 +37,29 @@ _ESCAPES = {
 }
 _STATEFUL = frozenset({"iso2022_jp", "iso2022_jp_2"})  # Python's codec wants to see the escape sequence itself
 
-# One name per codec, whatever pydicom's table calls it, so that declared and designated sets can be compared.
-_CANONICAL = {
-    "iso8859": _ASCII,  # the default repertoire is ISO IR 6; bytes above 127 have no meaning in it
-    "iso_ir_126": "iso8859_7",
-    "iso_ir_127": "iso8859_6",
-    "iso_ir_138": "iso8859_8",
-    "iso_ir_144": "iso8859_5",
-    "iso_ir_148": "iso8859_9",
-    "iso_ir_166": "iso8859_11",
-    "iso_ir_58": "gb2312",
+# Defined terms by their ISO-IR number (PS3.3 section C.12.1.1.2, tables C.12-2 to C.12-4), one name for each codec, so that
+# declared and designated sets can be compared. The default repertoire is ISO IR 6: bytes above 127 have no meaning in it.
+_BY_NUMBER = {
+    "6": _ASCII,
+    "13": "shift_jis",
+    "58": "gb2312",
+    "87": "iso2022_jp",
+    "100": "latin_1",
+    "101": "iso8859_2",
+    "109": "iso8859_3",
+    "110": "iso8859_4",
+    "126": "iso8859_7",
+    "127": "iso8859_6",
+    "138": "iso8859_8",
+    "144": "iso8859_5",
+    "148": "iso8859_9",
+    "149": "euc_kr",
+    "159": "iso2022_jp_2",
+    "166": "iso8859_11",
+    "192": "utf8",
+    "203": "iso8859_15",
 }
+_OTHERS = {"": _ASCII, "GB18030": "gb18030", "GBK": "gbk", "ISO 2022 GBK": "gbk", "ISO 2022 58": "gb2312"}
 
 # What brings the first character set back (PS3.5 section 6.1.2.5.3), by value representation.
 NAME_DELIMITERS = re.compile(rb"[\\^=]")
@@ -85,17 +95,8 @@ def resolve(raw: bytes, fallback: str | None = None) -> Charset:
 
 def _codec(term: str) -> str:
     """The Python codec of one defined term, "" if unknown; ISO-IR 100 and the like are read as what they mean."""
-    name = python_encoding.get(term)
-    if name is None:
-        spelled = _TERM.fullmatch(term.upper())
-        if spelled is None:
-            return ""
-        number = spelled[2]
-        if number == "203":  # Latin-9, newer than pydicom's table
-            return "iso8859_15"
-        name = python_encoding.get(f"ISO 2022 IR {number}") or python_encoding.get(f"ISO_IR {number}")
-    name = (name or "").lower()
-    return _CANONICAL.get(name, name)
+    spelled = _TERM.fullmatch(term.upper())
+    return _BY_NUMBER.get(spelled[2], "") if spelled is not None else _OTHERS.get(term, "")
 
 
 def decode(raw: bytes, charset: Charset, delimiters: re.Pattern[bytes]) -> tuple[str, bool]:

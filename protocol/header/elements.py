@@ -8,9 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pydicom._uid_dict import UID_dictionary
-from pydicom.datadict import dictionary_keyword, dictionary_VR, tag_for_keyword
-
+from protocol.header.dictionary import UIDS, entry, tag_for_keyword
 from protocol.header.values import MAX_VALUE, Value
 from protocol.header.wanted import private_name, tag_text
 
@@ -20,7 +18,7 @@ WHOLE_VRS = NUMBER_VRS - {"DS", "FL", "FD"}
 BINARY_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN", "SQ"))
 _LONG_TEXTS = frozenset(("LT", "ST", "UT", "UR"))
 _INT64 = range(-(2**63), 2**63)
-_BY_KEYWORD = {one[4]: uid for uid, one in UID_dictionary.items() if one[4]}
+_BY_KEYWORD = {one[4]: uid for uid, one in UIDS.items() if one[4]}
 _DCMTK = {  # its names of transfer syntaxes that are not the standard's keywords
     "LittleEndianImplicit": "1.2.840.10008.1.2", "LittleEndianExplicit": "1.2.840.10008.1.2.1",
     "BigEndianExplicit": "1.2.840.10008.1.2.2", "JPEGBaseline": "1.2.840.10008.1.2.4.50",
@@ -33,7 +31,7 @@ _DCMTK = {  # its names of transfer syntaxes that are not the standard's keyword
 def key_of_tag(tag: int) -> str:
     """The key of an element as the scan writes it: its keyword, or "gggg,eeee"."""
     try:
-        keyword = dictionary_keyword(tag)
+        keyword = entry(tag).keyword
     except KeyError:
         return tag_text(tag)
     return keyword if tag_for_keyword(keyword) == tag else tag_text(tag)
@@ -42,7 +40,7 @@ def key_of_tag(tag: int) -> str:
 def vr_of_tag(tag: int, otherwise: str = "UN") -> str:
     """The VR by the dictionary; the first one where there are several."""
     try:
-        return dictionary_VR(tag).split(" or ")[0]
+        return entry(tag).vr.split(" or ")[0]
     except KeyError:
         return otherwise
 

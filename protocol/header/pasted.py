@@ -11,9 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydicom.datadict import tag_for_keyword
-
 from protocol.errors import UnreadableHeader
+from protocol.header.dictionary import tag_for_keyword
 from protocol.header.dumped import looks_dumped, read_dumped
 from protocol.header.elements import (
     BINARY_VRS,

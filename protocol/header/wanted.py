@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pydicom.datadict import dictionary_keyword, dictionary_VR, tag_for_keyword
+from protocol.header.dictionary import entry, tag_for_keyword
 
 _PATIENT = """
     PatientName PatientID IssuerOfPatientID OtherPatientIDs PatientBirthDate PatientSex PatientAge PatientSize
@@ -214,11 +214,11 @@ def _tag(name: int | str) -> int:
 
 def _entry(tag: int) -> Entry:
     try:
-        keyword, vr = dictionary_keyword(tag), dictionary_VR(tag)
+        element = entry(tag)
     except KeyError:
         return Entry(tag, tag_text(tag), "")
     # Elements of repeating groups (60xx,...) share one keyword and need a key each.
-    return Entry(tag, keyword if tag_for_keyword(keyword) == tag else tag_text(tag), vr)
+    return Entry(tag, element.keyword if tag_for_keyword(element.keyword) == tag else tag_text(tag), element.vr)
 
 
 def _little(tag: int) -> int:

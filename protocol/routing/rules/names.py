@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from pydicom.datadict import dictionary_description, dictionary_keyword, dictionary_VR, keyword_dict, tag_for_keyword
-
+from protocol.header.dictionary import KEYWORDS, entry, tag_for_keyword
 from protocol.header.wanted import tag_text
 
 ORIGIN_NAMES = {
@@ -59,9 +58,9 @@ def known_names() -> dict[str, KnownName]:
     """Every name a rule may write, by its lower-case form."""
     names = {
         keyword.lower(): KnownName(
-            keyword, _kind(dictionary_VR(tag)) if tag >> 16 >= _FIRST_GROUP else "outside", dictionary_description(tag)
+            keyword, _kind(entry(tag).vr) if tag >> 16 >= _FIRST_GROUP else "outside", entry(tag).name
         )
-        for keyword, tag in keyword_dict.items()
+        for keyword, tag in KEYWORDS.items()
         if keyword
     }
     for name, title in ORIGIN_NAMES.items():
@@ -77,14 +76,14 @@ def find(name: str) -> KnownName | None:
 def by_tag(tag: int) -> KnownName:
     """What a tag as one number is called in the values of a header: its keyword, or "gggg,eeee"."""
     try:
-        keyword, kind = dictionary_keyword(tag), _kind(dictionary_VR(tag))
+        element = entry(tag)
     except KeyError:
         return KnownName(tag_text(tag), "any" if tag >> 16 >= _FIRST_GROUP else "outside", f"tag ({tag_text(tag)})")
-    known = find(keyword)
-    if known is not None and tag_for_keyword(keyword) == tag:
+    known = find(element.keyword)
+    if known is not None and tag_for_keyword(element.keyword) == tag:
         return known
     # elements of repeating groups (60xx,...) share one keyword
-    return KnownName(tag_text(tag), kind, f"{dictionary_description(tag)} ({tag_text(tag)})")
+    return KnownName(tag_text(tag), _kind(element.vr), f"{element.name} ({tag_text(tag)})")
 
 
 def nearest(name: str, candidates: Iterable[str], most: int = 3) -> list[str]:
