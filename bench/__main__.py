@@ -13,13 +13,16 @@ from pathlib import Path
 
 from bench.associations import associations
 from bench.backtest import backtest
+from bench.bad_targets import bad_targets
 from bench.deciding import deciding
+from bench.end_to_end import end_to_end
 from bench.idle import idle
 from bench.images import SETS
 from bench.latency import latency
 from bench.machine import facts
 from bench.nagle import nagle
 from bench.profile import profile
+from bench.queue import queue
 from bench.receive import receive
 from bench.report import Outcome, as_json, load, markdown, save, table
 from bench.restart import restart
@@ -30,7 +33,7 @@ from bench.send import send
 BENCHES: dict[str, Callable[[Session], None]] = {
     "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
     "associations": associations, "idle": idle, "profile": profile, "rules": rules, "backtest": backtest,
-    "deciding": deciding,
+    "deciding": deciding, "end_to_end": end_to_end, "queue": queue, "bad_targets": bad_targets,
 }  # fmt: skip
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

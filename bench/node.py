@@ -49,7 +49,12 @@ def environment(home: Path, port: int, more: Mapping[str, str]) -> dict[str, str
 
 @contextmanager
 def running(
-    home: Path, targets: Mapping[str, Any], rules: Sequence[Mapping[str, Any]], more: Mapping[str, str] | None = None
+    home: Path,
+    targets: Mapping[str, Any],
+    rules: Sequence[Mapping[str, Any]],
+    more: Mapping[str, str] | None = None,
+    *,
+    dispatchers: int = 1,
 ) -> Iterator[Node]:
     """A node with this routing, from `scanpost up` until it is down."""
     port = peers.free_port()
@@ -61,7 +66,7 @@ def running(
         _cli(variables, "routing", "import", str(routing), "--reason", "bench")
     begun = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "scanpost", "up", "--dispatchers", "1"], env=variables, text=True, stdout=subprocess.PIPE,
+        [sys.executable, "-m", "scanpost", "up", "--dispatchers", str(dispatchers)], env=variables, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -12,10 +12,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import psutil
 
@@ -144,8 +146,8 @@ def storescp(folder: Path, *options: str) -> Iterator[Receiver]:
 
 
 @contextmanager
-def orthanc(folder: Path, sync: bool) -> Iterator[Receiver]:
-    """Orthanc with its SQLite index; `sync` is its SyncStorageArea."""
+def orthanc(folder: Path, sync: bool, more: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Receiver]:
+    """Orthanc with its SQLite index; `sync` is its SyncStorageArea, `more` what else is set."""
     program = need("Orthanc")
     with _folder(folder):
         port, http = free_port(), free_port()
@@ -154,7 +156,7 @@ def orthanc(folder: Path, sync: bool) -> Iterator[Receiver]:
             "StorageCompression": False, "SyncStorageArea": sync, "MaximumPduLength": int(PDU), "DicomAet": "ORTHANC",
             "DicomPort": port, "DicomCheckCalledAet": False, "DicomAlwaysAllowStore": True, "DicomThreadsCount": 8,
             "HttpPort": http, "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "SslEnabled": False,
-            "Plugins": [], "StableAge": 1,
+            "Plugins": [], "StableAge": 1, **more,
         }  # fmt: skip
         (folder / "orthanc.json").write_text(json.dumps(settings))
 

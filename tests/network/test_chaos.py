@@ -84,10 +84,15 @@ class Killer:
         self.deaths: Counter[str] = Counter()
         self.spool = node.spool()
         self.pause = threading.Event()
+        self.received = 0  # when everything was killed last
+
+    def is_up(self, actor: str) -> bool:
+        """Whether it has its seat; somebody who is just being started has not."""
+        return self.spool.fs.is_locked(self.spool.places.run / f"{actor}.lock")
 
     def has_work(self, actor: str) -> bool:
-        """Evidence, seen in the spool a moment before the kill; somebody who is just being started has none."""
-        if not self.spool.fs.is_locked(self.spool.places.run / f"{actor}.lock"):
+        """Evidence, seen in the spool a moment before the kill."""
+        if not self.is_up(actor):
             return False
         with self.spool.database.read() as connection:
 
@@ -119,8 +124,15 @@ class Killer:
     def kill_others(self) -> None:
         """Those whose work leaves no trace in the spool, some at a time."""
         for actor in self.random.sample(OTHERS, 2) if self.deaths["bus"] < WITH_WORK - 1 else OTHERS:
-            if self.node.kill(actor) is not None:
+            if self.is_up(actor) and self.node.kill(actor) is not None:
                 self.deaths[actor] += 1
+
+    def recovered(self) -> None:
+        """Until images come in again: killing everything while it starts, again and again, would meet no work at all."""
+        more = self.received + IMAGES // 20
+        wait_until(
+            lambda: self.spool.accounting.figures().received >= more, 90, lambda: f"images\n{self.node.logs()}", 0.1
+        )
 
     def next_victim(self) -> str:
         """Whoever has died least with work in hand; the dispatchers count together."""
@@ -132,15 +144,19 @@ class Killer:
 
     def kill_all(self) -> None:
         """Every actor and its children at the same moment."""
+        self.recovered()
         for process in self.node.processes():
             with suppress(psutil.Error):  # it ended by itself since it was listed
                 if any(word in " ".join(process.cmdline()) for word in ("-m actors", "actors.dispatcher", "-m webgui")):
                     process.send_signal(signal.SIGKILL)
         self.deaths["all at once"] += 1
+        self.received = self.spool.accounting.figures().received
 
     def kill_supervisord(self) -> None:
+        self.recovered()
         os.kill(int((self.node.home / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
         self.deaths["supervisord"] += 1
+        self.received = self.spool.accounting.figures().received
 
     def enough(self) -> bool:
         dispatchers = sum(self.with_work[f"dispatcher-{n}"] for n in range(DISPATCHERS))
