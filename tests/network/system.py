@@ -22,6 +22,7 @@ from tests.peers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 90.0
+USUAL = {"SCANPOST_RECEIVER__WORKERS": "2", "SCANPOST_DISPATCHER__SLOTS": "4"}  # of a node on two cores
 
 
 def wait_until(
@@ -54,6 +55,9 @@ class Node:
             "SCANPOST_RECEIVER__PORT": str(self.port),
             "SCANPOST_RECEIVER__HOST": "127.0.0.1",
             "SCANPOST_WEBGUI__PORT": str(self.web),
+            # Fewer processes than usual: starting them is what these tests spend most of their time on.
+            "SCANPOST_RECEIVER__WORKERS": "1",
+            "SCANPOST_DISPATCHER__SLOTS": "2",
             "SCANPOST_ROUTER__QUIET_S": "0.5",
             "SCANPOST_ROUTER__IDLE_S": "3",
             "SCANPOST_SPOOL__RESERVE_GB": "0.1",

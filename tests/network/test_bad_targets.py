@@ -7,7 +7,7 @@ import pytest
 from protocol.wire.messages import Envelope
 from tests.network import evidence
 from tests.network.evidence import arrived, digests, doctor, events, send, series
-from tests.network.system import Node, rule, target, wait_until
+from tests.network.system import USUAL, Node, rule, target, wait_until
 from tests.peers import StoreScp, free_port, needs_dcmtk
 
 pytestmark = [needs_dcmtk, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -56,7 +56,7 @@ def of(found: list[Envelope], type_: str, name: str) -> list[Envelope]:
 
 def test_bad_targets_do_not_delay_the_good_one_and_are_retried_then_parked_then_brought_through(tmp_path):
     sinks = Sinks(tmp_path)
-    node = Node(tmp_path / "home")
+    node = Node(tmp_path / "home", environment=USUAL)
     try:
         publish(node, sinks, SILENCE_S)
         with node:

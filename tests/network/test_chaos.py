@@ -23,7 +23,7 @@ from sqlalchemy import func, select
 
 from protocol.ledger import tables
 from protocol.ledger.engine import reader, reading
-from tests.network.system import ROOT, Node, rule, target, wait_until
+from tests.network.system import ROOT, USUAL, Node, rule, target, wait_until
 from tests.peers import free_port
 
 pytestmark = pytest.mark.slow
@@ -174,7 +174,7 @@ def test_kill_nine_at_any_moment_loses_nothing_and_repeats_no_history(tmp_path):
     around = Bystanders(tmp_path)
     node = Node(
         tmp_path / "home", dispatchers=DISPATCHERS,
-        environment={"SCANPOST_CLEANER__RETENTION_DELIVERED_H": "0", "SCANPOST_CLEANER__RETENTION_DISCARDED_H": "0",
+        environment={**USUAL, "SCANPOST_CLEANER__RETENTION_DELIVERED_H": "0", "SCANPOST_CLEANER__RETENTION_DISCARDED_H": "0",
                      "SCANPOST_CLEANER__WINDOW": "00:00-00:00", "SCANPOST_CLEANER__SWEEP_S": "0.5"},
     )  # fmt: skip
     one, two = around.ports

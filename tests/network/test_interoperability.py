@@ -17,7 +17,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
-from tests.network.system import ROOT, Node, rule, target, wait_until
+from tests.network.system import ROOT, USUAL, Node, rule, target, wait_until
 from tests.orthanc import Orthanc, needs_orthanc
 from tests.peers import HOST, StoreScp, dataset_bytes, needs_dcmtk, storescu
 
@@ -94,7 +94,7 @@ def disk(folder: Path) -> Iterator[StoreScp]:
 @pytest.fixture(scope="module")
 def node(folder: Path, archive: Archive, disk: StoreScp, pacs: Orthanc | None) -> Iterator[Node]:
     """Shared by all: what comes from the Orthanc that scans goes to the Orthanc that archives, the rest to pynetdicom."""
-    made = Node(folder / "home")
+    made = Node(folder / "home", environment=USUAL)
     targets = {"archive": target(archive.port, "ARCHIVE"), "disk": target(disk.port, "DISK")}
     rules = [
         rule("others", "SenderAET not in ('SCANNER', 'ENHANCED')", "archive"),

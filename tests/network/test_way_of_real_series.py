@@ -9,7 +9,7 @@ import pydicom
 import pydicom.data
 import pytest
 
-from tests.network.system import ROOT, Node, rule, target, wait_until
+from tests.network.system import ROOT, USUAL, Node, rule, target, wait_until
 from tests.peers import StoreScp, dataset_bytes, needs_dcmtk, storescu
 
 pytestmark = [needs_dcmtk, pytest.mark.slow]
@@ -80,7 +80,7 @@ def test_series_are_split_by_modality_and_arrive_bit_for_bit(tmp_path, bus):
         StoreScp(tmp_path / "mr", options=("+B", "+uf")) as mr,
         StoreScp(tmp_path / "both", options=("+B", "+uf")) as both,
     ):
-        node = Node(tmp_path / "home", bus=bus)
+        node = Node(tmp_path / "home", bus=bus, environment=USUAL)
         node.route(
             {"ct": target(ct.port), "mr": target(mr.port), "both": target(both.port)},
             [
