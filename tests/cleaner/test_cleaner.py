@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cleaner_rig import ALWAYS, AT_ONCE, HOUR, Rig
 
-from actors.cleaner import CHUNK
+from actors.cleaner.actor import CHUNK
 from protocol.spool.outbox import Cursor
 from protocol.testing.images import TestImage
 
@@ -194,7 +194,7 @@ def test_the_reserve_is_an_alert_while_it_is_reached(cleaner):
 
 
 def test_ballast_is_made_with_plenty_of_room_and_freed_at_the_second_reserve(cleaner):
-    from actors.cleaner import Ballast, Disk
+    from actors.cleaner.disk import Ballast, Disk
     from protocol.fsops import Room
 
     node: Rig = cleaner()
@@ -223,14 +223,14 @@ def test_without_a_size_there_is_no_ballast(cleaner):
 def test_files_that_cannot_be_removed_do_not_keep_the_others(cleaner, monkeypatch):
     rig = cleaner(**AT_ONCE)
     ids = [rig.series(study) for study in range(1, 5)]
-    real, stuck = rig.spool.cleaning.remove_files, {ids[0], ids[2]}
+    real, stuck = rig.spool.cleaning.remove_part, {ids[0], ids[2]}
 
-    def remove(id):
+    def remove(id, *how):
         if id in stuck:
             raise PermissionError(1, "Operation not permitted")
-        return real(id)
+        return real(id, *how)
 
-    monkeypatch.setattr(rig.spool.cleaning, "remove_files", remove)
+    monkeypatch.setattr(rig.spool.cleaning, "remove_part", remove)
     rig.after(2)
     assert rig.spool.cleaning.marked() == sorted(stuck)
     assert "cleaning.stuck" in rig.spool.notices.alerts()

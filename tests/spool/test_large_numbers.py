@@ -121,8 +121,8 @@ def test_no_statement_of_daily_work_walks_through_a_whole_table(spool):
         assert spool.cleaning.mark(id, late)
     for id in spool.cleaning.marked():
         spool.cleaning.remove_files(id)
-    spool.cleaning.expired_quarantine(late)
-    assert spool.cleaning.purge(now + 100)
+    spool.quarantine.expire(now + 10)
+    assert spool.purging.arrivals(now + 100)
     assert len(statements.seen) > 60
     assert statements.walks() == []
 
@@ -205,7 +205,7 @@ def test_purging_a_large_arrival_is_done_in_parts_and_the_books_balance_after_ea
     assert spool.cleaning.mark(receipt.arrival, Retention(late, late))
     spool.cleaning.remove_files(receipt.arrival)
     parts = []
-    while removed := spool.cleaning.purge(late):
+    while removed := spool.purging.arrivals(late):
         parts.append(removed)
         assert spool.accounting.balance() == []
     assert parts == [500, 500, 202]
