@@ -40,10 +40,11 @@ class Rig:
     def spool(self) -> Spool:
         return self.world.spool
 
-    def new_cleaner(self) -> CleanerActor:
+    def new_cleaner(self, zone: Any = UTC) -> CleanerActor:
+        """As after a restart; without a zone it uses that of the settings."""
         context = make_context(self.settings, self.spool, wire=self.world.network.wire(), log=QuietLog(),
                                clock=self.world.clock, fs=self.spool.fs, rng=Random(1))  # fmt: skip
-        self.cleaner = CleanerActor(context, UTC)
+        self.cleaner = CleanerActor(context, zone)
         return self.cleaner
 
     def publish(self, **targets: Any) -> None:
