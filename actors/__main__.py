@@ -13,7 +13,7 @@ ACTORS = {
     "receiver": "actors.receiver.actor:ReceiverActor",
     "router": "actors.router.actor:RouterActor",
     "dispatcher": "actors.dispatcher.actor:DispatcherActor",
-    "cleaner": "actors.cleaner:CleanerActor",
+    "cleaner": "actors.cleaner.actor:CleanerActor",
     "bookkeeper": "actors.bookkeeper.actor:BookkeeperActor",
 }
 EXIT_USAGE = 2

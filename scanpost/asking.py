@@ -71,17 +71,19 @@ def status_of(settings: Settings, spool: Spool) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def act(options: Options, kind: str, arguments: Mapping[str, Any], as_json: bool = False) -> None:
-    """Ask the router for an act and wait for its answer; exit 1 if it was refused or nobody carried it out yet."""
+def act(
+    options: Options, kind: str, arguments: Mapping[str, Any], as_json: bool = False, executor: str = "router"
+) -> None:
+    """Ask an actor for an act and wait for its answer; exit 1 if it was refused or nobody carried it out yet."""
     with opened(options) as (settings, spool):
-        id = spool.commands.ask(kind, who(), arguments)
+        id = spool.commands.ask(kind, who(), arguments, executor)
         _nudge(settings)
         command = _wait(spool, id)
     if as_json:
         print_json({"command": id, "state": command.state, "answer": command.answer})
     elif command.state == "new":
         say(
-            f"command {id} is written down; the router does not answer and carries it out when it runs (scanpost status)"
+            f"command {id} is written down; the {executor} did not answer yet and carries it out when it runs (scanpost status)"
         )
     else:
         say(command.answer)
@@ -111,7 +113,7 @@ def _wait(spool: Spool, id: int) -> Command:
         command = spool.commands.find(id)
         if command.state != "new" or time.monotonic() > deadline:
             return command
-        if not spool.fs.is_locked(spool.places.run / "router.lock"):
+        if not spool.fs.is_locked(spool.places.run / f"{command.executor}.lock"):
             return command
         time.sleep(LOOK_S)
 

@@ -34,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rules": ("scanpost.rules:rules", "Rules: list, test, explain, backtest, dry-run, add-test."),
     "sources": ("scanpost.sources:sources", "Who sends: known sources and strangers; list, add, set, remove."),
     "target": ("scanpost.target:target", "Where images go: list, test, pause, resume."),
+    "clean": ("scanpost.clean:clean", "What the cleaner would delete, what is kept and why; clean now."),
+    "quarantine": ("scanpost.quarantine:quarantine", "Objects that could not be read: list, show, discard."),
     "tap": ("scanpost.tap:tap", "Listen to the events."),
     "send": ("scanpost.dicom:send", "Send DICOM files to a node."),
     "echo": ("scanpost.dicom:echo", "Ask a node for a C-ECHO."),

@@ -78,15 +78,6 @@ def resume(options: Options, name: str, as_json: bool) -> None:
 
 
 def _until(text: str | None) -> float | None:
-    import re
-    from datetime import datetime
+    from scanpost.moments import moment
 
-    if text is None:
-        return None
-    if re.fullmatch(r"(\d+[smhd])+", text):
-        units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-        return time.time() + sum(int(count) * units[unit] for count, unit in re.findall(r"(\d+)([smhd])", text))
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError as exc:
-        raise click.BadParameter(f"{text!r} is neither a time (2026-01-31T08:00) nor a duration (2h30m)") from exc
+    return None if text is None else moment(text, time.time())

@@ -71,7 +71,7 @@ def test_imports_along_the_arrows_pass() -> None:
     [
         ("protocol/wire/bus.py", "import msgpack"),
         ("actors/bus.py", "def f():\n    import zmq.asyncio"),
-        ("actors/cleaner.py", "import sqlite3"),
+        ("actors/cleaner/actor.py", "import sqlite3"),
         ("webgui/x.py", "from sqlalchemy.engine import Engine"),
         ("actors/receiver/actor.py", "from pynetdicom import AE"),
         ("actors/x.py", "from aiohttp import web"),

@@ -27,6 +27,8 @@ from protocol.spool import Spool
 from protocol.spool.deliveries import Claim
 
 MakeTarget = Callable[[TargetSettings], Target]
+OUTAGE_FAILS = 3
+"""After so many failures in a row a target was away. Fewer may be the fault of one delivery, which has its own waits."""
 
 
 class Slot:
@@ -57,6 +59,7 @@ class Slot:
         self._reports = reports or NoReports()
         self._shelf = Shelf(clock)
         self._last_target = ""
+        self._waking = ("", 0)  # a target that is back, and how far its deliveries were told
 
     def rest(self) -> float | None:
         """Between two looks for work: end what was kept open long enough; seconds until it has to be called again."""
@@ -72,6 +75,7 @@ class Slot:
         Raises what the spool raises when it cannot record (OutOfSpace, DiskFailed): then what this owner holds has to
         be given back by others, after its process ended.
         """
+        self._wake_more()
         allowed = self._limits.now()
         claim = self._spool.deliveries.claim(
             self._owner, allowed, self._clock.now(), self._last_target, bindings(self._limits.configuration),
@@ -140,10 +144,20 @@ class Slot:
             self._shelf.put(claim.target, settings, [*attempt.good, *attempt.left_idle], keep_s)
 
     def _reached(self, target: str) -> None:
-        """The target answers: deliveries may go there in numbers again."""
+        """The target answers: deliveries may go there in numbers again, and at once if it was away."""
         state = self._spool.targets.all().get(target)
         if state is not None and state.not_before > 0:
             self._spool.targets.leave_alone(target, 0.0)
+            if state.fails >= OUTAGE_FAILS:
+                self._waking = (target, self._spool.targets.wake(target))
+
+    def _wake_more(self) -> None:
+        """In chunks between deliveries, so that neither the peer nor other writers wait; whoever dies leaves the rest to
+        come by their own times.
+        """
+        target, upto = self._waking
+        if upto:
+            self._waking = (target, self._spool.targets.wake(target, upto))
 
     def _finish(self, claim: Claim, settings: TargetSettings, target: Target, outcome: Outcome) -> None:
         row = self._spool.deliveries.get(claim.delivery)

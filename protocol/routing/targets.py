@@ -67,11 +67,16 @@ class Retry(Frozen):
 
 
 class _Target(Frozen):
-    """What every target has. `schedule`: when deliveries to it may begin, by the node's clock; None: always."""
+    """What every target has. `schedule`: when deliveries to it may begin, by the node's clock; None: always.
+
+    `retention_h`: series delivered here are kept on this node at least so many hours after they were delivered to all
+    their targets, if that is longer than `cleaner.retention_delivered_h`; None: no wish of its own.
+    """
 
     concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
     retry: Retry = Retry()
     schedule: Schedule = None
+    retention_h: Annotated[float, Field(strict=True, ge=0, le=87_600, allow_inf_nan=False)] | None = None
     comment: Text = ""
 
     @property

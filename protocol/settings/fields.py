@@ -88,6 +88,10 @@ def _never_is_none(value: Any) -> Any:
     return None if value in ("never", "", "null") else value
 
 
+def _unlimited_is_none(value: Any) -> Any:
+    return None if value in ("unlimited", "", "null") else value
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server that listens on `host`."""
     try:
@@ -109,3 +113,4 @@ Gigabytes = Annotated[float, Field(ge=0)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
 OptionalHours = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_never_is_none)]
 OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
+OptionalRate = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_unlimited_is_none)]

@@ -24,6 +24,7 @@ from protocol.settings.fields import (
     NodeName,
     OptionalHours,
     OptionalPath,
+    OptionalRate,
     OptionalText,
     Port,
     Seconds,
@@ -190,6 +191,8 @@ class Cleaner(Section):
     retention_quarantined_h: OptionalHours = None
     window: Window = "22:00-06:00"
     sweep_s: Seconds = 60.0
+    files_per_s: OptionalRate = 500.0
+    """None: as fast as the disk can; so it is, too, while the disk is short of space."""
     outbox_days: Annotated[float, Field(ge=0)] = 7.0
     rows_days: Annotated[float, Field(ge=0)] = 90.0
     headers_days: Annotated[float, Field(ge=0)] = 30.0

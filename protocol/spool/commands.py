@@ -18,7 +18,8 @@ from protocol.wire.events import CommandAnswered, CommandAsked
 KINDS = frozenset(
     {"series.route", "series.reroute", "series.hold", "series.release", "series.discard", "queue.retry", "queue.hold",
      "queue.release", "queue.cancel", "queue.priority", "queue.redirect",
-     "target.pause", "target.resume", "target.test", "target.probe", "commitment.retry"}
+     "target.pause", "target.resume", "target.test", "target.probe", "commitment.retry",
+     "clean.now", "quarantine.discard"}
 )  # fmt: skip
 
 

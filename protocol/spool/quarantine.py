@@ -1,20 +1,24 @@
 """Objects that cannot be read or placed: their bytes and the reason, apart from everything else, counted like any image.
-It never tries to repair an object; a person decides what becomes of it.
+It never tries to repair an object; a person decides what becomes of it, or the retention that a person set.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from protocol.errors import NotFound, StepRefused
 from protocol.fsops import FsOps
+from protocol.spool.commands import done
+from protocol.spool.database import Database
 from protocol.spool.objects import Receipt, Saved
 from protocol.spool.part10 import FileMeta
 from protocol.spool.places import Places
 from protocol.spool.transaction import Transaction
-from protocol.wire.events import ImageQuarantined
+from protocol.wire.events import ImageQuarantined, QuarantineDeleted
 
 
 def write(
@@ -111,7 +115,99 @@ def insert(tx: Transaction, saved: Saved) -> Receipt:
     return Receipt(saved.receipt, "quarantined")
 
 
-def rows(connection: Any, limit: int = 100) -> list[dict[str, Any]]:
-    """What is in quarantine, newest first."""
-    found = connection.execute("SELECT * FROM quarantine WHERE state = 'kept' ORDER BY stored DESC LIMIT ?", (limit,))
-    return [{**dict(row), "receipt": row["receipt"].hex(), "association": row["association"].hex()} for row in found]
+class Quarantine:
+    """What was set apart, and letting go of it: first the row, durably, then the bytes."""
+
+    def __init__(self, database: Database, places: Places, fs: FsOps) -> None:
+        self._db, self._places, self._fs = database, places, fs
+
+    def list(self, limit: int = 100, before: float | None = None) -> list[dict[str, Any]]:
+        """What is kept, newest first; a page begins behind `before`, the `stored` of the last one (seconds UTC)."""
+        with self._db.read() as connection:
+            found = connection.execute(
+                "SELECT * FROM quarantine WHERE state = 'kept' AND stored < ? ORDER BY stored DESC LIMIT ?",
+                (9e99 if before is None else before, limit),
+            ).fetchall()
+        return [_plain(row) for row in found]
+
+    def show(self, receipt: str) -> dict[str, Any]:
+        """One object, kept or not: its row, where its bytes are (`file`) and what its side file says (`meta`).
+
+        `receipt` may be its beginning, at least 6 digits. Raises NotFound, also if it could be several.
+        """
+        first = receipt.lower()
+        if len(first) < 6 or len(first) > 32 or any(char not in "0123456789abcdef" for char in first):
+            raise NotFound(f"{receipt!r} is no receipt: 32 hexadecimal digits, or at least the first 6")
+        low, high = bytes.fromhex(first.ljust(32, "0")), bytes.fromhex(first.ljust(32, "f"))
+        with self._db.read() as connection:
+            found = connection.execute(
+                "SELECT * FROM quarantine WHERE receipt BETWEEN ? AND ? LIMIT 2", (low, high)
+            ).fetchall()
+        if len(found) != 1:
+            raise NotFound(f"{'several objects begin' if found else 'nothing in quarantine begins'} with {receipt}")
+        row = _plain(found[0])
+        path = self._places.quarantine / row["receipt"]
+        return {**row, "file": str(path) if self._fs.exists(path) else None, "meta": self._side(row["receipt"])}
+
+    def _side(self, name: str) -> Any:
+        try:
+            return json.loads(self._fs.read_bytes(self._places.quarantine / f"{name}.json"))["meta"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def discard(self, receipt: str, command: int) -> None:
+        """A person lets go of one object. Raises NotFound, and StepRefused if it is gone already."""
+        whole = bytes.fromhex(self.show(receipt)["receipt"])
+        with self._db.write() as tx:
+            row = tx.one("SELECT * FROM quarantine WHERE receipt = ? AND state = 'kept'", (whole,))
+            if row is None:
+                raise StepRefused(f"quarantined object {receipt} is gone already")
+            _let_go(tx, [row], command)
+            done(tx, command, f"quarantined object {whole.hex()} was deleted")
+        self._remove([whole])
+
+    def expire(self, before: float | None, limit: int = 100) -> int:
+        """Let go of up to `limit` objects kept since before then (seconds UTC; None: all are kept); how many."""
+        if before is None:
+            return 0
+        with self._db.read() as connection:  # most looks find nothing, and need no lock
+            if connection.execute(_EXPIRED, (before, 1)).fetchone() is None:
+                return 0
+        with self._db.write() as tx:
+            found = tx.all(_EXPIRED, (before, limit))
+            _let_go(tx, found, 0)
+        self._remove([row["receipt"] for row in found])
+        return len(found)
+
+    def finish(self) -> int:
+        """Remove the bytes of objects that were let go before a crash; how many objects."""
+        there = {name.removesuffix(".json") for name in self._fs.listdir(self._places.quarantine)}
+        with self._db.read() as connection:
+            gone = connection.execute("SELECT receipt FROM quarantine WHERE state = 'deleted'").fetchall()
+        left = sorted(there & {row["receipt"].hex() for row in gone})
+        self._remove([bytes.fromhex(name) for name in left])
+        return len(left)
+
+    def _remove(self, receipts: Sequence[bytes]) -> None:
+        if receipts and not self._db.full:
+            self._db.barrier()  # as with arrivals: the row must not come back without its file
+        for receipt in receipts:
+            for name in (receipt.hex(), receipt.hex() + ".json"):
+                try:
+                    self._fs.unlink(self._places.quarantine / name)
+                except FileNotFoundError:
+                    continue
+
+
+_EXPIRED = "SELECT * FROM quarantine WHERE state = 'kept' AND stored < ? LIMIT ?"
+
+
+def _let_go(tx: Transaction, found: Sequence[Any], command: int) -> None:
+    tx.many("UPDATE quarantine SET state = 'deleted' WHERE receipt = ?", [(row["receipt"],) for row in found])
+    tx.add("deleted", len(found))
+    for row in found:
+        tx.emit(QuarantineDeleted(row["receipt"].hex(), row["calling_ae"], row["bytes"], command))
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return {**dict(row), "receipt": row["receipt"].hex(), "association": (row["association"] or b"").hex()}

@@ -47,9 +47,14 @@ class Rulebook:
         return found
 
     def forget(self, before: float) -> int:
-        """Drop counters of days before a time (seconds UTC); quotas are kept, they may have no period. How many rows."""
+        """Drop counters of days, and of quotas' periods, before a time (seconds UTC); how many rows.
+
+        What a quota without a period has counted stays. Names of periods begin with their day or month, so they compare.
+        """
+        day = day_of(before)
         with self._db.write() as tx:
-            return tx.changed("DELETE FROM rule_count WHERE day < ?", (day_of(before),))
+            gone = tx.changed("DELETE FROM rule_count WHERE day < ?", (day,))
+            return gone + tx.changed("DELETE FROM rule_quota WHERE period < ?", (day[: len("2026-11")],))
 
 
 def day_of(time: float) -> str:

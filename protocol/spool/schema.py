@@ -66,6 +66,16 @@ CREATE TABLE rule_count (
 ) WITHOUT ROWID;
 """
 
+_CLEANING = """
+-- The targets that a finished arrival was delivered to, in order, a space between two: each may want it kept longer.
+ALTER TABLE arrival ADD COLUMN reached TEXT NOT NULL DEFAULT '';
+UPDATE arrival SET reached = coalesce((SELECT group_concat(target, ' ') FROM (SELECT DISTINCT d.target FROM delivery d
+  WHERE d.arrival = arrival.id AND d.state = 'delivered' ORDER BY d.target)), '') WHERE state IN ('delivered', 'discarded');
+-- Of the finished alone, so that it costs nothing while images come in; with their figures, for reports.
+CREATE INDEX arrival_finished ON arrival(state, reached, since, images, bytes) WHERE state = 'delivered' OR state = 'discarded';
+CREATE INDEX arrival_headers ON arrival(since) WHERE state = 'deleted' AND header IS NOT NULL;
+"""
+
 # Version 1. A fresh database gets these and then every migration, so that both ways lead to the same tables.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -189,3 +199,4 @@ CREATE TABLE sighting (
     4: _COMMITMENTS,
     5: _RULES,
 }  # fmt: skip
+MIGRATIONS[5] += _CLEANING

@@ -14,6 +14,7 @@ from protocol.errors import NotFound, StepRefused
 from protocol.spool import joining
 from protocol.spool.transaction import Transaction
 from protocol.states import (
+    ARRIVAL_DELETABLE,
     ARRIVAL_STEPS,
     DELIVERY_FINISHED,
     ArrivalState,
@@ -103,6 +104,8 @@ def set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str) -
     tx.execute(
         "UPDATE arrival SET state = ?, since = ?, reason = ? WHERE id = ?", (after, tx.now, reason, arrival["id"])
     )
+    if after in ARRIVAL_DELETABLE:
+        tx.execute(_REACHED, {"arrival": arrival["id"]})
     event: Any = None
     if after is ArrivalState.HELD:
         event = ArrivalHeld(arrival["id"], arrival["calling_ae"], reason)
@@ -172,6 +175,11 @@ def settle(tx: Transaction, id: int, *, decided: bool = False) -> None:
     set_state(tx, arrival, after, "all deliveries were cancelled" if after is ArrivalState.DISCARDED else "")
 
 
+# What a finished arrival reached decides how long it is kept (retention.py).
+_REACHED = (
+    "UPDATE arrival SET reached = coalesce((SELECT group_concat(target, ' ') FROM (SELECT DISTINCT target FROM delivery"
+    " WHERE arrival = :arrival AND state = 'delivered' ORDER BY target)), '') WHERE id = :arrival"
+)
 _UNDECIDED = (ArrivalState.OPEN, ArrivalState.CLOSED, ArrivalState.WAITING)
 
 # Images of an arrival that a delivery sends: those that no other image of the same arrival replaces.

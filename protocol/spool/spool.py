@@ -25,6 +25,8 @@ from protocol.spool.images import Images
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
 from protocol.spool.places import Places, is_day
+from protocol.spool.purging import Purging
+from protocol.spool.quarantine import Quarantine
 from protocol.spool.rulebook import Rulebook
 from protocol.spool.sightings import Sightings
 from protocol.spool.singles import Singles
@@ -54,6 +56,8 @@ class Spool:
         self.targets = Targets(database)
         self.accounting = Accounting(database, self.places, fs)
         self.cleaning = Cleaning(database, self.places, fs)
+        self.purging = Purging(database)
+        self.quarantine = Quarantine(database, self.places, fs)
         self.notices = Notices(database)
         self.sightings = Sightings(database)
         self.studies = Studies(database)

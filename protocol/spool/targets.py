@@ -12,6 +12,8 @@ from protocol.spool.database import Database
 from protocol.spool.looking import UNFINISHED
 from protocol.wire.events import TargetPaused, TargetResumed
 
+AT_ONCE = 500  # rows; the write lock is to be held for about 10 ms at most
+
 
 @dataclass(frozen=True)
 class TargetState:
@@ -85,6 +87,18 @@ class Targets:
                 " DO UPDATE SET not_before = excluded.not_before",
                 (name, not_before),
             )
+
+    def wake(self, name: str, after: int = 0, limit: int = AT_ONCE) -> int:
+        """It answers again: up to `limit` deliveries behind id `after` that wait for their next try are due now, in the
+        order of their age. The id to go on behind; 0 when there are no more.
+        """
+        with self._db.write() as tx:
+            ids = [row[0] for row in tx.all(
+                "SELECT id FROM delivery INDEXED BY delivery_state WHERE state = 'retrying' AND target = ? AND id > ?"
+                " ORDER BY id LIMIT ?", (name, after, limit))]  # fmt: skip
+            # Not `now`: what is due is taken in the order in which it fell due.
+            tx.many("UPDATE delivery SET due = created WHERE id = ? AND due > created", [(id,) for id in ids])
+        return ids[-1] if len(ids) == limit else 0
 
 
 def _state(row: Any) -> TargetState:

@@ -117,6 +117,17 @@ class ImageQuarantined(Event):
     reason: str
 
 
+@event("quarantine.deleted", "quarantine/{receipt}", shard="calling_ae")
+@dataclass(frozen=True)
+class QuarantineDeleted(Event):
+    """A quarantined object is let go: its retention is over, or a person said so (`command`, else 0)."""
+
+    receipt: str
+    calling_ae: str
+    bytes: int
+    command: int
+
+
 # ---- arrivals -------------------------------------------------------------------------------------------------
 @event("arrival.opened", "arrival/{arrival}", shard="calling_ae")
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from random import Random
 from typing import Any
 
 from actors.base import make_context, passes
-from actors.cleaner import CleanerActor
+from actors.cleaner.actor import CleanerActor
 from protocol.fsops import Room
+from protocol.routing.parse import build
 from protocol.settings import load_settings
 from protocol.spool import Spool
 from protocol.spool.arrivals import TargetChoice, Verdict
@@ -39,11 +40,21 @@ class Rig:
     def spool(self) -> Spool:
         return self.world.spool
 
-    def new_cleaner(self) -> CleanerActor:
+    def new_cleaner(self, zone: Any = UTC) -> CleanerActor:
+        """As after a restart; without a zone it uses that of the settings."""
         context = make_context(self.settings, self.spool, wire=self.world.network.wire(), log=QuietLog(),
                                clock=self.world.clock, fs=self.spool.fs, rng=Random(1))  # fmt: skip
-        self.cleaner = CleanerActor(context, UTC)
+        self.cleaner = CleanerActor(context, zone)
         return self.cleaner
+
+    def publish(self, **targets: Any) -> None:
+        """A routing configuration with these targets: name=retention_h."""
+        versions = self.cleaner.context.routing
+        said = {
+            name: {"type": "dicom", "host": "h", "port": 104, "called_ae": "X", "retention_h": hours}
+            for name, hours in targets.items()
+        }
+        versions.publish(build({"targets": said}, "test"), "ann", "because", versions.current().number)
 
     def work(self) -> None:
         passes(self.cleaner)
@@ -52,7 +63,9 @@ class Rig:
         self.world.clock.advance(seconds)
         self.work()
 
-    def series(self, study: int, outcome: str = "delivered", images: int = 2) -> int:
+    def series(
+        self, study: int, outcome: str = "delivered", images: int = 2, targets: tuple[str, ...] = ("pacs",)
+    ) -> int:
         """An arrival in that state; for `in_delivery` its delivery waits, for `parked` it is parked."""
         self.world.receive(*(TestImage(study=study, instance=number + 1) for number in range(images)))
         id = self.spool.arrivals.list(limit=1)[0]["id"]
@@ -62,8 +75,8 @@ class Rig:
         if outcome in ("discard", "hold"):
             self.spool.arrivals.decide(id, Verdict(outcome, 1, reason="test"))
         elif outcome != "closed":
-            self.spool.arrivals.decide(id, Verdict("route", 1, [TargetChoice("pacs")]))
-            if outcome in ("delivered", "parked"):
+            self.spool.arrivals.decide(id, Verdict("route", 1, [TargetChoice(name) for name in targets]))
+            for _ in targets if outcome in ("delivered", "parked") else ():
                 claim = self.world.claim()
                 assert claim is not None
                 self.world.deliver(claim) if outcome == "delivered" else self.spool.deliveries.park(claim, "no")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cleaner_rig import ALWAYS, AT_ONCE, HOUR, Rig
 
-from actors.cleaner import CHUNK
+from actors.cleaner.actor import CHUNK
 from protocol.spool.outbox import Cursor
 from protocol.testing.images import TestImage
 
@@ -194,7 +194,7 @@ def test_the_reserve_is_an_alert_while_it_is_reached(cleaner):
 
 
 def test_ballast_is_made_with_plenty_of_room_and_freed_at_the_second_reserve(cleaner):
-    from actors.cleaner import Ballast, Disk
+    from actors.cleaner.disk import Ballast, Disk
     from protocol.fsops import Room
 
     node: Rig = cleaner()
@@ -223,17 +223,111 @@ def test_without_a_size_there_is_no_ballast(cleaner):
 def test_files_that_cannot_be_removed_do_not_keep_the_others(cleaner, monkeypatch):
     rig = cleaner(**AT_ONCE)
     ids = [rig.series(study) for study in range(1, 5)]
-    real, stuck = rig.spool.cleaning.remove_files, {ids[0], ids[2]}
+    real, stuck = rig.spool.cleaning.remove_part, {ids[0], ids[2]}
 
-    def remove(id):
+    def remove(id, *how):
         if id in stuck:
             raise PermissionError(1, "Operation not permitted")
-        return real(id)
+        return real(id, *how)
 
-    monkeypatch.setattr(rig.spool.cleaning, "remove_files", remove)
+    monkeypatch.setattr(rig.spool.cleaning, "remove_part", remove)
     rig.after(2)
     assert rig.spool.cleaning.marked() == sorted(stuck)
     assert "cleaning.stuck" in rig.spool.notices.alerts()
     stuck.clear()
     rig.after(2)
     assert rig.spool.cleaning.marked() == [] and rig.spool.notices.alerts() == {}
+
+
+# ---- clocks that stand still, step back, change to summer time
+
+
+def test_a_machine_that_slept_pauses_cleaning_until_somebody_says_the_time_is_right(cleaner):
+    """The monotonic clock stands still while a machine sleeps: nobody can tell that from a clock set forward."""
+    node: Rig = cleaner(**{**AT_ONCE, "cleaner.retention_delivered_h": 10.0})
+    node.work()
+    arrival = node.series(1)
+    node.world.clock.jump_wall(60 * HOUR)  # a weekend
+    for _ in range(3):
+        node.after(1)
+    assert node.state(arrival) == "delivered"
+    assert "restarted because the new time is right" in node.spool.notices.alerts()["clock"]
+    node.new_cleaner()
+    node.after(1)
+    assert node.state(arrival) == "deleted" and node.spool.notices.alerts() == {}
+
+
+def test_a_short_sleep_is_no_reason_to_pause(cleaner):
+    node: Rig = cleaner(**AT_ONCE)
+    node.work()
+    arrival = node.series(1)
+    node.world.clock.jump_wall(0.5 * HOUR)
+    node.after(1)
+    assert node.state(arrival) == "deleted"
+
+
+def test_a_clock_that_steps_back_in_the_middle_of_a_sweep_stops_it(cleaner):
+    node: Rig = cleaner(**AT_ONCE, **{"cleaner.files_per_s": 10.0})
+    first, second = node.series(1, images=6), node.series(2, images=6)
+    node.world.clock.advance(1)
+    node.work()
+    assert (node.state(first), node.state(second), node.files()) == ("deleted", "deleted", 10)
+    third = node.series(3)
+    node.world.clock.jump_wall(-60)
+    for _ in range(5):
+        node.after(1)
+    assert node.state(third) == "delivered" and node.files() == 12
+    assert "behind the newest event" in node.spool.notices.alerts()["clock"]
+    for _ in range(30):
+        node.after(3)
+    assert node.files() == 0 and node.spool.notices.alerts() == {}
+
+
+def test_many_small_steps_of_ntp_are_no_jump(cleaner):
+    node: Rig = cleaner(**AT_ONCE)
+    node.work()
+    for step in (0.4, -0.4) * 20:
+        node.world.clock.jump_wall(step)
+        node.after(10)
+    arrival = node.series(1)
+    node.after(1)
+    assert node.state(arrival) == "deleted" and node.events("alert.raised") == []
+
+
+@pytest.mark.parametrize(
+    ("window", "noon", "hours"),
+    [
+        ("01:00-04:00", "2027-03-27T12:00", 2),  # that night 02:00 to 03:00 does not exist
+        ("01:00-04:00", "2027-10-30T12:00", 4),  # and that one it comes twice
+        ("01:00-04:00", "2027-06-12T12:00", 3),
+        ("02:10-02:50", "2027-03-27T12:00", 0),
+    ],
+)
+def test_in_the_night_of_the_change_the_window_goes_by_the_clock_on_the_wall(cleaner, window, noon, hours):
+    """known-failures 33: the cleaner of a node with a time zone, minute by minute."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    node: Rig = cleaner(**{**AT_ONCE, "cleaner.window": window, "node.time_zone": "Europe/Berlin"})
+    node.world.clock._now = datetime.fromisoformat(noon).replace(tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+    node.new_cleaner(zone=None)
+    minutes = 0
+    for minute in range(0, 23 * 60, 10):
+        if minute >= 12 * 60 - 30:
+            arrival = node.series(minute + 1, "discard", images=1)
+        node.after(600)
+        minutes += minute >= 12 * 60 - 30 and node.state(arrival) == "deleted"
+    assert minutes * 10 == hours * 60
+
+
+# ---- holds
+
+
+def test_a_hold_keeps_for_ever_whatever_was_delivered_before(cleaner):
+    node: Rig = cleaner(**AT_ONCE)
+    arrival = node.series(1)
+    node.spool.arrivals.hold(arrival, "a court wants it")
+    node.free_gb(0.1)
+    for _ in range(3):
+        node.after(3650 * 24 * HOUR)
+    assert node.state(arrival) == "held" and node.files() == 2

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.cleaner import Disk, clock_trouble, retention_at
+from actors.cleaner.disk import Disk
+from actors.cleaner.times import clock_trouble, opens_at, retention_at
 from actors.window import in_window
 from protocol.fsops import Room
 from protocol.settings.model import Cleaner
@@ -85,11 +86,11 @@ def test_the_window_is_what_a_clock_in_that_zone_shows(start, end, now, zone):
 
 def test_retention_is_counted_back_in_hours():
     settings = Cleaner(retention_delivered_h=2, retention_discarded_h=0, retention_quarantined_h=24)
-    found = retention_at(1e9, settings)
+    found = retention_at(1e9, settings, {})
     assert (found.delivered_before, found.discarded_before, found.quarantined_before) == (
         1e9 - 7200, 1e9, 1e9 - 86400,
     )  # fmt: skip
-    assert retention_at(1e9, Cleaner()).quarantined_before is None
+    assert retention_at(1e9, Cleaner(), {}).quarantined_before is None
 
 
 def test_a_clock_that_parted_or_is_behind_is_trouble():
@@ -109,3 +110,35 @@ def test_pressure_begins_before_the_receiver_has_to_refuse():
     assert [disk(size).below for size in (7, 4)] == [False, True]
     assert [disk(size).below_second for size in (4, 0.5)] == [False, True]
     assert disk(100, 19_999).pressure and not disk(100, 20_000).pressure
+
+
+def test_the_next_opening_is_told_in_seconds_utc():
+    noon = at("2026-01-10T12:00:30", BERLIN)
+    assert opens_at("22:00-06:00", noon, BERLIN) == at("2026-01-10T22:00:00", BERLIN)
+    inside = at("2026-01-10T23:00:30", BERLIN)
+    assert opens_at("22:00-06:00", inside, BERLIN) == inside
+    assert opens_at("never", noon, BERLIN) is None
+    before_the_change = at("2026-03-28T12:00:00", BERLIN)
+    assert opens_at("02:10-02:50", before_the_change, BERLIN) == at("2026-03-30T02:10:00", BERLIN)  # a day later
+
+
+@given(texts, texts, moments, st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]))
+def test_before_the_next_opening_it_is_shut_and_then_open(start, end, now, zone):
+    opens = opens_at(f"{start}-{end}", now, ZoneInfo(zone))
+    assert opens is not None and opens >= now
+    assert in_window(f"{start}-{end}", opens, ZoneInfo(zone))
+    if opens > now:
+        assert not in_window(f"{start}-{end}", opens - 1, ZoneInfo(zone))
+
+
+def test_a_target_has_a_cut_off_of_its_own_only_if_it_says_so():
+    from protocol.routing.targets import FolderTarget
+
+    def folder(hours: float | None) -> FolderTarget:
+        return FolderTarget(type="folder", path="/data", retention_h=hours)
+
+    found = retention_at(1e9, Cleaner(retention_delivered_h=10), {"a": folder(None), "b": folder(2), "c": folder(48)})
+    assert found.targets == {"b": 1e9 - 7200, "c": 1e9 - 172_800}
+    assert found.before("delivered", ["a", "b"]) == 1e9 - 36_000  # the longest counts
+    assert found.before("delivered", ["b", "c"]) == 1e9 - 172_800
+    assert found.before("held", ["c"]) is None

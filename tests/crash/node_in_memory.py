@@ -19,7 +19,7 @@ from typing import Any
 from actors.base import make_context, passes
 from actors.bookkeeper.actor import BookkeeperActor
 from actors.bookkeeper.hand import OwnHand
-from actors.cleaner import CleanerActor
+from actors.cleaner.actor import CleanerActor
 from actors.dicom.service import Peer, StoreRequest
 from actors.dicom.statuses import SUCCESS
 from actors.dispatcher.working import Slot

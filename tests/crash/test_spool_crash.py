@@ -120,7 +120,7 @@ def clean(world: SpoolWorld) -> None:
         world.spool.cleaning.remove_files(arrival)
     world.clock.advance(10)
     world.purged |= {image.sop_uid for image in (A, B, C)}
-    world.spool.cleaning.purge(world.clock.now())
+    world.spool.purging.arrivals(world.clock.now())
 
 
 # what happened safely before

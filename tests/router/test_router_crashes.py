@@ -9,7 +9,7 @@ import pytest
 from router_rig import CT, EVERYWHERE, RoutedWorld
 
 from actors.base import make_context, passes
-from actors.cleaner import CleanerActor
+from actors.cleaner.actor import CleanerActor
 from protocol.spool.outbox import Cursor
 from protocol.testing.crash import Scenario, run_at_every_point
 from protocol.testing.images import TestImage

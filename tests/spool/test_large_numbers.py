@@ -12,6 +12,7 @@ from protocol.spool import open_spool
 from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.cleaning import Retention
 from protocol.spool.deliveries import ImageResult
+from protocol.spool.forecast import forecast
 from protocol.spool.images import Incoming
 from protocol.spool.singles import Batch
 
@@ -116,13 +117,14 @@ def test_no_statement_of_daily_work_walks_through_a_whole_table(spool):
     spool.commands.pending("router")
     spool.outbox.read(spool.outbox.head())
     spool.outbox.newest()
-    late = Retention(now + 10, now + 10, now + 10)
+    late = Retention(now + 10, now + 10, now + 10, {"research": now})
     for id in spool.cleaning.deletable(late):
         assert spool.cleaning.mark(id, late)
     for id in spool.cleaning.marked():
         spool.cleaning.remove_files(id)
-    spool.cleaning.expired_quarantine(late)
-    assert spool.cleaning.purge(now + 100)
+    spool.quarantine.expire(now + 10)
+    assert spool.purging.headers(now + 100)
+    assert spool.purging.arrivals(now + 100)
     assert len(statements.seen) > 60
     assert statements.walks() == []
 
@@ -205,7 +207,7 @@ def test_purging_a_large_arrival_is_done_in_parts_and_the_books_balance_after_ea
     assert spool.cleaning.mark(receipt.arrival, Retention(late, late))
     spool.cleaning.remove_files(receipt.arrival)
     parts = []
-    while removed := spool.cleaning.purge(late):
+    while removed := spool.purging.arrivals(late):
         parts.append(removed)
         assert spool.accounting.balance() == []
     assert parts == [500, 500, 202]
@@ -219,3 +221,33 @@ def test_a_decision_for_many_targets_does_not_count_the_images_for_each(spool):
     targets = [TargetChoice(f"pacs{number}") for number in range(10)]
     assert rows_visited(spool, lambda: spool.arrivals.decide(receipt.arrival, Verdict("route", 1, targets))) < 10 * MANY
     assert {row["images"] for row in spool.deliveries.list()} == {MANY + 1}
+
+
+def finished(spool, count, target, since):
+    """Rows of arrivals that were delivered, each a second after the one before."""
+    with spool.database.write() as tx:
+        tx.many(
+            "INSERT INTO arrival (series_key, study_uid, series_uid, calling_ae, called_ae, address, state, opened, last_image,"
+            " since, images, bytes, reached) VALUES (?,'1.2','1.2','A','B','C','delivered',1,1,?,10,1000,?)",
+            [(b"%s%d" % (target.encode(), n), since + n, target) for n in range(count)],
+        )
+
+
+def test_what_a_target_keeps_for_long_costs_the_search_for_what_may_go_nothing(spool):
+    """A target that keeps everything for a year has most of what is there, and all of it older than the rest."""
+    finished(spool, 100, "pacs", 1e9)
+    late = Retention(1e9 + 50, 1e9 + 50, targets={"archive": 10.0})
+
+    def steps():
+        seen = [0]
+        spool.database._reader.set_progress_handler(lambda: seen.__setitem__(0, seen[0] + 1), 10)
+        found = spool.cleaning.candidates(late, 20)
+        spool.database._reader.set_progress_handler(None, 0)
+        assert len(found) == 20 and found[0].since == 1e9
+        return seen[0] * 10
+
+    few = steps()
+    finished(spool, 20 * MANY, "archive", 1000.0)
+    assert steps() < few + 500
+    told = forecast(spool.database, late, 1e9 + 100)
+    assert told.total.series == 50 and sum(kept.amount.series for kept in told.kept) == 50 + 20 * MANY

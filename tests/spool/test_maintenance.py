@@ -153,7 +153,7 @@ def test_records_that_nothing_names_any_more_are_purged(tmp_path):
     spool.targets.resume("pacs", "test", command)
     waiting = spool.commands.ask("target.resume", "test", {"target": "pacs"})
     clock.advance(100)
-    assert spool.cleaning.purge_records(clock.now() - 200) == 0
-    assert spool.cleaning.purge_records(clock.now()) == 2, "one association, one answered command"
+    assert spool.purging.records(clock.now() - 200) == 0
+    assert spool.purging.records(clock.now()) == 2, "one association, one answered command"
     assert [one.id for one in spool.commands.pending("router")] == [waiting]
     spool.close()

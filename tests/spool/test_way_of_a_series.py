@@ -72,7 +72,7 @@ def test_an_image_is_received_decided_delivered_and_deleted(spool):
     assert spool.cleaning.remove_files(arrival.id) == 2
     assert list(spool.places.images.iterdir()) == []
     assert spool.accounting.figures().images["deleted"] == 2 and spool.accounting.balance() == []
-    assert spool.cleaning.purge(now + 100) > 0
+    assert spool.purging.arrivals(now + 100) > 0
     assert spool.accounting.figures().images["deleted"] == 2 and spool.accounting.balance() == []
 
 
