@@ -241,6 +241,11 @@ def _delivery_unbound(event: Envelope) -> list[Change]:
     return [_delivery(event, DeliveryState.WAITING, owner=None, retry_at=None)]
 
 
+@_on("delivery.prioritised")
+def _delivery_prioritised(event: Envelope) -> list[Change]:
+    return [Change("delivery", {"delivery": event.data["delivery"]}, _take(event.data, "priority", "command"))]
+
+
 @_on("delivery.retried")
 def _delivery_retried(event: Envelope) -> list[Change]:
     """Its arrival is unfinished again, which no event of its own says."""

@@ -15,6 +15,7 @@ from protocol.fsops import FsOps, RealFs
 from protocol.spool.accounting import Accounting
 from protocol.spool.adoption import Adoption
 from protocol.spool.arrivals import Arrivals
+from protocol.spool.bulk import Bulk
 from protocol.spool.cleaning import Cleaning
 from protocol.spool.commands import Commands
 from protocol.spool.commitments import Commitments
@@ -49,6 +50,7 @@ class Spool:
         self.arrivals = Arrivals(database)
         self.deliveries = Deliveries(database, self.places)
         self.commands = Commands(database)
+        self.bulk = Bulk(database)
         self.commitments = Commitments(database)
         self.confirmations = Confirmations(database)
         self.targets = Targets(database)

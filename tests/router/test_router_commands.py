@@ -180,7 +180,7 @@ def test_ids_are_all_or_none(rig):
 @pytest.mark.parametrize(
     ("kind", "arguments", "says"),
     [
-        ("queue.retry", {}, "either ids, or a target, or all_parked"),
+        ("queue.retry", {}, "either ids, or what they have in common"),
         ("queue.retry", {"ids": [1], "target": "pacs"}, "either"),
         ("queue.retry", {"ids": "1"}, "list"),
         ("queue.retry", {"ids": ["one"]}, "number"),
@@ -242,7 +242,7 @@ def test_what_a_dispatcher_took_meanwhile_is_skipped_and_said(rig):
 
     answer = node.ask("queue.cancel", target="pacs")
     node.spool.deliveries.list = listed
-    assert answer.answer == "cancel: 1 deliveries, 1 were under way meanwhile"
+    assert answer.answer == "cancel: 1 deliveries; not 1: an delivery"
     assert sorted(row["state"] for row in listed()) == ["cancelled", "sending"]
 
 
