@@ -25,7 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("scanpost.status:status", "How the node stands."),
     "doctor": ("scanpost.doctor:doctor", "Prove that no image is missing; check what could stop the node."),
     "series": ("scanpost.series:series", "Series as they came in: list, show, route, hold, release, discard."),
-    "queue": ("scanpost.queue:queue", "Deliveries: list, retry, hold, release, cancel, priority."),
+    "queue": ("scanpost.queue:queue", "Deliveries: list, causes, retry, hold, release, cancel, priority, redirect."),
+    "acts": ("scanpost.acts:acts", "What people did: who, when, why and what came of it; list, show."),
     "commitment": ("scanpost.commitment:commitment", "Storage commitment: list, show, retry, targets."),
     "routing": (
         "scanpost.routing:routing",

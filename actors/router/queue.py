@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from actors.router.arguments import Arguments
 from actors.router.routing import Routing
-from actors.router.series import states_for
+from protocol.acts import states_for
 from protocol.clock import Clock
 from protocol.errors import NotFound, StepRefused
 from protocol.selection import Selection
@@ -21,15 +21,6 @@ from protocol.spool.steps import Wish
 
 CHUNK = 100  # deliveries in one transaction
 CHUNKS_AT_ONCE = 10  # in one pass of the router
-# States in which an act can be done: what it means where no states are named.
-CAN = {
-    "retry": ("parked", "retrying"),
-    "hold": ("waiting", "sending", "retrying", "parked"),
-    "release": ("held",),
-    "cancel": ("waiting", "retrying", "parked", "held"),
-    "priority": ("waiting", "retrying", "parked", "held"),
-    "redirect": ("waiting", "retrying", "parked", "held"),
-}
 
 
 class QueueActs:
@@ -51,7 +42,7 @@ class QueueActs:
             self._spool.deliveries.change(ids, what, command.id, reason=reason, priority=priority, to=to)
             return True
         self._check_target(selection.target)
-        states = states_for(command.kind, selection, CAN[what])
+        states = states_for(command.kind, selection)
         whose = Act(command.id, command.by, arguments.reason(""))
         return self._many(command, replace(selection, states=states), Wish(what, priority, to), whose)
 

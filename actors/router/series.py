@@ -4,13 +4,14 @@ Each arrival is a transaction of its own, which also keeps how far a long act is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from actors.router.arguments import Arguments
 from actors.router.routing import Routing
 from actors.router.singles import Singles
 from actors.router.verdicts import case_of, verdict_for
+from protocol.acts import states_for
 from protocol.errors import NotFound, StepRefused
 from protocol.selection import Selection
 from protocol.spool import Spool
@@ -23,29 +24,8 @@ from protocol.states import ARRIVAL_UNDECIDED, ArrivalState
 
 AT_ONCE = 50  # arrivals in one pass of the router
 FINISHED = ("delivered", "cancelled")
-CAN = {
-    "route": ("waiting", "held", "in_delivery", "delivered", "discarded"),
-    "reroute": ("held", "in_delivery", "delivered", "discarded"),
-    "hold": ("open", "closed", "waiting", "in_delivery", "delivered", "discarded"),
-    "release": ("held",),
-    "discard": ("closed", "waiting", "held"),
-}
-# What an act means where no states are named; only these two mean less than they can.
-USUAL = {
-    **CAN,
-    "reroute": ("held", "delivered", "discarded"),
-    "hold": ("open", "closed", "waiting", "in_delivery"),
-}
 Do = Callable[[int, Progress | None], object]
 """What an act does to one arrival; the progress is to be kept with it, None: the command is to be answered with it."""
-
-
-def states_for(kind: str, selection: Selection, can: Sequence[str], usual: Sequence[str] = ()) -> tuple[str, ...]:
-    """The states that an act walks through. Raises StepRefused if one is named in which it cannot be done."""
-    for state in selection.states:
-        if state not in can:
-            raise StepRefused(f"{kind} is not for {state} ones; it can be done to {', '.join(can)}")
-    return selection.states or tuple(usual or can)
 
 
 class SeriesActs:
@@ -74,7 +54,7 @@ class SeriesActs:
             do(ids[0], None)
             return True
         if selection is not None:
-            selection = replace(selection, states=states_for(command.kind, selection, CAN[what], USUAL[what]))
+            selection = replace(selection, states=states_for(command.kind, selection))
         return self._many(command, what, ids, selection, do)
 
     def _many(self, command: Command, what: str, ids: list[int], selection: Selection | None, do: Do) -> bool:
