@@ -19,8 +19,8 @@ from protocol.spool.commands import Command
 from protocol.spool.selecting import DELIVERIES
 from protocol.spool.steps import Wish
 
-CHUNK = 100  # deliveries in one transaction
-CHUNKS_AT_ONCE = 10  # in one pass of the router
+CHUNK = 50  # deliveries in one transaction: it holds the write lock for about 10 ms
+CHUNKS_AT_ONCE = 20  # in one pass of the router
 
 
 class QueueActs:

@@ -136,15 +136,23 @@ def walk(
 def _next(
     connection: sqlite3.Connection, kind: Kind, selection: Selection, command: int, upto: int, last: Sequence[Any], limit: int
 ) -> list[sqlite3.Row]:  # fmt: skip
+    """The next rows of one state behind `last`, in the order of its index."""
+    columns = [f"x.{name.strip()}" for name in kind.order.split(",")]
+    # (a, b) > (?, ?) would walk through all of the first target again: SQLite looks up only `a` in the index.
+    behind = [(f"{columns[-1]} > ?", list(last))] if last else [("1", [])]
+    if last and len(columns) == 2:
+        behind = [(f"{columns[0]} = ? AND {columns[1]} > ?", list(last)), (f"{columns[0]} > ?", [last[0]])]
     text, values = where(kind, selection)
-    columns = ", ".join(f"x.{name.strip()}" for name in kind.order.split(","))
-    if last:
-        text, values = f"{text} AND ({columns}) > ({','.join('?' * len(last))})", [*values, *last]
     index = "" if _narrow(kind, selection) else f" INDEXED BY {kind.table}_state"
     delivery, arrival = ("x.id", "x.arrival") if kind is DELIVERIES else ("0", "x.id")
-    sql = (
-        f"SELECT x.id AS id, {columns} FROM {kind.table} x{index} WHERE {text} AND x.id <= ?"
-        f" AND NOT EXISTS (SELECT 1 FROM touched t WHERE t.arrival = {arrival} AND t.command = ? AND t.delivery = {delivery})"
-        f" ORDER BY {columns} LIMIT ?"
-    )
-    return connection.execute(sql, (*values, upto, command, limit)).fetchall()
+    for further, more in behind:
+        rows = connection.execute(
+            f"SELECT x.id AS id, {', '.join(columns)} FROM {kind.table} x{index} WHERE {text} AND {further} AND x.id <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM touched t"
+            f"  WHERE t.arrival = {arrival} AND t.command = ? AND t.delivery = {delivery})"
+            f" ORDER BY {', '.join(columns)} LIMIT ?",
+            (*values, *more, upto, command, limit),
+        ).fetchall()
+        if rows:
+            return rows
+    return []
