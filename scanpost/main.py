@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("scanpost.up:up", "Start everything."),
     "down": ("scanpost.up:down", "Stop everything, in order."),
     "restart": ("scanpost.up:restart", "Restart one actor, or all."),
+    "drain": ("scanpost.drain:drain", "Before maintenance: take no more images, deliver what is here."),
     "status": ("scanpost.status:status", "How the node stands."),
     "doctor": ("scanpost.doctor:doctor", "Prove that no image is missing; check what could stop the node."),
     "series": ("scanpost.series:series", "Series as they came in: list, show, route, hold, release, discard."),

@@ -34,6 +34,8 @@ class Commands:
             **{f"queue.{act}": queue.act for act in ("retry", "hold", "release", "cancel", "priority", "redirect")},
             "target.pause": queue.pause,
             "target.resume": queue.resume,
+            "node.drain": lambda command: spool.draining.begin(command.id),
+            "node.resume": lambda command: spool.draining.end(command.id),
             "commitment.retry": lambda command: spool.commitments.retry(Arguments(command).commitment(), command.id),
         }
 

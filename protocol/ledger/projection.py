@@ -28,7 +28,8 @@ Rule = Callable[[Envelope], list[Change]]
 RULES: dict[str, Rule] = {}
 EVENT_ONLY = frozenset({
     "association.rejected", "image.rejected", "rule.failed", "target.paused", "target.resumed", "command.asked",
-    "command.answered", "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
+    "command.answered", "node.drain.begun", "node.drain.ended",
+    "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
     "outbox.trimmed", "spool.epoch.begun", "commitment.requested", "commitment.answered", "commitment.reported",
     "commitment.report.failed", "confirmation.asked", "confirmation.answered", "arrival.images.routed", "study.decided",
 })  # fmt: skip

@@ -20,7 +20,7 @@ from protocol.wire.events import CommandAnswered, CommandAsked
 KINDS = frozenset(
     {"series.route", "series.reroute", "series.hold", "series.release", "series.discard", "queue.retry", "queue.hold",
      "queue.release", "queue.cancel", "queue.priority", "queue.redirect",
-     "target.pause", "target.resume", "target.test", "target.probe", "commitment.retry"}
+     "target.pause", "target.resume", "target.test", "target.probe", "commitment.retry", "node.drain", "node.resume"}
 )  # fmt: skip
 
 MOST_REMEMBERED = 100  # ids of one refused act whose story tells it

@@ -22,6 +22,7 @@ from protocol.spool.commitments import Commitments
 from protocol.spool.confirmations import Confirmations
 from protocol.spool.database import Database, create_database
 from protocol.spool.deliveries import Deliveries
+from protocol.spool.draining import Draining
 from protocol.spool.images import Images
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
@@ -57,6 +58,7 @@ class Spool:
         self.accounting = Accounting(database, self.places, fs)
         self.cleaning = Cleaning(database, self.places, fs)
         self.notices = Notices(database)
+        self.draining = Draining(database)
         self.sightings = Sightings(database)
         self.studies = Studies(database)
         self.singles = Singles(database)

@@ -567,6 +567,26 @@ class CommandAnswered(Event):
     reason: str = ""
 
 
+@event("node.drain.begun", "node/drain", severity=WARNING)
+@dataclass(frozen=True)
+class NodeDrainBegun(Event):
+    """A person drains the node: new associations are refused, what is here is decided and delivered."""
+
+    by: str
+    reason: str
+    command: int
+
+
+@event("node.drain.ended", "node/drain")
+@dataclass(frozen=True)
+class NodeDrainEnded(Event):
+    """The node takes images again."""
+
+    by: str
+    reason: str
+    command: int
+
+
 @event("config.changed", "config/{revision}")
 @dataclass(frozen=True)
 class ConfigChanged(Event):
