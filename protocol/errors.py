@@ -187,22 +187,30 @@ class DecodeError(WireError):
 class NetworkError(ScanpostError):
     """The peer could not be reached or did not do what was asked; `retryable` says whether repeating can help.
 
-    `after_s`: how long the peer asked not to be tried again, seconds; 0: it did not ask.
+    `after_s`: how long the peer asked not to be tried again, seconds; 0: it did not ask. `cause` is one of
+    protocol/causes.py, by which people find what failed alike; each kind of error has its usual one.
     """
 
     after_s = 0.0
+    cause = "other"
 
-    def __init__(self, message: str | None = None, retryable: bool = True) -> None:
+    def __init__(self, message: str | None = None, retryable: bool = True, cause: str = "") -> None:
         self.retryable = retryable
+        if cause:
+            self.cause = cause
         super().__init__(message)
 
 
 class TargetUnreachable(NetworkError):
     """No connection to the target."""
 
+    cause = "unreachable"
+
 
 class TargetBusy(NetworkError):
     """The target is there and asks to be left alone, for `after_s` seconds if it says how long."""
+
+    cause = "busy"
 
     def __init__(self, message: str | None = None, after_s: float = 0.0) -> None:
         super().__init__(message)
@@ -212,13 +220,19 @@ class TargetBusy(NetworkError):
 class AssociationRejected(NetworkError):
     """The peer rejected the association (PS3.8 section 9.3.4)."""
 
+    cause = "rejected"
+
 
 class AssociationAborted(NetworkError):
     """The association ended before its work was done (PS3.8 section 9.3.8)."""
 
+    cause = "aborted"
+
 
 class PeerTimeout(NetworkError):
     """The peer did not answer in time; this association must not be used again."""
+
+    cause = "timeout"
 
 
 class LedgerError(ScanpostError):

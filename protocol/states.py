@@ -84,7 +84,7 @@ ARRIVAL_STEPS: Mapping[ArrivalState, frozenset[ArrivalState]] = {
     A.CLOSED: frozenset({A.WAITING, A.HELD, A.IN_DELIVERY, A.DISCARDED}),
     A.WAITING: frozenset({A.HELD, A.IN_DELIVERY, A.DISCARDED}),
     A.HELD: frozenset({A.CLOSED, A.WAITING, A.IN_DELIVERY, A.DISCARDED}),
-    A.IN_DELIVERY: frozenset({A.DELIVERED, A.DISCARDED, A.HELD}),
+    A.IN_DELIVERY: frozenset({A.DELIVERED, A.DISCARDED, A.HELD, A.CLOSED}),
     A.DELIVERED: frozenset({A.IN_DELIVERY, A.CLOSED, A.DELETED, A.HELD}),
     A.DISCARDED: frozenset({A.IN_DELIVERY, A.CLOSED, A.DELETED, A.HELD}),
     A.DELETED: frozenset(),

@@ -80,7 +80,9 @@ def act(
         _nudge(settings)
         command = _wait(spool, id)
     if as_json:
-        print_json({"command": id, "state": command.state, "answer": command.answer})
+        print_json({"command": id, "state": command.state, "answer": command.answer, **how_far(command)})
+    elif command.state == "new" and command.progress is not None:
+        say(f"command {id} goes on; see how far: scanpost acts show {id}")
     elif command.state == "new":
         say(
             f"command {id} is written down; the {executor} did not answer yet and carries it out when it runs (scanpost status)"
@@ -89,6 +91,15 @@ def act(
         say(command.answer)
     if command.state != "done":
         raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def how_far(command: Command) -> dict[str, Any]:
+    """Of an act on all that match: how many it found, did, and left alone and why."""
+    progress = command.progress
+    if progress is None:
+        return {}
+    skipped = [{"reason": why, "count": count, "example": id} for why, (count, id) in progress.skipped.items()]
+    return {"matched": progress.total, "done": progress.done, "skipped": skipped}
 
 
 def _nudge(settings: Settings) -> None:
@@ -108,14 +119,37 @@ def _nudge(settings: Settings) -> None:
 
 
 def _wait(spool: Spool, id: int) -> Command:
-    deadline = time.monotonic() + ANSWER_WAIT_S
-    while True:
-        command = spool.commands.find(id)
-        if command.state != "new" or time.monotonic() > deadline:
-            return command
-        if not spool.fs.is_locked(spool.places.run / f"{command.executor}.lock"):
-            return command
-        time.sleep(LOOK_S)
+    """Until it is answered, its executor is gone, or nothing moved for ANSWER_WAIT_S."""
+    from scanpost.bar import CountBar
+
+    deadline, seen = time.monotonic() + ANSWER_WAIT_S, 0
+    with CountBar("done") as bar:
+        while True:
+            command = spool.commands.find(id)
+            if command.progress is not None and command.progress.done != seen:
+                seen, deadline = command.progress.done, time.monotonic() + ANSWER_WAIT_S
+                bar.done(seen, command.progress.total)
+            if command.state != "new" or time.monotonic() > deadline:
+                return command
+            if not spool.fs.is_locked(spool.places.run / f"{command.executor}.lock"):
+                return command
+            time.sleep(LOOK_S)
+
+
+def since(text: str, option: str) -> float:
+    """A moment in the past, seconds UTC: a duration ago (2h30m) or an ISO 8601 time. Raises click.BadParameter."""
+    from protocol.errors import WireError
+    from protocol.wire.tap import parse_since
+
+    try:
+        found = parse_since(text, time.time()).time
+    except WireError:
+        found = None
+    if found is None:
+        raise click.BadParameter(
+            f"{text!r} is neither a duration (2h30m) nor a time (2026-01-31T08:00)", param_hint=option
+        )
+    return found
 
 
 def when(seconds: float | None) -> str:

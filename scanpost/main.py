@@ -22,10 +22,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("scanpost.up:up", "Start everything."),
     "down": ("scanpost.up:down", "Stop everything, in order."),
     "restart": ("scanpost.up:restart", "Restart one actor, or all."),
+    "drain": ("scanpost.drain:drain", "Before maintenance: take no more images, deliver what is here."),
     "status": ("scanpost.status:status", "How the node stands."),
     "doctor": ("scanpost.doctor:doctor", "Prove that no image is missing; check what could stop the node."),
     "series": ("scanpost.series:series", "Series as they came in: list, show, route, hold, release, discard."),
-    "queue": ("scanpost.queue:queue", "Deliveries: list, retry, hold, release, cancel, priority."),
+    "queue": ("scanpost.queue:queue", "Deliveries: list, causes, retry, hold, release, cancel, priority, redirect."),
+    "acts": ("scanpost.acts:acts", "What people did: who, when, why and what came of it; list, show."),
     "commitment": ("scanpost.commitment:commitment", "Storage commitment: list, show, retry, targets."),
     "routing": (
         "scanpost.routing:routing",

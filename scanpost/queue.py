@@ -1,5 +1,5 @@
-"""`scanpost queue`: deliveries: list them and retry, hold, release, cancel, redirect or re-prioritise them, one or many.
-Acts are written down as commands; the router carries them out, all or none.
+"""`scanpost queue`: deliveries: list them, see why they fail, and act on some or on all that match.
+Acts are written down as commands; the router carries them out.
 """
 
 from __future__ import annotations
@@ -8,96 +8,140 @@ from typing import Any
 
 import click
 
-from scanpost.asking import act, opened, when
-from scanpost.common import Options, json_option, pass_options, print_answer
+from scanpost.asking import opened, when
+from scanpost.choosing import acting, ask, filters, selection_of
+from scanpost.common import Options, json_option, pass_options, print_answer, print_json, say
 
 
 @click.group()
 def queue() -> None:
-    """Deliveries: list, retry, hold, release, cancel, priority, redirect."""
+    """Deliveries: list, causes, retry, hold, release, cancel, priority, redirect.
+
+    \b
+    Acts take ids, or filters; then the router finds what matches when it carries them out:
+      scanpost queue retry --target pacs --cause timeout --reason "PACS was restarted"
+      scanpost queue hold --source CT1 --since 2h --dry-run
+    """
 
 
 @queue.command("list")
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    help="waiting, sending, retrying, confirming, parked, held, delivered, cancelled.",
-)
+@filters("delivery")
 @click.option("--all", "everything", is_flag=True, help="Also finished ones.")
-@click.option("--target", help="Only to this target.")
 @click.option("--before", type=int, help="Older than this id (the next page).")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 @json_option
 @pass_options
-def list_queue(options: Options, states: tuple[str, ...], everything: bool, as_json: bool, **filters: Any) -> None:
-    """Deliveries, newest first; without filters the unfinished ones.
+def list_queue(
+    options: Options, everything: bool, before: int | None, limit: int, as_json: bool, **values: Any
+) -> None:  # fmt: skip
+    """Deliveries, newest first; without --state the unfinished ones.
 
     \b
-    Example: scanpost queue list --state parked --target pacs
+    Examples:
+      scanpost queue list --state parked --target pacs
+      scanpost queue list --rule cardiac --since 1d --all
     """
-    unfinished = ("waiting", "sending", "retrying", "confirming", "parked", "held")
+    from dataclasses import replace
+
+    selection = selection_of(values)
+    if not selection.states and not everything:
+        unfinished = ("waiting", "sending", "retrying", "confirming", "parked", "held")
+        selection = replace(selection, states=unfinished)
     with opened(options) as (_, spool):
-        rows = spool.deliveries.list(states=states or (() if everything else unfinished), **filters)
-    columns = ["id", "arrival", "source", "target", "state", "sent", "of", "attempts", "next try", "error"]
+        rows = spool.deliveries.select(selection, before=before, limit=limit)
+    columns = ["id", "arrival", "source", "target", "state", "sent", "of", "attempts", "next try", "cause", "error"]
+    if not rows and not as_json:
+        say("nothing matches")
+        return
     print_answer(as_json, rows, columns, [
         [row["id"], row["arrival"], row["calling_ae"], row["target"], row["state"], row["sent"], row["images"], row["attempts"],
-         when(row["due"]) if row["state"] == "retrying" else "", row["error"]] for row in rows])  # fmt: skip
+         when(row["due"]) if row["state"] == "retrying" else "", row["cause"], row["error"]] for row in rows])  # fmt: skip
 
 
-def _which(ids: tuple[int, ...], target: str | None, all_parked: bool) -> dict[str, Any]:
-    chosen = [bool(ids), target is not None, all_parked]
-    if not any(chosen) or (ids and sum(chosen) > 1):
-        raise click.UsageError("name deliveries by their ids, or --target T, or --all-parked")
-    return {"ids": list(ids), "target": target, "all_parked": all_parked}
+@queue.command()
+@click.option("--target", help="Only of this target.")
+@json_option
+@pass_options
+def causes(options: Options, target: str | None, as_json: bool) -> None:
+    """Why deliveries do not get on: by target and cause, with what to do about it and the command that lets them go on.
+
+    \b
+    Example: scanpost queue causes --target pacs
+    """
+    from protocol.causes import hint
+
+    with opened(options) as (_, spool):
+        found = spool.deliveries.causes(target)
+    told = []
+    for one in found:
+        words = hint(one.cause)
+        told.append(
+            {
+                **one.__dict__,
+                "means": words.means,
+                "first": words.first,
+                "then": _then(one.target, one.cause, one.state),
+            }
+        )
+    if as_json:
+        print_json(told)
+        return
+    if not told:
+        say("no delivery is kept from its target")
+    for row in told:
+        click.echo(f"{row['target']}: {row['count']} {row['state']}, {row['cause']}")
+        click.echo(f"  {row['means']} {row['first']}")
+        click.echo(f"  oldest {when(row['oldest'])}, such as delivery {row['example']}")
+        click.echo(f"  then: {row['then']}\n")
 
 
-def _simple(kind: str, text: str) -> None:
-    @queue.command(kind, help=text)
-    @click.argument("ids", type=int, nargs=-1)
-    @click.option("--target", help="All to this target that can do it.")
-    @click.option("--all-parked", is_flag=True, help="All parked ones.")
-    @click.option("--reason", default="", help="Kept with the deliveries.")
-    @json_option
+def _then(target: str, cause: str, state: str) -> str:
+    if cause == "target_removed":
+        return f"scanpost queue redirect --target {target} --to OTHER"
+    verb = "release" if state == "held" else "retry"
+    return f"scanpost queue {verb} --target {target} --cause {cause} --state {state}"
+
+
+_all_parked = click.option("--all-parked", is_flag=True, help="All parked ones; the same as --state parked.")
+
+
+def _simple(kind: str, text: str, example: str) -> None:
+    @queue.command(kind, help=f"{text}\n\n\b\nExample: scanpost queue {kind} {example}")
+    @acting("delivery")
+    @_all_parked
     @pass_options
-    def command(
-        options: Options, ids: tuple[int, ...], target: str | None, all_parked: bool, reason: str, as_json: bool
-    ) -> None:
-        act(options, f"queue.{kind}", {**_which(ids, target, all_parked), "reason": reason}, as_json)
+    def command(options: Options, **values: Any) -> None:
+        ask(options, f"queue.{kind}", values)
 
 
-_simple("retry", "Try again at once; attempts and age count anew.")
-_simple("hold", "Set aside until released.")
-_simple("release", "Release what is held.")
-_simple("cancel", "Give up; the arrival stays and can be routed again.")
+_simple(
+    "retry", "Try again at once; attempts and age count anew.", "--all-parked --target pacs --reason 'PACS is back'"
+)
+_simple("hold", "Set aside until released.", "--target pacs --reason 'PACS is being moved'")
+_simple("release", "Release what is held.", "--target pacs")
+_simple("cancel", "Give up; the arrival stays and can be routed again.", "--source CT1 --since 1h --dry-run")
 
 
 @queue.command()
 @click.argument("level", type=click.Choice(["urgent", "normal", "offpeak"]))
-@click.argument("ids", type=int, nargs=-1)
-@click.option("--target", help="All to this target.")
-@json_option
+@acting("delivery")
+@_all_parked
 @pass_options
-def priority(options: Options, level: str, ids: tuple[int, ...], target: str | None, as_json: bool) -> None:
+def priority(options: Options, level: str, **values: Any) -> None:
     """Change the order: urgent, normal or offpeak.
 
     \b
     Example: scanpost queue priority urgent 217500130
     """
-    act(options, "queue.priority", {**_which(ids, target, False), "priority": level}, as_json)
+    ask(options, "queue.priority", values, {"priority": level})
 
 
 @queue.command()
-@click.argument("ids", type=int, nargs=-1)
-@click.option("--target", help="All that are for this target and not being sent.")
-@click.option("--all-parked", is_flag=True, help="All parked ones.")
+@acting("delivery")
+@_all_parked
 @click.option("--to", required=True, help="The target or group where they go instead; they begin anew there.")
-@click.option("--reason", default="", help="Kept with the deliveries.")
-@json_option
 @pass_options
-def redirect(
-    options: Options, ids: tuple[int, ...], target: str | None, all_parked: bool, to: str, reason: str, as_json: bool
-) -> None:  # fmt: skip
+def redirect(options: Options, to: str, **values: Any) -> None:
     """Send elsewhere what waits, is parked or held, as when a PACS was replaced.
 
     \b
@@ -105,4 +149,4 @@ def redirect(
       scanpost queue redirect --target old_pacs --to pacs --reason "PACS replaced"
       scanpost queue redirect 217500130 --to archive
     """
-    act(options, "queue.redirect", {**_which(ids, target, all_parked), "to": to, "reason": reason}, as_json)
+    ask(options, "queue.redirect", values, {"to": to})

@@ -8,26 +8,29 @@ from typing import Any
 
 import click
 
-from scanpost.asking import act, opened, routing_of, size, when
-from scanpost.common import Options, json_option, pass_options, print_answer, print_json, print_table
+from scanpost.asking import opened, routing_of, size, when
+from scanpost.choosing import acting, ask, filters, selection_of
+from scanpost.common import Options, json_option, pass_options, print_answer, print_json, print_table, say
 
 
 @click.group()
 def series() -> None:
-    """Series as they came in: list, show, route, hold, release, discard."""
+    """Series as they came in: list, show, route, reroute, hold, release, discard.
+
+    \b
+    Acts take ids, or filters; then the router finds what matches when it carries them out:
+      scanpost series route --source CT1 --since 2h --target archive --reason "second archive"
+      scanpost series reroute --rule cardiac --state discarded --dry-run
+    """
 
 
 @series.command("list")
-@click.option("--state", help="open, closed, waiting, held, in_delivery, delivered, discarded, deleted.")
-@click.option("--source", "calling_ae", help="AE title of the sender.")
-@click.option("--modality", help="CT, MR, ...")
-@click.option("--study", "study_uid", help="Study Instance UID.")
-@click.option("--series", "series_uid", help="Series Instance UID.")
+@filters("arrival")
 @click.option("--before", type=int, help="Older than this id (the next page).")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 @json_option
 @pass_options
-def list_series(options: Options, as_json: bool, **filters: Any) -> None:
+def list_series(options: Options, before: int | None, limit: int, as_json: bool, **values: Any) -> None:
     """Arrivals, newest first.
 
     \b
@@ -36,7 +39,10 @@ def list_series(options: Options, as_json: bool, **filters: Any) -> None:
       scanpost series list --source CT1 --modality CT --json
     """
     with opened(options) as (_, spool):
-        rows = spool.arrivals.list(**filters)
+        rows = spool.arrivals.select(selection_of(values), before=before, limit=limit)
+    if not rows and not as_json:
+        say("nothing matches")
+        return
     columns = ["id", "received", "source", "modality", "images", "size", "state", "why", "reason"]
     print_answer(as_json, rows, columns, [
         [row["id"], when(row["opened"]), row["calling_ae"], row["modality"], row["images"], size(row["bytes"]), row["state"],
@@ -63,41 +69,53 @@ def show(options: Options, id: int, as_json: bool) -> None:
         print_table(["study rule", "state", "waits since", "result", "why"],
                     [[w["rule"], w["state"], when(w["opened"]), w["result"], w["why"]] for w in story["studies"]],
                     title="\nStudy rules")  # fmt: skip
-    print_table(["delivery", "target", "state", "sent", "of", "attempts", "error"],
-                [[d["id"], d["target"], d["state"], d["sent"], d["images"], d["attempts"], d["error"]] for d in story["deliveries"]],
+    print_table(["delivery", "target", "state", "sent", "of", "attempts", "cause", "error"],
+                [[d["id"], d["target"], d["state"], d["sent"], d["images"], d["attempts"], d["cause"], d["error"]]
+                 for d in story["deliveries"]],
                 title="\nDeliveries")  # fmt: skip
+    _print_acts(story["acts"])
+
+
+def _print_acts(acts: list[dict[str, Any]]) -> None:
+    """Who did what, when and why, and what came of it."""
+    if acts:
+        print_table(["act", "time", "by", "what", "on", "why", "outcome"],
+                    [[a["command"], when(a["time"]), a["by"], a["kind"],
+                      f"delivery {a['delivery']}" if a["delivery"] else "the series", a["reason"], a["outcome"]] for a in acts],
+                    title="\nActs of people")  # fmt: skip
 
 
 @series.command()
-@click.argument("id", type=int)
+@acting("arrival")
 @click.option("--target", "targets", multiple=True, required=True, help="Where to; may be given several times.")
-@json_option
+@click.option("--priority", type=click.Choice(["urgent", "normal", "offpeak"]), default="normal", show_default=True)
 @pass_options
-def route(options: Options, id: int, targets: tuple[str, ...], as_json: bool) -> None:
-    """Send an arrival to targets, whatever the rules said; also discarded, delivered and held ones.
+def route(options: Options, targets: tuple[str, ...], priority: str, **values: Any) -> None:
+    """Send series to targets, whatever the rules said; also discarded, delivered and held ones.
 
     \b
-    Example: scanpost series route 217500123 --target pacs
+    Examples:
+      scanpost series route 217500123 --target pacs
+      scanpost series route --state discarded --modality MR --since 1d --target research --priority offpeak
     """
     known = routing_of(options.settings()).current().configuration
     for name in targets:
         if name not in known.targets and name not in known.groups:
             names = ", ".join(sorted({*known.targets, *known.groups})) or "none"
             raise click.BadParameter(f"there is no target {name!r} (there are: {names})", param_hint="--target")
-    act(options, "series.route", {"arrival": id, "targets": list(targets)}, as_json)
+    ask(options, "series.route", values, {"targets": list(targets), "priority": priority})
 
 
-def _simple(kind: str, text: str) -> None:
-    @series.command(kind, help=text)
-    @click.argument("id", type=int)
-    @click.option("--reason", default="", help="Kept with the arrival.")
-    @json_option
+def _simple(kind: str, text: str, example: str) -> None:
+    @series.command(kind, help=f"{text}\n\n\b\nExample: scanpost series {kind} {example}")
+    @acting("arrival")
     @pass_options
-    def command(options: Options, id: int, reason: str, as_json: bool) -> None:
-        act(options, f"series.{kind}", {"arrival": id, "reason": reason}, as_json)
+    def command(options: Options, **values: Any) -> None:
+        ask(options, f"series.{kind}", values)
 
 
-_simple("reroute", "Let the rules decide again.")
-_simple("hold", "Set an arrival aside until it is released.")
-_simple("release", "Release a held arrival: its deliveries go on, or the rules decide.")
-_simple("discard", "Discard a held arrival; it is kept for its retention.")
+_simple("reroute", "Let the rules of today decide again: what is held, delivered, discarded, parked or cancelled.",
+        "--state discarded --since 1d --reason 'rule was mended'")  # fmt: skip
+_simple("hold", "Set series aside until they are released.", "217500123 --reason 'wrong patient'")
+_simple("release", "Release held series: their deliveries go on, or the rules decide.", "--source CT1")
+_simple("discard", "Discard held series; they are kept for their retention.", "217500123 --reason 'phantom'")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from scanpost.asking import opened, size, status_of
+from scanpost.asking import opened, size, status_of, when
 from scanpost.common import Options, json_option, pass_options, print_json, print_table
 
 
@@ -31,8 +31,12 @@ def status(options: Options, as_json: bool) -> None:
 
 
 def _print(document: dict[str, Any]) -> None:
+    drain = document["draining"]
+    ready = (
+        "yes" if document["ready"] else f"no: drained since {when(drain['since'])} by {drain['by']}" if drain else "no"
+    )
     print_table(["node", "ready", "routing version", "disk free"],
-                [[document["node"], "yes" if document["ready"] else "no", document["revision"],
+                [[document["node"], ready, document["revision"],
                   f"{size(document['disk']['free_bytes'])} ({document['disk']['state']})"]])  # fmt: skip
     print_table(["actor", "state", "pid", "up for"],
                 [[name, actor["state"], actor["pid"], f"{actor['uptime_s']:.0f} s"] for name, actor in document["actors"].items()],

@@ -66,7 +66,11 @@ def _node(status: dict[str, Any], found: dict[str, tuple[str, str]]) -> None:
     if disk.get("wal_alert"):
         text = f"The spool's log has grown to {words.size(disk.get('wal_bytes'))}: some program reads it without end"
         found["wal"] = ("warn", text)
-    if not status.get("ready", True) and not any(level == "bad" for level, _ in found.values()):
+    if drain := status.get("draining"):
+        why = f" ({drain['reason']})" if drain.get("reason") else ""
+        text = f"{drain.get('by') or 'Somebody'} drains this node{why}: new images are refused. To end it: scanpost drain --end"
+        found["draining"] = ("held", text)
+    elif not status.get("ready", True) and not any(level == "bad" for level, _ in found.values()):
         found["ready"] = ("bad", "Images cannot be received and stored at the moment. Run: scanpost doctor")
 
 

@@ -110,7 +110,7 @@ class _Association:
         kind, body = self._connection.read_pdu(limit_s)
         if kind == pdus.ASSOCIATE_RJ:
             words, retryable = pdus.reject_words(body)
-            raise AssociationRejected(f"{node} {words}", retryable)
+            raise AssociationRejected(f"{node} {words}", retryable, pdus.reject_cause(body))
         if kind == pdus.ABORT:
             raise AssociationAborted(f"{node}: {pdus.abort_words(body)}")
         if kind != pdus.ASSOCIATE_AC:

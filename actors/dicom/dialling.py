@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any
 
+from protocol.causes import Cause, of_errno
 from protocol.errors import TargetUnreachable
 
 
@@ -32,7 +33,8 @@ def connect(host: str, port: int, timeout_s: float) -> socket.socket:
             last = exc
     if last is None or isinstance(last, TimeoutError):
         raise TargetUnreachable(f"{host}:{port}: no connection within {timeout_s:g} s") from last
-    raise TargetUnreachable(f"{host}:{port}: {last.strerror or last}") from last
+    cause = of_errno(last.errno, Cause.UNREACHABLE)
+    raise TargetUnreachable(f"{host}:{port}: {last.strerror or last}", cause=cause) from last
 
 
 def _resolve(host: str, port: int, timeout_s: float) -> list[Any]:
@@ -53,8 +55,10 @@ def _resolve(host: str, port: int, timeout_s: float) -> list[Any]:
     thread.start()
     thread.join(timeout_s)
     if not outcome:
-        raise TargetUnreachable(f"{host}: the name was not resolved within {timeout_s:g} s")
+        words = f"{host}: the name was not resolved within {timeout_s:g} s"
+        raise TargetUnreachable(words, cause=Cause.NAME_UNKNOWN)
     if isinstance(outcome[0], Exception):
-        raise TargetUnreachable(f"{host}: the name cannot be resolved") from outcome[0]
+        words = f"{host}: the name cannot be resolved"
+        raise TargetUnreachable(words, cause=Cause.NAME_UNKNOWN) from outcome[0]
     addresses: list[Any] = outcome[0]
     return addresses

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from actors.dicom.items import INVALID_PARAMETER, InvalidPdu, item, items, title_text, uid_bytes, uid_text
 from actors.dicom.userinfo import NOTHING, RoleSelection, UserInformation
+from protocol.causes import Cause
 
 __all__ = ["INVALID_PARAMETER", "InvalidPdu", "RoleSelection", "title_text", "uid_text"]  # used from here
 
@@ -186,6 +187,14 @@ def reject_words(body: bytes) -> tuple[str, bool]:
     how = "transiently" if result == 2 else "permanently"
     words = _REJECT_WORDS.get((source, reason), f"source {source}, reason {reason}")
     return f"rejected {how}: {words}", result == 2 or (source, reason) not in ((1, 2), (2, 2))
+
+
+def reject_cause(body: bytes) -> Cause:
+    """What a person has to mend: AE titles, nothing but patience, or something else (PS3.8 table 9-21)."""
+    result, source, reason = (body + bytes(4))[1:4]
+    if (source, reason) in ((1, 3), (1, 7)):
+        return Cause.UNKNOWN_AE
+    return Cause.BUSY if result == 2 or source == 3 else Cause.REJECTED
 
 
 def abort_words(body: bytes) -> str:

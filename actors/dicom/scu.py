@@ -21,6 +21,7 @@ from actors.dicom.requestor import Requestor
 from actors.dicom.tls import ClientTls, dial
 from actors.dicom.transport import ConnectionLost
 from actors.dicom.upper import Message, ReleaseRequested, fragments
+from protocol.causes import Cause
 from protocol.errors import (
     AssociationAborted,
     AssociationRejected,
@@ -244,7 +245,8 @@ class Association:
             raise AssociationAborted("the association is over")
         context_id = self._accepted.get((sop_class_uid, transfer_syntax_uid))
         if context_id is None:
-            raise AssociationAborted(f"{self._node} does not take {sop_class_uid} in {transfer_syntax_uid}", False)
+            words = f"{self._node} does not take {sop_class_uid} in {transfer_syntax_uid}"
+            raise AssociationAborted(words, False, Cause.CONTEXT_REFUSED)
         return context_id
 
     def _next_message_id(self) -> int:
@@ -301,7 +303,7 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
         connection.close()
         # Since TLS 1.3 a server says only after the handshake what it thinks of our certificate.
         if isinstance(exc, ConnectionLost) and isinstance(exc.__cause__, ssl.SSLError):
-            raise AssociationRejected(f"{node}: {exc}") from exc
+            raise AssociationRejected(f"{node}: {exc}", cause=Cause.TLS) from exc
         raise
     by_id = {context.context_id: pair for context, pair in zip(proposed, pairs, strict=True)}
     accepted = {
@@ -323,7 +325,7 @@ def _dial(node: Node) -> socket.socket:
     try:
         return dial(sock, node.tls, node.host, node.acse_timeout_s)
     except NetworkError as exc:
-        raise type(exc)(f"{node}: {exc}", exc.retryable) from exc
+        raise type(exc)(f"{node}: {exc}", exc.retryable, exc.cause) from exc
 
 
 def pack_contexts(contexts: Iterable[Context]) -> list[list[Context]]:
@@ -342,5 +344,5 @@ def _negotiate(node: Node, connection: Requestor, request: AssociateRq) -> Assoc
         return AssociateAc.decode(body)
     if kind == pdus.ASSOCIATE_RJ:
         words, retryable = pdus.reject_words(body)
-        raise AssociationRejected(f"{node} {words}", retryable)
+        raise AssociationRejected(f"{node} {words}", retryable, pdus.reject_cause(body))
     raise AssociationAborted(f"{node}: {pdus.abort_words(body)}")

@@ -13,6 +13,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from protocol.causes import Cause
 from protocol.errors import AssociationAborted, AssociationRejected, ConfigurationError, PeerTimeout, TargetUnreachable
 from protocol.routing.secrets import resolve
 
@@ -118,7 +119,7 @@ def dial(sock: socket.socket, tls: ClientTls, host: str, timeout_s: float) -> ss
         context = client_context(tls)
     except ConfigurationError as exc:
         sock.close()
-        raise TargetUnreachable(str(exc)) from exc
+        raise TargetUnreachable(str(exc), cause=Cause.CONFIGURATION) from exc
     wrapped: ssl.SSLSocket | None = None
     try:
         sock.settimeout(timeout_s)
@@ -131,7 +132,7 @@ def dial(sock: socket.socket, tls: ClientTls, host: str, timeout_s: float) -> ss
         if isinstance(exc, TimeoutError):
             raise PeerTimeout(f"no end of the TLS handshake within {timeout_s:g} s") from exc
         if isinstance(exc, (ssl.SSLError, ValueError)) and not isinstance(exc, ssl.SSLEOFError):
-            raise AssociationRejected(words(exc)) from exc
+            raise AssociationRejected(words(exc), cause=Cause.TLS) from exc
         if isinstance(exc, OSError):
             raise AssociationAborted(words(exc)) from exc
         raise

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from actors.dispatcher.lines import Lines
 from actors.dispatcher.supply import Supply
 from actors.targets.interface import Answer, Session, Target
+from protocol.causes import of_status
 from protocol.clock import Clock
 from protocol.errors import SpoolError
 from protocol.spool.deliveries import Claim, Deliveries, ImageResult, ImageToSend
@@ -25,7 +26,7 @@ class Outcome:
     """How an attempt ended: `done` (every image was answered), `stopped` (told to) or `failed`.
 
     `answered` counts images that the target answered for, whatever it said. `refused` is words -> how many images.
-    `after_s`: the target asked not to be tried again for so long.
+    `after_s`: the target asked not to be tried again for so long. `cause`: of the failure, else of most refusals.
     """
 
     how: str
@@ -34,6 +35,7 @@ class Outcome:
     error: str = ""
     retryable: bool = True
     after_s: float = 0.0
+    cause: str = ""
 
 
 class Attempt:
@@ -63,8 +65,9 @@ class Attempt:
         self._supply = Supply(claim.images)
         self._answered = 0
         self._refused: Counter[str] = Counter()
+        self._causes: Counter[str] = Counter()  # of the refused
         self._pending: list[ImageResult] = []
-        self._enough = ""  # why no more images are to be sent, if the target said so
+        self._enough = self._enough_cause = ""  # why no more images are to be sent, if the target said so
         self._confirmed_at = clock.monotonic()
 
     def run(self) -> Outcome:
@@ -84,9 +87,9 @@ class Attempt:
             raise
         self._confirm()
         if error is not None:
-            return self._end(FAILED, str(error), error.retryable, error.after_s)
+            return self._end(FAILED, str(error), error.retryable, error.after_s, error.cause)
         if self._enough:
-            return self._end(FAILED, self._enough, True)
+            return self._end(FAILED, self._enough, True, cause=self._enough_cause)
         return self._end(DONE if self._supply.done else STOPPED)
 
     @property
@@ -101,6 +104,7 @@ class Attempt:
         self._count()
         if answer.retryable and not answer.ok:
             self._enough = self._enough or f"{answer.words} (image {image.position} of the arrival)"
+            self._enough_cause = self._enough_cause or cause_of(answer)
             return
         self._supply.answered(image)
         self._note(image, answer)
@@ -113,6 +117,7 @@ class Attempt:
     def _note(self, image: ImageToSend, answer: Answer) -> None:
         if not answer.ok:
             self._refused[answer.words] += 1
+            self._causes[cause_of(answer)] += 1
         result = ImageResult(image.position, image.file.receipt, answer.status, answer.ok, answer.comment)
         self._pending.append(result)
         # Counted from the last group, not from the first pending one: a slow target's images are recorded one by one.
@@ -127,5 +132,13 @@ class Attempt:
             self._pending = []
         self._confirmed_at = self._clock.monotonic()
 
-    def _end(self, how: str, error: str = "", retryable: bool = True, after_s: float = 0.0) -> Outcome:
-        return Outcome(how, self._answered, tuple(self._refused.most_common()), error, retryable, after_s)
+    def _end(
+        self, how: str, error: str = "", retryable: bool = True, after_s: float = 0.0, cause: str = ""
+    ) -> Outcome:  # fmt: skip
+        cause = cause or next((name for name, _ in self._causes.most_common(1)), "")
+        return Outcome(how, self._answered, tuple(self._refused.most_common()), error, retryable, after_s, cause)
+
+
+def cause_of(answer: Answer) -> str:
+    """Why an image was refused, as one of protocol/causes.py."""
+    return answer.cause or of_status(answer.status)

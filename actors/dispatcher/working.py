@@ -17,6 +17,7 @@ from actors.groups import bindings
 from actors.retry import leave_alone_s, next_try
 from actors.targets.interface import Finishing, Target
 from actors.targets.registry import make_target
+from protocol.causes import Cause
 from protocol.clock import Clock
 from protocol.errors import ConfigurationError, NetworkError, NotOwner, SpoolError
 from protocol.routing.commitment import TargetCommitment
@@ -93,12 +94,12 @@ class Slot:
     def _deliver(self, claim: Claim) -> None:
         settings = self._limits.configuration.targets.get(claim.target)
         if settings is None:
-            self._hold(claim, f"target {claim.target} is not in the configuration")
+            self._hold(claim, f"target {claim.target} is not in the configuration", Cause.TARGET_REMOVED)
             return
         try:
             target = self._make(settings)
         except ConfigurationError as exc:  # a library, key or secret is missing: no repetition brings it
-            self._hold(claim, str(exc))
+            self._hold(claim, str(exc), Cause.CONFIGURATION)
             return
         claim = self._spool.deliveries.with_values(claim, settings.layout_keywords)
         self._reports.working(claim, target.patience_s)
@@ -112,9 +113,9 @@ class Slot:
             assert outcome.how == DONE
             self._finish(claim, settings, target, outcome)
 
-    def _hold(self, claim: Claim, reason: str) -> None:
-        self._spool.deliveries.hold_claimed(claim, reason)
-        self._say("delivery_held", claim, reason=reason)
+    def _hold(self, claim: Claim, reason: str, cause: Cause) -> None:
+        self._spool.deliveries.hold_claimed(claim, reason, cause)
+        self._say("delivery_held", claim, reason=reason, cause=cause)
 
     def _attempt(self, claim: Claim, settings: TargetSettings, target: Target) -> Outcome:
         unwanted = Unwanted(self._limits, claim.target, self._clock)
@@ -139,7 +140,7 @@ class Slot:
         except Exception as exc:
             # A fault of ours must not stop the queue, and the text of a foreign exception may quote anything.
             self._log.error("attempt_broke", delivery=claim.delivery, target=claim.target, exc_info=True)
-            return Outcome(FAILED, error=f"internal error ({type(exc).__name__}), see the log")
+            return Outcome(FAILED, error=f"internal error ({type(exc).__name__}), see the log", cause=Cause.INTERNAL)
         finally:
             self._shelf.put(claim.target, settings, [*attempt.good, *attempt.left_idle], keep_s)
 
@@ -177,7 +178,7 @@ class Slot:
         try:
             target.finish(images, self._reports.alive)
         except NetworkError as exc:
-            self._failed(claim, settings, Outcome(FAILED, claim.total, error=str(exc), retryable=exc.retryable))
+            self._failed(claim, settings, _after_all(claim, exc))
             return False
         return True
 
@@ -187,7 +188,7 @@ class Slot:
             self._ask(self._spool, claim, settings, commitment, self._reports.alive)
         except NetworkError as exc:
             # Sent is sent: the next attempt has nothing to send and asks again.
-            self._failed(claim, settings, Outcome(FAILED, claim.total, error=str(exc), retryable=exc.retryable))
+            self._failed(claim, settings, _after_all(claim, exc))
             return
         due = self._clock.now() + commitment.wait_s
         self._spool.confirmations.confirming(claim, due)
@@ -196,8 +197,9 @@ class Slot:
     def _refused(self, claim: Claim, refused: int, outcome: Outcome) -> None:
         words = "; ".join(word if count == 1 else f"{word} ({count})" for word, count in outcome.refused)
         error = f"{refused} {'image' if refused == 1 else 'images'} refused" + (f": {words}" if words else "")
-        self._spool.deliveries.park(claim, error[:500])
-        self._say("delivery_parked", claim, reason=error[:500])
+        cause = outcome.cause or Cause.IMAGES_REFUSED  # of an earlier attempt, if this one sent the rest
+        self._spool.deliveries.park(claim, error[:500], cause)
+        self._say("delivery_parked", claim, reason=error[:500], cause=cause)
 
     def _failed(self, claim: Claim, settings: TargetSettings, outcome: Outcome) -> None:
         now, due = self._clock.now(), None
@@ -211,13 +213,20 @@ class Slot:
             until = now + max(outcome.after_s, leave_alone_s(settings.retry, state.fails if state else 0, self._random))
             self._spool.targets.leave_alone(claim.target, until if due is None else min(until, due))
         if due is None:
-            self._spool.deliveries.park(claim, outcome.error)
-            self._say("delivery_parked", claim, reason=outcome.error)
+            self._spool.deliveries.park(claim, outcome.error, outcome.cause)
+            self._say("delivery_parked", claim, reason=outcome.error, cause=outcome.cause)
         else:
-            self._spool.deliveries.retry(claim, due, outcome.error)
-            self._say("attempt_failed", claim, reason=outcome.error, retry_in_s=round(due - now, 1))
+            self._spool.deliveries.retry(claim, due, outcome.error, outcome.cause)
+            self._say(
+                "attempt_failed", claim, reason=outcome.error, cause=outcome.cause, retry_in_s=round(due - now, 1)
+            )
 
     def _say(self, action: str, claim: Claim, **more: Any) -> None:
         self._log.info(
             action, delivery=claim.delivery, arrival=claim.arrival, target=claim.target, attempt=claim.attempt, **more
         )
+
+
+def _after_all(claim: Claim, exc: NetworkError) -> Outcome:
+    """Every image was sent, and what was to follow failed."""
+    return Outcome(FAILED, claim.total, error=str(exc), retryable=exc.retryable, cause=exc.cause)

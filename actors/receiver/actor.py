@@ -43,12 +43,15 @@ class ReceiverActor(Actor):
         self._shown = (context.clock.monotonic(), 0.0)
         self._allowed = Doors(context.settings.receiver.allow)
         self._notices = Notices(context.clock)
+        own = context.settings.receiver
+        self._limits = Limits(own.max_associations, own.max_associations_per_address)
+        self._drained = ""
         self.crew = self._make_crew()
 
     def _make_crew(self) -> Crew:
         context, settings = self.context, self.context.settings
         own = settings.receiver
-        limits, pace = Limits(own.max_associations, own.max_associations_per_address), Pace(context.clock)
+        limits, pace = self._limits, Pace(context.clock)
         if own.workers == 1:
             means = Means(settings, context.spool, context.routing, context.clock, context.fs, context.log)
             return Alone(means, context.instance, context.wire, Here(limits, pace))
@@ -70,6 +73,7 @@ class ReceiverActor(Actor):
         """Mend what dead receivers left, then open the ports: a scanner's repetition finds its image adopted."""
         # Before anybody counts as a receiver: files whose writer is unknown are mended only while there is none.
         found = self._mend()
+        self._look_for_drain()
         self.crew.start()
         for number, port in enumerate(ports_of(self.context.settings.receiver)):
             self._open(number, port)
@@ -120,6 +124,7 @@ class ReceiverActor(Actor):
             self._revision = revision
             self.crew.new_policy()
         self._failure.check()
+        self._look_for_drain()
         self._renew_certificate()
         self._tell_turned_away()
         self.crew.attend(self.context.clock.monotonic())
@@ -128,6 +133,15 @@ class ReceiverActor(Actor):
             found = self._mend()
             self.context.log.warning("mended", found=found)
         return PERIOD_S
+
+    def _look_for_drain(self) -> None:
+        """Before maintenance nobody is let in any more; who sends tries again later (PS3.8 table 9-21: local limit)."""
+        drain = self.context.spool.draining.state()
+        words = "" if drain is None else drain.words
+        if words != self._drained:
+            self._drained = words
+            self._limits.shut(words)
+            self.context.log.info("drain_ended" if drain is None else "drain_begun")
 
     def _tell_turned_away(self) -> None:
         """Who found the door closed (receiver.allow); a flood is told now and then."""

@@ -15,7 +15,9 @@ from protocol.clock import Clock
 from protocol.errors import OutOfSpace
 from protocol.fsops import FsOps
 from protocol.header.wanted import compile_wanted
+from protocol.routing.model import RoutingConfiguration
 from protocol.routing.sources import Source, in_networks, source_for
+from protocol.routing.targets import DicomTarget
 from protocol.routing.versions import Version
 
 LOOK_AGAIN_S = 1.0
@@ -29,7 +31,8 @@ class Policy:
     """One revision of the routing configuration, as far as receiving needs it. Immutable, so any thread may ask.
 
     `keywords` are the elements that rules read beyond the default set; `unusable` says why they are not scanned.
-    `charsets` are the character sets of objects that name none, by source.
+    `charsets` are the character sets of objects that name none, by source. `reporters` are AE titles of targets that
+    are asked for storage commitment.
     """
 
     def __init__(self, version: Version, unknown_sources: str, *, refuse_unreadable: bool = False) -> None:
@@ -37,6 +40,7 @@ class Policy:
         self._sources = version.configuration.sources
         self._reject_unknown, self._refuse_unreadable = unknown_sources == "reject", refuse_unreadable
         self.charsets = charsets_of(self._sources)
+        self.reporters = reporters_of(version.configuration)
         self.unusable = ""
         self.keywords: frozenset[int | str] = frozenset(version.configuration.keywords)
         try:
@@ -57,6 +61,12 @@ class Policy:
 def charsets_of(sources: Mapping[str, Source]) -> dict[str, str]:
     """Character sets of objects that name none, by source."""
     return {name: source.charset for name, source in sources.items() if source.charset}
+
+
+def reporters_of(configuration: RoutingConfiguration) -> frozenset[str]:
+    """AE titles by which targets report storage commitment, in associations of their own (PS3.4 section J.3.3)."""
+    targets = configuration.targets.values()
+    return frozenset(one.called_ae for one in targets if isinstance(one, DicomTarget) and one.commitment is not None)
 
 
 class Doors:

@@ -1,7 +1,8 @@
 """Limits and pace over several worker processes: the desk that counts, in the process that accepts, and how a worker asks it.
 Messages are plain dictionaries, fit for JSON. It must not know how they travel: both sides are handed a way to say one.
 
-    worker -> desk   {"is": "enter", "ask": N, "association": HEX, "source": NAME|null, "address": A, "most": N|null}
+    worker -> desk   {"is": "enter", "ask": N, "association": HEX, "source": NAME|null, "address": A, "most": N|null,
+                      "answers": BOOL}
                      {"is": "pace", "ask": N, "source": NAME, "per_s": RATE}
                      {"is": "leave", "association": HEX}
     desk -> worker   {"is": "counted", "ask": N, "reason": TEXT|null} or {"is": "counted", "ask": N, "delay_s": S}
@@ -27,7 +28,13 @@ class OpenNow(Protocol):
     """What a handler asks, in whichever process it lives: see Limits and Pace."""
 
     def enter(
-        self, association: bytes, source: str | None, address: str, *, source_most: int | None = None
+        self,
+        association: bytes,
+        source: str | None,
+        address: str,
+        *,
+        source_most: int | None = None,
+        answers: bool = False,
     ) -> str | None: ...
 
     def leave(self, association: bytes) -> None: ...
@@ -42,10 +49,18 @@ class Here:
         self._limits, self._pace, self._worker = limits, pace, worker
 
     def enter(
-        self, association: bytes, source: str | None, address: str, *, source_most: int | None = None
+        self,
+        association: bytes,
+        source: str | None,
+        address: str,
+        *,
+        source_most: int | None = None,
+        answers: bool = False,
     ) -> str | None:
         """See Limits."""
-        return self._limits.enter(association, source, address, source_most=source_most, worker=self._worker)
+        return self._limits.enter(
+            association, source, address, source_most=source_most, worker=self._worker, answers=answers
+        )
 
     def leave(self, association: bytes) -> None:
         """See Limits."""
@@ -73,7 +88,7 @@ class Desk:
             return {"is": COUNTED, "ask": message["ask"], "delay_s": delay_s}
         reason = self._limits.enter(
             bytes.fromhex(message["association"]), message["source"], message["address"],
-            source_most=message["most"], worker=worker,
+            source_most=message["most"], worker=worker, answers=message["answers"],
         )  # fmt: skip
         return {"is": COUNTED, "ask": message["ask"], "reason": reason}
 
@@ -98,11 +113,24 @@ class Asking:
         self._over = False
 
     def enter(
-        self, association: bytes, source: str | None, address: str, *, source_most: int | None = None
+        self,
+        association: bytes,
+        source: str | None,
+        address: str,
+        *,
+        source_most: int | None = None,
+        answers: bool = False,
     ) -> str | None:
         """See Limits. Without an answer nobody is let in: a limit that holds only sometimes is none."""
         answer = self._ask(
-            {"is": ENTER, "association": association.hex(), "source": source, "address": address, "most": source_most}
+            {
+                "is": ENTER,
+                "association": association.hex(),
+                "source": source,
+                "address": address,
+                "most": source_most,
+                "answers": answers,
+            }
         )
         if answer is None:
             self.leave(association)  # it may have been counted, only the answer was late

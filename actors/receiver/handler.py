@@ -104,7 +104,8 @@ class Handler:
         """See ScpHandler: its row is there before its first image."""
         terms = self.policy.terms(peer.calling_ae, peer.address, peer.subject)
         reason = self._open_now.enter(
-            association_id, terms.source, peer.address, source_most=terms.max_associations
+            association_id, terms.source, peer.address, source_most=terms.max_associations,
+            answers=peer.calling_ae in self.policy.reporters,
         )  # fmt: skip
         if reason is not None:
             self._reject(peer, terms.source, reason)

@@ -38,21 +38,29 @@ class Limits:
         self._held: dict[bytes, _Held] = {}
         self._sources: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
+        self._shut = ""
 
     def __len__(self) -> int:
         return len(self._held)
 
+    def shut(self, reason: str) -> None:
+        """Let nobody in for this reason, except who answers us; an empty text: as usual again. What is open stays open."""
+        self._shut = reason
+
     def enter(
-        self, association: bytes, source: str | None, address: str, *, source_most: int | None = None, worker: str = ""
-    ) -> str | None:
+        self, association: bytes, source: str | None, address: str, *, source_most: int | None = None, worker: str = "",
+        answers: bool = False,
+    ) -> str | None:  # fmt: skip
         """Count an association in, or say why it must wait: it is to be rejected transiently.
 
         Args:
             source_most: at once from this source (routing.json); None: no limit of its own.
             worker: who serves it, for `lost`.
+            answers: it is expected: a target that was asked for storage commitment reports in an association of its own.
         """
         with self._lock:
-            reason = self._full(source, address, source_most)
+            shut = "" if answers else self._shut
+            reason = shut or self._full(source, address, source_most)
             if reason is None:
                 self._held[association] = _Held(worker, source, address)
                 self._addresses[address] += 1

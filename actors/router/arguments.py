@@ -5,13 +5,16 @@ It must not know the spool; only shapes are checked here. Everything raises Step
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from protocol.errors import StepRefused
+from protocol.selection import Selection, read_selection
 from protocol.spool.commands import Command
 from protocol.states import Priority
 
-MOST_IDS = 500  # one transaction; more go by target or all_parked
+MOST_IDS = 500  # one transaction; more go by what they have in common
 LONGEST_REASON = 500
 
 
@@ -51,8 +54,34 @@ class Arguments:
             raise StepRefused(f"{self._kind} needs a target to go to")
         return given
 
+    def arrivals(self) -> list[int]:
+        """`arrival` (one) or `ids` (several) of arrivals, each once; [] if they are not given."""
+        return [self.arrival()] if self._given.get("arrival") is not None else self.ids()
+
+    def selection(self, what: str) -> Selection | None:
+        """`where`: all that match, of `what` (delivery or arrival); None if nothing is said of that.
+
+        Of deliveries also `target` and `all_parked` by themselves.
+        """
+        given = self._given.get("where") or {}
+        if not isinstance(given, Mapping):
+            raise StepRefused(f"{self._kind}: where must name what they have in common")
+        selection = read_selection(given, what)
+        if what == "delivery":
+            selection = self._in_short(selection)
+        return None if selection.empty else selection
+
+    def _in_short(self, selection: Selection) -> Selection:
+        if (target := self.target()) is not None:
+            selection = replace(selection, target=target)
+        if self.all_parked():
+            if selection.states not in ((), ("parked",)):
+                raise StepRefused(f"{self._kind}: all_parked and another state exclude each other")
+            selection = replace(selection, states=("parked",))
+        return selection
+
     def ids(self) -> list[int]:
-        """`ids` of deliveries, each once; [] if they are not given."""
+        """`ids` of deliveries or arrivals, each once; [] if they are not given."""
         given = self._given.get("ids")
         if given is None:
             return []

@@ -30,14 +30,12 @@ class Commands:
         self._patience = Patience()
         series, queue = SeriesActs(spool, routing, singles), QueueActs(spool, routing, clock)
         self._acts: dict[str, Callable[[Command], bool | None]] = {
-            "series.route": series.route,
-            "series.reroute": series.reroute,
-            "series.hold": series.hold,
-            "series.release": series.release,
-            "series.discard": series.discard,
+            **{f"series.{act}": series.act for act in ("route", "reroute", "hold", "release", "discard")},
             **{f"queue.{act}": queue.act for act in ("retry", "hold", "release", "cancel", "priority", "redirect")},
             "target.pause": queue.pause,
             "target.resume": queue.resume,
+            "node.drain": lambda command: spool.draining.begin(command.id),
+            "node.resume": lambda command: spool.draining.end(command.id),
             "commitment.retry": lambda command: spool.commitments.retry(Arguments(command).commitment(), command.id),
         }
 
@@ -69,9 +67,10 @@ class Commands:
         self._log.error("command_broke", command=command.id, kind=command.kind, error=where(exc))
         if isinstance(exc, SpoolError) and not self._patience.failed(command.id):
             return  # a busy database, say: once more in the next pass
-        self._fail(
-            command, f"it went wrong inside ({type(exc).__name__}); nothing was changed, the router's log says where"
-        )
+        progress = self._spool.commands.find(command.id).progress
+        changed = f"{progress.done} were done before" if progress is not None else "nothing was changed"
+        words = f"it went wrong inside ({type(exc).__name__}); {changed}, the router's log says where"
+        self._fail(command, words)
 
     def _fail(self, command: Command, answer: str) -> None:
         self._patience.forget(command.id)

@@ -1,20 +1,31 @@
-"""Acts on arrivals: route, reroute, hold, release, discard. Each is one transaction that also answers the command.
-It must not catch what it cannot do: StepRefused and NotFound become the command's answer.
+"""Acts on arrivals: route, reroute, hold, release, discard; on one, on several, on all that match.
+Each arrival is a transaction of its own, which also keeps how far a long act is, or answers the command.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from actors.router.arguments import Arguments
 from actors.router.routing import Routing
 from actors.router.singles import Singles
 from actors.router.verdicts import case_of, verdict_for
+from protocol.acts import states_for
 from protocol.errors import NotFound, StepRefused
+from protocol.selection import Selection
 from protocol.spool import Spool
+from protocol.spool.acts import Progress
 from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.commands import Command
+from protocol.spool.handling import GONE
+from protocol.spool.selecting import ARRIVALS
 from protocol.states import ARRIVAL_UNDECIDED, ArrivalState
 
+AT_ONCE = 50  # arrivals in one pass of the router
 FINISHED = ("delivered", "cancelled")
+Do = Callable[[int, Progress | None], object]
+"""What an act does to one arrival; the progress is to be kept with it, None: the command is to be answered with it."""
 
 
 class SeriesActs:
@@ -22,53 +33,127 @@ class SeriesActs:
 
     def __init__(self, spool: Spool, routing: Routing, singles: Singles) -> None:
         self._spool, self._routing, self._singles = spool, routing, singles
+        self._prepare: dict[str, Callable[[Command, Arguments], Do]] = {
+            "route": self._route,
+            "reroute": self._reroute,
+            "hold": self._hold,
+            "release": self._release,
+            "discard": self._discard,
+        }
 
-    def route(self, command: Command) -> None:
-        """Send an arrival to targets, whatever the rules say: also a discarded, delivered or held one."""
-        arguments = Arguments(command)
-        arrival, names, priority = arguments.arrival(), arguments.targets(), arguments.priority()
+    def act(self, command: Command) -> bool:
+        """One of `series.*`; False if more is left to do. One arrival that cannot do it is StepRefused or NotFound."""
+        what, arguments = command.kind.partition(".")[2], Arguments(command)
+        ids, selection = arguments.arrivals(), arguments.selection("arrival")
+        if bool(ids) == (selection is not None):
+            raise StepRefused(
+                f"{command.kind} needs either arrivals, or what they have in common: a source, a state, ..."
+            )
+        do = self._prepare[what](command, arguments)
+        if len(ids) == 1:
+            do(ids[0], None)
+            return True
+        if selection is not None:
+            selection = replace(selection, states=states_for(command.kind, selection))
+        return self._many(command, what, ids, selection, do)
+
+    def _many(self, command: Command, what: str, ids: list[int], selection: Selection | None, do: Do) -> bool:
+        bulk = self._spool.bulk
+        if selection is None:
+            progress = command.progress or Progress(0, len(ids))
+        else:
+            progress = bulk.begin(command, ARRIVALS, selection)
+        found = 0
+        for id, cursor in self._next(command, ids, selection, progress):
+            found += 1
+            after = progress.did().at(cursor)
+            try:
+                do(id, after)
+            except (StepRefused, NotFound) as exc:
+                after = bulk.skip_arrival(command, id, cursor, str(exc), progress)
+            progress = after
+        if not found:
+            bulk.finish(command, progress, progress.answer(what, "arrivals"))
+        return not found
+
+    def _next(
+        self, command: Command, ids: list[int], selection: Selection | None, progress: Progress
+    ) -> Iterator[tuple[int, tuple[object, ...]]]:
+        """The next arrivals, each with where the walk goes on if the router dies behind it."""
+        if selection is None:
+            start = progress.cursor[0] if progress.cursor else 0
+            for at in range(start, min(start + AT_ONCE, len(ids))):
+                yield ids[at], (at + 1,)
+            return
+        part = self._spool.bulk.next(command, ARRIVALS, selection, progress, AT_ONCE)
+        if part is not None:
+            some, behind = part
+            for id in some:  # what was touched is not found again, so the walk may begin at the same place
+                yield id, behind if id == some[-1] else progress.cursor
+
+    # ---- the acts ---------------------------------------------------------------------------------------------------
+    def _route(self, command: Command, arguments: Arguments) -> Do:
+        """Send to targets, whatever the rules say: also what is discarded, delivered or held."""
+        names, priority = arguments.targets(), arguments.priority()
         for name in names:
             if name not in self._routing.names:
                 raise NotFound(f"there is no target or group {name!r} in the routing configuration")
-        state = ArrivalState(self._spool.arrivals.get(arrival)["state"])
-        if state in ARRIVAL_UNDECIDED:
-            raise StepRefused(f"arrival {arrival} is {state}; it can be routed once the rules have decided")
-        self._refuse_under_way(arrival, names)
         groups = self._routing.configuration.groups
         targets = [TargetChoice(name, name in groups, priority) for name in names]
-        reason = f"routed by {command.by}"
-        self._spool.arrivals.decide(
-            arrival, Verdict("route", self._routing.revision, targets, reason=reason, command=command.id)
-        )
+        why = arguments.reason("")
+        reason = f"routed by {command.by}" + (f": {why}" if why else "")
+        verdict = Verdict("route", self._routing.revision, targets, reason=reason, command=command.id)
+
+        def do(arrival: int, part: Progress | None) -> None:
+            state = ArrivalState(self._spool.arrivals.get(arrival)["state"])
+            if state in ARRIVAL_UNDECIDED:
+                raise StepRefused(f"arrival {arrival} is {state}; it can be routed once the rules have decided")
+            if state is ArrivalState.DELETED:
+                raise StepRefused(f"arrival {arrival} {GONE}")
+            self._refuse_under_way(arrival, names)
+            self._spool.arrivals.decide(arrival, verdict, part=part)
+
+        return do
 
     def _refuse_under_way(self, arrival: int, names: list[str]) -> None:
         """A second delivery to the same target would not be made, and a silent "done" would be a lie."""
-        for row in self._spool.arrivals.story(arrival)["deliveries"]:
+        for row in self._spool.deliveries.of_arrival(arrival):
             if row["target"] in names and row["state"] not in FINISHED:
                 raise StepRefused(
                     f"arrival {arrival} has delivery {row['id']} to {row['target']} already, it is {row['state']};"
                     " use the queue's retry or release"
                 )
 
-    def reroute(self, command: Command) -> None:
+    def _reroute(self, command: Command, arguments: Arguments) -> Do:
         """Let the rules of today decide again."""
-        arrival = Arguments(command).arrival()
-        if ArrivalState(self._spool.arrivals.get(arrival)["state"]) in ARRIVAL_UNDECIDED:
-            raise StepRefused(f"arrival {arrival} is not decided yet; the rules of today will")
-        self._spool.arrivals.reroute(arrival, command.id)
 
-    def hold(self, command: Command) -> None:
-        """Set an arrival aside."""
-        arguments = Arguments(command)
-        self._spool.arrivals.hold(arguments.arrival(), arguments.reason(f"held by {command.by}"), command.id)
+        def do(arrival: int, part: Progress | None) -> None:
+            if ArrivalState(self._spool.arrivals.get(arrival)["state"]) in ARRIVAL_UNDECIDED:
+                raise StepRefused(f"arrival {arrival} is not decided yet; the rules of today will")
+            self._spool.arrivals.reroute(arrival, command.id, part)
 
-    def release(self, command: Command) -> None:
-        """Let go of a held arrival: its held deliveries go on; without any, the rules decide, and hold does not count."""
-        arrival = Arguments(command).arrival()
-        story = self._spool.arrivals.story(arrival)
-        held = [row for row in story["deliveries"] if row["state"] == "held" and not row["singles"]]
-        if held or story["arrival"]["state"] != ArrivalState.HELD:
-            self._spool.arrivals.release(arrival, command.id)
+        return do
+
+    def _hold(self, command: Command, arguments: Arguments) -> Do:
+        """Set aside."""
+        reason = arguments.reason(f"held by {command.by}")
+        return lambda arrival, part: self._spool.arrivals.hold(arrival, reason, command.id, part)
+
+    def _discard(self, command: Command, arguments: Arguments) -> Do:
+        """Give up what is held or waits; it is kept for its retention."""
+        reason = arguments.reason(f"discarded by {command.by}")
+        return lambda arrival, part: self._spool.arrivals.discard(arrival, reason, command.id, part)
+
+    def _release(self, command: Command, arguments: Arguments) -> Do:
+        return lambda arrival, part: self._let_go(arrival, command.id, part)
+
+    def _let_go(self, arrival: int, command: int, part: Progress | None) -> None:
+        """Its held deliveries go on; without any, the rules decide, and hold does not count."""
+        held = [
+            row for row in self._spool.deliveries.of_arrival(arrival) if row["state"] == "held" and not row["singles"]
+        ]
+        if held or self._spool.arrivals.get(arrival)["state"] != ArrivalState.HELD:
+            self._spool.arrivals.release(arrival, command, part)
             return
         if not self._routing.usable:
             raise StepRefused("the routing configuration cannot be read; repair it first (scanpost routing check)")
@@ -76,13 +161,8 @@ class SeriesActs:
         headers = self._spool.arrivals.subject(arrival)
         verdict = verdict_for(
             self._routing.configuration, self._routing.revision, headers, case_of(headers, self._routing.zone, lifted=True),
-            command=command.id,
+            command=command,
         )  # fmt: skip
         if verdict.outcome == "hold":
             raise StepRefused(f"the rules name no target for arrival {arrival}: {verdict.reason}; route or discard it")
-        self._spool.arrivals.decide(arrival, verdict, released=True)
-
-    def discard(self, command: Command) -> None:
-        """Give up a held or waiting arrival; it is kept for its retention."""
-        arguments = Arguments(command)
-        self._spool.arrivals.discard(arguments.arrival(), arguments.reason(f"discarded by {command.by}"), command.id)
+        self._spool.arrivals.decide(arrival, verdict, released=True, part=part)

@@ -12,6 +12,7 @@ from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, StoreResu
 from actors.dicom.tls import ClientTls
 from actors.targets.dicom_rungs import rungs
 from actors.targets.interface import Alive, Answer, Rung
+from protocol.causes import Cause
 from protocol.errors import UnreadableImage
 from protocol.routing.targets import DicomTarget as DicomSettings
 from protocol.spool.images import ImageFile
@@ -72,7 +73,7 @@ class DicomSession:
         except UnreadableImage as exc:
             # Nothing the target could help with; the rest of the series must not wait for it.
             words = f"not sent, {exc}"
-            return Answer(statuses.PROCESSING_FAILURE, False, words, words)
+            return Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=Cause.IMAGE_DAMAGED)
         self._alive()
         return _answer(result)
 

@@ -14,6 +14,7 @@ from actors.targets.dicomweb_rungs import rungs
 from actors.targets.http_connection import HttpConnection, Reply, Request
 from actors.targets.interface import Alive, Answer, Rung
 from actors.targets.web import Place, dial, headers_of, line_of, place_of
+from protocol.causes import Cause
 from protocol.errors import AssociationAborted, NetworkError, UnreadableImage
 from protocol.routing.targets import DicomWebTarget as DicomWebSettings
 from protocol.spool.images import ImageFile
@@ -123,7 +124,7 @@ class DicomWebSession:
                 return [None] * len(batch)
             # Nothing the target could help with; the rest of the series must not wait for it.
             words = f"not sent, {exc}"
-            return [Answer(statuses.PROCESSING_FAILURE, False, words, words)]
+            return [Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=Cause.IMAGE_DAMAGED)]
         self._alive()
         return stow.judge(reply, batch, self._settings.trust_status, time.time())
 

@@ -17,6 +17,7 @@ from actors.targets.hand import Moved
 from actors.targets.interface import Answer
 from actors.targets.part10 import Part10File
 from actors.targets.placing import Placing
+from protocol.causes import Cause, of_errno
 from protocol.errors import DiskFailed, OutOfSpace, SpoolError, TargetUnreachable, UnreadableImage
 from protocol.fsops import FsOps
 from protocol.routing.targets import FolderTarget as FolderSettings
@@ -63,10 +64,11 @@ class FolderFiles:
     def _find_top(self) -> None:
         top = self._top
         if self._settings.mounted and not any(os.path.ismount(place) for place in (top, *top.parents[:-1])):
-            raise TargetUnreachable(f"nothing is mounted at {top} or above it")
+            raise TargetUnreachable(f"nothing is mounted at {top} or above it", cause=Cause.FOLDER_MISSING)
         if not self.fs.exists(top):
             if not self._settings.create:
-                raise TargetUnreachable(f"the folder {top} is not there; is its file system mounted?")
+                words = f"the folder {top} is not there; is its file system mounted?"
+                raise TargetUnreachable(words, cause=Cause.FOLDER_MISSING)
             self._make(top)
 
     def _enter(self, folder: Path, receipts: frozenset[str]) -> None:
@@ -127,12 +129,12 @@ class FolderFiles:
                 return self._put(final, image, moved)
         except UnreadableImage as exc:
             # Nothing the target could help with; the rest of the series must not wait for it.
-            return _refused(f"not sent, {exc}")
+            return _refused(f"not sent, {exc}", Cause.IMAGE_DAMAGED)
         except (OSError, SpoolError) as exc:
             words = _IN_THE_WAY.get(_errno(exc))
             if words is None:
                 raise away(exc) from exc
-            return _refused(words)
+            return _refused(words, Cause.IMAGES_REFUSED)
 
     def _put(self, final: Path, image: ImageFile, moved: Moved) -> Answer:
         there = self.fs.exists(final)
@@ -237,7 +239,7 @@ def away(exc: Exception) -> TargetUnreachable:
     if isinstance(exc, TargetUnreachable):
         return exc
     reason = os.strerror(_errno(exc)) if _errno(exc) else type(exc).__name__
-    return TargetUnreachable(f"the folder cannot be written: {reason}")
+    return TargetUnreachable(f"the folder cannot be written: {reason}", cause=of_errno(_errno(exc)))
 
 
 def _errno(exc: BaseException) -> int:
@@ -248,5 +250,5 @@ def _errno(exc: BaseException) -> int:
     return errno.ENOSPC if isinstance(exc, OutOfSpace) else errno.EIO if isinstance(exc, DiskFailed) else 0
 
 
-def _refused(words: str) -> Answer:
-    return Answer(statuses.PROCESSING_FAILURE, False, words, words)
+def _refused(words: str, cause: Cause) -> Answer:
+    return Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=cause)

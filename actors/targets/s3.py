@@ -16,6 +16,7 @@ from actors.targets.placing import Placing
 from actors.targets.s3_bucket import Bucket
 from actors.targets.s3_faults import Meaning
 from actors.targets.s3_rungs import rungs
+from protocol.causes import Cause
 from protocol.errors import UnreadableImage
 from protocol.routing.targets import S3Target as S3Settings
 from protocol.spool.images import ImageFile
@@ -77,7 +78,7 @@ class S3Session:
                 found = self._put(name, source)
         except UnreadableImage as exc:
             words = f"not sent, {exc}"
-            return Answer(statuses.PROCESSING_FAILURE, False, words, words)
+            return Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=Cause.IMAGE_DAMAGED)
         if found is None:
             self._alive()
             return Answer(statuses.SUCCESS, True, "stored")

@@ -58,10 +58,10 @@ class Bucket:
         if found.reach == "silence":
             return PeerTimeout(words)
         if found.reach == "nobody":
-            return TargetUnreachable(words)
+            return TargetUnreachable(words, cause=found.cause)
         if found.reach == "middle":
             return AssociationAborted(words)
-        return NetworkError(words, found.again)
+        return NetworkError(words, found.again, found.cause)
 
     def _asked(self, ask: Callable[[], object]) -> Meaning | None:
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from actors.dicom import statuses
+from protocol.causes import Cause
 
 Reach = Literal["image", "target", "nobody", "middle", "silence"]
 
@@ -29,6 +30,7 @@ class Meaning:
     status: int = statuses.PROCESSING_FAILURE
     http: int = 0
     code: str = ""
+    cause: str = Cause.PROCESSING_FAILED
 
 
 # In the last part of the message control characters are escaped, so neither a server nor a name can forge a line of it.
@@ -37,8 +39,12 @@ _STATUS = re.compile(r"\n *status: ([0-9]{3}),\n")
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _KIND = re.compile(r"\n *kind: (Connect|Timeout|Interrupted|Request|Decode|Unknown),\n")
 _CAUSES = (
-    (re.compile(r"certificate", re.IGNORECASE), "the server's certificate is not trusted"),
-    (re.compile(r"dns error|failed to lookup", re.IGNORECASE), "the name of the server cannot be resolved"),
+    (re.compile(r"certificate", re.IGNORECASE), "the server's certificate is not trusted", Cause.TLS),
+    (
+        re.compile(r"dns error|failed to lookup", re.IGNORECASE),
+        "the name of the server cannot be resolved",
+        Cause.NAME_UNKNOWN,
+    ),
 )
 
 _LATER = {
@@ -69,17 +75,19 @@ def meaning(message: str) -> Meaning:
 
 def _unanswered(message: str) -> Meaning:
     if "inner: BareRedirect" in message:
-        return Meaning("the bucket is in another region than the settings say", "target", False)
+        return Meaning(
+            "the bucket is in another region than the settings say", "target", False, cause=Cause.CONFIGURATION
+        )
     kind = _KIND.search(message)
     if kind is None:
         return Meaning("the answer of the server is none of S3", "target", True)
     if kind[1] == "Timeout":
         return Meaning("no answer in time", "silence", True)
-    for pattern, words in _CAUSES:
+    for pattern, words, cause in _CAUSES:
         if pattern.search(message, kind.end()):
-            return Meaning(words, "nobody", True)  # people mend that
+            return Meaning(words, "nobody", True, cause=cause)  # people mend that
     if kind[1] == "Connect":
-        return Meaning("no connection", "nobody", True)
+        return Meaning("no connection", "nobody", True, cause=Cause.UNREACHABLE)
     return Meaning("the connection ended in the middle", "middle", True)
 
 
@@ -96,9 +104,11 @@ def _answered(status: int, code: str) -> Meaning:
     if code == "RequestTimeTooSkewed":
         return Meaning(f"the clocks of this machine and the server differ too much ({said})", "target", True)
     if code in _BUSY or status >= 500 or status in (409, 429):
-        return Meaning(f"the server is busy or broken ({said})", "target", True)
+        return Meaning(f"the server is busy or broken ({said})", "target", True, cause=Cause.BUSY)
     if code == "NoSuchBucket" or status == 404:
-        return Meaning(f"the bucket is not there ({said})", "target", False)
+        return Meaning(f"the bucket is not there ({said})", "target", False, cause=Cause.FOLDER_MISSING)
     if status in (401, 403):
-        return Meaning(f"the server does not permit it ({said})", "target", False, statuses.NOT_AUTHORISED)
-    return Meaning(f"the server refuses what the settings ask for ({said})", "target", False)
+        cause = Cause.NOT_PERMITTED if code in ("AccessDenied", "") else Cause.LOGIN_FAILED
+        words = f"the server does not permit it ({said})"
+        return Meaning(words, "target", False, statuses.NOT_AUTHORISED, cause=cause)
+    return Meaning(f"the server refuses what the settings ask for ({said})", "target", False, cause=Cause.REJECTED)

@@ -18,6 +18,7 @@ from actors.targets.sftp_channel import GOODBYE_S, Channel, Fault
 from actors.targets.sftp_faults import GONE, UNSUPPORTED
 from actors.targets.sftp_rungs import rungs
 from actors.targets.ssh import Login
+from protocol.causes import Cause
 from protocol.errors import NetworkError, UnreadableImage
 from protocol.routing.targets import SftpTarget as SftpSettings
 from protocol.spool.images import ImageFile
@@ -81,7 +82,7 @@ class SftpSession:
                 self._channel.run(self._store(path, image.receipt.hex(), lambda: b"".join(_some(source))))
         except UnreadableImage as exc:
             words = f"not sent, {exc}"
-            return Answer(statuses.PROCESSING_FAILURE, False, words, words)
+            return Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=Cause.IMAGE_DAMAGED)
         except Fault as fault:
             return Answer(fault.found.status, False, fault.found.words, "", fault.found.again)
         return Answer(statuses.SUCCESS, True, "stored")
@@ -91,7 +92,8 @@ class SftpSession:
         try:
             self._channel.run(self._store(path, "marker", lambda: b""))
         except Fault as fault:
-            raise NetworkError(f"{self._channel.where}: {fault.found.words}", fault.found.again) from fault
+            words = f"{self._channel.where}: {fault.found.words}"
+            raise NetworkError(words, fault.found.again, fault.found.cause) from fault
 
     def again(self, images: Sequence[ImageFile], alive: Alive) -> bool:
         """Whether the connection still stands."""

@@ -14,6 +14,7 @@ from actors.targets.extras import load
 from actors.targets.interface import Alive
 from actors.targets.sftp_faults import FAILURE, FULL, LOST, Meaning, meaning
 from actors.targets.ssh import Login
+from protocol.causes import Cause
 from protocol.errors import AssociationAborted, NetworkError, PeerTimeout, TargetUnreachable
 
 GOODBYE_S = 1.0  # how long the end of a connection is waited for; everything that counts is answered by then
@@ -58,7 +59,8 @@ class Channel:
         async def work() -> None:
             self.sftp = await self.answered(self._connection.start_sftp_client())
             if not await self.answered(self.sftp.isdir(self._settings.path)):
-                raise TargetUnreachable(f"{self.where}: the folder of the settings is not there")
+                words = f"{self.where}: the folder of the settings is not there"
+                raise TargetUnreachable(words, cause=Cause.FOLDER_MISSING)
 
         try:
             self.run(work())
@@ -74,7 +76,7 @@ class Channel:
             if fault.found.reach == "image":
                 raise
             self.broken = True
-            raise NetworkError(f"{self.where}: {fault.found.words}", fault.found.again) from fault
+            raise NetworkError(f"{self.where}: {fault.found.words}", fault.found.again, fault.found.cause) from fault
         except NetworkError:
             self.broken = True
             raise

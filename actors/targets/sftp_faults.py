@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from actors.dicom import statuses
+from protocol.causes import Cause
 
 Reach = Literal["image", "target"]
 
@@ -22,6 +23,7 @@ class Meaning:
     reach: Reach
     again: bool
     status: int = statuses.PROCESSING_FAILURE
+    cause: str = Cause.PROCESSING_FAILED
 
 
 NO_SUCH_FILE, FAILURE, UNSUPPORTED = 2, 4, 8
@@ -29,9 +31,9 @@ GONE = frozenset((NO_SUCH_FILE, 10))
 LOST = frozenset((6, 7))  # said by our own side: there is no connection any more
 
 FULL = Meaning("the server has no space left", "image", True, statuses.OUT_OF_RESOURCES)
-_GONE = Meaning("a folder of the server is not there (any more)", "target", True)
-_DENIED = Meaning("the server does not permit us to write into the folder", "target", False)
-_READ_ONLY = Meaning("the folder of the server is read-only", "target", False)
+_GONE = Meaning("a folder of the server is not there (any more)", "target", True, cause=Cause.FOLDER_MISSING)
+_DENIED = Meaning("the server does not permit us to write into the folder", "target", False, cause=Cause.NOT_PERMITTED)
+_READ_ONLY = Meaning("the folder of the server is read-only", "target", False, cause=Cause.NOT_PERMITTED)
 _UNNAMED = Meaning("the server refuses the name of the file", "image", False, statuses.CANNOT_UNDERSTAND)
 _BROKEN = Meaning("the server lost its way in the middle of a file", "target", True)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from actors.dicom.dialling import connect
 from actors.targets.extras import load
+from protocol.causes import Cause
 from protocol.errors import ConfigurationError, NetworkError, PeerTimeout, TargetUnreachable
 from protocol.routing.secrets import resolve
 from protocol.routing.targets import SftpTarget
@@ -103,13 +104,15 @@ class Login:
         """What an error while connecting means; only our own words, a server's may say anything."""
         ssh, where = self._ssh, f"{self.settings.host}:{self.settings.port}"
         if isinstance(exc, ssh.HostKeyNotVerifiable):
-            return NetworkError(f"{where}: {self.distrust(seen)}", retryable=False)
+            return NetworkError(f"{where}: {self.distrust(seen)}", False, Cause.TLS)
         if isinstance(exc, ssh.PermissionDenied):
-            return NetworkError(f"{where}: the server does not let us log in as the user of the settings", False)
+            words = f"{where}: the server does not let us log in as the user of the settings"
+            return NetworkError(words, False, Cause.LOGIN_FAILED)
         if isinstance(exc, ssh.KeyExchangeFailed | ssh.ProtocolNotSupported):
-            return NetworkError(f"{where}: the server speaks no SSH that is safe enough to use", retryable=False)
+            words = f"{where}: the server speaks no SSH that is safe enough to use"
+            return NetworkError(words, False, Cause.REJECTED)
         if isinstance(exc, ssh.ProtocolError | ValueError):
-            return NetworkError(f"{where}: what answers there does not speak SSH")
+            return NetworkError(f"{where}: what answers there does not speak SSH", cause=Cause.REJECTED)
         return TargetUnreachable(f"{where}: the connection ended before the login was done")
 
     def distrust(self, seen: str) -> str:

@@ -15,6 +15,7 @@ from actors.targets.http_connection import Reply
 from actors.targets.interface import Answer
 from actors.targets.part10 import Part10File
 from actors.targets.store_response import StoreResponse, read
+from protocol.causes import Cause
 from protocol.errors import AssociationRejected, NetworkError, TargetBusy
 from protocol.spool.images import ImageFile
 
@@ -144,7 +145,7 @@ def _refuse(reply: Reply, now: float) -> None:
     if status in (401, 403, 407):
         who = "the proxy" if status == 407 else "the server"
         words = f"HTTP {status}: {who} does not accept who we are; check token, user, password or certificate"
-        raise AssociationRejected(words, False)
+        raise AssociationRejected(words, False, Cause.NOT_PERMITTED if status == 403 else Cause.LOGIN_FAILED)
     if status in _AWAY:
         raise AssociationRejected(f"HTTP {status}: the server {_AWAY[status]}")
     if status == 411:
@@ -154,7 +155,8 @@ def _refuse(reply: Reply, now: float) -> None:
         asks = f", asks for {after_s:.0f} s" if after_s else ""
         raise TargetBusy(f"HTTP {status}: the server is busy{asks}", after_s)
     if status in (408, 425, 502, 504):
-        raise NetworkError(f"HTTP {status}: the server or what stands before it did not serve the request")
+        words = f"HTTP {status}: the server or what stands before it did not serve the request"
+        raise NetworkError(words, cause=Cause.PROCESSING_FAILED)
 
 
 def _where(reply: Reply) -> str:

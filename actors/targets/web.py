@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from actors.dicom import tls
 from actors.dicom.dialling import connect
 from actors.targets.http_connection import HttpConnection, Request
+from protocol.causes import Cause
 from protocol.errors import AssociationRejected, NetworkError, RoutingError, TargetUnreachable
 from protocol.routing.secrets import resolve
 from protocol.routing.targets import DicomWebTarget, TargetTls
@@ -54,9 +55,9 @@ def place_of(url: str) -> Place:
         if not host.isascii():
             host = host.encode("idna").decode()
     except ValueError as exc:
-        raise TargetUnreachable("the url of the target names no host", False) from exc
+        raise TargetUnreachable("the url of the target names no host", False, Cause.CONFIGURATION) from exc
     if not host or not host.isprintable():
-        raise TargetUnreachable("the url of the target names no host", False)
+        raise TargetUnreachable("the url of the target names no host", False, Cause.CONFIGURATION)
     return Place(secure, host, port, quote(parts.path.rstrip("/"), _SAFE), quote(parts.query, _SAFE))
 
 
@@ -84,7 +85,8 @@ def reach(settings: DicomWebTarget, place: Place) -> socket.socket:
     if not 200 <= reply.status < 300:
         line.close()
         words = f"HTTP {reply.status}: the proxy {proxy} does not connect us to {place}"
-        raise AssociationRejected(words, reply.status not in (403, 407))
+        cause = Cause.LOGIN_FAILED if reply.status == 407 else Cause.REJECTED
+        raise AssociationRejected(words, reply.status not in (403, 407), cause)
     return line.release()
 
 
@@ -93,7 +95,7 @@ def secure(settings: DicomWebTarget, place: Place, sock: socket.socket) -> ssl.S
     try:
         return tls.dial(sock, client_tls(settings.tls), place.host, settings.timeout_s)
     except NetworkError as exc:
-        raise type(exc)(f"{place}: {exc}", exc.retryable) from exc
+        raise type(exc)(f"{place}: {exc}", exc.retryable, exc.cause) from exc
 
 
 def client_tls(settings: TargetTls | None) -> tls.ClientTls:
@@ -128,12 +130,13 @@ def headers_of(settings: DicomWebTarget, place: Place) -> list[tuple[str, str]]:
         if settings.token is not None:
             token = resolve(settings.token, os.environ).get_secret_value()
             if not token.isascii() or " " in token:
-                raise TargetUnreachable(f"{settings.token}: a bearer token is ASCII text without spaces")
+                words = f"{settings.token}: a bearer token is ASCII text without spaces"
+                raise TargetUnreachable(words, cause=Cause.CONFIGURATION)
             headers.append(("Authorization", f"Bearer {token}"))
         elif settings.user is not None and settings.password is not None:
             password = resolve(settings.password, os.environ).get_secret_value()
             pair = base64.b64encode(f"{settings.user}:{password}".encode()).decode()
             headers.append(("Authorization", f"Basic {pair}"))
     except RoutingError as exc:
-        raise TargetUnreachable(str(exc)) from exc
+        raise TargetUnreachable(str(exc), cause=Cause.CONFIGURATION) from exc
     return headers

@@ -28,7 +28,8 @@ Rule = Callable[[Envelope], list[Change]]
 RULES: dict[str, Rule] = {}
 EVENT_ONLY = frozenset({
     "association.rejected", "image.rejected", "rule.failed", "target.paused", "target.resumed", "command.asked",
-    "command.answered", "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
+    "command.answered", "node.drain.begun", "node.drain.ended",
+    "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
     "outbox.trimmed", "spool.epoch.begun", "commitment.requested", "commitment.answered", "commitment.reported",
     "commitment.report.failed", "confirmation.asked", "confirmation.answered", "arrival.images.routed", "study.decided",
 })  # fmt: skip
@@ -239,6 +240,11 @@ def _delivery_held(event: Envelope) -> list[Change]:
 @_on("delivery.unbound", "delivery.redirected")
 def _delivery_unbound(event: Envelope) -> list[Change]:
     return [_delivery(event, DeliveryState.WAITING, owner=None, retry_at=None)]
+
+
+@_on("delivery.prioritised")
+def _delivery_prioritised(event: Envelope) -> list[Change]:
+    return [Change("delivery", {"delivery": event.data["delivery"]}, _take(event.data, "priority", "command"))]
 
 
 @_on("delivery.retried")

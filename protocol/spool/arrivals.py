@@ -4,35 +4,28 @@ It never judges whether a series is complete or where it goes: the router does, 
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import StepRefused
-from protocol.spool.commands import done
+from protocol.selection import Selection
+from protocol.spool import handling
+from protocol.spool.acts import Progress, act_of, reason_of
 from protocol.spool.database import Database
 from protocol.spool.deciding import EXPLANATION_LIMIT, record_decision, unlink
 from protocol.spool.headers import ArrivalHeaders, series_headers
 from protocol.spool.kept_headers import all_headers, kept
+from protocol.spool.selecting import ARRIVALS, page
 from protocol.spool.settling import (
     TargetChoice,
     Verdict,
     arrival_row,
-    hold_deliveries,
     plain,
-    set_state,
 )
-from protocol.spool.transaction import Transaction
-from protocol.states import (
-    ArrivalState,
-    check_arrival_step,
-)
-from protocol.wire.codec import unpack
-from protocol.wire.events import (
-    ArrivalCompleted,
-    ArrivalReleased,
-    DeliveryCancelled,
-    DeliveryRetried,
-)
+from protocol.states import ArrivalState
+from protocol.wire.codec import unpack, unpack_stored
+from protocol.wire.events import ArrivalCompleted
 
 __all__ = ["ArrivalHeaders", "Arrivals", "LateSeries", "OpenArrival", "TargetChoice", "Verdict"]
 
@@ -138,24 +131,19 @@ class Arrivals:
     def list(
         self, *, state: str | None = None, before: int | None = None, limit: int = 50, calling_ae: str | None = None,
         modality: str | None = None, study_uid: str | None = None, series_uid: str | None = None,
-    ) -> list[dict[str, Any]]:  # fmt: skip
+    ) -> builtins.list[dict[str, Any]]:  # fmt: skip
         """Arrivals, newest first, a page at a time: pass the last id as `before` for the next."""
-        wanted = {
-            "state": state,
-            "calling_ae": calling_ae,
-            "modality": modality,
-            "study_uid": study_uid,
-            "series_uid": series_uid,
-        }
-        tests = [f"{name} = :{name}" for name, value in wanted.items() if value is not None]
-        if before is not None:
-            tests.append("id < :before")
-        where = f" WHERE {' AND '.join(tests)}" if tests else ""
+        states = () if state is None else (state,)
+        selection = Selection(states, source=calling_ae, study=study_uid, series=series_uid, modality=modality)
+        return self.select(selection, before=before, limit=limit)
+
+    def select(
+        self, selection: Selection, *, before: int | None = None, limit: int = 50
+    ) -> builtins.list[dict[str, Any]]:  # fmt: skip
+        """Arrivals, newest first, a page at a time: pass the last id as `before` for the next."""
         with self._db.read() as connection:
-            rows = connection.execute(
-                f"SELECT * FROM arrival{where} ORDER BY id DESC LIMIT :limit",
-                {**wanted, "before": before, "limit": limit},
-            ).fetchall()
+            ids = page(connection, ARRIVALS, selection, before, limit)
+            rows = [connection.execute("SELECT * FROM arrival WHERE id = ?", (id,)).fetchone() for id in ids]
         return [plain(row) for row in rows]
 
     def subject(self, id: int) -> ArrivalHeaders:
@@ -172,6 +160,11 @@ class Arrivals:
                 " WHERE arrival = ? ORDER BY position", (id,)).fetchall()  # fmt: skip
             decisions = connection.execute("SELECT * FROM decision WHERE arrival = ? ORDER BY id", (id,)).fetchall()
             deliveries = connection.execute("SELECT * FROM delivery WHERE arrival = ? ORDER BY id", (id,)).fetchall()
+            acts = connection.execute(
+                "SELECT t.command, t.delivery, t.time, t.refused, c.kind, c.by, c.arguments FROM touched t"
+                " LEFT JOIN command c ON c.id = t.command WHERE t.arrival = ? ORDER BY t.command, t.delivery",
+                (id,),
+            ).fetchall()
         return {
             "arrival": arrival,
             "images": [
@@ -190,6 +183,7 @@ class Arrivals:
                 for row in decisions
             ],
             "deliveries": [dict(row) for row in deliveries],
+            "acts": [_act(row) for row in acts],
         }
 
     # ---- closing --------------------------------------------------------------------------------------------------
@@ -221,13 +215,15 @@ class Arrivals:
         return True
 
     # ---- deciding -------------------------------------------------------------------------------------------------
-    def decide(self, id: int, verdict: Verdict, *, after_waiting: bool = False, released: bool = False) -> int:
+    def decide(
+        self, id: int, verdict: Verdict, *, after_waiting: bool = False, released: bool = False, part: Progress | None = None
+    ) -> int:  # fmt: skip
         """Decision, deliveries, state and events in one transaction; returns the decision's id.
 
         Without a command only a closed arrival can be decided, so a repeated decision is refused (StepRefused); with
         `after_waiting` only one that waits for its study, and all that it waited for is forgotten. With a command
         `verdict.command` is answered in the same transaction: its effect happens once. `released`: single images that were
-        held with the arrival go on.
+        held with the arrival go on. `part`: see handling.py.
         """
         with self._db.write() as tx:
             arrival = arrival_row(tx, id)
@@ -235,86 +231,55 @@ class Arrivals:
             wanted = ArrivalState.WAITING if after_waiting else ArrivalState.CLOSED
             if not verdict.command and state is not wanted:
                 raise StepRefused(f"arrival {id} is {state}, not {wanted}; it was decided already")
+            act = act_of(tx, verdict.command)
             if after_waiting or (verdict.command and state is ArrivalState.HELD):
                 unlink(tx, id)
             if released:
-                _free_singles(tx, id, verdict.command)
-            decision = record_decision(tx, arrival, verdict, whole=bool(verdict.command) and not released)
-            if verdict.command:
-                done(
-                    tx,
-                    verdict.command,
-                    f"arrival {id}: {verdict.outcome} {', '.join(t.name for t in verdict.targets)}".strip(),
-                )
+                handling.free_singles(tx, id, act)
+            whole = bool(verdict.command) and not released
+            decision = record_decision(tx, arrival, verdict, whole=whole, act=act)
+            words = f"arrival {id}: {verdict.outcome} {', '.join(t.name for t in verdict.targets)}".strip()
+            handling.acted(tx, id, act, words, part)
             return decision
 
-    def hold(self, id: int, reason: str, command: int = 0) -> None:
+    # ---- people -----------------------------------------------------------------------------------------------------
+    def hold(self, id: int, reason: str, command: int = 0, part: Progress | None = None) -> None:
         """Set aside whole. Deliveries that are waiting are held with it; one being sent ends its attempt first."""
         with self._db.write() as tx:
-            arrival = arrival_row(tx, id)
-            check_arrival_step(ArrivalState(arrival["state"]), ArrivalState.HELD)
-            if arrival["state"] == "in_delivery" and tx.one(
-                "SELECT 1 FROM delivery WHERE arrival = ? AND state IN ('sending', 'confirming')", (id,)
-            ):
-                raise StepRefused(f"arrival {id} is being sent; hold its deliveries (scanpost queue hold) instead")
-            unlink(tx, id)
-            hold_deliveries(tx, id, reason)
-            set_state(tx, arrival, ArrivalState.HELD, reason)
-            if command:
-                done(tx, command, f"arrival {id} is held")
+            act = act_of(tx, command)
+            handling.hold(tx, id, reason, act)
+            handling.acted(tx, id, act, f"arrival {id} is held", part)
 
-    def release(self, id: int, command: int) -> None:
+    def release(self, id: int, command: int, part: Progress | None = None) -> None:
         """A person releases a held arrival: its held deliveries go on, or, without any, the rules decide again."""
         with self._db.write() as tx:
-            arrival = arrival_row(tx, id)
-            if arrival["state"] != "held":
-                raise StepRefused(f"arrival {id} is {arrival['state']}, not held")
-            freed = tx.all(
-                "UPDATE delivery SET state = 'waiting', due = ?, error = '' WHERE arrival = ? AND state = 'held'"
-                " RETURNING id, target", (tx.now, id))  # fmt: skip
-            tx.emit(ArrivalReleased(id, arrival["calling_ae"], command), correlation=id)
-            for row in freed:
-                tx.emit(DeliveryRetried(row["id"], id, row["target"], command), correlation=id)
-            set_state(tx, arrival, ArrivalState.IN_DELIVERY if freed else ArrivalState.CLOSED, "")
-            done(tx, command, f"arrival {id} is released")
+            act = act_of(tx, command)
+            handling.release(tx, id, act)
+            handling.acted(tx, id, act, f"arrival {id} is released", part)
 
-    def reroute(self, id: int, command: int) -> None:
-        """Let the current rules decide again (held, delivered or discarded arrivals)."""
+    def reroute(self, id: int, command: int, part: Progress | None = None) -> None:
+        """Let the current rules decide again: held, delivered or discarded arrivals, and those of which nothing goes on."""
         with self._db.write() as tx:
-            arrival = arrival_row(tx, id)
-            set_state(tx, arrival, ArrivalState.CLOSED, "")
-            unlink(tx, id)
-            _cancel_rest(tx, id, command)  # else what they were held for would outlive a new decision to send nothing
-            tx.emit(ArrivalReleased(id, arrival["calling_ae"], command), correlation=id)
-            done(tx, command, f"arrival {id} will be decided again")
+            act = act_of(tx, command)
+            handling.reroute(tx, id, act)
+            handling.acted(tx, id, act, f"arrival {id} will be decided again", part)
 
-    def discard(self, id: int, reason: str, command: int) -> None:
+    def discard(self, id: int, reason: str, command: int, part: Progress | None = None) -> None:
         """A person discards a held arrival: its held deliveries are cancelled, it is kept for its retention."""
         with self._db.write() as tx:
-            arrival = arrival_row(tx, id)
-            if arrival["state"] not in ("held", "closed", "waiting"):
-                raise StepRefused(f"arrival {id} is {arrival['state']}; only a held or waiting one can be discarded")
-            unlink(tx, id)
-            _cancel_rest(tx, id, command)
-            set_state(tx, arrival, ArrivalState.DISCARDED, reason)
-            done(tx, command, f"arrival {id} is discarded")
+            act = act_of(tx, command)
+            handling.discard(tx, id, reason, act)
+            handling.acted(tx, id, act, f"arrival {id} is discarded", part)
 
 
-def _free_singles(tx: Transaction, id: int, command: int) -> None:
-    freed = tx.all(
-        "UPDATE delivery SET state = 'waiting', due = ?, error = '' WHERE arrival = ? AND singles = 1 AND state = 'held'"
-        " RETURNING id, target",
-        (tx.now, id),
-    )
-    for row in freed:
-        tx.emit(DeliveryRetried(row["id"], id, row["target"], command), correlation=id)
-
-
-def _cancel_rest(tx: Transaction, id: int, command: int) -> None:
-    cancelled = tx.all(
-        "UPDATE delivery SET state = 'cancelled', finished = ? WHERE arrival = ?"
-        " AND state IN ('held', 'waiting', 'retrying', 'parked') RETURNING id, target",
-        (tx.now, id),
-    )
-    for row in cancelled:
-        tx.emit(DeliveryCancelled(row["id"], id, row["target"], command), correlation=id)
+def _act(row: Any) -> dict[str, Any]:
+    """What somebody did to an arrival or to one of its deliveries (`delivery`; 0: the whole arrival), and what came of it."""
+    return {
+        "command": row["command"],
+        "time": row["time"],
+        "by": row["by"] or "",
+        "kind": row["kind"] or "",
+        "reason": reason_of(unpack_stored(row["arguments"])) if row["arguments"] else "",
+        "delivery": row["delivery"],
+        "outcome": f"refused: {row['refused']}" if row["refused"] else "done",
+    }

@@ -4,11 +4,13 @@ A command's effect and its answer are one transaction (`done` inside it), so it 
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import NotFound
+from protocol.spool.acts import Act, Progress, progress_of, reason_of, touch
 from protocol.spool.database import Database
 from protocol.spool.transaction import Transaction
 from protocol.states import CommandState
@@ -18,14 +20,19 @@ from protocol.wire.events import CommandAnswered, CommandAsked
 KINDS = frozenset(
     {"series.route", "series.reroute", "series.hold", "series.release", "series.discard", "queue.retry", "queue.hold",
      "queue.release", "queue.cancel", "queue.priority", "queue.redirect",
-     "target.pause", "target.resume", "target.test", "target.probe", "commitment.retry",
-     "clean.now", "quarantine.discard"}
+     "target.pause", "target.resume", "target.test", "target.probe", "commitment.retry", "clean.now", "quarantine.discard",
+     "node.drain", "node.resume"}
 )  # fmt: skip
+
+MOST_REMEMBERED = 100  # ids of one refused act whose story tells it
 
 
 @dataclass(frozen=True)
 class Command:
-    """One act: kind, who asked, arguments, and what became of it."""
+    """One act: kind, who asked, arguments, and what became of it. `asked`, `answered`: seconds UTC.
+
+    `progress` is how far a long one is, or how far it got.
+    """
 
     id: int
     kind: str
@@ -34,6 +41,14 @@ class Command:
     arguments: Mapping[str, Any]
     state: CommandState
     answer: str
+    asked: float = 0.0
+    answered: float | None = None
+    progress: Progress | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why, in the words of who asked."""
+        return reason_of(self.arguments)
 
 
 class Commands:
@@ -51,7 +66,7 @@ class Commands:
                 "INSERT INTO command (kind, executor, by, arguments, state, asked) VALUES (?,?,?,?,'new',?) RETURNING id",
                 (kind, executor, by, pack(dict(arguments)), tx.now),
             )["id"]
-            tx.emit(CommandAsked(id, kind, by, dict(arguments)))
+            tx.emit(CommandAsked(id, kind, by, dict(arguments), reason_of(arguments)))
             return int(id)
 
     def pending(self, executor: str, limit: int = 100) -> list[Command]:
@@ -70,10 +85,26 @@ class Commands:
             raise NotFound(f"there is no command {id}")
         return _command(row)
 
+    def list(
+        self, *, by: str | None = None, kind: str | None = None, since: float | None = None, state: str | None = None,
+        before: int | None = None, limit: int = 50,
+    ) -> builtins.list[Command]:  # fmt: skip
+        """Acts, newest first, a page at a time. `kind` may be its beginning, such as "queue"; `since` is seconds UTC."""
+        wanted = {"by": by, "kind": kind, "since": since, "state": state, "before": before, "limit": limit}
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT * FROM command WHERE (:by IS NULL OR by = :by) AND (:since IS NULL OR asked >= :since)"
+                " AND (:kind IS NULL OR kind = :kind OR substr(kind, 1, length(:kind) + 1) = :kind || '.')"
+                " AND (:state IS NULL OR state = :state) AND (:before IS NULL OR id < :before) ORDER BY id DESC LIMIT :limit",
+                wanted,
+            ).fetchall()
+        return [_command(row) for row in rows]
+
     def fail(self, id: int, answer: str) -> None:
         """It could not be carried out; nothing was changed."""
         with self._db.write() as tx:
-            _answer(tx, id, CommandState.FAILED, answer)
+            row = _answer(tx, id, CommandState.FAILED, answer)
+            _remember_refused(tx, row, answer)
 
     def finish(self, id: int, answer: str) -> None:
         """Answer a command that changed nothing in the spool (a test, a probe)."""
@@ -86,14 +117,39 @@ def done(tx: Transaction, id: int, answer: str) -> None:
     _answer(tx, id, CommandState.DONE, answer)
 
 
-def _answer(tx: Transaction, id: int, state: CommandState, answer: str) -> None:
+def failed(tx: Transaction, id: int, answer: str) -> None:
+    """Answer a command that could not be done to anything it was meant for."""
+    _answer(tx, id, CommandState.FAILED, answer)
+
+
+def _remember_refused(tx: Transaction, row: Any, answer: str) -> None:
+    """Let the story of each arrival that the act named say that it was refused."""
+    arguments, act = unpack_stored(row["arguments"]), Act(row["id"], row["by"])
+    series = row["kind"].startswith("series.")
+    for id in named_ids(arguments)[:MOST_REMEMBERED]:
+        if series and tx.one("SELECT 1 FROM arrival WHERE id = ?", (id,)):
+            touch(tx, act, id, 0, answer)
+        elif not series and (delivery := tx.one("SELECT arrival FROM delivery WHERE id = ?", (id,))):
+            touch(tx, act, delivery["arrival"], id, answer)
+
+
+def named_ids(arguments: Mapping[str, Any]) -> builtins.list[int]:
+    """Ids that somebody named; what is no number is left out."""
+    ids = arguments.get("ids") or [arguments.get("arrival")]
+    given = ids if isinstance(ids, builtins.list | tuple) else []
+    return [id for id in given if isinstance(id, int) and not isinstance(id, bool) and 0 < id < 2**63]
+
+
+def _answer(tx: Transaction, id: int, state: CommandState, answer: str) -> Any:
     row = tx.one(
         "UPDATE command SET state = ?, answered = ?, answer = ? WHERE id = ? AND state = 'new' RETURNING *",
         (state, tx.now, answer, id),
     )
     if row is None:
         raise NotFound(f"command {id} was answered already, or never asked")
-    tx.emit(CommandAnswered(id, row["kind"], row["by"], state, answer))
+    reason = reason_of(unpack_stored(row["arguments"]))
+    tx.emit(CommandAnswered(id, row["kind"], row["by"], state, answer, reason))
+    return row
 
 
 def _command(row: Any) -> Command:
@@ -105,4 +161,7 @@ def _command(row: Any) -> Command:
         unpack_stored(row["arguments"]),
         CommandState(row["state"]),
         row["answer"],
+        row["asked"],
+        row["answered"],
+        progress_of(row["progress"]),
     )

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from protocol.causes import Cause
 from protocol.spool.database import Database
 from protocol.spool.settling import IMAGES_TO_SEND, arrival_row, replaced_at, settle
 from protocol.spool.steps import Claim, delivered, leave, mine, target_failed
@@ -150,7 +151,7 @@ class Confirmations:
             row = _step(tx, delivery, DeliveryState.DELIVERED)
             if row is None:
                 return False
-            tx.execute("UPDATE delivery SET finished = ?, error = '' WHERE id = ?", (tx.now, delivery))
+            tx.execute("UPDATE delivery SET finished = ?, error = '', cause = '' WHERE id = ?", (tx.now, delivery))
             delivered(tx, row)
             return True
 
@@ -163,18 +164,19 @@ class Confirmations:
             if row is None:
                 return False
             _mark(tx, row, failed, "refused" if due is None else "again")
+            cause = Cause.NOT_COMMITTED if failed else Cause.COMMITMENT_SILENT
             tx.execute(
-                "UPDATE delivery SET error = ?, due = coalesce(?, due), sent = max(0, sent - ?), refused = (SELECT count(*)"
+                "UPDATE delivery SET error = ?, cause = ?, due = coalesce(?, due), sent = max(0, sent - ?), refused = (SELECT count(*)"
                 " FROM delivery_image WHERE delivery = ? AND state = 'refused') WHERE id = ?",
-                (error, due, len(failed), delivery, delivery),
+                (error, cause, due, len(failed), delivery, delivery),
             )
             tx.emit(
-                AttemptFailed(delivery, row["arrival"], row["target"], row["attempts"], error, due or 0.0),
+                AttemptFailed(delivery, row["arrival"], row["target"], row["attempts"], error, due or 0.0, cause),
                 correlation=row["arrival"],
             )
             if due is None:
                 tx.emit(
-                    DeliveryParked(delivery, row["arrival"], row["target"], row["attempts"], error),
+                    DeliveryParked(delivery, row["arrival"], row["target"], row["attempts"], error, cause),
                     correlation=row["arrival"],
                 )
             target_failed(tx, row["target"], error)

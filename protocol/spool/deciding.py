@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from protocol.spool.acts import NOBODY, Act
 from protocol.spool.rulebook import count_rules, use_quotas
 from protocol.spool.settling import Verdict, create_delivery, settle_decided, supersede_earlier
 from protocol.spool.transaction import Transaction
@@ -17,7 +18,9 @@ from protocol.wire.events import ArrivalDecided, ArrivalReleased, RuleFailed
 EXPLANATION_LIMIT = 16 << 20
 
 
-def record_decision(tx: Transaction, arrival: Any, verdict: Verdict, *, whole: bool = False) -> int:
+def record_decision(
+    tx: Transaction, arrival: Any, verdict: Verdict, *, whole: bool = False, act: Act = NOBODY
+) -> int:  # fmt: skip
     """Keep a decision on an arrival and do what follows from it here; the decision's id. `whole`: see create_delivery."""
     id = arrival["id"]
     decision = int(tx.one(
@@ -27,11 +30,12 @@ def record_decision(tx: Transaction, arrival: Any, verdict: Verdict, *, whole: b
          None if verdict.explanation is None else pack(verdict.explanation), verdict.command, tx.now),
     )["id"])  # fmt: skip
     if verdict.command and arrival["state"] == ArrivalState.HELD and verdict.outcome != "hold":
-        tx.emit(ArrivalReleased(id, arrival["calling_ae"], verdict.command), correlation=id)
+        tx.emit(ArrivalReleased(id, arrival["calling_ae"], verdict.command, act.by, act.reason), correlation=id)
     tx.emit(
         ArrivalDecided(
             id, arrival["calling_ae"], decision, verdict.revision, verdict.outcome,
             [target.name for target in verdict.targets], list(verdict.rules), verdict.reason, verdict.command,
+            act.by,
         ),
         correlation=id,
     )  # fmt: skip
@@ -39,6 +43,7 @@ def record_decision(tx: Transaction, arrival: Any, verdict: Verdict, *, whole: b
         tx.emit(RuleFailed(rule, id, verdict.revision, error), correlation=id)
     if verdict.outcome == "route":
         supersede_earlier(tx, arrival, verdict.targets)
+        routed_by(tx, id, verdict.rules)
         for target in verdict.targets:
             create_delivery(tx, arrival, decision, target, whole=whole)
     link(tx, arrival, verdict.waits)
@@ -46,6 +51,11 @@ def record_decision(tx: Transaction, arrival: Any, verdict: Verdict, *, whole: b
     count_rules(tx, [("", verdict.outcome), *verdict.counted.items()])
     settle_decided(tx, arrival, verdict)
     return decision
+
+
+def routed_by(tx: Transaction, arrival: int, rules: Sequence[str]) -> None:
+    """Remember which rules routed an arrival."""
+    tx.many("INSERT OR IGNORE INTO arrival_rule (rule, arrival) VALUES (?, ?)", [(rule, arrival) for rule in rules])
 
 
 def link(tx: Transaction, arrival: Any, waits: Sequence[tuple[str, bool]]) -> None:

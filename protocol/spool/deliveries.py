@@ -10,7 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from protocol.causes import Cause
 from protocol.errors import StepRefused
+from protocol.spool.acts import Act, act_of
 from protocol.spool.binding import unbind
 from protocol.spool.claiming import ANY_ORDER, NO_GROUPS, Groups, Order, best_first, rotated, take
 from protocol.spool.commands import done
@@ -24,6 +26,7 @@ from protocol.spool.steps import (
     Claim,
     ImageResult,
     ImageToSend,
+    Wish,
     carry_out,
     delivered,
     interrupt,
@@ -171,39 +174,40 @@ class Deliveries(Looking):
             leave(tx, claim, DeliveryState.DELIVERED, finished=tx.now)
             delivered(tx, row)
 
-    def retry(self, claim: Claim, due: float, error: str) -> None:
-        """This attempt failed; try again at `due` (seconds UTC)."""
+    def retry(self, claim: Claim, due: float, error: str, cause: str = Cause.OTHER) -> None:
+        """This attempt failed; try again at `due` (seconds UTC). `cause`: one of protocol/causes.py."""
         with self._db.write() as tx:
             mine(tx, claim)
-            leave(tx, claim, DeliveryState.RETRYING, error=error, due=due)
+            leave(tx, claim, DeliveryState.RETRYING, error=error, cause=cause, due=due)
             tx.emit(
-                AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, due),
+                AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, due, cause),
                 correlation=claim.arrival,
             )
             target_failed(tx, claim.target, error)
 
-    def park(self, claim: Claim, error: str) -> None:
+    def park(self, claim: Claim, error: str, cause: str = Cause.OTHER) -> None:
         """Attempts or time are used up, or images were refused for good: waits for a person."""
         with self._db.write() as tx:
             row = mine(tx, claim)
-            leave(tx, claim, DeliveryState.PARKED, error=error)
+            leave(tx, claim, DeliveryState.PARKED, error=error, cause=cause)
             tx.emit(
-                AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, 0),
+                AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, 0, cause),
                 correlation=claim.arrival,
             )
             tx.emit(
-                DeliveryParked(claim.delivery, claim.arrival, claim.target, row["attempts"], error),
+                DeliveryParked(claim.delivery, claim.arrival, claim.target, row["attempts"], error, cause),
                 correlation=claim.arrival,
             )
             target_failed(tx, claim.target, error)
             settle(tx, claim.arrival)
 
-    def hold_claimed(self, claim: Claim, reason: str) -> None:
+    def hold_claimed(self, claim: Claim, reason: str, cause: str = Cause.CONFIGURATION) -> None:
         """Set aside what this owner holds (its target is gone, its type is not built)."""
         with self._db.write() as tx:
             mine(tx, claim)
-            leave(tx, claim, DeliveryState.HELD, error=reason)
-            tx.emit(DeliveryHeld(claim.delivery, claim.arrival, claim.target, reason), correlation=claim.arrival)
+            leave(tx, claim, DeliveryState.HELD, error=reason, cause=cause)
+            event = DeliveryHeld(claim.delivery, claim.arrival, claim.target, reason, cause)
+            tx.emit(event, correlation=claim.arrival)
 
     def give_back(self, claim: Claim) -> None:
         """Orderly stop in the middle: goes on at once elsewhere; no attempt is used up."""
@@ -252,18 +256,19 @@ class Deliveries(Looking):
     # ---- people -----------------------------------------------------------------------------------------------------
     def change(
         self, ids: Sequence[int], act: str, command: int, *, reason: str = "", priority: Priority | None = None,
-        to: TargetChoice | None = None, more: bool = False,
+        to: TargetChoice | None = None,
     ) -> int:  # fmt: skip
         """Carry out retry, hold, release, cancel, priority or redirect on deliveries, all or none; answers the command.
 
-        `to` is where redirected ones go. `more`: a part of a long list; the command is not answered yet. Raises StepRefused
-        naming the first delivery that cannot do it.
+        `to` is where redirected ones go. Raises StepRefused naming the first delivery that cannot do it. For all that match
+        a selection see bulk.py.
         """
         with self._db.write() as tx:
+            whose = act_of(tx, command)
+            whose = replace(whose, reason=reason or whose.reason)
             for id in ids:
-                carry_out(tx, id, act, command, reason, priority, to)
-            if not more:
-                done(tx, command, f"{act}: {len(ids)} deliveries")
+                carry_out(tx, id, Wish(act, priority, to), whose)
+            done(tx, command, f"{act}: {len(ids)} deliveries")
         return len(ids)
 
     def unbind(self, groups: Groups, usable: Collection[str], patience_s: Mapping[str, float]) -> int:
@@ -295,7 +300,8 @@ class Deliveries(Looking):
                     (target, limit - sum(held.values())),
                 )
                 for row in rows:
-                    carry_out(tx, row["id"], "hold", 0, f"target {target} is not in the configuration", None)
+                    nobody = Act(reason=f"target {target} is not in the configuration")
+                    carry_out(tx, row["id"], Wish("hold"), nobody, Cause.TARGET_REMOVED)
             if rows:
                 held[target] = len(rows)
         return held

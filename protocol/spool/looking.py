@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import builtins
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import NotFound
+from protocol.selection import Selection
 from protocol.spool.claiming import ANY_ORDER, Order, best_first
 from protocol.spool.database import Database
+from protocol.spool.selecting import DELIVERIES, page
 from protocol.states import DELIVERY_FINISHED, DeliveryState
 
+AT_ONCE = 500  # ids in one statement
 COUNTED = 1000  # deliveries; nobody needs to know of more
 UNFINISHED = tuple(
     str(state) for state in DeliveryState if state not in DELIVERY_FINISHED
 )  # IN uses the index, NOT IN not
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Deliveries to one target in one state for one cause (protocol/causes.py): how many, when the oldest was made (seconds
+    UTC), and one of them.
+    """
+
+    target: str
+    cause: str
+    state: str
+    count: int
+    oldest: float
+    example: int
 
 
 class Looking:
@@ -50,30 +69,45 @@ class Looking:
             raise NotFound(f"there is no delivery {id}")
         return dict(row)
 
+    def of_arrival(self, arrival: int) -> builtins.list[dict[str, Any]]:
+        """All deliveries of one arrival, oldest first."""
+        with self._db.read() as connection:
+            rows = connection.execute("SELECT * FROM delivery WHERE arrival = ? ORDER BY id", (arrival,)).fetchall()
+        return [dict(row) for row in rows]
+
     def list(
         self, *, states: Sequence[str] = (), target: str | None = None, before: int | None = None, limit: int = 50
-    ) -> list[dict[str, Any]]:
-        """Deliveries with their arrival's source and modality, newest first."""
-        tests: list[str] = []
-        values: list[Any] = []
-        if states:
-            tests.append(f"d.state IN ({','.join('?' * len(states))})")
-            values.extend(states)
-        if target is not None:
-            tests.append("d.target = ?")
-            values.append(target)
-        if before is not None:
-            tests.append("d.id < ?")
-            values.append(before)
-        where = f" WHERE {' AND '.join(tests)}" if tests else ""
+    ) -> builtins.list[dict[str, Any]]:
+        """See `select`, by state and target alone."""
+        return self.select(Selection(states=tuple(states), target=target), before=before, limit=limit)
+
+    def select(
+        self, selection: Selection, *, before: int | None = None, limit: int = 50
+    ) -> builtins.list[dict[str, Any]]:  # fmt: skip
+        """Deliveries with their arrival's source and modality, newest first; pass the last id as `before` for the next page."""
+        with self._db.read() as connection:
+            # The page first, out of an index alone: a queue of 100,000 is not to be read for its first 50.
+            ids = page(connection, DELIVERIES, selection, before, limit)
+            rows: builtins.list[Any] = []
+            for start in range(0, len(ids), AT_ONCE):
+                some = ids[start : start + AT_ONCE]
+                rows += connection.execute(
+                    "SELECT d.*, a.calling_ae, a.modality FROM delivery d JOIN arrival a ON a.id = d.arrival"
+                    f" WHERE d.id IN ({','.join('?' * len(some))}) ORDER BY d.id DESC",
+                    some,
+                ).fetchall()
+        return [dict(row) for row in rows]
+
+    def causes(self, target: str | None = None) -> builtins.list[Trouble]:
+        """What does not get on, by target and cause, the most first."""
         with self._db.read() as connection:
             rows = connection.execute(
-                # The page first, out of an index alone: a queue of 100,000 is not to be read for its first 50.
-                "SELECT d.*, a.calling_ae, a.modality FROM delivery d JOIN arrival a ON a.id = d.arrival"
-                f" WHERE d.id IN (SELECT d.id FROM delivery d{where} ORDER BY d.id DESC LIMIT ?) ORDER BY d.id DESC",
-                (*values, limit),
+                "SELECT target, cause, state, count(*) AS count, min(created) AS oldest, min(id) AS example FROM delivery"
+                f" INDEXED BY delivery_cause WHERE cause <> '' AND state IN {UNFINISHED!r}"
+                " AND (:target IS NULL OR target = :target) GROUP BY state, cause, target",
+                {"target": target},
             ).fetchall()
-        return [dict(row) for row in rows]
+        return sorted((Trouble(**dict(row)) for row in rows), key=lambda one: (-one.count, one.target, one.cause))
 
     def targets_in_use(self) -> dict[str, str]:
         """Targets that unfinished deliveries need, with why; they cannot be removed from the configuration."""

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from protocol.causes import Cause
 from protocol.clock import Clock, SystemClock
 from protocol.errors import SpoolDamaged, SpoolError, UnreadableImage
 from protocol.fsops import FsOps, RealFs
@@ -145,12 +146,12 @@ def _make_restored(connection: sqlite3.Connection, clock: Clock) -> None:
     seed_ids(connection, tx.now)
     tx.emit(EpochBegun(begin_epoch(tx, tx.now), RESTORED))
     held = tx.all(
-        "UPDATE delivery SET state = 'held', owner = NULL, error = ? WHERE state NOT IN ('delivered', 'cancelled', 'held')"
-        " RETURNING id, arrival, target",
-        (RESTORED,),
+        "UPDATE delivery SET state = 'held', owner = NULL, error = ?, cause = ?"
+        " WHERE state NOT IN ('delivered', 'cancelled', 'held') RETURNING id, arrival, target",
+        (RESTORED, Cause.REBUILT),
     )
     for id, arrival, target in held:
-        tx.emit(DeliveryHeld(id, arrival, target, RESTORED), correlation=arrival)
+        tx.emit(DeliveryHeld(id, arrival, target, RESTORED, Cause.REBUILT), correlation=arrival)
     tx.execute("UPDATE association SET state = 'aborted' WHERE state = 'open'")
     tx.execute("DELETE FROM worker")
 

@@ -44,7 +44,8 @@ class Purging:
         statements = (
             "DELETE FROM association WHERE id IN (SELECT id FROM association s WHERE state <> 'open' AND closed < ?"
             " AND NOT EXISTS (SELECT 1 FROM arrival_association x WHERE x.association = s.id) LIMIT ?)",
-            "DELETE FROM command WHERE id IN (SELECT id FROM command WHERE state <> 'new' AND answered < ? LIMIT ?)",
+            "DELETE FROM command WHERE id IN (SELECT id FROM command c WHERE state <> 'new' AND answered < ?"
+            " AND NOT EXISTS (SELECT 1 FROM touched t WHERE t.command = c.id) LIMIT ?)",
             "DELETE FROM quarantine WHERE receipt IN"
             " (SELECT receipt FROM quarantine WHERE state = 'deleted' AND stored < ? LIMIT ?)",
             "DELETE FROM study_wait WHERE id IN (SELECT id FROM study_wait w WHERE state = 'done' AND ended < ?"
@@ -118,6 +119,7 @@ def _purge_one(tx: Transaction, row: Any, limit: int) -> int:
     for table in ("delivery_image", "confirmation"):
         tx.execute(f"DELETE FROM {table} WHERE delivery IN (SELECT id FROM delivery WHERE arrival = ?)", (id,))
     for table, column in (("delivery", "arrival"), ("decision", "arrival"), ("arrival_association", "arrival"),
-                          ("promise", "arrival"), ("study_link", "arrival"), ("arrival", "id")):  # fmt: skip
+                          ("promise", "arrival"), ("study_link", "arrival"), ("arrival_rule", "arrival"),
+                          ("touched", "arrival"), ("arrival", "id")):  # fmt: skip
         tx.execute(f"DELETE FROM {table} WHERE {column} = ?", (id,))
     return len(gone) + 1

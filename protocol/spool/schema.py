@@ -76,6 +76,23 @@ CREATE INDEX arrival_finished ON arrival(state, reached, since, images, bytes) W
 CREATE INDEX arrival_headers ON arrival(since) WHERE state = 'deleted' AND header IS NOT NULL;
 """
 
+_PEOPLE = """
+-- Why a delivery does not get on, one of protocol/causes.py, beside `error` in words.
+ALTER TABLE delivery ADD COLUMN cause TEXT NOT NULL DEFAULT '';
+CREATE INDEX delivery_cause ON delivery(state, cause, target, id, created) WHERE cause <> '';
+-- The rules that routed an arrival: people act on all that a rule sent.
+CREATE TABLE arrival_rule (rule TEXT NOT NULL, arrival INTEGER NOT NULL, PRIMARY KEY (rule, arrival)) WITHOUT ROWID;
+CREATE INDEX arrival_rule_arrival ON arrival_rule(arrival);
+-- How far a long act is, packed; see acts.py.
+ALTER TABLE command ADD COLUMN progress BLOB;
+-- What acts concerned: an arrival (`delivery` 0) or one of its deliveries; `refused`: why it was not done there.
+CREATE TABLE touched (
+  arrival INTEGER NOT NULL, command INTEGER NOT NULL, delivery INTEGER NOT NULL, time REAL NOT NULL,
+  refused TEXT NOT NULL DEFAULT '', PRIMARY KEY (arrival, command, delivery)
+) WITHOUT ROWID;
+CREATE INDEX touched_command ON touched(command);
+"""
+
 # Version 1. A fresh database gets these and then every migration, so that both ways lead to the same tables.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -197,6 +214,5 @@ CREATE TABLE sighting (
 ) WITHOUT ROWID;
 """,
     4: _COMMITMENTS,
-    5: _RULES,
+    5: _RULES + _PEOPLE + _CLEANING,
 }  # fmt: skip
-MIGRATIONS[5] += _CLEANING

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from protocol.causes import Cause
 from protocol.errors import NotFound, StepRefused
 from protocol.spool import joining
+from protocol.spool.acts import NOBODY, Act
 from protocol.spool.transaction import Transaction
 from protocol.states import (
     ARRIVAL_DELETABLE,
@@ -94,7 +96,8 @@ def _only_singles(tx: Transaction, id: int) -> bool:
     return row is not None
 
 
-def set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str) -> None:
+def set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str, act: Act = NOBODY) -> None:
+    """Let an arrival go to a state, with its event. Raises StepRefused."""
     before = ArrivalState(arrival["state"])
     if after is ArrivalState.DISCARDED and is_promised(tx, arrival["id"]):
         if before is ArrivalState.HELD:
@@ -108,9 +111,9 @@ def set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str) -
         tx.execute(_REACHED, {"arrival": arrival["id"]})
     event: Any = None
     if after is ArrivalState.HELD:
-        event = ArrivalHeld(arrival["id"], arrival["calling_ae"], reason)
+        event = ArrivalHeld(arrival["id"], arrival["calling_ae"], reason, act.command, act.by)
     elif after is ArrivalState.DISCARDED:
-        event = ArrivalDiscarded(arrival["id"], arrival["calling_ae"], reason)
+        event = ArrivalDiscarded(arrival["id"], arrival["calling_ae"], reason, act.command, act.by)
     elif after is ArrivalState.DELIVERED:
         event = ArrivalDelivered(arrival["id"], arrival["calling_ae"])
     if event is not None:
@@ -135,15 +138,16 @@ def settle_decided(tx: Transaction, arrival: Any, verdict: Verdict) -> None:
         set_state(tx, arrival, ArrivalState.WAITING, verdict.reason)
 
 
-def hold_deliveries(tx: Transaction, id: int, reason: str) -> None:
+def hold_deliveries(tx: Transaction, id: int, reason: str, act: Act = NOBODY) -> None:
     """Hold what of an arrival could be claimed; what is being sent ends its attempt first."""
+    cause = Cause.HELD_BY_PERSON if act.command else Cause.HELD_BY_RULE
     held = tx.all(
-        "UPDATE delivery SET state = 'held', error = ? WHERE arrival = ? AND state IN ('waiting', 'retrying', 'parked')"
-        " RETURNING id, target",
-        (reason, id),
+        "UPDATE delivery SET state = 'held', error = ?, cause = ? WHERE arrival = ?"
+        " AND state IN ('waiting', 'retrying', 'parked') RETURNING id, target",
+        (reason, cause, id),
     )
     for row in held:
-        tx.emit(DeliveryHeld(row["id"], id, row["target"], reason), correlation=id)
+        tx.emit(DeliveryHeld(row["id"], id, row["target"], reason, cause, act.command, act.by), correlation=id)
 
 
 def settle(tx: Transaction, id: int, *, decided: bool = False) -> None:

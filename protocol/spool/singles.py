@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protocol.spool.database import Database
+from protocol.spool.deciding import routed_by
 from protocol.spool.headers import NewImage, Values, new_images
 from protocol.spool.rulebook import count_rules, use_quotas
 from protocol.spool.settling import TargetChoice, arrival_row
@@ -95,6 +96,7 @@ class Singles:
             new = [target for target, images in batch.wanted.items() if not _join(tx, arrival, target, images)]
             if new:
                 decision = _decision(tx, batch)
+                routed_by(tx, batch.arrival, batch.rules)
                 for target in new:
                     _create(tx, arrival, decision, target, batch.wanted[target])
         return len(new)

@@ -15,12 +15,14 @@ from protocol.fsops import FsOps, RealFs
 from protocol.spool.accounting import Accounting
 from protocol.spool.adoption import Adoption
 from protocol.spool.arrivals import Arrivals
+from protocol.spool.bulk import Bulk
 from protocol.spool.cleaning import Cleaning
 from protocol.spool.commands import Commands
 from protocol.spool.commitments import Commitments
 from protocol.spool.confirmations import Confirmations
 from protocol.spool.database import Database, create_database
 from protocol.spool.deliveries import Deliveries
+from protocol.spool.draining import Draining
 from protocol.spool.images import Images
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
@@ -51,6 +53,7 @@ class Spool:
         self.arrivals = Arrivals(database)
         self.deliveries = Deliveries(database, self.places)
         self.commands = Commands(database)
+        self.bulk = Bulk(database)
         self.commitments = Commitments(database)
         self.confirmations = Confirmations(database)
         self.targets = Targets(database)
@@ -59,6 +62,7 @@ class Spool:
         self.purging = Purging(database)
         self.quarantine = Quarantine(database, self.places, fs)
         self.notices = Notices(database)
+        self.draining = Draining(database)
         self.sightings = Sightings(database)
         self.studies = Studies(database)
         self.singles = Singles(database)

@@ -76,7 +76,10 @@ def node_status(
     spool: Spool, *, configured_targets: Sequence[str], needed: Mapping[str, int], reserve_bytes: float, reserve2_bytes: float,
     revision: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
-    """The whole document. `needed` names the actors that must be ready and how many of each for `ready` to be true."""
+    """The whole document. `needed` names the actors that must be ready and how many of each for `ready` to be true.
+
+    `serving` is the same whether the node is being drained or not; `draining` says since when, by whom and why, or null.
+    """
     now = spool.database.clock.now()
     figures = spool.accounting.figures()
     running = actors(spool, now)
@@ -91,8 +94,12 @@ def node_status(
         ).fetchone()[0]
         sent = connection.execute("SELECT value FROM total WHERE name = 'sent'").fetchone()[0]
         node = connection.execute("SELECT value FROM meta WHERE key = 'node'").fetchone()[0]
+    drain = spool.draining.state()
+    serving = all(ready[name] >= count for name, count in needed.items()) and space["state"] == "ok"
     return {
-        "ready": all(ready[name] >= count for name, count in needed.items()) and space["state"] == "ok",
+        "ready": serving and drain is None,
+        "serving": serving,
+        "draining": None if drain is None else {"since": drain.since, "by": drain.by, "reason": drain.reason},
         "node": node,
         "time": now,
         "revision": revision,

@@ -5,19 +5,22 @@ Called by deliveries.py only; it never begins or commits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from protocol.causes import Cause
 from protocol.errors import NotFound, NotOwner, StepRefused
+from protocol.spool.acts import Act, touch
 from protocol.spool.objects import ImageFile
 from protocol.spool.settling import TargetChoice, refill, settle
 from protocol.spool.transaction import Transaction
-from protocol.states import DeliveryState, Priority, check_delivery_step
+from protocol.states import DELIVERY_FINISHED, DeliveryState, Priority, check_delivery_step
 from protocol.wire.events import (
     AttemptInterrupted,
     DeliveryCancelled,
     DeliveryCompleted,
     DeliveryHeld,
+    DeliveryPrioritised,
     DeliveryRedirected,
     DeliveryRetried,
 )
@@ -76,13 +79,15 @@ def leave(
     after: DeliveryState,
     *,
     error: str = "",
+    cause: str = "",
     due: float | None = None,
     finished: float | None = None,
 ) -> None:
     check_delivery_step(DeliveryState.SENDING, after)
     tx.execute(
-        "UPDATE delivery SET state = ?, owner = NULL, error = ?, due = coalesce(?, due), finished = ?, deaths = 0 WHERE id = ?",
-        (after, error, due, finished, claim.delivery),
+        "UPDATE delivery SET state = ?, owner = NULL, error = ?, cause = ?, due = coalesce(?, due), finished = ?, deaths = 0"
+        " WHERE id = ?",
+        (after, error, cause, due, finished, claim.delivery),
     )
 
 
@@ -118,13 +123,15 @@ def interrupt(tx: Transaction, id: int, *, counted: bool) -> None:
     after = DeliveryState.HELD if deaths >= DEATHS_ALONE else DeliveryState.WAITING
     check_delivery_step(DeliveryState.SENDING, after)
     reason = f"its process died {deaths} times without progress" if after is DeliveryState.HELD else ""
+    cause = Cause.PROCESS_DIED if reason else ""
     tx.execute(
-        "UPDATE delivery SET state = ?, owner = NULL, due = ?, deaths = ?, attempts = attempts - 1, error = ? WHERE id = ?",
-        (after, tx.now, deaths, reason, id),
+        "UPDATE delivery SET state = ?, owner = NULL, due = ?, deaths = ?, attempts = attempts - 1, error = ?, cause = ?"
+        " WHERE id = ?",
+        (after, tx.now, deaths, reason, cause, id),
     )
     tx.emit(AttemptInterrupted(id, row["arrival"], row["target"], row["owner"], deaths), correlation=row["arrival"])
     if after is DeliveryState.HELD:
-        tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason), correlation=row["arrival"])
+        tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason, cause), correlation=row["arrival"])
 
 
 def begin_anew(tx: Transaction, row: Any, target: str, group: str) -> None:
@@ -140,7 +147,7 @@ def begin_anew(tx: Transaction, row: Any, target: str, group: str) -> None:
     )
 
 
-def _redirect(tx: Transaction, row: Any, command: int, to: TargetChoice) -> None:
+def _redirect(tx: Transaction, row: Any, act: Act, to: TargetChoice) -> None:
     id, before = row["id"], DeliveryState(row["state"])
     if before not in (DeliveryState.WAITING, DeliveryState.RETRYING, DeliveryState.PARKED, DeliveryState.HELD):
         raise StepRefused(f"delivery {id} is {before}; only one that waits, is parked or held can go elsewhere")
@@ -152,64 +159,106 @@ def _redirect(tx: Transaction, row: Any, command: int, to: TargetChoice) -> None
         {"arrival": row["arrival"], "name": to.name, "singles": row["singles"]},
     )
     if there is not None:  # the arrival goes or went there: one of them is enough
-        tx.execute(
-            "UPDATE delivery SET state = 'cancelled', finished = ?, error = ? WHERE id = ?",
-            (tx.now, f"its arrival has delivery {there['id']} to {to.name}", id),
-        )
-        tx.emit(DeliveryCancelled(id, row["arrival"], row["target"], command), correlation=row["arrival"])
-    else:
-        begin_anew(tx, row, to.name, to.name if to.is_group else "")
-        tx.execute("UPDATE delivery SET attempts = 0, deaths = 0, first_tried = NULL, error = '' WHERE id = ?", (id,))
-        event = DeliveryRedirected(id, row["arrival"], to.name, row["target"], command)
-        tx.emit(event, correlation=row["arrival"])
-    settle(tx, row["arrival"])
+        _cancel(tx, row, replace(act, reason=f"its arrival has delivery {there['id']} to {to.name}"))
+        return
+    begin_anew(tx, row, to.name, to.name if to.is_group else "")
+    tx.execute(
+        "UPDATE delivery SET attempts = 0, deaths = 0, first_tried = NULL, error = '', cause = '' WHERE id = ?", (id,)
+    )
+    event = DeliveryRedirected(id, row["arrival"], to.name, row["target"], act.command, act.by, act.reason)
+    tx.emit(event, correlation=row["arrival"])
+
+
+def _again(tx: Transaction, row: Any, act: Act) -> None:
+    """A fresh start: attempts and age count anew, and only what the target refused or never saw is sent."""
+    id = row["id"]
+    tx.execute("UPDATE delivery_image SET state = 'again' WHERE delivery = ? AND state = 'refused'", (id,))
+    tx.execute(
+        "UPDATE delivery SET state = 'waiting', due = ?, attempts = 0, deaths = 0, first_tried = NULL, refused = 0, error = '',"
+        " cause = '' WHERE id = ?", (tx.now, id))  # fmt: skip
+    tx.execute("UPDATE target_state SET not_before = 0 WHERE name = ? AND not_before <> 0", (row["target"],))
+    event = DeliveryRetried(id, row["arrival"], row["target"], act.command, act.by, act.reason)
+    tx.emit(event, correlation=row["arrival"])
+
+
+def _hold(tx: Transaction, row: Any, act: Act, cause: Cause) -> None:
+    """One being sent is taken from its owner, whose next step finds that out (NotOwner)."""
+    tx.execute(
+        "UPDATE delivery SET state = 'held', owner = NULL, error = ?, cause = ? WHERE id = ?",
+        (act.reason or f"held by {act.by or 'a person'}", cause, row["id"]),
+    )
+    event = DeliveryHeld(row["id"], row["arrival"], row["target"], act.reason, cause, act.command, act.by)
+    tx.emit(event, correlation=row["arrival"])
+
+
+def _cancel(tx: Transaction, row: Any, act: Act) -> None:
+    tx.execute(
+        "UPDATE delivery SET state = 'cancelled', finished = ?, error = ?, cause = '' WHERE id = ?",
+        (tx.now, act.reason or f"cancelled by {act.by or 'a person'}", row["id"]),
+    )
+    event = DeliveryCancelled(row["id"], row["arrival"], row["target"], act.command, act.by, act.reason)
+    tx.emit(event, correlation=row["arrival"])
+
+
+def _prioritise(tx: Transaction, row: Any, act: Act, priority: Priority) -> None:
+    if DeliveryState(row["state"]) in DELIVERY_FINISHED:
+        raise StepRefused(f"delivery {row['id']} is {row['state']}; its priority does not matter any more")
+    tx.execute("UPDATE delivery SET priority = ? WHERE id = ?", (priority.rank, row["id"]))
+    event = DeliveryPrioritised(row["id"], row["arrival"], row["target"], priority, act.command, act.by, act.reason)
+    tx.emit(event, correlation=row["arrival"])
 
 
 _ACTS = {"retry": DeliveryState.WAITING, "hold": DeliveryState.HELD, "release": DeliveryState.WAITING,
          "cancel": DeliveryState.CANCELLED}  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a person wants done to deliveries: retry, hold, release, cancel, priority or redirect.
+
+    `to` is where redirected ones go, `priority` what priority sets.
+    """
+
+    what: str
+    priority: Priority | None = None
+    to: TargetChoice | None = None
+
+
 def carry_out(
-    tx: Transaction, id: int, act: str, command: int, reason: str, priority: Priority | None, to: TargetChoice | None = None
+    tx: Transaction, id: int, wish: Wish, act: Act, cause: Cause = Cause.HELD_BY_PERSON
 ) -> None:  # fmt: skip
+    """Do to a delivery what somebody wants, with its events. Raises NotFound, StepRefused."""
     row = tx.one("SELECT * FROM delivery WHERE id = ?", (id,))
     if row is None:
         raise NotFound(f"there is no delivery {id}")
-    if act == "redirect":
-        assert to is not None
-        _redirect(tx, row, command, to)
-        return
-    if act == "priority":
-        assert priority is not None
-        tx.execute("UPDATE delivery SET priority = ? WHERE id = ?", (priority.rank, id))
-        return
-    before, after = DeliveryState(row["state"]), _ACTS[act]
-    if act == "release" and before is not DeliveryState.HELD:
+    if wish.what == "redirect":
+        assert wish.to is not None
+        _redirect(tx, row, act, wish.to)
+    elif wish.what == "priority":
+        assert wish.priority is not None
+        _prioritise(tx, row, act, wish.priority)
+    else:
+        after = _check(row, wish.what)
+        if after is DeliveryState.WAITING:
+            _again(tx, row, act)
+        elif after is DeliveryState.HELD:
+            _hold(tx, row, act, cause)
+        else:
+            _cancel(tx, row, act)
+    touch(tx, act, row["arrival"], id)
+    if wish.what != "priority":
+        settle(tx, row["arrival"])
+
+
+def _check(row: Any, what: str) -> DeliveryState:
+    """The state that follows. Raises StepRefused."""
+    id, before, after = row["id"], DeliveryState(row["state"]), _ACTS[what]
+    if what == "release" and before is not DeliveryState.HELD:
         raise StepRefused(f"delivery {id} is {before}, not held")
-    if act == "retry" and before is DeliveryState.SENDING:
+    if what == "retry" and before is DeliveryState.SENDING:
         raise StepRefused(f"delivery {id} is being sent")
     try:
         check_delivery_step(before, after)
     except StepRefused as exc:
         raise StepRefused(f"delivery {id}: {exc}") from exc
-    if after is DeliveryState.WAITING:
-        # A fresh start: attempts and age count anew, and only what the target refused or never saw is sent.
-        tx.execute("UPDATE delivery_image SET state = 'again' WHERE delivery = ? AND state = 'refused'", (id,))
-        tx.execute(
-            "UPDATE delivery SET state = 'waiting', due = ?, attempts = 0, deaths = 0, first_tried = NULL, refused = 0, error = ''"
-            " WHERE id = ?", (tx.now, id))  # fmt: skip
-        tx.execute("UPDATE target_state SET not_before = 0 WHERE name = ?", (row["target"],))
-        tx.emit(DeliveryRetried(id, row["arrival"], row["target"], command), correlation=row["arrival"])
-    elif after is DeliveryState.HELD:
-        # One being sent is taken from its owner, whose next step finds that out (NotOwner).
-        tx.execute(
-            "UPDATE delivery SET state = 'held', owner = NULL, error = ? WHERE id = ?",
-            (reason or "held by a person", id),
-        )
-        tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason), correlation=row["arrival"])
-    else:
-        tx.execute(
-            "UPDATE delivery SET state = 'cancelled', finished = ?, error = ? WHERE id = ?", (tx.now, reason, id)
-        )
-        tx.emit(DeliveryCancelled(id, row["arrival"], row["target"], command), correlation=row["arrival"])
-    settle(tx, row["arrival"])
+    return after

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from protocol.spool.acts import act_of
 from protocol.spool.commands import done
 from protocol.spool.database import Database
 from protocol.spool.looking import UNFINISHED
@@ -76,7 +77,7 @@ class Targets:
                 " DO UPDATE SET paused = 0, reason = '', until = NULL, by = '', not_before = 0",
                 (name,),
             )
-            tx.emit(TargetResumed(name, by))
+            tx.emit(TargetResumed(name, by, act_of(tx, command).reason))
             done(tx, command, f"target {name} is resumed")
 
     def leave_alone(self, name: str, not_before: float) -> None:

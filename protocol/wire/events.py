@@ -171,6 +171,7 @@ class ArrivalDecided(Event):
     rules: list[str]
     reason: str = ""
     command: int = 0
+    by: str = ""
 
 
 @event("arrival.images.routed", "arrival/{arrival}", shard="calling_ae")
@@ -208,21 +209,25 @@ class StudyDecided(Event):
 @event("arrival.discarded", "arrival/{arrival}", shard="calling_ae")
 @dataclass(frozen=True)
 class ArrivalDiscarded(Event):
-    """No rule wanted it, or all its deliveries were cancelled; kept for its retention."""
+    """No rule wanted it, or all its deliveries were cancelled; kept for its retention. `by`: a person gave it up."""
 
     arrival: int
     calling_ae: str
     reason: str
+    command: int = 0
+    by: str = ""
 
 
 @event("arrival.held", "arrival/{arrival}", shard="calling_ae", severity=WARNING)
 @dataclass(frozen=True)
 class ArrivalHeld(Event):
-    """Set aside whole until a person acts."""
+    """Set aside whole until a person acts; `by` is the person who did it, if it was one."""
 
     arrival: int
     calling_ae: str
     reason: str
+    command: int = 0
+    by: str = ""
 
 
 @event("arrival.released", "arrival/{arrival}", shard="calling_ae")
@@ -233,6 +238,8 @@ class ArrivalReleased(Event):
     arrival: int
     calling_ae: str
     command: int
+    by: str = ""
+    reason: str = ""
 
 
 @event("arrival.delivered", "arrival/{arrival}", shard="calling_ae")
@@ -302,6 +309,8 @@ class DeliveryRedirected(Event):
     target: str
     before: str
     command: int
+    by: str = ""
+    reason: str = ""
 
 
 @event("delivery.claimed", "delivery/{delivery}", shard="target", severity=DEBUG)
@@ -338,6 +347,7 @@ class AttemptFailed(Event):
     attempt: int
     error: str
     retry_at: float
+    cause: str = ""
 
 
 @event("delivery.attempt.interrupted", "delivery/{delivery}", shard="target", severity=WARNING)
@@ -376,17 +386,21 @@ class DeliveryParked(Event):
     target: str
     attempts: int
     error: str
+    cause: str = ""
 
 
 @event("delivery.held", "delivery/{delivery}", shard="target", severity=WARNING)
 @dataclass(frozen=True)
 class DeliveryHeld(Event):
-    """Set aside with the reason (target gone, its process died three times, a person)."""
+    """Set aside with the reason (target gone, its process died three times, a person); `by` is the person, if any."""
 
     delivery: int
     arrival: int
     target: str
     reason: str
+    cause: str = ""
+    command: int = 0
+    by: str = ""
 
 
 @event("delivery.retried", "delivery/{delivery}", shard="target")
@@ -398,6 +412,8 @@ class DeliveryRetried(Event):
     arrival: int
     target: str
     command: int
+    by: str = ""
+    reason: str = ""
 
 
 @event("delivery.cancelled", "delivery/{delivery}", shard="target", severity=WARNING)
@@ -409,6 +425,22 @@ class DeliveryCancelled(Event):
     arrival: int
     target: str
     command: int
+    by: str = ""
+    reason: str = ""
+
+
+@event("delivery.prioritised", "delivery/{delivery}", shard="target")
+@dataclass(frozen=True)
+class DeliveryPrioritised(Event):
+    """A person gave it another priority: urgent, normal or offpeak."""
+
+    delivery: int
+    arrival: int
+    target: str
+    priority: str
+    command: int
+    by: str = ""
+    reason: str = ""
 
 
 @event("delivery.confirming", "delivery/{delivery}", shard="target")
@@ -517,18 +549,20 @@ class TargetResumed(Event):
 
     target: str
     by: str
+    reason: str = ""
 
 
 # ---- people, configuration, the node ---------------------------------------------------------------------------
 @event("command.asked", "command/{command}")
 @dataclass(frozen=True)
 class CommandAsked(Event):
-    """A person (or program) asked for something."""
+    """A person (or program) asked for something; `reason` is why, in their words."""
 
     command: int
     kind: str
     by: str
     arguments: dict[str, Any]
+    reason: str = ""
 
 
 @event("command.answered", "command/{command}")
@@ -541,6 +575,27 @@ class CommandAnswered(Event):
     by: str
     state: str
     answer: str
+    reason: str = ""
+
+
+@event("node.drain.begun", "node/drain", severity=WARNING)
+@dataclass(frozen=True)
+class NodeDrainBegun(Event):
+    """A person drains the node: new associations are refused, what is here is decided and delivered."""
+
+    by: str
+    reason: str
+    command: int
+
+
+@event("node.drain.ended", "node/drain")
+@dataclass(frozen=True)
+class NodeDrainEnded(Event):
+    """The node takes images again."""
+
+    by: str
+    reason: str
+    command: int
 
 
 @event("config.changed", "config/{revision}")

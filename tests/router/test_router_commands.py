@@ -180,7 +180,7 @@ def test_ids_are_all_or_none(rig):
 @pytest.mark.parametrize(
     ("kind", "arguments", "says"),
     [
-        ("queue.retry", {}, "either ids, or a target, or all_parked"),
+        ("queue.retry", {}, "either ids, or what they have in common"),
         ("queue.retry", {"ids": [1], "target": "pacs"}, "either"),
         ("queue.retry", {"ids": "1"}, "list"),
         ("queue.retry", {"ids": ["one"]}, "number"),
@@ -231,19 +231,19 @@ def test_what_a_dispatcher_took_meanwhile_is_skipped_and_said(rig):
         node.world.receive(TestImage(study=study))
     node.work()
     node.after(5)
-    listed, node.spool.deliveries.list = node.spool.deliveries.list, lambda **more: found(**more)
-    claims = []
+    walked, claims = node.spool.bulk.next, []
 
-    def found(**more):
-        rows = listed(**more)
-        if rows:
+    def found(*arguments):
+        part = walked(*arguments)
+        if part is not None:
             claims.append(node.world.claim({"pacs": 1}))
-        return rows
+        return part
 
+    node.spool.bulk.next = found
     answer = node.ask("queue.cancel", target="pacs")
-    node.spool.deliveries.list = listed
-    assert answer.answer == "cancel: 1 deliveries, 1 were under way meanwhile"
-    assert sorted(row["state"] for row in listed()) == ["cancelled", "sending"]
+    assert answer.answer.startswith("cancel: 1 deliveries; not 1: a delivery cannot go from sending to cancelled")
+    assert answer.progress.done == 1 and answer.progress.total == 2
+    assert sorted(row["state"] for row in node.spool.deliveries.list()) == ["cancelled", "sending"]
 
 
 def test_what_is_being_sent_can_be_held_but_not_retried(rig):

@@ -8,12 +8,15 @@ import time
 import pytest
 
 from protocol.header.scan import Header
+from protocol.selection import Selection
 from protocol.spool import open_spool
+from protocol.spool.acts import Progress
 from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.cleaning import Retention
 from protocol.spool.deliveries import ImageResult
 from protocol.spool.forecast import forecast
 from protocol.spool.images import Incoming
+from protocol.spool.selecting import ARRIVALS, DELIVERIES
 from protocol.spool.singles import Batch
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -71,7 +74,7 @@ class Statements:
         if words[0] != "SCAN" or words[1] in SMALL or words[1].startswith("("):
             return False
         # A walk over an index that holds nothing but what is wanted now.
-        return "delivery_ready" not in step and "arrival_unlink" not in step
+        return "delivery_ready" not in step and "arrival_unlink" not in step and "delivery_cause" not in step
 
 
 def test_no_statement_of_daily_work_walks_through_a_whole_table(spool):
@@ -127,6 +130,65 @@ def test_no_statement_of_daily_work_walks_through_a_whole_table(spool):
     assert spool.purging.arrivals(now + 100)
     assert len(statements.seen) > 60
     assert statements.walks() == []
+
+
+UNFINISHED = ("waiting", "sending", "retrying", "confirming", "parked", "held")
+FILTERS = [{"target": "pacs"}, {"source": "CT1"}, {"rule": "all"}, {"cause": "timeout"}, {"study": "1.2"}, {"series": "1.2.3"},
+           {"modality": "CT"}, {"since": 1.0, "until": 9e9}]  # fmt: skip
+
+
+@pytest.mark.parametrize("filters", FILTERS, ids=lambda filters: next(iter(filters)))
+def test_lists_of_the_queue_and_acts_on_all_that_match_do_not_walk_through_what_is_finished(spool, filters):
+    (receipt,) = receive(spool, incoming("1.2.3.1"))
+    spool.arrivals.close(receipt.arrival, "idle")
+    spool.arrivals.decide(
+        receipt.arrival, Verdict("route", 1, [TargetChoice("pacs"), TargetChoice("ai")], rules=["all"])
+    )
+    id = spool.commands.ask("queue.priority", "ann", {"priority": "urgent"})
+    statements = Statements(spool)
+    selection = Selection(states=UNFINISHED, **filters)
+    assert spool.deliveries.select(selection) or "cause" in filters or "source" in filters
+    spool.arrivals.select(Selection(states=("in_delivery", "held"), **filters))
+    spool.deliveries.causes()
+    spool.bulk.matching(DELIVERIES, selection)
+    for kind in (DELIVERIES, ARRIVALS):
+        states = UNFINISHED if kind is DELIVERIES else ("in_delivery",)
+        part, progress = ([0], ()), Progress(2**40, 2)
+        while part is not None:
+            part = spool.bulk.next(spool.commands.find(id), kind, Selection(states=states, **filters), progress, 1)
+            progress = progress if part is None else progress.at(part[1])
+    assert statements.walks() == []
+
+
+def test_an_act_on_all_that_match_reads_each_row_once(spool):
+    (receipt,) = receive(spool, incoming("1.2.3.1"))
+    spool.arrivals.close(receipt.arrival, "idle")
+    targets = [TargetChoice(name) for name in ("ai", "pacs")]
+    spool.arrivals.decide(receipt.arrival, Verdict("route", 1, targets))
+    with spool.database.write() as tx:
+        names = ", ".join(row[0] for row in tx.all("SELECT name FROM pragma_table_info('delivery') WHERE name <> 'id'"))
+        tx.execute(f"WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {MANY // 2 - 1})"
+                   f" INSERT INTO delivery ({names}) SELECT {names} FROM delivery, n ORDER BY n.n")  # fmt: skip
+    command = spool.commands.find(spool.commands.ask("queue.priority", "ann", {}))
+    selection, progress, found = Selection(states=("waiting",)), Progress(2**40, MANY), []
+
+    def walk():
+        nonlocal progress
+        while (part := spool.bulk.next(command, DELIVERIES, selection, progress, 50)) is not None:
+            found.extend(part[0])
+            progress = progress.at(part[1])
+
+    steps = [0]
+
+    def count():
+        steps[0] += 1
+        return 0
+
+    spool.database._reader.set_progress_handler(count, 100)
+    walk()
+    spool.database._reader.set_progress_handler(None, 0)
+    assert len(found) == len(set(found)) == MANY
+    assert steps[0] * 100 < 60 * MANY
 
 
 def rows_visited(spool, work):

@@ -108,11 +108,14 @@ async def test_healthz_answers_without_looking_at_the_node(client, node):
     assert (answer.status, await answer.json()) == (200, {"alive": True})
 
 
-@pytest.mark.parametrize("case", ["ready", "not ready", "no spool"])
+@pytest.mark.parametrize("case", ["ready", "not ready", "no spool", "drained"])
 async def test_readyz_follows_the_node(app, node, aiohttp_client, case):
     if case == "not ready":
         node.document["ready"] = False
         node.document["actors"]["receiver"]["state"] = "missing"
+    if case == "drained":
+        drain = {"since": 1.0, "by": "ann", "reason": "new disk"}
+        node.document.update(ready=False, serving=True, draining=drain)
     if case == "no spool":
         node.failure = SpoolMissing()
     client = await aiohttp_client(app)
@@ -121,6 +124,9 @@ async def test_readyz_follows_the_node(app, node, aiohttp_client, case):
     assert (answer.status == 200) == body["ready"] == (case == "ready")
     if case == "not ready":
         assert body["reasons"] == ["receiver is missing"]
+    if case == "drained":
+        assert body["reasons"] == ["the node is being drained: new images are refused"]
+        assert body["serving"] and body["draining"]
     if case == "no spool":
         assert "scanpost spool rebuild" in body["reasons"][0]
 

@@ -36,8 +36,12 @@ async def _readiness(hub: Hub) -> dict[str, Any]:
         return {"ready": False, "reasons": [error]}
     actors = {name: actor.get("state") for name, actor in status.get("actors", {}).items()}
     reasons = [f"{name} is {state}" for name, state in actors.items() if state in STOPPED]
+    if status.get("draining"):
+        reasons.append("the node is being drained: new images are refused")
     return {
         "ready": bool(status.get("ready")),
+        "serving": bool(status.get("serving")),
+        "draining": bool(status.get("draining")),
         "reasons": reasons,
         "actors": actors,
         "targets": {name: target.get("state") for name, target in status.get("targets", {}).items()},

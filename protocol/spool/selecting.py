@@ -1,0 +1,158 @@
+"""Selections as SQL: pages of what matches, newest first, how many, and the walk of an act over all that match.
+It only looks. What an act touches is found here again in every part, so nothing has to be kept of a long list but a cursor.
+
+A walk goes through one state after the other, each along an index, so that all its parts together read every row once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from protocol.selection import Selection
+from protocol.spool.acts import Progress
+
+Cursor = tuple[Any, ...]
+Where = tuple[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is selected: a table under its alias, and how each filter is asked of it."""
+
+    table: str
+    time: str
+    order: str  # of a walk through one state; its index begins with the state
+
+
+DELIVERIES = Kind("delivery", "created", "target, id")
+ARRIVALS = Kind("arrival", "opened", "id")
+
+
+def where(kind: Kind, selection: Selection) -> Where:
+    """The tests of a selection on the rows of `kind`, under the alias x."""
+    tests: list[str] = []
+    values: list[Any] = []
+
+    def test(text: str, *more: Any) -> None:
+        tests.append(text)
+        values.extend(more)
+
+    if selection.states:
+        # With a plus the state chooses no index: what is narrower does.
+        state = "+x.state" if _narrow(kind, selection) else "x.state"
+        test(f"{state} IN ({','.join('?' * len(selection.states))})", *selection.states)
+    if selection.since is not None:
+        test(f"x.{kind.time} >= ?", selection.since)
+    if selection.until is not None:
+        test(f"x.{kind.time} < ?", selection.until)
+    (_of_delivery if kind is DELIVERIES else _of_arrival)(selection, test)
+    return " AND ".join(tests) or "1", values
+
+
+def _narrow(kind: Kind, selection: Selection) -> bool:
+    """Whether an index finds fewer rows than one over the states."""
+    return selection.study is not None or (kind is ARRIVALS and selection.source is not None)
+
+
+def _of_delivery(selection: Selection, test: Any) -> None:
+    if selection.target is not None:
+        test("x.target = ?", selection.target)
+    if selection.cause is not None:
+        test("x.cause = ? AND x.cause <> ''", selection.cause)
+    if selection.rule is not None:
+        test("EXISTS (SELECT 1 FROM arrival_rule r WHERE r.rule = ? AND r.arrival = x.arrival)", selection.rule)
+    if selection.study is not None:
+        test("x.arrival IN (SELECT a.id FROM arrival a WHERE a.study_uid = ?)", selection.study)
+    of_arrival = {"calling_ae": selection.source, "modality": selection.modality, "series_uid": selection.series}
+    asked = {name: value for name, value in of_arrival.items() if value is not None}
+    if asked:
+        tests = " AND ".join(f"a.{name} = ?" for name in asked)
+        test(f"EXISTS (SELECT 1 FROM arrival a WHERE a.id = x.arrival AND {tests})", *asked.values())
+
+
+def _of_arrival(selection: Selection, test: Any) -> None:
+    own = {"study_uid": selection.study, "series_uid": selection.series, "calling_ae": selection.source,
+           "modality": selection.modality}  # fmt: skip
+    for name, value in own.items():
+        if value is not None:
+            test(f"x.{name} = ?", value)
+    if selection.rule is not None:
+        test("EXISTS (SELECT 1 FROM arrival_rule r WHERE r.rule = ? AND r.arrival = x.id)", selection.rule)
+    of_delivery = {"target": selection.target, "cause": selection.cause}
+    asked = {name: value for name, value in of_delivery.items() if value is not None}
+    if asked:
+        tests = " AND ".join(f"d.{name} = ?" for name in asked)
+        test(f"EXISTS (SELECT 1 FROM delivery d WHERE d.arrival = x.id AND {tests})", *asked.values())
+
+
+def page(
+    connection: sqlite3.Connection, kind: Kind, selection: Selection, before: int | None, limit: int
+) -> list[int]:  # fmt: skip
+    """Ids of what matches, newest first; `before` is the last id of the page before."""
+    text, values = where(kind, selection)
+    if before is not None:
+        text, values = f"({text}) AND x.id < ?", [*values, before]
+    sql = f"SELECT x.id FROM {kind.table} x WHERE {text} ORDER BY x.id DESC LIMIT ?"
+    return [row[0] for row in connection.execute(sql, (*values, limit))]
+
+
+def counts(connection: sqlite3.Connection, kind: Kind, selection: Selection) -> dict[tuple[str, str], int]:
+    """How many match, by state and target (of arrivals: their source)."""
+    text, values = where(kind, selection)
+    by = "x.target" if kind is DELIVERIES else "x.calling_ae"
+    rows = connection.execute(
+        f"SELECT x.state, {by}, count(*) FROM {kind.table} x WHERE {text} GROUP BY 1, 2 ORDER BY 1, 2", values
+    ).fetchall()
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+def begin(connection: sqlite3.Connection, kind: Kind, selection: Selection) -> Progress:
+    """An act on all that match now."""
+    upto = connection.execute(f"SELECT coalesce(max(id), 0) FROM {kind.table}").fetchone()[0]
+    return Progress(int(upto), sum(counts(connection, kind, selection).values()))
+
+
+def walk(
+    connection: sqlite3.Connection, kind: Kind, selection: Selection, command: int, progress: Progress, limit: int
+) -> tuple[list[int], Cursor] | None:  # fmt: skip
+    """The next ids that an act is for, with the cursor behind them; None when it is through.
+
+    `selection.states` are walked one after the other; one of them has to be given. What this command has touched already
+    is left out: what was retried may have failed meanwhile, and stand further on in the walk.
+    """
+    state, *last = progress.cursor or (0,)
+    while state < len(selection.states):
+        rows = _next(connection, kind, replace(selection, states=(selection.states[state],)), command, progress.upto,
+                     last, limit)  # fmt: skip
+        if rows:
+            return [row["id"] for row in rows], (state, *rows[-1][1:])
+        state, last = state + 1, []
+    return None
+
+
+def _next(
+    connection: sqlite3.Connection, kind: Kind, selection: Selection, command: int, upto: int, last: Sequence[Any], limit: int
+) -> list[sqlite3.Row]:  # fmt: skip
+    """The next rows of one state behind `last`, in the order of its index."""
+    columns = [f"x.{name.strip()}" for name in kind.order.split(",")]
+    # (a, b) > (?, ?) would walk through all of the first target again: SQLite looks up only `a` in the index.
+    behind = [(f"{columns[-1]} > ?", list(last))] if last else [("1", [])]
+    if last and len(columns) == 2:
+        behind = [(f"{columns[0]} = ? AND {columns[1]} > ?", list(last)), (f"{columns[0]} > ?", [last[0]])]
+    text, values = where(kind, selection)
+    index = "" if _narrow(kind, selection) else f" INDEXED BY {kind.table}_state"
+    delivery, arrival = ("x.id", "x.arrival") if kind is DELIVERIES else ("0", "x.id")
+    for further, more in behind:
+        rows = connection.execute(
+            f"SELECT x.id AS id, {', '.join(columns)} FROM {kind.table} x{index} WHERE {text} AND {further} AND x.id <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM touched t"
+            f"  WHERE t.arrival = {arrival} AND t.command = ? AND t.delivery = {delivery})"
+            f" ORDER BY {', '.join(columns)} LIMIT ?",
+            (*values, *more, upto, command, limit),
+        ).fetchall()
+        if rows:
+            return rows
+    return []

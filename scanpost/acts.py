@@ -1,0 +1,71 @@
+"""`scanpost acts`: what people (and programs) asked of this node: who, when, why, and what came of it. It only reads.
+
+The spool has them as long as what they touched; the ledger keeps their events.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from scanpost.asking import how_far, opened, since, when
+from scanpost.common import Options, json_option, pass_options, print_answer, print_json, print_table, say
+
+
+@click.group()
+def acts() -> None:
+    """What people did: list, show."""
+
+
+@acts.command("list")
+@click.option("--by", help="Only of this person.")
+@click.option("--kind", help="Only of this kind, or group of kinds: queue.retry, queue, series, target, ...")
+@click.option("--state", type=click.Choice(["new", "done", "failed"]))
+@click.option("--since", "since_text", help="A duration (2h30m) or an ISO 8601 time.")
+@click.option("--before", type=int, help="Older than this id (the next page).")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
+@json_option
+@pass_options
+def list_acts(options: Options, since_text: str | None, as_json: bool, **wanted: Any) -> None:
+    """Acts, newest first.
+
+    \b
+    Example: scanpost acts list --by anna --since 1d --kind queue
+    """
+    moment = None if since_text is None else since(since_text, "--since")
+    with opened(options) as (_, spool):
+        found = [_document(one) for one in spool.commands.list(since=moment, **wanted)]
+    if not found and not as_json:
+        say("nobody asked for anything")
+        return
+    print_answer(as_json, found, ["id", "time", "by", "what", "state", "why", "answer"], [
+        [one["id"], when(one["asked"]), one["by"], one["kind"], one["state"], one["reason"], one["answer"]]
+        for one in found])  # fmt: skip
+
+
+@acts.command()
+@click.argument("id", type=int)
+@json_option
+@pass_options
+def show(options: Options, id: int, as_json: bool) -> None:
+    """One act with all it was asked with, and how far it is.
+
+    \b
+    Example: scanpost acts show 217500777
+    """
+    with opened(options) as (_, spool):
+        found = _document(spool.commands.find(id))
+    if as_json:
+        print_json(found)
+        return
+    times = {name: when(found[name]) for name in ("asked", "answered")}
+    print_table(["", ""], [[name, value] for name, value in {**found, **times}.items()])
+
+
+def _document(command: Any) -> dict[str, Any]:
+    return {
+        "id": command.id, "asked": command.asked, "by": command.by, "kind": command.kind, "reason": command.reason,
+        "state": command.state, "answered": command.answered, "answer": command.answer,
+        "arguments": dict(command.arguments), **how_far(command),
+    }  # fmt: skip
