@@ -21,6 +21,7 @@ from actors.dicom.requestor import Requestor
 from actors.dicom.tls import ClientTls, dial
 from actors.dicom.transport import ConnectionLost
 from actors.dicom.upper import Message, ReleaseRequested, fragments
+from actors.pace import Pace
 from protocol.errors import (
     AssociationAborted,
     AssociationRejected,
@@ -97,7 +98,9 @@ class Association:
         self._message_id = 0
         self._over = self._cancelled = False
         self.progress: Callable[[int], None] = lambda taken: None
-        """Hears how many bytes the peer took each time, headers included: one large image may take longer than any timeout."""
+        """Hears how many bytes the peer took each time, headers included: one large image may take longer than any timeout.
+        While `pace` makes us wait it hears 0."""
+        self.pace: Pace | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -130,9 +133,9 @@ class Association:
         frame = self._loaded(image)
         message_id = self._next_message_id()
         try:
-            self._connection.push(frame.request(context_id, message_id), self.progress)
+            self._connection.push(frame.request(context_id, message_id), self.progress, self.pace)
             while frame.load_more():
-                self._connection.push(frame.data(context_id), self.progress)
+                self._connection.push(frame.data(context_id), self.progress, self.pace)
             if following is not None:
                 self._look_ahead(following)
             message = self._awaited(

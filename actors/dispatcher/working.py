@@ -14,6 +14,7 @@ from actors.dispatcher.limits import USUAL, Limits, Terms, Unwanted
 from actors.dispatcher.reports import NoReports, Reports
 from actors.dispatcher.shelf import Shelf
 from actors.groups import bindings
+from actors.pace import pace_of
 from actors.retry import leave_alone_s, next_try
 from actors.targets.interface import Finishing, Target
 from actors.targets.registry import make_target
@@ -96,6 +97,7 @@ class Slot:
         except ConfigurationError as exc:  # a library, key or secret is missing: no repetition brings it
             self._hold(claim, str(exc))
             return
+        target.pace = pace_of(self._spool.places.run, claim.target, settings.bandwidth_mbit_s)
         claim = self._spool.deliveries.with_values(claim, settings.layout_keywords)
         self._reports.working(claim, target.patience_s)
         outcome = self._attempt(claim, settings, target)

@@ -10,6 +10,7 @@ from actors.dicom import statuses
 from actors.dicom.frame import OutgoingImage
 from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, StoreResult, open_association
 from actors.dicom.tls import ClientTls
+from actors.pace import Pace
 from actors.targets.dicom_rungs import rungs
 from actors.targets.interface import Alive, Answer, Rung
 from protocol.errors import UnreadableImage
@@ -19,6 +20,8 @@ from protocol.spool.images import ImageFile
 
 class DicomTarget:
     """A storage SCP (PS3.4 Annex B)."""
+
+    pace: Pace | None = None
 
     def __init__(self, settings: DicomSettings) -> None:
         self._node = node_of(settings)
@@ -37,7 +40,7 @@ class DicomTarget:
 
     def open(self, images: Sequence[ImageFile], alive: Alive) -> DicomSession:
         """Associate. Raises TargetUnreachable, AssociationRejected, AssociationAborted, PeerTimeout."""
-        return DicomSession(self._node, images, alive)
+        return DicomSession(self._node, images, alive, pace=self.pace)
 
     def rungs(self) -> Generator[Rung, None, None]:
         """Name, TCP, TLS if asked for, association, contexts, C-ECHO (PS3.4 annex A)."""
@@ -51,8 +54,10 @@ class DicomSession:
     `extra` contexts are proposed in each association beside those of the images, for whoever has more to say on it.
     """
 
-    def __init__(self, node: Node, images: Sequence[ImageFile], alive: Alive, extra: Sequence[Context] = ()) -> None:
-        self._node, self._images, self._alive, self._extra = node, images, alive, tuple(extra)
+    def __init__(
+        self, node: Node, images: Sequence[ImageFile], alive: Alive, extra: Sequence[Context] = (), pace: Pace | None = None
+    ) -> None:  # fmt: skip
+        self._node, self._images, self._alive, self._extra, self._pace = node, images, alive, tuple(extra), pace
         self._at = 0  # where the image that is sent next stands, or before it
         self._proposed: frozenset[Context] = frozenset()
         self.association: Association = self._associate()
@@ -110,6 +115,7 @@ class DicomSession:
             contexts[context] = None
         association = open_association(self._node, [*contexts, *self._extra])
         association.progress = lambda taken: self._alive()
+        association.pace = self._pace
         self._proposed = frozenset(contexts)
         self._alive()
         return association

@@ -14,6 +14,7 @@ The promises, which the tests of every kind hold:
   error, and notice without waiting that the other side ended it meanwhile.
 - `close` and `abort` never raise: every answer that counts is already in.
 - A target that marks a whole delivery (`Finishing`) does so again when it is told again.
+- Waiting for the bandwidth cap is no silence: `alive` is called meanwhile.
 - Bytes go out as they are in the spool, unless the settings of the target say otherwise.
 """
 
@@ -23,6 +24,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from actors.pace import Pace
 from protocol.spool.images import ImageFile
 
 Alive = Callable[[], None]
@@ -74,7 +76,12 @@ class Session(Protocol):
 
 
 class Target(Protocol):
-    """A place to send to, made from the current settings for one attempt."""
+    """A place to send to, made from the current settings for one attempt.
+
+    `pace` is its bandwidth cap, set before `open` by who made it; its sessions ask it before each piece they send.
+    """
+
+    pace: Pace | None
 
     @property
     def patience_s(self) -> float:

@@ -47,6 +47,7 @@ FileName = Annotated[
     str, StringConstraints(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}\Z"), AfterValidator(_file_name), shapes.FILE_NAME
 ]
 FileMode = Annotated[str, StringConstraints(pattern=r"^0[67][0-7]{2}\Z"), shapes.FILE_MODE]
+Bandwidth = Annotated[float, Field(strict=True, ge=0.01, le=100_000, allow_inf_nan=False)]
 Url = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_url), shapes.URL]
 
 
@@ -67,11 +68,15 @@ class Retry(Frozen):
 
 
 class _Target(Frozen):
-    """What every target has. `schedule`: when deliveries to it may begin, by the node's clock; None: always."""
+    """What every target has. `schedule`: when deliveries to it may begin, by the node's clock; None: always.
+
+    `bandwidth_mbit_s`: all deliveries of a node to it together send at most so many million bits per second.
+    """
 
     concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
     retry: Retry = Retry()
     schedule: Schedule = None
+    bandwidth_mbit_s: Bandwidth | None = None
     comment: Text = ""
 
     @property
