@@ -125,6 +125,8 @@ class TargetTls(Frozen):
 class DicomTarget(_Target):
     """A DICOM node that takes C-STORE (PS3.4 annex B). Timeouts in seconds; `max_pdu` in bytes, 0 is unlimited.
 
+    `pass_calling_ae`: the target sees the AE title of the scanner that sent the series, instead of `calling_ae`;
+    `pass_called_ae`: it is called by the title that the scanner called us. A title that cannot be proposed is not passed.
     One delivery's images are spread over up to `associations`; `concurrency` deliveries may have as many each. After a
     delivery its associations stay open for `reuse_s` seconds for the next one; 0 ends them at once.
     """
@@ -134,6 +136,8 @@ class DicomTarget(_Target):
     port: Port
     called_ae: AETitle
     calling_ae: AETitle = "SCANPOST"
+    pass_calling_ae: Switch = False
+    pass_called_ae: Switch = False
     connect_timeout_s: Timeout = 10.0
     acse_timeout_s: Timeout = 30.0
     dimse_timeout_s: Timeout = 60.0  # silence this long after a request is a hang; the association is given up
@@ -151,6 +155,12 @@ class DicomTarget(_Target):
         if 0 < self.max_pdu < 4096:
             raise ValueError("max_pdu is 0 (unlimited) or at least 4096")
         return self
+
+    @property
+    def layout_keywords(self) -> frozenset[str]:
+        """The AE titles that are passed."""
+        passed = {"SenderAET": self.pass_calling_ae, "ReceiverAET": self.pass_called_ae}
+        return frozenset(name for name, wanted in passed.items() if wanted)
 
 
 class DicomWebTarget(_Target):
