@@ -210,7 +210,9 @@ class TargetBusy(NetworkError):
 
 
 class AssociationRejected(NetworkError):
-    """The peer rejected the association (PS3.8 section 9.3.4)."""
+    """The peer rejected the association (PS3.8 section 9.3.4); `for_now`: it said that this will pass."""
+
+    for_now = False
 
 
 class AssociationAborted(NetworkError):

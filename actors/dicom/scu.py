@@ -345,5 +345,7 @@ def _negotiate(node: Node, connection: Requestor, request: AssociateRq) -> Assoc
         return AssociateAc.decode(body)
     if kind == pdus.ASSOCIATE_RJ:
         words, retryable = pdus.reject_words(body)
-        raise AssociationRejected(f"{node} {words}", retryable)
+        rejected = AssociationRejected(f"{node} {words}", retryable)
+        rejected.for_now = body[1:2] == b"\2"  # result 2, rejected-transient
+        raise rejected
     raise AssociationAborted(f"{node}: {pdus.abort_words(body)}")

@@ -12,7 +12,7 @@ from actors.dicom.frame import OutgoingImage
 from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, StoreResult, open_association
 from actors.dicom.tls import ClientTls
 from actors.pace import Pace
-from actors.targets.dicom_rungs import rungs
+from actors.targets.dicom_rungs import probe, rungs
 from actors.targets.interface import Alive, Answer, Rung
 from protocol.errors import UnreadableImage
 from protocol.routing.fields import ae_title
@@ -43,6 +43,10 @@ class DicomTarget:
     def open(self, images: Sequence[ImageFile], alive: Alive) -> DicomSession:
         """Associate. Raises TargetUnreachable, AssociationRejected, AssociationAborted, PeerTimeout."""
         return DicomSession(self._node, images, alive, pace=self.pace, titles=self._titled)
+
+    def probe(self) -> str:
+        """C-ECHO. Raises TargetUnreachable, AssociationRejected (for now), AssociationAborted, PeerTimeout."""
+        return probe(self._node)
 
     def _titled(self, images: Sequence[ImageFile]) -> Node:
         """The node, with the AE titles that these images of one arrival came with, as far as they are passed."""

@@ -109,6 +109,17 @@ class Target(Protocol):
 
 
 @runtime_checkable
+class Probing(Protocol):
+    """A target that can be asked whether it is there without sending an image."""
+
+    def probe(self) -> str:
+        """What was seen of it, in words that may be logged; also where it does not say, and a delivery has to find out.
+
+        Raises NetworkError: it is not there, and a delivery would find the same. Takes at most `patience_s`.
+        """
+
+
+@runtime_checkable
 class Finishing(Protocol):
     """A target that has something to do when the last image of a delivery is there, such as writing a marker."""
 

@@ -127,6 +127,7 @@ class DicomTarget(_Target):
 
     `pass_calling_ae`: the target sees the AE title of the scanner that sent the series, instead of `calling_ae`;
     `pass_called_ae`: it is called by the title that the scanner called us. A title that cannot be proposed is not passed.
+    `probe`: after a failure C-ECHO (PS3.4 annex A) finds out whether it is there again; without it the next delivery does.
     One delivery's images are spread over up to `associations`; `concurrency` deliveries may have as many each. After a
     delivery its associations stay open for `reuse_s` seconds for the next one; 0 ends them at once.
     """
@@ -145,6 +146,7 @@ class DicomTarget(_Target):
     associations: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
     reuse_s: Annotated[float, Field(strict=True, ge=0, le=300, allow_inf_nan=False)] = 2.0
     tls: TargetTls | None = None
+    probe: Switch = True
     commitment: Annotated[
         TargetCommitment | None,
         BeforeValidator(as_target_commitment, json_schema_input_type=TargetCommitment | bool | None),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import NotFound, NotOwner, StepRefused
+from protocol.spool.breaker import close_breaker
 from protocol.spool.objects import ImageFile
 from protocol.spool.settling import TargetChoice, refill, settle
 from protocol.spool.transaction import Transaction
@@ -95,9 +96,10 @@ def delivered(tx: Transaction, row: Any) -> None:
     tx.emit(event, correlation=row["arrival"])
     tx.execute(
         "INSERT INTO target_state (name, last_success) VALUES (:name, :now) ON CONFLICT (name)"
-        " DO UPDATE SET last_success = :now, fails = 0, not_before = 0, last_error = ''",
+        " DO UPDATE SET last_success = :now, fails = 0, last_error = ''",
         {"name": row["target"], "now": tx.now},
     )
+    close_breaker(tx, row["target"], "it answers")
     settle(tx, row["arrival"])
 
 
@@ -198,7 +200,7 @@ def carry_out(
         tx.execute(
             "UPDATE delivery SET state = 'waiting', due = ?, attempts = 0, deaths = 0, first_tried = NULL, refused = 0, error = ''"
             " WHERE id = ?", (tx.now, id))  # fmt: skip
-        tx.execute("UPDATE target_state SET not_before = 0 WHERE name = ?", (row["target"],))
+        close_breaker(tx, row["target"], "a person had a delivery tried")
         tx.emit(DeliveryRetried(id, row["arrival"], row["target"], command), correlation=row["arrival"])
     elif after is DeliveryState.HELD:
         # One being sent is taken from its owner, whose next step finds that out (NotOwner).
