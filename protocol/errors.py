@@ -218,7 +218,9 @@ class TargetBusy(NetworkError):
 
 
 class AssociationRejected(NetworkError):
-    """The peer rejected the association (PS3.8 section 9.3.4)."""
+    """The peer rejected the association (PS3.8 section 9.3.4); `for_now`: it said that this will pass."""
+
+    for_now = False
 
     cause = "rejected"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
@@ -19,12 +20,20 @@ def target() -> None:
 @json_option
 @pass_options
 def list_targets(options: Options, as_json: bool) -> None:
-    """Every target with its queue and what happened last."""
+    """Every target with its queue and what happened last.
+
+    A target that cannot be reached is left alone: its breaker is open until a probe finds it (half-open: one delivery goes
+    to see), and closed once it answers.
+
+    \b
+    Example: scanpost target list --json
+    """
     with opened(options) as (settings, spool):
         found = status_of(settings, spool)["targets"]
-    columns = ["target", "state", "waiting", "sending", "parked", "held", "last success", "last error"]
+    columns = ["target", "state", "breaker", "waiting", "sending", "parked", "held", "last success", "last error"]
     print_answer(as_json, found, columns, [
-        [name, t["state"], t["waiting"], t["sending"], t["parked"], t["held"], when(t["last_success"]), t["last_error"]]
+        [name, t["state"], _breaker(t["breaker"]), t["waiting"], t["sending"],
+         t["parked"], t["held"], when(t["last_success"]), t["last_error"]]
         for name, t in found.items()])  # fmt: skip
 
 
@@ -75,6 +84,13 @@ def pause(options: Options, name: str, reason: str, until: str | None, as_json: 
 def resume(options: Options, name: str, as_json: bool) -> None:
     """Let deliveries to a target go on."""
     act(options, "target.resume", {"target": name}, as_json)
+
+
+def _breaker(found: dict[str, Any]) -> str:
+    if found["state"] == "closed":
+        return "closed"
+    words = f"{found['state']} since {when(found['since'])}"
+    return words if found["next_probe"] is None else f"{words}, next probe {when(found['next_probe'])}"
 
 
 def _until(text: str | None) -> float | None:

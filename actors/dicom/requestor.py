@@ -14,6 +14,7 @@ from collections.abc import Callable
 from actors.dicom import dimse, pdus
 from actors.dicom.transport import QUICKACK, ConnectionLost, broken
 from actors.dicom.upper import ChooseSink, Connection, Message, ReleaseRequested
+from actors.pace import Pace
 from protocol.errors import AssociationAborted, PeerTimeout
 
 _PDU_AND_PDV = struct.Struct(">BxIIBB")
@@ -43,19 +44,25 @@ class Requestor(Connection):
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
-    def push(self, view: memoryview, taken: Callable[[int], None]) -> None:
+    def push(self, view: memoryview, taken: Callable[[int], None], pace: Pace | None = None) -> None:
         """Send all of it; the peer must take some bytes (under TLS a whole piece) within the limit.
 
-        `taken` hears how many bytes each system call got rid of.
+        `taken` hears how many bytes each system call got rid of, and 0 while a bandwidth cap (`pace`) makes us wait.
 
         Raises:
             PeerTimeout, ConnectionLost; PeerAborted if the peer's A-ABORT explains the broken connection
         """
+        if pace is not None:
+            for start in range(0, len(view), pace.piece):
+                piece = view[start : start + pace.piece]
+                pace.wait(len(piece), lambda: taken(0))
+                self.push(piece, taken)
+            return
         send, done, length = self._sock.send, 0, len(view)
-        piece = _PIECE_BYTES if self._tls else length
+        most = _PIECE_BYTES if self._tls else length
         try:
             while done < length:
-                count = send(view[done : done + piece])
+                count = send(view[done : done + most])
                 done += count
                 taken(count)
         except (BlockingIOError, TimeoutError) as exc:

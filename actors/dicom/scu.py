@@ -21,6 +21,7 @@ from actors.dicom.requestor import Requestor
 from actors.dicom.tls import ClientTls, dial
 from actors.dicom.transport import ConnectionLost
 from actors.dicom.upper import Message, ReleaseRequested, fragments
+from actors.pace import Pace
 from protocol.causes import Cause
 from protocol.errors import (
     AssociationAborted,
@@ -98,7 +99,9 @@ class Association:
         self._message_id = 0
         self._over = self._cancelled = False
         self.progress: Callable[[int], None] = lambda taken: None
-        """Hears how many bytes the peer took each time, headers included: one large image may take longer than any timeout."""
+        """Hears how many bytes the peer took each time, headers included: one large image may take longer than any timeout.
+        While `pace` makes us wait it hears 0."""
+        self.pace: Pace | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -131,9 +134,9 @@ class Association:
         frame = self._loaded(image)
         message_id = self._next_message_id()
         try:
-            self._connection.push(frame.request(context_id, message_id), self.progress)
+            self._connection.push(frame.request(context_id, message_id), self.progress, self.pace)
             while frame.load_more():
-                self._connection.push(frame.data(context_id), self.progress)
+                self._connection.push(frame.data(context_id), self.progress, self.pace)
             if following is not None:
                 self._look_ahead(following)
             message = self._awaited(
@@ -344,5 +347,7 @@ def _negotiate(node: Node, connection: Requestor, request: AssociateRq) -> Assoc
         return AssociateAc.decode(body)
     if kind == pdus.ASSOCIATE_RJ:
         words, retryable = pdus.reject_words(body)
-        raise AssociationRejected(f"{node} {words}", retryable, pdus.reject_cause(body))
+        rejected = AssociationRejected(f"{node} {words}", retryable, pdus.reject_cause(body))
+        rejected.for_now = body[1:2] == b"\2"  # result 2, rejected-transient
+        raise rejected
     raise AssociationAborted(f"{node}: {pdus.abort_words(body)}")

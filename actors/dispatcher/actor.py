@@ -71,7 +71,7 @@ class DispatcherActor(Actor):
         allowed = self._limits.now()
         names = {*allowed, *self._limits.configuration.groups}
         order = self._limits.order(allowed)
-        self._work = deliveries.ready(names, wall, order)
+        self._work = deliveries.ready(names, wall, order) or bool(self._limits.awaited_probes())
         if self._work:
             # Without an offer one slot goes first; if it finds something it says so, and the next is told. Else every
             # slot would try each second what a target's limit does not allow.

@@ -13,6 +13,7 @@ from actors.window import in_window
 from protocol.clock import Clock
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.origin import moment
+from protocol.routing.targets import Target
 from protocol.routing.terms import within
 from protocol.routing.versions import RoutingVersions
 from protocol.settings import Settings
@@ -25,6 +26,25 @@ LOOK_EVERY_S = 1.0  # how often a delivery under way asks whether its target is 
 COUNT_EVERY_S = 5.0  # how often live slots are counted anew
 
 
+def asked_first(target: Target) -> bool:
+    """Whether one that failed is asked before a delivery goes there. Where attempts are counted, each has to be one."""
+    return bool(getattr(target, "probe", False)) and target.retry.max_attempts is None
+
+
+def probes(
+    configuration: RoutingConfiguration, states: Mapping[str, TargetState], now: float, zone: tzinfo | None = None
+) -> dict[str, float]:
+    """Targets that failed and may be asked now whether they are there again, with their `not_before`. Pure."""
+    found = {}
+    for name, target in configuration.targets.items():
+        state = states.get(name)
+        if state is None or state.breaker != "open" or state.not_before > now or not asked_first(target):
+            continue
+        if not is_paused(state, now) and (target.schedule is None or within(target.schedule, moment(now, zone))):
+            found[name] = state.not_before
+    return found
+
+
 def limits(
     configuration: RoutingConfiguration, states: Mapping[str, TargetState], slots: int, now: float,
     zone: tzinfo | None = None,
@@ -32,7 +52,7 @@ def limits(
     """Target -> most deliveries at once; a target that is paused, left alone, or outside its schedule is not in it. Pure.
 
     No target gets more than half of all slots, so that one that hangs leaves the other half to the others. One that
-    failed and did not answer since gets a single delivery: the probe.
+    failed and did not answer since gets a single delivery; if it can be asked without one (`probes`) that comes first.
     """
     share = max(1, max(slots, FEWEST_SLOTS) // 2)
     allowed: dict[str, int] = {}
@@ -42,8 +62,10 @@ def limits(
             continue
         if target.schedule is not None and not within(target.schedule, moment(now, zone)):
             continue
-        failing = state is not None and state.not_before > 0
-        allowed[name] = 1 if failing else min(target.concurrency, share)
+        breaker = "closed" if state is None else state.breaker
+        if breaker == "open" and asked_first(target):
+            continue
+        allowed[name] = min(target.concurrency, share) if breaker == "closed" else 1
     return allowed
 
 
@@ -76,6 +98,7 @@ class Limits:
         self._configured = slots
         self._slots, self._counted = slots, float("-inf")
         self.configuration = RoutingConfiguration()
+        self._probes: dict[str, float] = {}
 
     def now(self) -> dict[str, int]:
         """Read configuration and states again."""
@@ -83,7 +106,18 @@ class Limits:
         if self._clock.monotonic() - self._counted >= COUNT_EVERY_S:
             self._counted = self._clock.monotonic()
             self._slots = max(self._configured, self._spool.workers.count("dispatcher"))
-        return limits(self.configuration, self._spool.targets.all(), self._slots, self._clock.now(), self._terms.zone)
+        states, now, zone = self._spool.targets.all(), self._clock.now(), self._terms.zone
+        self._probes = probes(self.configuration, states, now, zone)
+        return limits(self.configuration, states, self._slots, now, zone)
+
+    def awaited_probes(self) -> dict[str, float]:
+        """Of the last look: targets to be asked whether they are there again, since a delivery waits for them."""
+        groups = self.configuration.groups
+        return {
+            name: seen
+            for name, seen in self._probes.items()
+            if self._spool.deliveries.awaited([name, *(one for one, group in groups.items() if name in group.members)])
+        }
 
     def order(self, allowed: Mapping[str, int], *, only_urgent: bool = False) -> Order:
         """In which order deliveries are taken now, of targets with these limits."""

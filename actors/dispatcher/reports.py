@@ -30,6 +30,9 @@ class Reports(Protocol):
     def working(self, claim: Claim, patience_s: float) -> None:
         """An attempt begins; more than `patience_s` seconds without a further report and it hangs."""
 
+    def probing(self, target: str, patience_s: float) -> None:
+        """Before a claim a target is asked whether it is there; that takes at most `patience_s` seconds."""
+
     def progress(self, claim: Claim, sent: int) -> None:
         """So many images of the delivery are sent."""
 
@@ -50,6 +53,9 @@ class NoReports:
         return
 
     def working(self, claim: Claim, patience_s: float) -> None:
+        return
+
+    def probing(self, target: str, patience_s: float) -> None:
         return
 
     def progress(self, claim: Claim, sent: int) -> None:
@@ -78,6 +84,9 @@ class PipeReports:
     def working(self, claim: Claim, patience_s: float) -> None:
         told = {"delivery": claim.delivery, "arrival": claim.arrival, "target": claim.target, "total": claim.total}
         self._write({"is": WORKING, **told, "patience_s": patience_s})
+
+    def probing(self, target: str, patience_s: float) -> None:
+        self._write({"is": WORKING, "delivery": None, "target": target, "patience_s": patience_s})
 
     def progress(self, claim: Claim, sent: int) -> None:
         now = self._clock.monotonic()

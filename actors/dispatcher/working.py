@@ -11,9 +11,11 @@ from typing import Any
 from actors.dispatcher.attempt import DONE, FAILED, STOPPED, Attempt, Outcome
 from actors.dispatcher.confirming import Ask, ask_target
 from actors.dispatcher.limits import USUAL, Limits, Terms, Unwanted
+from actors.dispatcher.probing import Prober
 from actors.dispatcher.reports import NoReports, Reports
 from actors.dispatcher.shelf import Shelf
 from actors.groups import bindings
+from actors.pace import pace_of
 from actors.retry import leave_alone_s, next_try
 from actors.targets.interface import Finishing, Target
 from actors.targets.registry import make_target
@@ -58,6 +60,7 @@ class Slot:
         self._only_urgent = only_urgent
         self._make, self._ask, self._stopping = make, ask, stopping
         self._reports = reports or NoReports()
+        self._prober = Prober(spool, self._limits, clock, random, log, self._reports, make)
         self._shelf = Shelf(clock)
         self._last_target = ""
         self._waking = ("", 0)  # a target that is back, and how far its deliveries were told
@@ -71,19 +74,23 @@ class Slot:
         self._shelf.clear()
 
     def run_once(self) -> bool:
-        """Claim one delivery and make one attempt; False if there is nothing to do now.
+        """Claim one delivery and make one attempt; False if there is nothing to do now. A target that failed is asked first
+        whether it is there again, when its time has come.
 
         Raises what the spool raises when it cannot record (OutOfSpace, DiskFailed): then what this owner holds has to
         be given back by others, after its process ended.
         """
         self._wake_more()
         allowed = self._limits.now()
+        probed = not self._only_urgent and self._prober.run()
+        if probed:
+            allowed = self._limits.now()
         claim = self._spool.deliveries.claim(
             self._owner, allowed, self._clock.now(), self._last_target, bindings(self._limits.configuration),
             self._limits.order(allowed, only_urgent=self._only_urgent),
         )  # fmt: skip
         if claim is None:
-            return False
+            return probed
         self._last_target = claim.group or claim.target
         try:
             self._deliver(claim)
@@ -101,6 +108,7 @@ class Slot:
         except ConfigurationError as exc:  # a library, key or secret is missing: no repetition brings it
             self._hold(claim, str(exc), Cause.CONFIGURATION)
             return
+        target.pace = pace_of(self._spool.places.run, claim.target, settings.bandwidth_mbit_s)
         claim = self._spool.deliveries.with_values(claim, settings.layout_keywords)
         self._reports.working(claim, target.patience_s)
         outcome = self._attempt(claim, settings, target)
@@ -148,7 +156,7 @@ class Slot:
         """The target answers: deliveries may go there in numbers again, and at once if it was away."""
         state = self._spool.targets.all().get(target)
         if state is not None and state.not_before > 0:
-            self._spool.targets.leave_alone(target, 0.0)
+            self._spool.targets.answers(target)
             if state.fails >= OUTAGE_FAILS:
                 self._waking = (target, self._spool.targets.wake(target))
 
@@ -211,7 +219,7 @@ class Slot:
             # Nobody is there: one probe at a time from now on, or a thousand deliveries would each wait for a timeout.
             state = self._spool.targets.all().get(claim.target)
             until = now + max(outcome.after_s, leave_alone_s(settings.retry, state.fails if state else 0, self._random))
-            self._spool.targets.leave_alone(claim.target, until if due is None else min(until, due))
+            self._spool.targets.leave_alone(claim.target, until if due is None else min(until, due), outcome.error)
         if due is None:
             self._spool.deliveries.park(claim, outcome.error, outcome.cause)
             self._say("delivery_parked", claim, reason=outcome.error, cause=outcome.cause)

@@ -4,16 +4,19 @@ It must not transcode, retry, or touch the spool.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 
 from actors.dicom import statuses
 from actors.dicom.frame import OutgoingImage
 from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, StoreResult, open_association
 from actors.dicom.tls import ClientTls
-from actors.targets.dicom_rungs import rungs
+from actors.pace import Pace
+from actors.targets.dicom_rungs import probe, rungs
 from actors.targets.interface import Alive, Answer, Rung
 from protocol.causes import Cause
 from protocol.errors import UnreadableImage
+from protocol.routing.fields import ae_title
 from protocol.routing.targets import DicomTarget as DicomSettings
 from protocol.spool.images import ImageFile
 
@@ -21,8 +24,10 @@ from protocol.spool.images import ImageFile
 class DicomTarget:
     """A storage SCP (PS3.4 Annex B)."""
 
+    pace: Pace | None = None
+
     def __init__(self, settings: DicomSettings) -> None:
-        self._node = node_of(settings)
+        self._settings, self._node = settings, node_of(settings)
         self.sessions = settings.associations
         # The request for commitment comes right after the images, over an association of its own: a target that takes only
         # one at a time would wait for our idle one, and we for its answer.
@@ -38,7 +43,20 @@ class DicomTarget:
 
     def open(self, images: Sequence[ImageFile], alive: Alive) -> DicomSession:
         """Associate. Raises TargetUnreachable, AssociationRejected, AssociationAborted, PeerTimeout."""
-        return DicomSession(self._node, images, alive)
+        return DicomSession(self._node, images, alive, pace=self.pace, titles=self._titled)
+
+    def probe(self) -> str:
+        """C-ECHO. Raises TargetUnreachable, AssociationRejected (for now), AssociationAborted, PeerTimeout."""
+        return probe(self._node)
+
+    def _titled(self, images: Sequence[ImageFile]) -> Node:
+        """The node, with the AE titles that these images of one arrival came with, as far as they are passed."""
+        settings, node = self._settings, self._node
+        if settings.pass_calling_ae:
+            node = replace(node, calling_ae=_title(images[0], "SenderAET", node.calling_ae))
+        if settings.pass_called_ae:
+            node = replace(node, called_ae=_title(images[0], "ReceiverAET", node.called_ae))
+        return node
 
     def rungs(self) -> Generator[Rung, None, None]:
         """Name, TCP, TLS if asked for, association, contexts, C-ECHO (PS3.4 annex A)."""
@@ -50,10 +68,16 @@ class DicomSession:
     need more; and one that broke at an image of ours that cannot be read is replaced for the rest.
 
     `extra` contexts are proposed in each association beside those of the images, for whoever has more to say on it.
+    `titles` says who calls whom for the images of a delivery, if that is not the same for all.
     """
 
-    def __init__(self, node: Node, images: Sequence[ImageFile], alive: Alive, extra: Sequence[Context] = ()) -> None:
-        self._node, self._images, self._alive, self._extra = node, images, alive, tuple(extra)
+    def __init__(
+        self, node: Node, images: Sequence[ImageFile], alive: Alive, extra: Sequence[Context] = (),
+        pace: Pace | None = None, titles: Callable[[Sequence[ImageFile]], Node] | None = None,
+    ) -> None:  # fmt: skip
+        self._titles = titles or (lambda images: node)
+        self._node = self._titles(images)
+        self._images, self._alive, self._extra, self._pace = images, alive, tuple(extra), pace
         self._at = 0  # where the image that is sent next stands, or before it
         self._proposed: frozenset[Context] = frozenset()
         self.association: Association = self._associate()
@@ -80,7 +104,7 @@ class DicomSession:
     def again(self, images: Sequence[ImageFile], alive: Alive) -> bool:
         """Whether the association still stands and was negotiated for all that these images need."""
         contexts = {_context(image) for image in images}
-        if not contexts <= self._proposed or not self.association.is_idle():
+        if self._titles(images) != self._node or not contexts <= self._proposed or not self.association.is_idle():
             return False
         self._images, self._alive, self._at = images, alive, 0
         self.association.progress = lambda taken: alive()
@@ -111,6 +135,7 @@ class DicomSession:
             contexts[context] = None
         association = open_association(self._node, [*contexts, *self._extra])
         association.progress = lambda taken: self._alive()
+        association.pace = self._pace
         self._proposed = frozenset(contexts)
         self._alive()
         return association
@@ -124,6 +149,13 @@ def node_of(settings: DicomSettings) -> Node:
         settings.connect_timeout_s, settings.acse_timeout_s, settings.dimse_timeout_s,
         None if tls is None else ClientTls(tls.ca, tls.cert, tls.key, tls.verify, tls.server_name, tls.key_password),
     )  # fmt: skip
+
+
+def _title(image: ImageFile, name: str, usual: str) -> str:
+    try:
+        return ae_title(str(image.values.get(name, "")))
+    except ValueError:
+        return usual
 
 
 def _context(image: ImageFile) -> Context:

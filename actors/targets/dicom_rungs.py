@@ -1,5 +1,5 @@
-"""The way to a DICOM node, step by step: its name, TCP, TLS if asked for, association, contexts and C-ECHO.
-It must not send an image, nor know of deliveries.
+"""The way to a DICOM node, step by step: its name, TCP, TLS if asked for, association, contexts and C-ECHO;
+and the short way of a probe. It must not send an image, nor know of deliveries.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from actors.dicom.dialling import connect
 from actors.dicom.scu import VERIFICATION_CONTEXT, Association, Node, open_association
 from actors.dicom.tls import ClientTls, dial, peer_certificate
 from actors.targets.interface import Rung
-from protocol.errors import NetworkError
+from protocol.errors import AssociationAborted, AssociationRejected, NetworkError, PeerTimeout
 
 CT_IMAGE_STORAGE = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")
 
@@ -29,6 +29,30 @@ def rungs(node: Node) -> Generator[Rung, None, None]:
         yield Rung("contexts", lambda: "CT image storage accepted" if association.accepts(*CT_IMAGE_STORAGE)
                    else "CT image storage is not accepted (other SOP classes may be)")  # fmt: skip
         yield Rung("echo", lambda: _echo(association))
+
+
+def probe(node: Node) -> str:
+    """Whether the node is there, by C-ECHO (PS3.4 annex A); see Probing.probe.
+
+    Not every storage SCP takes Verification, though PS3.4 asks for it, and one may refuse the title that we ask by where
+    it takes those that are passed: who refuses us, and not for now only, is there all the same.
+    Raises NetworkError.
+    """
+    try:
+        association = open_association(node, [VERIFICATION_CONTEXT, CT_IMAGE_STORAGE])
+    except AssociationRejected as exc:
+        if exc.for_now:
+            raise
+        return f"{exc}; whether it takes images is for the next delivery to find out"
+    with association:
+        if not association.accepts(*VERIFICATION_CONTEXT):
+            return "it is there, and does not take C-ECHO"
+        try:
+            return f"C-ECHO answered 0x{association.echo():04X}"
+        except PeerTimeout as exc:
+            raise PeerTimeout(f"{exc} to C-ECHO (if it never gives one, set the target's `probe` to false)") from exc
+        except AssociationAborted:
+            return "it is there, and aborts at C-ECHO"
 
 
 def _resolve(node: Node) -> str:

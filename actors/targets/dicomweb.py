@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from itertools import takewhile
 
 from actors.dicom import statuses
+from actors.pace import Pace
 from actors.targets import stow
 from actors.targets.dicomweb_rungs import rungs
 from actors.targets.http_connection import HttpConnection, Reply, Request
@@ -26,6 +27,8 @@ _EXPECT_BYTES = 1024 * 1024  # smaller ones cost no more than the question
 class DicomWebTarget:
     """An origin server of the Studies Service."""
 
+    pace: Pace | None = None
+
     def __init__(self, settings: DicomWebSettings) -> None:
         self._settings = settings
         self.sessions = settings.connections
@@ -41,7 +44,7 @@ class DicomWebTarget:
 
     def open(self, images: Sequence[ImageFile], alive: Alive) -> DicomWebSession:
         """Connect. Raises TargetUnreachable, AssociationRejected (by TLS or proxy), AssociationAborted, PeerTimeout."""
-        return DicomWebSession(self._settings, images, alive)
+        return DicomWebSession(self._settings, images, alive, self.pace)
 
     def rungs(self) -> Generator[Rung, None, None]:
         """Name, TCP, proxy and TLS if asked for, HTTP, login, STOW-RS."""
@@ -51,8 +54,10 @@ class DicomWebTarget:
 class DicomWebSession:
     """One connection, replaced when the server ends it between two requests, as servers do after a while."""
 
-    def __init__(self, settings: DicomWebSettings, images: Sequence[ImageFile], alive: Alive) -> None:
-        self._settings, self._images, self._alive = settings, images, alive
+    def __init__(
+        self, settings: DicomWebSettings, images: Sequence[ImageFile], alive: Alive, pace: Pace | None = None
+    ) -> None:
+        self._settings, self._images, self._alive, self._pace = settings, images, alive, pace
         self._at = 0  # where the image that is sent next stands, or before it
         self._known: dict[bytes, Answer] = {}  # receipt -> answer that nobody asked for yet
         self._alone: set[bytes] = set()  # receipts of images that need a request of their own
@@ -132,7 +137,7 @@ class DicomWebSession:
         """Raises UnreadableImage: then the server has none of them."""
         while True:
             connection = self._standing()
-            with stow.Multipart(batch) as body:
+            with stow.Multipart(batch, self._pace, self._alive) as body:
                 request = self._request(body)
                 try:
                     reply = connection.exchange(request)
@@ -151,7 +156,9 @@ class DicomWebSession:
         length = None if self._settings.chunked else body.length
         headers = [*headers_of(self._settings, self._place), ("Content-Type", body.media_type)]
         expect = self._expect and body.length > _EXPECT_BYTES
-        return Request("POST", line_of(self._settings, self._place, "/studies"), headers, body, length, expect)
+        line = line_of(self._settings, self._place, "/studies")
+        together = Request.together if self._pace is None else self._pace.piece
+        return Request("POST", line, headers, body, length, expect, together)
 
     def _standing(self) -> HttpConnection:
         if not self._connection.is_idle():

@@ -10,6 +10,7 @@ import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+from actors.pace import Pace
 from actors.targets.folder_files import FolderFiles, away
 from actors.targets.hand import Hand, Moved
 from actors.targets.interface import Alive, Answer, Rung
@@ -25,6 +26,7 @@ GB = 10**9
 class FolderTarget:
     """A folder of this machine, of a disk of its own or of a mounted share."""
 
+    pace: Pace | None = None
     reuse_s = 0.0  # there is no connection that would be worth keeping
 
     def __init__(self, settings: FolderSettings, fs: FsOps | None = None) -> None:
@@ -45,7 +47,7 @@ class FolderTarget:
         except BaseException:
             hand.close()
             raise
-        return FolderSession(hand, self._files, images, alive)
+        return FolderSession(hand, self._files, images, alive, self.pace)
 
     def finish(self, images: Sequence[ImageFile], alive: Alive) -> None:
         """Write the marker into each folder that has images. Raises TargetUnreachable, PeerTimeout."""
@@ -92,13 +94,15 @@ class FolderTarget:
 class FolderSession:
     """Writes one image after the other."""
 
-    def __init__(self, hand: Hand, files: FolderFiles, images: Sequence[ImageFile], alive: Alive) -> None:
-        self._hand, self._files, self._alive = hand, files, alive
+    def __init__(
+        self, hand: Hand, files: FolderFiles, images: Sequence[ImageFile], alive: Alive, pace: Pace | None = None
+    ) -> None:
+        self._hand, self._files, self._alive, self._pace = hand, files, alive, pace
         self._receipts = frozenset(image.receipt.hex() for image in images)
 
     def send(self, image: ImageFile, following: ImageFile | None = None) -> Answer:
         """The image is there, durable. Raises TargetUnreachable (missing, full, read-only), PeerTimeout."""
-        return self._hand.do(lambda moved: self._files.put(image, self._receipts, moved), self._alive)
+        return self._hand.do(lambda moved: self._files.put(image, self._receipts, moved, self._pace), self._alive)
 
     def again(self, images: Sequence[ImageFile], alive: Alive) -> bool:
         """To open a new one costs nothing."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from actors.dicom import statuses
+from actors.pace import Pace
 from actors.targets.hand import Moved
 from actors.targets.interface import Answer
 from actors.targets.part10 import Part10File
@@ -116,17 +117,19 @@ class FolderFiles:
                     self._drop(folder / name)
 
     # ---- images ----------------------------------------------------------------------------------------------------
-    def put(self, image: ImageFile, receipts: frozenset[str], moved: Moved) -> Answer:
+    def put(
+        self, image: ImageFile, receipts: frozenset[str], moved: Moved, pace: Pace | None = None
+    ) -> Answer:  # fmt: skip
         """Write an image; `receipts` are those of its attempt. Raises TargetUnreachable."""
         final = self._top / self._placing.name(image)
         try:
             try:
                 self._enter(final.parent, receipts)
-                return self._put(final, image, moved)
+                return self._put(final, image, moved, pace)
             except FileNotFoundError:  # somebody took the folder away since it was entered
                 self._entered.discard(final.parent)
                 self._enter(final.parent, receipts)
-                return self._put(final, image, moved)
+                return self._put(final, image, moved, pace)
         except UnreadableImage as exc:
             # Nothing the target could help with; the rest of the series must not wait for it.
             return _refused(f"not sent, {exc}", Cause.IMAGE_DAMAGED)
@@ -136,7 +139,7 @@ class FolderFiles:
                 raise away(exc) from exc
             return _refused(words, Cause.IMAGES_REFUSED)
 
-    def _put(self, final: Path, image: ImageFile, moved: Moved) -> Answer:
+    def _put(self, final: Path, image: ImageFile, moved: Moved, pace: Pace | None) -> Answer:
         there = self.fs.exists(final)
         if there and self._is_same(final, image, moved):
             # It may be from an attempt that died before it was synced.
@@ -146,14 +149,14 @@ class FolderFiles:
         if there and self._settings.existing == "keep":
             words = "another version of the image is there and was kept"
             return Answer(statuses.DUPLICATE, True, words, words)
-        self._write(final, image, moved)
+        self._write(final, image, moved, pace)
         if there:
             words = "another version of the image was there and was replaced"
             return Answer(REPLACED, True, words, words)
         return Answer(statuses.SUCCESS, True, statuses.describe(statuses.SUCCESS))
 
-    def _write(self, final: Path, image: ImageFile, moved: Moved) -> None:
-        with Part10File(image) as data:
+    def _write(self, final: Path, image: ImageFile, moved: Moved, pace: Pace | None) -> None:
+        with Part10File(image, pace=pace, alive=moved) as data:
             part = final.parent / f".{image.receipt.hex()}.{self._token}{_PART}"
             file = self.fs.create(part)
             try:

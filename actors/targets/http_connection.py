@@ -35,7 +35,8 @@ _INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
 class Request:
     """One request. `body` are its pieces, `length` their bytes altogether, or None: chunked (RFC 9112 section 7.1).
 
-    `target` is what stands in the request line (RFC 9112 section 3.2). `expect`: ask before the body is sent.
+    `target` is what stands in the request line (RFC 9112 section 3.2). `expect`: ask before the body is sent. Small pieces
+    are put `together` up to so many bytes.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Request:
     body: Iterable[bytes | memoryview] = ()
     length: int | None = 0
     expect: bool = False
+    together: int = _PIECE_BYTES
 
     def head(self) -> bytes:
         """Request line and header fields. Raises ValueError: one of them cannot be written."""
@@ -151,11 +153,15 @@ class HttpConnection:
             if self._answered():
                 return False
         sent = 0
-        for piece in _gathered(head, _chunked(request.body) if request.length is None else request.body):
+        body = _chunked(request.body) if request.length is None else request.body
+        asked = time.monotonic()
+        for piece in _gathered(head, body, min(request.together, _PIECE_BYTES)):
+            ends += time.monotonic() - asked  # how long the body makes us wait is no fault of the server's
             sent += len(piece)
             # How long a chunked body will be is known only when it ends: it earns its time as it goes.
             if not self._push(piece, ends + (sent / SLOWEST if request.length is None else 0)):
                 return False
+            asked = time.monotonic()
         return True
 
     def _push(self, view: memoryview, ends: float) -> bool:
@@ -297,14 +303,14 @@ def _chunked(body: Iterable[bytes | memoryview]) -> Iterable[bytes | memoryview]
     yield b"0\r\n\r\n"
 
 
-def _gathered(head: bytes, body: Iterable[bytes | memoryview]) -> Iterable[memoryview]:
-    """Small pieces put together, so that an image of some kilobytes is one write."""
+def _gathered(head: bytes, body: Iterable[bytes | memoryview], most: int) -> Iterable[memoryview]:
+    """Small pieces put together up to `most` bytes, so that an image of some kilobytes is one write."""
     together = bytearray(head)
     for piece in body:
-        if together and len(together) + len(piece) > _PIECE_BYTES:
+        if together and len(together) + len(piece) > most:
             yield memoryview(together)
             together = bytearray()
-        if len(piece) >= _PIECE_BYTES:
+        if len(piece) >= most:
             yield memoryview(piece)
         else:
             together += piece

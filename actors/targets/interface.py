@@ -14,6 +14,7 @@ The promises, which the tests of every kind hold:
   error, and notice without waiting that the other side ended it meanwhile.
 - `close` and `abort` never raise: every answer that counts is already in.
 - A target that marks a whole delivery (`Finishing`) does so again when it is told again.
+- Waiting for the bandwidth cap is no silence: `alive` is called meanwhile.
 - Bytes go out as they are in the spool, unless the settings of the target say otherwise.
 """
 
@@ -23,6 +24,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from actors.pace import Pace
 from protocol.spool.images import ImageFile
 
 Alive = Callable[[], None]
@@ -76,7 +78,12 @@ class Session(Protocol):
 
 
 class Target(Protocol):
-    """A place to send to, made from the current settings for one attempt."""
+    """A place to send to, made from the current settings for one attempt.
+
+    `pace` is its bandwidth cap, set before `open` by who made it; its sessions ask it before each piece they send.
+    """
+
+    pace: Pace | None
 
     @property
     def patience_s(self) -> float:
@@ -100,6 +107,17 @@ class Target(Protocol):
         """The way there step by step, without sending an image; the next is asked for only if the one before held.
 
         Closing the generator ends what it holds open.
+        """
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """A target that can be asked whether it is there without sending an image."""
+
+    def probe(self) -> str:
+        """What was seen of it, in words that may be logged; also where it does not say, and a delivery has to find out.
+
+        Raises NetworkError: it is not there, and a delivery would find the same. Takes at most `patience_s`.
         """
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from actors.dicom.frame import DEFLATED
+from actors.pace import Pace
 from protocol.errors import UnreadableImage
 from protocol.spool.images import ImageFile
 from protocol.spool.part10 import fresh
@@ -21,13 +22,17 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # O_NONBLOCK: a FIFO in an 
 class Part10File:
     """The bytes of one file, once, as an iterator of chunks or by `read`; `size` is how many there are, in bytes.
 
-    Used in a `with`, by one thread. `source_ae` becomes (0002,0016), where the target knows one.
+    Used in a `with`, by one thread. `source_ae` becomes (0002,0016), where the target knows one. With a `pace` what is
+    read may be sent at once: reading waits for the target's bandwidth cap, and calls `alive` meanwhile.
     """
 
-    def __init__(self, image: ImageFile, source_ae: str = "") -> None:
+    def __init__(
+        self, image: ImageFile, source_ae: str = "", *, pace: Pace | None = None, alive: Callable[[], None] = lambda: None
+    ) -> None:  # fmt: skip
         """Open the spool's file. Raises UnreadableImage if it is gone or shorter than it has to be."""
         self._head = fresh(image.sop_class_uid, image.sop_instance_uid, image.transfer_syntax_uid, source_ae)
         self._at, self._left, self._fd = image.offset, image.bytes, -1
+        self._pace, self._alive = pace, alive
         # A deflated stream of odd length gets the NUL that its file should have had (PS3.5 section A.5).
         self._tail = b"\0" if image.bytes % 2 and image.transfer_syntax_uid in DEFLATED else b""
         self.size = len(self._head) + image.bytes + len(self._tail)
@@ -63,6 +68,14 @@ class Part10File:
     def read(self, size: int = CHUNK_BYTES) -> bytes:
         """The next bytes, at most `size` and CHUNK_BYTES, empty at the end. Raises UnreadableImage."""
         size = CHUNK_BYTES if size < 0 else min(size, CHUNK_BYTES)
+        if self._pace is None:
+            return self._next(size)
+        found = self._next(min(size, self._pace.piece))
+        if found:
+            self._pace.wait(len(found), self._alive)
+        return found
+
+    def _next(self, size: int) -> bytes:
         if self._head:
             found, self._head = self._head[:size], self._head[size:]
         elif self._left:

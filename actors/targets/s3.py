@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 
 from actors.dicom import statuses
+from actors.pace import Pace
 from actors.targets.interface import Alive, Answer, Rung
 from actors.targets.part10 import Part10File
 from actors.targets.placing import Placing
@@ -28,6 +29,8 @@ MEDIA_TYPE = "application/dicom"  # RFC 3240
 class S3Target:
     """A bucket."""
 
+    pace: Pace | None = None
+
     def __init__(self, settings: S3Settings) -> None:
         """Raises ConfigurationError: the extra is missing, a secret or file cannot be read."""
         self._settings, self._bucket = settings, Bucket(settings)
@@ -44,7 +47,7 @@ class S3Target:
         """See that an S3 server answers. Raises NetworkError."""
         self._bucket.greet()
         alive()
-        return S3Session(self._settings, self._bucket, self._placing, alive)
+        return S3Session(self._settings, self._bucket, self._placing, alive, self.pace)
 
     def finish(self, images: Sequence[ImageFile], alive: Alive) -> None:
         """Put the marker beside these images. Raises NetworkError."""
@@ -62,8 +65,10 @@ class S3Target:
 class S3Session:
     """Requests one after the other; the connections behind them are obstore's own, kept and replaced as needed."""
 
-    def __init__(self, settings: S3Settings, bucket: Bucket, placing: Placing, alive: Alive) -> None:
-        self._bucket, self._placing, self._alive = bucket, placing, alive
+    def __init__(
+        self, settings: S3Settings, bucket: Bucket, placing: Placing, alive: Alive, pace: Pace | None = None
+    ) -> None:
+        self._bucket, self._placing, self._alive, self._pace = bucket, placing, alive, pace
         self._part = settings.part_mb << 20
         self._attributes = {"Content-Type": MEDIA_TYPE}
         if settings.storage_class is not None:
@@ -74,7 +79,7 @@ class S3Session:
         """Put one object. Raises NetworkError, after which the session is over."""
         name = self._placing.name(image)
         try:
-            with Part10File(image) as source:
+            with Part10File(image, pace=self._pace, alive=self._alive) as source:
                 found = self._put(name, source)
         except UnreadableImage as exc:
             words = f"not sent, {exc}"

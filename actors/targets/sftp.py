@@ -6,11 +6,13 @@ SFTP is version 3 (draft-ietf-secsh-filexfer-02) with OpenSSH's extensions fsync
 
 from __future__ import annotations
 
+import asyncio
 import posixpath
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from actors.dicom import statuses
+from actors.pace import STEP_S, Pace
 from actors.targets.interface import Alive, Answer, Rung
 from actors.targets.part10 import Part10File
 from actors.targets.placing import Placing
@@ -32,6 +34,8 @@ Read = Callable[[], bytes]
 class SftpTarget:
     """A folder of an SFTP server."""
 
+    pace: Pace | None = None
+
     def __init__(self, settings: SftpSettings) -> None:
         """Raises ConfigurationError: the extra is missing, a key or secret cannot be read."""
         self._settings, self._login = settings, Login(settings)
@@ -48,7 +52,7 @@ class SftpTarget:
         """Log in and look at the folder. Raises NetworkError."""
         channel = Channel(self._login, alive)
         channel.start()
-        return SftpSession(self._settings.path, self._placing, channel)
+        return SftpSession(self._settings.path, self._placing, channel, self.pace)
 
     def finish(self, images: Sequence[ImageFile], alive: Alive) -> None:
         """Write the marker into each folder of these images. Raises NetworkError."""
@@ -69,9 +73,10 @@ class SftpTarget:
 class SftpSession:
     """One connection; `top` is the folder of the settings, which is never made."""
 
-    def __init__(self, top: str, placing: Placing, channel: Channel) -> None:
+    def __init__(self, top: str, placing: Placing, channel: Channel, pace: Pace | None = None) -> None:
         self._top, self._placing, self._channel = top.rstrip("/"), placing, channel
         self._made: set[str] = set()
+        self._pace, self._piece = pace, PIECE if pace is None else min(PIECE, pace.piece)
 
     # ---- the promises of interface.Session ------------------------------------------------------------------------
     def send(self, image: ImageFile, following: ImageFile | None = None) -> Answer:
@@ -79,7 +84,7 @@ class SftpSession:
         path = posixpath.join(self._top, self._placing.name(image))
         try:
             with Part10File(image) as source:
-                self._channel.run(self._store(path, image.receipt.hex(), lambda: b"".join(_some(source))))
+                self._channel.run(self._store(path, image.receipt.hex(), lambda: b"".join(_some(source, self._piece))))
         except UnreadableImage as exc:
             words = f"not sent, {exc}"
             return Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=Cause.IMAGE_DAMAGED)
@@ -126,11 +131,21 @@ class SftpSession:
         file = await self._opened(path, folder)
         try:
             while piece := read():
+                if self._pace is not None:
+                    await self._due(self._pace.take(len(piece)))
                 await answered(file.write(piece))
             await self._sync(file)
         finally:
             if not self._channel.broken:
                 await answered(file.close())
+
+    async def _due(self, wait_s: float) -> None:
+        """Wait for the bandwidth cap; meanwhile the connection is kept alive."""
+        while wait_s > 0:
+            step_s = min(wait_s, STEP_S)
+            await asyncio.sleep(step_s)
+            wait_s -= step_s
+            self._channel.alive()
 
     async def _opened(self, path: str, folder: str) -> Any:
         """A folder that we made may have been tidied away since."""
@@ -186,10 +201,10 @@ class SftpSession:
             return  # it was not there, or what stops this stops the image, too
 
 
-def _some(source: Part10File) -> list[bytes]:
-    """Chunks of about PIECE bytes altogether, none at the end."""
+def _some(source: Part10File, most: int) -> list[bytes]:
+    """Chunks of `most` bytes altogether, fewer or none at the end."""
     found, size = [], 0
-    while size < PIECE and (chunk := source.read(PIECE - size)):
+    while size < most and (chunk := source.read(most - size)):
         found.append(chunk)
         size += len(chunk)
     return found

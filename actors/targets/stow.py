@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from email.utils import parsedate_to_datetime
 
 from actors.dicom import statuses
+from actors.pace import Pace
 from actors.targets.http_connection import Reply
-from actors.targets.interface import Answer
+from actors.targets.interface import Alive, Answer
 from actors.targets.part10 import Part10File
 from actors.targets.store_response import StoreResponse, read
 from protocol.causes import Cause
@@ -32,12 +33,14 @@ class Multipart:
     `length` is its bytes. The transfer syntax stands in each file's meta information only, which every server reads.
     """
 
-    def __init__(self, images: Sequence[ImageFile]) -> None:
+    def __init__(
+        self, images: Sequence[ImageFile], pace: Pace | None = None, alive: Alive = lambda: None
+    ) -> None:  # fmt: skip
         """Opens the files, so use it in a `with`. Raises UnreadableImage."""
         # Random, so that no image can hold it by chance or on purpose.
         self._boundary = f"scanpost-{uuid.uuid4().hex}"
         with ExitStack() as opened:
-            self._files = [opened.enter_context(Part10File(image)) for image in images]
+            self._files = [opened.enter_context(Part10File(image, pace=pace, alive=alive)) for image in images]
             self._opened = opened.pop_all()
         self._between = f"\r\n--{self._boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
         self._tail = f"\r\n--{self._boundary}--\r\n".encode()

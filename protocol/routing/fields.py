@@ -31,7 +31,8 @@ class Unspoken(ValueError):
         super().__init__(message)
 
 
-def _ae_title(text: str) -> str:
+def ae_title(text: str) -> str:
+    """The title without the spaces around it. Raises ValueError: none that can be proposed (PS3.8 table 9-11)."""
     title = text.strip(" ")
     if not title:
         raise ValueError("an AE title is not blank")
@@ -73,7 +74,7 @@ def _absolute(text: str) -> str:
 
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN + r"(?!\n)")]
-AETitle = Annotated[str, AfterValidator(_ae_title), shapes.AE_TITLE]
+AETitle = Annotated[str, AfterValidator(ae_title), shapes.AE_TITLE]
 """AE value representation, PS3.5 section 6.2: leading and trailing spaces do not count."""
 Host = Annotated[str, AfterValidator(_host), shapes.HOST]
 Network = Annotated[str, AfterValidator(network_text), shapes.NETWORK]

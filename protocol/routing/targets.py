@@ -47,6 +47,7 @@ FileName = Annotated[
     str, StringConstraints(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}\Z"), AfterValidator(_file_name), shapes.FILE_NAME
 ]
 FileMode = Annotated[str, StringConstraints(pattern=r"^0[67][0-7]{2}\Z"), shapes.FILE_MODE]
+Bandwidth = Annotated[float, Field(strict=True, ge=0.01, le=100_000, allow_inf_nan=False)]
 Url = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_url), shapes.URL]
 
 
@@ -71,12 +72,14 @@ class _Target(Frozen):
 
     `retention_h`: series delivered here are kept on this node at least so many hours after they were delivered to all
     their targets, if that is longer than `cleaner.retention_delivered_h`; None: no wish of its own.
+    `bandwidth_mbit_s`: all deliveries of a node to it together send at most so many million bits per second.
     """
 
     concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
     retry: Retry = Retry()
     schedule: Schedule = None
     retention_h: Annotated[float, Field(strict=True, ge=0, le=87_600, allow_inf_nan=False)] | None = None
+    bandwidth_mbit_s: Bandwidth | None = None
     comment: Text = ""
 
     @property
@@ -125,6 +128,9 @@ class TargetTls(Frozen):
 class DicomTarget(_Target):
     """A DICOM node that takes C-STORE (PS3.4 annex B). Timeouts in seconds; `max_pdu` in bytes, 0 is unlimited.
 
+    `pass_calling_ae`: the target sees the AE title of the scanner that sent the series, instead of `calling_ae`;
+    `pass_called_ae`: it is called by the title that the scanner called us. A title that cannot be proposed is not passed.
+    `probe`: after a failure C-ECHO (PS3.4 annex A) finds out whether it is there again; without it the next delivery does.
     One delivery's images are spread over up to `associations`; `concurrency` deliveries may have as many each. After a
     delivery its associations stay open for `reuse_s` seconds for the next one; 0 ends them at once.
     """
@@ -134,6 +140,8 @@ class DicomTarget(_Target):
     port: Port
     called_ae: AETitle
     calling_ae: AETitle = "SCANPOST"
+    pass_calling_ae: Switch = False
+    pass_called_ae: Switch = False
     connect_timeout_s: Timeout = 10.0
     acse_timeout_s: Timeout = 30.0
     dimse_timeout_s: Timeout = 60.0  # silence this long after a request is a hang; the association is given up
@@ -141,6 +149,7 @@ class DicomTarget(_Target):
     associations: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
     reuse_s: Annotated[float, Field(strict=True, ge=0, le=300, allow_inf_nan=False)] = 2.0
     tls: TargetTls | None = None
+    probe: Switch = True
     commitment: Annotated[
         TargetCommitment | None,
         BeforeValidator(as_target_commitment, json_schema_input_type=TargetCommitment | bool | None),
@@ -151,6 +160,12 @@ class DicomTarget(_Target):
         if 0 < self.max_pdu < 4096:
             raise ValueError("max_pdu is 0 (unlimited) or at least 4096")
         return self
+
+    @property
+    def layout_keywords(self) -> frozenset[str]:
+        """The AE titles that are passed."""
+        passed = {"SenderAET": self.pass_calling_ae, "ReceiverAET": self.pass_called_ae}
+        return frozenset(name for name, wanted in passed.items() if wanted)
 
 
 class DicomWebTarget(_Target):

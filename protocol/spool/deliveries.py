@@ -35,7 +35,7 @@ from protocol.spool.steps import (
     target_failed,
 )
 from protocol.spool.transaction import Transaction
-from protocol.states import DeliveryState, Priority
+from protocol.states import DeliveryState, Priority, check_delivery_step
 from protocol.wire.events import (
     AttemptFailed,
     DeliveryClaimed,
@@ -200,6 +200,27 @@ class Deliveries(Looking):
             )
             target_failed(tx, claim.target, error)
             settle(tx, claim.arrival)
+
+    def give_up(self, target: str, first_tried: float, error: str, cause: str = Cause.OTHER, limit: int = 100) -> int:
+        """Park what failed at a target that is still away and was first tried before that time (seconds UTC); how many.
+
+        The probes of the target have been its tries since.
+        """
+        with self._db.write() as tx:
+            rows = tx.all(
+                "SELECT id, arrival, attempts FROM delivery WHERE target = ? AND state = 'retrying' AND first_tried <= ?"
+                " ORDER BY id LIMIT ?",
+                (target, first_tried, limit),
+            )
+            for row in rows:
+                check_delivery_step(DeliveryState.RETRYING, DeliveryState.PARKED)
+                tx.execute(
+                    "UPDATE delivery SET state = 'parked', error = ?, cause = ? WHERE id = ?", (error, cause, row["id"])
+                )
+                event = DeliveryParked(row["id"], row["arrival"], target, row["attempts"], error, cause)
+                tx.emit(event, correlation=row["arrival"])
+                settle(tx, row["arrival"])
+            return len(rows)
 
     def hold_claimed(self, claim: Claim, reason: str, cause: str = Cause.CONFIGURATION) -> None:
         """Set aside what this owner holds (its target is gone, its type is not built)."""

@@ -47,6 +47,12 @@ class Looking:
         with self._db.read() as connection:
             return bool(best_first(connection, sorted(names), order, now))
 
+    def awaited(self, names: Collection[str]) -> bool:
+        """Does any delivery wait for one of these targets and groups, due or not?"""
+        with self._db.read() as connection:
+            sql = "SELECT 1 FROM delivery INDEXED BY delivery_ready WHERE target = ? AND state IN ('waiting', 'retrying') LIMIT 1"
+            return any(connection.execute(sql, (name,)).fetchone() for name in names)
+
     def count_ready(self, now: float) -> int:
         """How many deliveries are due, whatever their target allows; COUNTED stands for that many or more."""
         with self._db.read() as connection:

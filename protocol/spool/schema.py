@@ -43,6 +43,10 @@ ALTER TABLE delivery ADD COLUMN singles INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX delivery_singles ON delivery(arrival, target) WHERE singles = 1;
 -- Deliveries to groups that are bound to a member, and when a target last answered for one of their images.
 ALTER TABLE delivery ADD COLUMN confirmed REAL;
+-- The circuit breaker: since when it is open, how many probes in a row found nobody, and whether one has found the target.
+ALTER TABLE target_state ADD COLUMN opened REAL;
+ALTER TABLE target_state ADD COLUMN probes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE target_state ADD COLUMN half_open INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX delivery_bound ON delivery(target_group) WHERE target_group <> '' AND state IN ('waiting', 'retrying');
 -- A rule with the trigger "study" waits for a study of a sender to be complete; `verdict` is packed once it was asked.
 CREATE TABLE study_wait (

@@ -10,6 +10,7 @@ from typing import Any
 
 from protocol.spool.database import WAL_ALERT_BYTES
 from protocol.spool.spool import Spool
+from protocol.spool.targets import TargetState
 
 ACTORS = ("bus", "receiver", "router", "dispatcher", "cleaner", "bookkeeper", "webgui")
 
@@ -58,8 +59,18 @@ def targets(spool: Spool, configured: Sequence[str], now: float) -> dict[str, di
             "last_error": state.last_error if state else "",
             "last_error_time": state.last_error_time if state else None,
             "reason": state.reason if state and paused else "",
+            "breaker": breaker(state),
         }
     return document
+
+
+def breaker(state: TargetState | None) -> dict[str, Any]:
+    """How the circuit breaker of a target stands: since when (UTC), when it is tried next, how many probes found nobody, why."""
+    if state is None or state.breaker == "closed":
+        return {"state": "closed", "since": None, "next_probe": None, "probes": 0, "why": ""}
+    next_probe = state.not_before if state.breaker == "open" else None
+    return {"state": state.breaker, "since": state.opened, "next_probe": next_probe, "probes": state.probes,
+            "why": state.last_error}  # fmt: skip
 
 
 def disk(spool: Spool, reserve_bytes: float, reserve2_bytes: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from protocol.causes import Cause
 from protocol.errors import NotFound, NotOwner, StepRefused
 from protocol.spool.acts import Act, touch
+from protocol.spool.breaker import close_breaker
 from protocol.spool.objects import ImageFile
 from protocol.spool.settling import TargetChoice, refill, settle
 from protocol.spool.transaction import Transaction
@@ -100,9 +101,10 @@ def delivered(tx: Transaction, row: Any) -> None:
     tx.emit(event, correlation=row["arrival"])
     tx.execute(
         "INSERT INTO target_state (name, last_success) VALUES (:name, :now) ON CONFLICT (name)"
-        " DO UPDATE SET last_success = :now, fails = 0, not_before = 0, last_error = ''",
+        " DO UPDATE SET last_success = :now, fails = 0, last_error = ''",
         {"name": row["target"], "now": tx.now},
     )
+    close_breaker(tx, row["target"], "it answers")
     settle(tx, row["arrival"])
 
 
@@ -176,7 +178,7 @@ def _again(tx: Transaction, row: Any, act: Act) -> None:
     tx.execute(
         "UPDATE delivery SET state = 'waiting', due = ?, attempts = 0, deaths = 0, first_tried = NULL, refused = 0, error = '',"
         " cause = '' WHERE id = ?", (tx.now, id))  # fmt: skip
-    tx.execute("UPDATE target_state SET not_before = 0 WHERE name = ? AND not_before <> 0", (row["target"],))
+    close_breaker(tx, row["target"], "a person had a delivery tried")
     event = DeliveryRetried(id, row["arrival"], row["target"], act.command, act.by, act.reason)
     tx.emit(event, correlation=row["arrival"])
 

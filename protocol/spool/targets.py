@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from protocol.spool import breaker
 from protocol.spool.acts import act_of
 from protocol.spool.commands import done
 from protocol.spool.database import Database
@@ -30,6 +31,14 @@ class TargetState:
     last_success: float | None = None
     last_error: str = ""
     last_error_time: float | None = None
+    opened: float | None = None
+    half_open: bool = False
+    probes: int = 0
+
+    @property
+    def breaker(self) -> str:
+        """closed, open (nothing goes there, probes excepted) or half-open (one delivery may go); see breaker.py."""
+        return "closed" if self.not_before <= 0 else "half-open" if self.half_open else "open"
 
 
 class Targets:
@@ -74,20 +83,40 @@ class Targets:
         with self._db.write() as tx:
             tx.execute(
                 "INSERT INTO target_state (name) VALUES (?) ON CONFLICT (name)"
-                " DO UPDATE SET paused = 0, reason = '', until = NULL, by = '', not_before = 0",
+                " DO UPDATE SET paused = 0, reason = '', until = NULL, by = ''",
                 (name,),
             )
+            breaker.close_breaker(tx, name, "resumed by a person")
             tx.emit(TargetResumed(name, by, act_of(tx, command).reason))
             done(tx, command, f"target {name} is resumed")
 
-    def leave_alone(self, name: str, not_before: float) -> None:
+    def leave_alone(self, name: str, not_before: float, error: str = "") -> None:
         """Claim nothing for this target before that time (seconds UTC): it just failed, the next try may find it up."""
         with self._db.write() as tx:
-            tx.execute(
-                "INSERT INTO target_state (name, not_before) VALUES (?, ?) ON CONFLICT (name)"
-                " DO UPDATE SET not_before = excluded.not_before",
-                (name, not_before),
-            )
+            breaker.open_breaker(tx, name, not_before, error)
+
+    def answers(self, name: str) -> None:
+        """It does: deliveries may go there in numbers again."""
+        with self._db.write() as tx:
+            breaker.close_breaker(tx, name, "it answers")
+
+    def begin_probe(self, name: str, seen: float, until: float) -> bool:
+        """Whether the caller may ask a target that is left alone whether it is there; nobody else may before `until`.
+
+        `seen` is the `not_before` that it found.
+        """
+        with self._db.write() as tx:
+            return breaker.begin_probe(tx, name, seen, until)
+
+    def half_open(self, name: str, mine: float) -> bool:
+        """It is there, says the probe that was begun until `mine`. False: that does not matter any more."""
+        with self._db.write() as tx:
+            return breaker.half_open(tx, name, mine)
+
+    def stay_open(self, name: str, mine: float, until: float, error: str) -> bool:
+        """Nobody is there, says the probe that was begun until `mine`; the next one may go after `until`."""
+        with self._db.write() as tx:
+            return breaker.stay_open(tx, name, mine, until, error)
 
     def wake(self, name: str, after: int = 0, limit: int = AT_ONCE) -> int:
         """It answers again: up to `limit` deliveries behind id `after` that wait for their next try are due now, in the
@@ -105,5 +134,6 @@ class Targets:
 def _state(row: Any) -> TargetState:
     return TargetState(
         row["name"], bool(row["paused"]), row["reason"], row["until"], row["by"], row["fails"], row["not_before"],
-        row["last_success"], row["last_error"], row["last_error_time"],
+        row["last_success"], row["last_error"], row["last_error_time"], row["opened"], bool(row["half_open"]),
+        row["probes"],
     )  # fmt: skip

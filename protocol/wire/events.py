@@ -552,6 +552,26 @@ class TargetResumed(Event):
     reason: str = ""
 
 
+@event("target.breaker.opened", "target/{target}", shard="target", severity=WARNING)
+@dataclass(frozen=True)
+class TargetBreakerOpened(Event):
+    """Nobody was there: nothing goes to this target before `until`, then one probe at a time, until it answers."""
+
+    target: str
+    error: str
+    until: float
+
+
+@event("target.breaker.closed", "target/{target}", shard="target")
+@dataclass(frozen=True)
+class TargetBreakerClosed(Event):
+    """The target answers again, or a person says so (`why`); it had been left alone for `seconds`."""
+
+    target: str
+    seconds: float
+    why: str
+
+
 # ---- people, configuration, the node ---------------------------------------------------------------------------
 @event("command.asked", "command/{command}")
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from dispatcher_fakes import configuration
 
-from actors.dispatcher.limits import limits
+from actors.dispatcher.limits import limits, probes
 from protocol.spool.targets import TargetState
 
 TWO = configuration({"a": {"concurrency": 3}, "b": {"concurrency": 64}})
@@ -20,8 +20,15 @@ def test_no_target_gets_more_than_half_of_the_slots_and_four_are_assumed():
 
 def test_a_failing_target_gets_one_probe_and_none_before_its_time():
     state = {"a": TargetState("a", not_before=100.0)}
-    assert limits(TWO, state, 8, 99.0) == {"b": 4}
-    assert limits(TWO, state, 8, 101.0) == {"a": 1, "b": 4}
+    unasked = configuration({"a": {"probe": False}, "b": {"concurrency": 64}})
+    counted = configuration({"a": {"retry": {"max_attempts": 3}}, "b": {"concurrency": 64}})
+    for of_deliveries in (unasked, counted):
+        assert limits(of_deliveries, state, 8, 99.0) == {"b": 4} and probes(of_deliveries, state, 101.0) == {}
+        assert limits(of_deliveries, state, 8, 101.0) == {"a": 1, "b": 4}
+    assert limits(TWO, state, 8, 101.0) == {"b": 4}
+    assert probes(TWO, state, 99.0) == {} and probes(TWO, state, 101.0) == {"a": 100.0}
+    found = {"a": TargetState("a", not_before=100.0, half_open=True)}
+    assert limits(TWO, found, 8, 101.0) == {"a": 1, "b": 4} and probes(TWO, found, 101.0) == {}
 
 
 def test_a_paused_target_gets_nothing_until_the_pause_ends():

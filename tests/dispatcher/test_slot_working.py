@@ -364,3 +364,21 @@ def test_new_settings_of_a_target_are_used_for_the_next_attempt(world):
     node.clock.advance(2)
     node.run()
     assert world.target("new").images == 3 and node.delivery["state"] == "delivered"
+
+
+def test_a_targets_bandwidth_cap_is_that_of_the_settings_at_each_delivery_and_one_for_all_slots(world):
+    made = []
+
+    def make(settings):
+        made.append(FakeConnection(world.target(settings.called_ae.lower()), world.spool.fs))
+        return made[-1]
+
+    node = Node(world, "a", make=make)
+    for number, more in enumerate([{}, {"bandwidth_mbit_s": 8.0}, {"bandwidth_mbit_s": 80.0}]):
+        node.routing.change({"a": {"retry": FAST, **more}})
+        node.send("a", number=number)
+        assert node.run() == 1
+    free, slow, faster = (connection.pace for connection in made)
+    assert free is None and (slow.piece, faster.piece) == (100_000, 1_000_000)
+    slow.take(10_000_000)
+    assert faster.take(1) > 0, "they keep one account"

@@ -9,7 +9,7 @@ import os
 import threading
 import tracemalloc
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,25 @@ def large_image(folder: Path) -> ImageFile:
     )  # fmt: skip
 
 
+class CountedPace:
+    """A bandwidth cap that lets everything go after a moment."""
+
+    piece = 2000
+
+    def __init__(self) -> None:
+        self.booked = self.largest = 0
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> float:
+        with self._lock:
+            self.booked, self.largest = self.booked + size, max(self.largest, size)
+        return 0.0001
+
+    def wait(self, size: int, alive: Callable[[], None]) -> None:
+        self.take(size)
+        alive()
+
+
 def dataset_of(image: ImageFile) -> bytes:
     return image.path.read_bytes()[image.offset :]
 
@@ -141,6 +160,19 @@ class TargetBattery:
         session.close()
         assert (answer.ok, answer.status, answer.retryable) == (True, 0, False)
         assert peer.arrived() == {image.sop_instance_uid: dataset_of(image)}
+
+    def test_with_a_bandwidth_cap_each_byte_of_an_image_is_waited_for_and_the_waiting_is_no_silence(self, peer, spool):
+        images = [spool_image(spool, number, os.urandom(20_000)) for number in (1, 2)]
+        target, pace, signs = peer.target(), CountedPace(), []
+        target.pace = pace
+        session = target.open(images, lambda: signs.append(pace.booked))
+        answers = send_all(session, images)
+        session.close()
+        assert [answer.status for answer in answers] == [0, 0]
+        assert peer.arrived() == {image.sop_instance_uid: dataset_of(image) for image in images}
+        size = sum(image.bytes for image in images)
+        assert size <= pace.booked <= size + 10_000 and pace.largest <= pace.piece
+        assert len(signs) >= size // pace.piece and max(signs) == pace.booked
 
     def test_many_images_arrive_and_each_has_its_answer(self, peer, spool):
         images = [spool_image(spool, number, os.urandom(2 * number)) for number in range(1, 21)]

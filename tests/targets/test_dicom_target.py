@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,49 @@ def test_what_storescp_does_wrong_is_a_network_error_that_can_be_tried_again(tmp
     with StoreScp(tmp_path / "in", options=option.split()) as peer, pytest.raises(NetworkError) as caught:
         send_all(peer.port, images, dimse_timeout_s=0.5)
     assert isinstance(caught.value, error) and caught.value.retryable
+
+
+def sent_by(one: ImageFile, calling_ae: object, called_ae: str = "ROUTER") -> ImageFile:
+    return replace(one, values={"SenderAET": calling_ae, "ReceiverAET": called_ae})
+
+
+def titles(handler: RecordingHandler) -> list[tuple[str, str]]:
+    return [(peer.calling_ae, peer.called_ae) for peer in handler.peers]
+
+
+@pytest.mark.parametrize(
+    ("settings", "seen"),
+    [
+        ({}, ("SCANPOST", "PACS")),
+        ({"calling_ae": "HUB"}, ("HUB", "PACS")),
+        ({"calling_ae": "HUB", "pass_calling_ae": True}, ("MR1", "PACS")),
+        ({"pass_called_ae": True}, ("SCANPOST", "ROUTER")),
+        ({"pass_calling_ae": True, "pass_called_ae": True}, ("MR1", "ROUTER")),
+    ],
+)
+def test_the_target_sees_the_configured_titles_or_those_of_the_scanner(tmp_path, settings, seen):
+    handler = RecordingHandler()
+    with running_scp(handler) as port:
+        send_all(port, [sent_by(image(tmp_path, 1), "MR1")], **settings)
+    assert titles(handler) == [seen]
+
+
+@pytest.mark.parametrize("title", ["", "   ", "A\\B", "A\nB", "\u00e4", "SEVENTEENLETTERSX", 7 * [0], "\ud800"])
+def test_a_title_that_cannot_be_proposed_is_not_passed(tmp_path, title):
+    handler = RecordingHandler()
+    with running_scp(handler) as port:
+        assert send_all(port, [sent_by(image(tmp_path, 1), title)], pass_calling_ae=True)[0].ok
+    assert titles(handler) == [("SCANPOST", "PACS")]
+
+
+def test_series_of_different_scanners_never_share_an_association_those_of_one_do(tmp_path):
+    handler = RecordingHandler()
+    images = [sent_by(image(tmp_path, n), ae) for n, ae in enumerate(["MR1", "MR1", "CT1"])]
+    with running_scp(handler) as port:
+        session = target(port, pass_calling_ae=True).open(images[:1], lambda: None)
+        session.send(images[0])
+        assert session.again(images[1:2], lambda: None) and session.send(images[1]).ok
+        assert not session.again(images[2:], lambda: None)
+        session.close()
+        send_all(port, images[2:], pass_calling_ae=True)
+    assert titles(handler) == [("MR1", "PACS"), ("CT1", "PACS")]
