@@ -20,6 +20,7 @@ from protocol.wire.replay import Place, answer, read_on
 from protocol.wire.topics import topic
 
 BEACON_S = 1.0
+EARLY_S = 0.2  # a beacon may come so much sooner, with whatever wakes us then
 PAGE = 1000  # records read at once
 PAGES = 5  # read in one pass, so that FETCH and status get their turn
 LAST_VALUES = 1000  # statuses kept for late joiners
@@ -63,13 +64,15 @@ class BusActor(Actor):
                 self._answer(self._hub, nudge.data)
             elif nudge.lane == "subscribed":
                 joined.update(nudge.data["prefixes"])
-        more = self._publish(self._hub)
         now = self.context.clock.monotonic()
-        if now >= self._beacon_due or joined:
-            self._beacon_due = now + BEACON_S
+        beacon = now >= self._beacon_due - EARLY_S
+        # Statuses alone are no reason to look into the outbox: the beacon's look finds what no nudge told.
+        more = (beacon or not _only_statuses(nudges)) and self._publish(self._hub)
+        self._beacon_due = now + BEACON_S if beacon else self._beacon_due
+        if beacon or joined:
             self._say(Head(self._at.epoch, self._at.seq, self._hub.bus_id))
         self._welcome(self._hub, joined)
-        return 0.0 if more else max(0.0, self._beacon_due - now)
+        return 0.0 if more else BEACON_S
 
     def figures(self) -> dict[str, float]:
         """Counts since the start, and what was not understood."""
@@ -130,3 +133,7 @@ class BusActor(Actor):
 
     def _damaged(self, why: str) -> None:
         self._complaints.add("damaged", why)
+
+
+def _only_statuses(nudges: list[Nudge]) -> bool:
+    return bool(nudges) and all(nudge.lane == "status" for nudge in nudges)

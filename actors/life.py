@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from protocol.wire.bus import Nudge, Wire
     from protocol.wire.messages import Event
 
-HEARTBEAT_S = 1.0
+HEARTBEAT_S = 1.0  # at whole seconds of the machine's monotonic clock: all actors together, so that the bus wakes once
 LONGEST_WAIT_S = 1.0  # the spool is looked at this often even if every nudge is lost
 FIRST_RETRY_S = 0.2  # after a failed pass; doubles
 LONGEST_RETRY_S = 30.0
@@ -123,7 +123,8 @@ class Life:
     # One pass after the other
 
     def _loop(self) -> None:
-        due = beat = self._clock.monotonic()
+        due = beat = self._clock.monotonic()  # when the next pass and the next heartbeat are
+        idle = False
         kept: list[Nudge] = []
         while not self._stop.asked:
             kept += self._wire.wait(max(0.0, min(due, beat) - self._clock.monotonic()))
@@ -135,10 +136,12 @@ class Life:
             if now >= due or (kept and not self._failures):
                 nudges, kept = kept, []
                 wait = self._one_pass(nudges)
-                due = self._clock.monotonic() + wait
+                due, idle = self._clock.monotonic() + wait, wait >= LONGEST_WAIT_S and not self._failures
             if now >= beat:
                 self._heartbeat()
-                beat = now + HEARTBEAT_S
+                beat = _next_beat(now)
+            if idle:
+                due = min(due, beat)  # one wake-up for both
 
     def _one_pass(self, nudges: list[Nudge]) -> float:
         """One guarded pass; returns after how many seconds the next is due. Lets through what ends the process."""
@@ -210,6 +213,10 @@ class Life:
     def _too_late(self) -> None:
         self._log.error("stop_took_too_long", limit_s=STOP_LIMIT_S)
         end_now(1)
+
+
+def _next_beat(now: float) -> float:
+    return (now // HEARTBEAT_S + 1) * HEARTBEAT_S
 
 
 def end_now(code: int) -> NoReturn:

@@ -11,6 +11,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,6 +68,7 @@ class Problem:
     message: str
 
 
+@cache  # asked for each second by everybody until there is one
 def _nothing_yet() -> Version:
     return Version(0, "", 0.0, "no routing configuration yet", 0, RoutingConfiguration())
 

@@ -9,7 +9,6 @@ Small ones: tmp file written -> renamed -> row, event and a copy of the bytes co
 from __future__ import annotations
 
 import sqlite3
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from protocol.spool.intake import Intake, Writer
 from protocol.spool.joining import Joining, Known
 from protocol.spool.objects import ImageFile, Incoming, Origin, Receipt, Saved, image_file, misplaced
 from protocol.spool.part10 import FileMeta, encode
-from protocol.spool.places import Places, series_key
+from protocol.spool.places import Places, new_receipt, series_key
 from protocol.spool.transaction import Transaction
 from protocol.spool.unsynced import UnsyncedFiles
 from protocol.wire.events import AssociationClosed, AssociationOpened, AssociationRejected, ImageRejected
@@ -137,7 +136,7 @@ class Images:
             writer.close()
 
     def _quarantined(self, incoming: Incoming, reason: str) -> Saved:
-        receipt = uuid.uuid4().bytes
+        receipt = new_receipt(self._clock.now())
         meta = FileMeta(
             incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid, incoming.calling_ae,
             incoming.called_ae, incoming.address, receipt, incoming.association, len(incoming.dataset),

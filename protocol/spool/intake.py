@@ -6,7 +6,6 @@ A whole file has length and digest in its header. What is cut off anywhere is re
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from protocol.fsops import FsOps, NewFile
 from protocol.spool.durable import DurableNames
 from protocol.spool.objects import Origin
 from protocol.spool.part10 import FileMeta, FileMetaForm, ending
-from protocol.spool.places import Places, folder_of_day
+from protocol.spool.places import Places, folder_of_day, new_receipt
 
 DAY_S = 86_400
 
@@ -98,7 +97,7 @@ class Writer:
             self._drop(spare)
 
     def _make(self, folder: str) -> _Spare:
-        receipt = uuid.uuid4().bytes
+        receipt = new_receipt(self.clock.now())
         path = self.places.images / f"{folder}/{receipt.hex()}.tmp"
         return _Spare(receipt, folder, path, self.names.create(path))
 

@@ -202,15 +202,14 @@ class SocketWire:
         real = SystemClock()  # sockets wait in real time, whatever clock the actor lives by
         end = real.monotonic() + timeout_s
         while True:
-            left = end - real.monotonic()
-            messages, _ = self._station.poll(0 if self._pending or self._woken else left)
+            messages, _ = self._station.poll(0 if self._pending or self._woken else end - real.monotonic())
             self._flush()  # whoever queued something rang the bell
             nudges = [self._pending.popleft() for _ in range(len(self._pending))]
             nudges += [nudge for name, frames in messages if (nudge := self._read(name, frames))]
             if self._woken:
                 self._woken = False
                 nudges.append(Nudge("wake"))
-            if nudges or left <= 0:
+            if nudges or real.monotonic() >= end:
                 return nudges
 
     def _read(self, name: str, frames: Frames) -> Nudge | None:
