@@ -69,6 +69,8 @@ class Desk:
             self._log.info("command_done", command=command.id, kind=command.kind, by=command.by)
         except (StepRefused, NotFound) as exc:
             self._answer(command.id, str(exc), failed=True)
+        except OutOfSpace as exc:  # nothing was changed; what makes room must not wait for it
+            self._log.error("command_not_answered", command=command.id, error=str(exc))
 
     def _answer(self, id: int, text: str, *, failed: bool = False) -> None:
         try:

@@ -81,17 +81,32 @@ def take(
     """The row of what is claimed now; None if others were faster, or its target has enough under way."""
     more = (order.urgent_more or {}) if candidate.rank == Priority.URGENT.rank else {}
     limits = {name: limit + more.get(name, 0) for name, limit in limits.items()}
-    name, which = candidate.name, READY_ID
-    asked: dict[str, Any] = {"owner": owner, "target": name, "queue": name, "rank": candidate.rank, "now": now}
-    if name in groups:
-        chosen = choose(tx, name, candidate.rank, groups[name], limits, now)
+    name, rank = candidate.name, candidate.rank
+    for _ in range(OVERTAKING):
+        if name in groups:
+            chosen = choose(tx, name, rank, groups[name], limits, now)
+        else:
+            row = tx.one(READY_ID, {"target": name, "queue": name, "rank": rank, "now": now})
+            chosen = None if row is None else (int(row[0]), name)
         if chosen is None:
             return None
-        asked["id"], asked["target"] = chosen
-        which = ":id"
-    return tx.one(_CLAIM.format(which=which), {**asked, "limit": limits[asked["target"]]})
+        id, target = chosen
+        if tx.one(_OVERTAKES, {"id": id, "target": target}) is None:
+            return tx.one(_CLAIM, {"id": id, "owner": owner, "target": target, "now": now, "limit": limits[target]})
+        tx.execute("UPDATE delivery SET due = ? WHERE id = ?", (now + LATER_S, id))
+    return None
 
 
+OVERTAKING = 20  # deliveries in a row that have to wait for an older one; behind them may be others
+LATER_S = 1.0
+# A slot keeps the images that it has in hand: one that is replaced meanwhile is sent all the same, and the version that
+# replaces it must come after it. So while an earlier part of a series with replaced images is sent to a target, no later
+# part of that series is.
+_OVERTAKES = (
+    "SELECT 1 FROM delivery d JOIN arrival a ON a.id = d.arrival CROSS JOIN arrival e ON e.series_key = a.series_key"
+    " AND e.id <= a.id AND e.superseded > 0 CROSS JOIN delivery o INDEXED BY delivery_arrival ON o.arrival = e.id"
+    " AND o.target = :target AND o.state = 'sending' AND o.id <> d.id WHERE d.id = :id"
+)
 READY = (
     "SELECT id, created FROM delivery WHERE target = :target AND priority = :rank AND state IN ('waiting', 'retrying')"
     " AND due <= :now ORDER BY due, id LIMIT 1"
@@ -99,7 +114,7 @@ READY = (
 READY_ID = READY.replace("SELECT id, created", "SELECT id").replace(":target", ":queue")
 _CLAIM = (
     "UPDATE delivery SET state = 'sending', target = :target, owner = :owner, attempts = attempts + 1, claimed = :now,"
-    " moved = :now, first_tried = coalesce(first_tried, :now) WHERE id = ({which})"
+    " moved = :now, first_tried = coalesce(first_tried, :now) WHERE id = :id"
     " AND (SELECT count(*) FROM delivery WHERE target = :target AND state = 'sending') < :limit"
     " AND NOT EXISTS (SELECT 1 FROM target_state WHERE name = :target"
     "   AND ((paused = 1 AND coalesce(until, 9e99) > :now) OR not_before > :now)) RETURNING *"

@@ -60,7 +60,8 @@ def series_headers(connection: sqlite3.Connection, id: int) -> ArrivalHeaders:
     """Raises NotFound."""
     arrival = arrival_row(connection, id)
     family = connection.execute(
-        "SELECT id, header FROM arrival WHERE series_key = ? AND id <= ? ORDER BY id", (arrival["series_key"], id)
+        "SELECT id, header, state FROM arrival WHERE series_key = ? AND id <= ? ORDER BY id",
+        (arrival["series_key"], id),
     ).fetchall()
     common, differing = _together(connection, family)
     earlier = connection.execute(
@@ -119,10 +120,14 @@ def chosen_values(connection: sqlite3.Connection, id: int, names: Collection[str
 
 
 def _together(connection: sqlite3.Connection, arrivals: Sequence[Any]) -> tuple[Values, list[Values]]:
-    """Every image of these arrivals, over the header of the first of them."""
+    """Every image of these arrivals, over the header of the first of them; without those whose values were forgotten
+    (purging.headers): a rule must not take them for images that have none.
+    """
     common: Values | None = None
     differing: list[Values] = []
     for arrival in arrivals:
+        if arrival["header"] is None and arrival["state"] == "deleted":
+            continue
         own = unpack_stored(arrival["header"]) if arrival["header"] else {}
         base = difference(common, own) if common is not None else {}
         common = own if common is None else common

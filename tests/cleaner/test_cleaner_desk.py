@@ -136,3 +136,21 @@ def test_an_unknown_command_is_answered(cleaner):
     command = node.spool.commands.ask("target.test", "ann", {}, executor="cleaner")
     node.work()
     assert node.spool.commands.find(command).state == "failed"
+
+
+def test_a_command_that_finds_no_room_keeps_nothing_from_making_room(cleaner, monkeypatch):
+    from protocol.errors import OutOfSpace
+
+    node: Rig = cleaner(**AT_ONCE)
+    receipt, arrival = quarantined(node), node.series(1)
+
+    def full(receipt, command):
+        raise OutOfSpace("the disk is full")
+
+    monkeypatch.setattr(node.spool.quarantine, "discard", full)
+    command = ask(node, "quarantine.discard", receipt=receipt)
+    node.after(1)
+    assert node.state(arrival) == "deleted" and node.spool.commands.find(command).state == "new"
+    monkeypatch.undo()
+    node.after(1)
+    assert node.spool.commands.find(command).state == "done"

@@ -108,6 +108,20 @@ def test_header_values_go_before_the_rows_do(cleaner):
         assert found.fetchone()[0] == 0
 
 
+def test_a_late_image_is_judged_without_those_whose_values_were_forgotten(cleaner):
+    """Else `all_images(Modality == 'CT')` would suddenly be false."""
+    node: Rig = cleaner(**AT_ONCE, **{"cleaner.headers_days": 1.0})
+    first = node.series(1, images=3)
+    node.after(1)
+    late = node.series(1, "closed", images=4)
+    assert len(node.spool.arrivals.subject(late).differing) == 7, "what is deleted still counts while it is known"
+    node.after(2 * DAY)
+    found = node.spool.arrivals.subject(late)
+    assert node.state(first) == "deleted" and node.spool.arrivals.get(late)["addendum_of"] == first
+    assert len(found.differing) == 4 and found.common["Modality"] == "CT"
+    assert all(values.get("Modality", "CT") == "CT" for values in found.differing)
+
+
 # ---- events
 
 

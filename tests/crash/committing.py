@@ -127,7 +127,7 @@ class Committing:
     # ---- targets ------------------------------------------------------------------------------------------------------
     def ask_target(self, spool: Any, claim: Any, settings: Any, commitment: Any, alive: Callable[[], None]) -> None:
         """In place of actors.dispatcher.confirming.ask_target: the target reports later, on an association of its own."""
-        effects, name = self._node.effects["slot"], settings.called_ae.lower()
+        effects, name = self._node.effects[self._node.at_work], settings.called_ae.lower()
         asked = spool.confirmations.ask(claim)
         effects.step("target.ask.before")
         if self._node.targets[name].away:

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import xxhash
-from node_in_memory import NODE, PROCESSES, ROUTES, Node
+from node_in_memory import NODE, ROUTES, Node
 
 from protocol.ledger import compare
 from protocol.ledger.engine import reading
@@ -24,6 +24,7 @@ SET_ASIDE = ("parked", "held")
 
 def check_always(node: Node) -> None:
     """In every moment in which no process is in the middle of something."""
+    assert node.violations == [], node.violations
     rows = _images(node)
     _check_promises(node, rows)
     _check_files(node, rows)
@@ -49,7 +50,7 @@ def check_rest(node: Node) -> None:
     assert node.spool.commands.pending("router") == [], "a command was never answered"
     assert node.spool.workers.dead() == [], "somebody dead was not buried"
     assert node.spool.cleaning.marked() == [], "files of a marked arrival are left"
-    assert set(node.actors) == set(PROCESSES)
+    assert set(node.actors) == set(node.processes)
     for name, limit in (("arrival.completed", 1), ("arrival.deleted", 1), ("command.answered", 1)):
         told = Counter(one.subject for one in node.spool.outbox.read(Cursor(0, 0), 100_000) if one.type == name)
         assert max(told.values(), default=0) <= limit, f"{name} more than once: {told}"

@@ -50,6 +50,7 @@ from tests.dispatcher.dispatcher_fakes import FakeConnection
 
 NODE = "test"
 PROCESSES = ("receiver", "router", "slot", "cleaner", "bookkeeper")
+MORE_SLOTS = ("slot-1", "slot-2")  # of further dispatcher instances, where a test wants them
 QUIET_S, IDLE_S, RETENTION_H = 5.0, 20.0, 1.0
 SEND_S = 0.06  # so that a group of confirmed images (100 ms) is two images
 RETRY = {"first_s": 10.0, "factor": 3.0, "max_s": 1000.0, "max_attempts": 3}
@@ -143,7 +144,7 @@ class SlotEffects:
         self._node = node
 
     def step(self, name: str) -> None:
-        self._node.effects["slot"].step(name)
+        self._node.effects[self._node.at_work].step(name)
 
 
 class NoLog:
@@ -213,38 +214,76 @@ class Receiver(ReceiverActor):
 
 
 class SlowConnection(FakeConnection):
-    """Takes its time for each image."""
+    """Takes its time for each image; other slots work meanwhile."""
 
-    def __init__(self, fake: Any, fs: Any, clock: Any) -> None:
+    def __init__(self, node: Node, name: str, fake: Any, fs: Any) -> None:
         super().__init__(fake, fs)
-        self._clock = clock
+        self._node, self._name = node, name
 
     def send(self, image: Any, following: Any = None) -> Any:
+        self._node.told_to_stop(self._name)
         answer = super().send(image, following)
-        self._clock.advance(SEND_S)
+        self._node.clock.advance(SEND_S)
+        self._node.others_work(self._name)
         return answer
+
+
+class WatchedSlot(Slot):
+    """Tells the node what it holds."""
+
+    node: Node
+
+    def _deliver(self, claim: Any) -> None:
+        held = self.node.held
+        if claim.delivery in held:
+            self.node.violations.append(f"two dispatchers hold delivery {claim.delivery}")
+        held.append(claim.delivery)
+        try:
+            super()._deliver(claim)
+        finally:
+            held.remove(claim.delivery)
 
 
 class SlotActor:
     """A slot in the shape of the others."""
 
-    def __init__(self, node: Node, spool: Spool, versions: RoutingVersions) -> None:
-        self._slot = Slot(
-            spool=spool, owner=spool.workers.enter("dispatcher", "0-0").owner, routing=versions, clock=node.clock,
-            random=Random(1), log=NoLog(), slots=4,
-            make=lambda target: SlowConnection(node.target(target.called_ae.lower()), spool.fs, node.clock),
+    def __init__(self, node: Node, name: str, spool: Spool, versions: RoutingVersions) -> None:
+        self._node, self._name = node, name
+        instance = name.partition("-")[2] or "0"
+        self.worker = spool.workers.enter("dispatcher", f"{instance}-0")
+        self._slot = WatchedSlot(
+            spool=spool, owner=self.worker.owner, routing=versions, clock=node.clock,
+            random=Random(1), log=NoLog(), slots=4 * len(node.slots), stopping=lambda: name in node.stopping,
+            make=lambda target: SlowConnection(node, name, node.target(target.called_ae.lower()), spool.fs),
             ask=node.committing.ask_target,
         )  # fmt: skip
+        self._slot.node = node
 
     def one_pass(self, nudges: list[Any]) -> float:
-        return 0.0 if self._slot.run_once() else 1.0
+        if self._name in self._node.stopping:
+            return 1.0  # it claims nothing more
+        before, self._node.at_work = self._node.at_work, self._name
+        self._node.busy.add(self._name)
+        try:
+            return 0.0 if self._slot.run_once() else 1.0
+        finally:
+            self._node.at_work = before
+            self._node.busy.discard(self._name)
 
 
 class Node(SpoolWorld):
     """See above. `wanted` is what scanners have to send, `promises` what they were told is safe."""
 
-    def __init__(self, home: Path, seed: int = 1, *, ledger: Path, alone: bool = False) -> None:
+    def __init__(self, home: Path, seed: int = 1, *, ledger: Path, alone: bool = False, dispatchers: int = 1) -> None:
         """`ledger` is an empty ledger of today's form; a copy beside it is this node's, one node at a time."""
+        self.slots = ("slot", *MORE_SLOTS)[:dispatchers]
+        self.processes = (*PROCESSES, *self.slots[1:])
+        self.at_work = "slot"  # whose steps those of a target are
+        self.busy: set[str] = set()  # slots in the middle of a pass
+        self.held: list[int] = []  # deliveries that slots work on now
+        self.violations: list[str] = []
+        self.stopping: set[str] = set()
+        self.stop_after: dict[str, int] = {}  # a slot is told to stop while it sends its n-th image from now
         self.points: NodePoints
         self.effects: dict[str, ProcessPoints] = {}
         super().__init__(home, seed)
@@ -285,7 +324,7 @@ class Node(SpoolWorld):
 
     def start(self) -> None:
         """Start every process that does not run, in an order drawn from the seed: none may rely on another."""
-        order = [name for name in PROCESSES if name not in self.actors]
+        order = [name for name in self.processes if name not in self.actors]
         Random(self.seed + self.boots).shuffle(order)
         for name in order:
             self.start_one(name)
@@ -299,8 +338,8 @@ class Node(SpoolWorld):
         context = make_context(self.settings, spool, wire=wire, log=NoLog(), clock=self.clock, fs=spool.fs,
                                rng=Random(1), routing=versions)  # fmt: skip
         spool.on_events(wire.committed)
-        if name == "slot":
-            self.actors[name] = SlotActor(self, spool, versions)
+        if name in self.slots:
+            self.actors[name] = SlotActor(self, name, spool, versions)
             return
         if name == "bookkeeper":
             self._ledger = Ledger(self.url, NODE, clock=self.clock, effects=self.effects[name])
@@ -325,7 +364,9 @@ class Node(SpoolWorld):
 
     def kill(self) -> None:
         if self.points.died and not self.points.alone:
-            self.deaths += 1
+            self.deaths += len(self.slots)  # each may have been in the middle of something
+        self.stopping.clear()
+        self.at_work = "slot"
         super().kill()
 
     def restart(self) -> None:
@@ -475,10 +516,43 @@ class Node(SpoolWorld):
     # ---- time ------------------------------------------------------------------------------------------------------------
     def work(self, *only: str) -> None:
         """Let processes (all of them) work until each wants to wait."""
-        for name in only or PROCESSES:
+        for name in self._all_of(only):
             self.act(name, lambda name=name: self._passes(name))
+            self._end_stopped()
         if "receiver" in (only or PROCESSES):
             self.committing.targets_report()
+
+    def _all_of(self, only: Sequence[str]) -> list[str]:
+        """These processes, or all; "slot" stands for every slot."""
+        return [one for name in only or PROCESSES for one in (self.slots if name == "slot" else (name,))]
+
+    def others_work(self, name: str) -> None:
+        """While one slot waits for its target, the next one that is free does something."""
+        at = self.slots.index(name)
+        for other in self.slots[at + 1 :] + self.slots[:at]:
+            if other in self.actors and other not in self.busy:
+                self.act(other, lambda other=other: self.actors[other].one_pass([]))
+                return
+
+    def told_to_stop(self, name: str) -> None:
+        """Before a slot sends an image: is it told to stop during this one, and was it told so before?"""
+        if name in self.stopping:
+            self.violations.append(f"{name} sent one more image after it was told to stop")
+        left = self.stop_after.pop(name, 0)
+        if left == 1:
+            self.stopping.add(name)
+        elif left:
+            self.stop_after[name] = left - 1
+
+    def _end_stopped(self) -> None:
+        """Who was told to stop has finished or handed back, and ends; another one is started in its place."""
+        for name in sorted(self.stopping):
+            worker = self.actors[name].worker
+            if any(row["owner"] == worker.owner for row in self.deliveries()):
+                self.violations.append(f"{name} ended with a delivery in its hands")
+            self.act(name, worker.leave)
+            self.stopping.discard(name)
+            self.revive(name)
 
     def _passes(self, name: str) -> None:
         passes(self.actors[name], self._wires[name].wait(0.0))

@@ -41,12 +41,13 @@ class NodeMachine(RuleBasedStateMachine):
     """A node driven by chance."""
 
     ledgers: Path  # folder of the empty ledger
+    dispatchers = 1
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
         ledger = Path(shutil.copy(self.ledgers, self.folder))
-        self.node = Node(self.folder / "home", ledger=ledger)
+        self.node = Node(self.folder / "home", ledger=ledger, dispatchers=self.dispatchers)
 
     def teardown(self) -> None:
         self.node.close()

@@ -68,3 +68,30 @@ def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(SpoolNewer):
         open_spool(tmp_path)
+
+
+def test_arrivals_finished_before_retention_was_per_target_know_which_targets_they_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "SCHEMA_VERSION", 4)
+    open_spool(tmp_path, create=True).close()
+    monkeypatch.undo()
+    connection = sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")
+    for id, state in ((1, "delivered"), (2, "discarded"), (3, "in_delivery")):
+        connection.execute(
+            "INSERT INTO arrival (id, series_key, study_uid, series_uid, calling_ae, called_ae, address, state, opened,"
+            " last_image, since) VALUES (?, ?, '1', '2', 'A', 'B', 'C', ?, 1, 1, 1)", (id, b"%d" % id, state))  # fmt: skip
+    for arrival, target, state in (
+        (1, "pacs", "delivered"), (1, "archive", "delivered"), (1, "archive", "delivered"), (1, "ai", "cancelled"),
+        (3, "pacs", "delivered"), (3, "archive", "waiting"),
+    ):  # fmt: skip
+        connection.execute(
+            "INSERT INTO delivery (arrival, decision, target, priority, due, state, images, bytes, created)"
+            " VALUES (?, 1, ?, 1, 1, ?, 1, 1, 1)", (arrival, target, state))  # fmt: skip
+    connection.commit()
+    connection.close()
+    spool = open_spool(tmp_path)
+    with spool.database.read() as look:
+        found = dict(look.execute("SELECT id, reached FROM arrival").fetchall())
+    spool.close()
+    assert found == {1: "archive pacs", 2: "", 3: ""}
