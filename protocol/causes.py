@@ -1,7 +1,7 @@
 """Why deliveries do not get on: a closed list of causes, each with a hint for the person who has to act.
 It must not know deliveries or targets: where an error arises, its cause is named; here stands what that means.
 
-`docs/queue.md` shows the same catalogue; a test keeps the two alike.
+`docs/queue.md` shows the same catalogue: `python -m protocol.causes` writes it there, a test looks that it did.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Cause(StrEnum):
@@ -149,3 +150,19 @@ _ERRNO = {
 def of_errno(number: int | None, otherwise: Cause = Cause.OTHER) -> Cause:
     """What an error of the operating system means for a target."""
     return _ERRNO.get(number or 0, otherwise)
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "queue.md"
+BEGIN, END = "<!-- causes: made by `python -m protocol.causes`, checked by a test -->\n", "<!-- end of causes -->\n"
+
+
+def page(text: str) -> str:
+    """The page of the queue with the catalogue in it."""
+    before, _, rest = text.partition(BEGIN)
+    rows = [f"| `{cause}` | {HINTS[cause].means} | {HINTS[cause].first} |" for cause in Cause]
+    table = "\n".join(["| cause | means | do first |", "|---|---|---|", *rows])
+    return f"{before}{BEGIN}{table}\n{END}{rest.partition(END)[2]}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")

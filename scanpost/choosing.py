@@ -28,9 +28,10 @@ def filters(what: str) -> Callable[[Command], Command]:
     from protocol.selection import STATES
 
     target = "--target" if what == "delivery" else "--for-target"
+    states = f"{', '.join(STATES[what])}; may be given several times."
     made = "when it was made" if what == "delivery" else "when its first image came"
     options = [
-        click.option("--state", "states", multiple=True, type=click.Choice(STATES[what]), help="Several are possible.",
+        click.option("--state", "states", multiple=True, type=click.Choice(STATES[what]), help=states,
                      metavar="STATE"),
         click.option(target, "target", help="Only to this target." if what == "delivery" else "With a delivery to it."),
         click.option("--source", help="AE title of the sender."),

@@ -20,9 +20,7 @@ LOOK_S = 1.0
 
 
 @click.command()
-@click.option(
-    "--reason", default="", help="Why; shown to everybody who wonders, also to peers' administrators in events."
-)
+@click.option("--reason", default="", help="Why; shown to everybody who wonders.")
 @click.option("--wait", is_flag=True, help="Return when nothing goes on any more; says what is left meanwhile.")
 @click.option(
     "--limit", "limit_s", type=click.FloatRange(min=0), help="With --wait: give up after so many seconds, exit 1."
@@ -58,16 +56,24 @@ def drain(options: Options, reason: str, wait: bool, limit_s: float | None, end:
 def _wait(spool: Spool, limit_s: float | None) -> Left:
     """Until nothing goes on, or so many seconds; what is left is told whenever it changes."""
     deadline = None if limit_s is None else time.monotonic() + limit_s
-    told = ""
+    told, quiet = "", False
     while True:
-        left = spool.draining.left()
-        if left.nothing or (deadline is not None and time.monotonic() >= deadline):
+        left, shut = spool.draining.left(), _is_shut(spool)
+        # Twice: who was let in just before the receiver shut has its row a moment later.
+        if (left.nothing and shut and quiet) or (deadline is not None and time.monotonic() >= deadline):
             return left
-        words = _words(left, _troubles(spool))
-        if words != told:
+        quiet = left.nothing and shut
+        words = "" if left.nothing else _words(left, _troubles(spool))
+        if words and words != told:
             say(words)
             told = words
         time.sleep(LOOK_S)
+
+
+def _is_shut(spool: Spool) -> bool:
+    """Whether nobody is let in any more: the receiver has heard of it, or there is none."""
+    drain = spool.draining.state()
+    return drain is None or drain.shut or not spool.fs.is_locked(spool.places.run / "receiver.lock")
 
 
 def _troubles(spool: Spool) -> dict[str, str]:

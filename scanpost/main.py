@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("scanpost.up:up", "Start everything."),
     "down": ("scanpost.up:down", "Stop everything, in order."),
     "restart": ("scanpost.up:restart", "Restart one actor, or all."),
+    "dispatchers": ("scanpost.dispatchers:dispatchers", "How many dispatchers run; more or fewer of them."),
     "drain": ("scanpost.drain:drain", "Before maintenance: take no more images, deliver what is here."),
     "status": ("scanpost.status:status", "How the node stands."),
     "doctor": ("scanpost.doctor:doctor", "Prove that no image is missing; check what could stop the node."),

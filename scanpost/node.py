@@ -13,12 +13,14 @@ from types import FrameType
 
 import psutil
 
+from protocol import dispatchers as wanted
 from protocol.errors import ScanpostError
 from protocol.fsops import RealFs
+from protocol.programs import NotRunning, ProcessManager, manager, scale
 from protocol.settings import Settings
-from scanpost import desired, leftovers, readiness
+from scanpost import leftovers, readiness
 from scanpost.common import EXIT_DONE, EXIT_FAILED, say
-from scanpost.supervisor import NotRunning, ProcessManager, launch, manager, scale
+from scanpost.supervisor import launch
 
 LOOK_S = 0.2
 TELL_S = 10.0  # how often to say what is not ready
@@ -49,7 +51,7 @@ class Node:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
         try:
-            desired.remember(self._settings, self._dispatchers)
+            wanted.remember(self._settings, self._dispatchers)
             self._start()
             if not self._wait_until_ready(DETACHED_LIMIT_S if detach else None):
                 return self._not_ready()
@@ -124,7 +126,7 @@ class Node:
         if code > 0 and time.monotonic() - self._born < SHORT_LIFE_S:
             raise ScanpostError(f"supervisord ended with {code}: {self._last_words()}")
         say(f"supervisord ended unexpectedly ({code}); starting over")
-        self._dispatchers = desired.dispatchers(self._settings)  # may have been changed meanwhile
+        self._dispatchers = wanted.dispatchers(self._settings)  # may have been changed meanwhile
         self._start()
         self._replaced = True
         return True

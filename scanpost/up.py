@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import click
 
+from protocol.programs import SLOTS
 from scanpost.common import EXIT_FAILED, Options, pass_options, say
-from scanpost.supervisor import SLOTS
 
 _STOPPED_S = 150.0
 _RESTARTED_S = 60.0
@@ -32,7 +32,7 @@ def up(options: Options, detach: bool, dispatchers: int | None, no_bus: bool, de
       scanpost up -d --dispatchers 3
       scanpost up --no-bus
     """
-    from scanpost import desired
+    from protocol import dispatchers as wanted
     from scanpost.common import as_environment
     from scanpost.node import Node
 
@@ -40,7 +40,7 @@ def up(options: Options, detach: bool, dispatchers: int | None, no_bus: bool, de
     if no_bus:
         flags["bus.enabled"] = False
     settings = Options(options.home, flags).settings()
-    number = desired.dispatchers(settings, dispatchers)
+    number = wanted.dispatchers(settings, dispatchers)
     node = Node(settings, number, as_environment(flags), demo=demo)
     click.get_current_context().exit(node.up(detach=detach))
 
@@ -65,8 +65,8 @@ def restart(options: Options, actor: str | None) -> None:
       scanpost restart dispatcher
       scanpost restart
     """
+    from protocol.programs import manager
     from scanpost.node import wait_until_ready
-    from scanpost.supervisor import manager
 
     settings = options.settings()
     programs = manager(settings)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from typing import Any, Protocol
 
 from protocol.clock import Clock
+from protocol.dispatchers import dispatchers
 from protocol.errors import SpoolMissing
 from protocol.fsops import RealFs
 from protocol.routing.versions import RoutingVersions
@@ -104,7 +105,7 @@ class SpoolSource:
 
 def expected_actors(settings: Settings) -> dict[str, int]:
     """Which actors a node runs, and how many of each."""
-    expected = {"receiver": 1, "router": 1, "dispatcher": settings.dispatcher.instances, "cleaner": 1, "bookkeeper": 1}
+    expected = {"receiver": 1, "router": 1, "dispatcher": dispatchers(settings), "cleaner": 1, "bookkeeper": 1}
     return {"bus": 1, **expected} if settings.bus.enabled else expected
 
 

@@ -306,7 +306,7 @@ REJECTIONS = {
     acceptor.REJECT_CALLING: "the source is not accepted",
     acceptor.REJECT_CALLED: "a port that insists on its own AE title was called by another",
     acceptor.REJECT_CONGESTION: "whether the source is accepted cannot be told now",
-    acceptor.REJECT_LIMIT: "there are as many associations as may be open, or the receiver is stopping",
+    acceptor.REJECT_LIMIT: "there are as many associations as may be open, the receiver is stopping, or the node is being drained",
 }
 
 

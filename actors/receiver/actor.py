@@ -142,6 +142,8 @@ class ReceiverActor(Actor):
             self._drained = words
             self._limits.shut(words)
             self.context.log.info("drain_ended" if drain is None else "drain_begun")
+        if drain is not None and not drain.shut:
+            self.context.spool.draining.heard()
 
     def _tell_turned_away(self) -> None:
         """Who found the door closed (receiver.allow); a flood is told now and then."""

@@ -28,7 +28,7 @@ class Commands:
     def __init__(self, spool: Spool, routing: Routing, singles: Singles, clock: Clock, log: Any) -> None:
         self._spool, self._log = spool, log
         self._patience = Patience()
-        series, queue = SeriesActs(spool, routing, singles), QueueActs(spool, routing, clock)
+        series, queue = SeriesActs(spool, routing, singles, log), QueueActs(spool, routing, clock)
         self._acts: dict[str, Callable[[Command], bool | None]] = {
             **{f"series.{act}": series.act for act in ("route", "reroute", "hold", "release", "discard")},
             **{f"queue.{act}": queue.act for act in ("retry", "hold", "release", "cancel", "priority", "redirect")},
@@ -51,6 +51,7 @@ class Commands:
             if act is None:
                 raise StepRefused(f"the router cannot do {command.kind}")
             if act(command) is False:
+                self._patience.forget(command.id)  # a part went well
                 return False
         except (StepRefused, NotFound) as exc:
             self._fail(command, str(exc))

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from actors.router.arguments import Arguments
+from actors.router.patience import for_everybody, where
 from actors.router.routing import Routing
 from actors.router.singles import Singles
 from actors.router.verdicts import case_of, verdict_for
 from protocol.acts import states_for
-from protocol.errors import NotFound, StepRefused
+from protocol.errors import NotFound, SpoolError, StepRefused
 from protocol.selection import Selection
 from protocol.spool import Spool
 from protocol.spool.acts import Progress
@@ -31,8 +33,8 @@ Do = Callable[[int, Progress | None], object]
 class SeriesActs:
     """What people do to arrivals."""
 
-    def __init__(self, spool: Spool, routing: Routing, singles: Singles) -> None:
-        self._spool, self._routing, self._singles = spool, routing, singles
+    def __init__(self, spool: Spool, routing: Routing, singles: Singles, log: Any) -> None:
+        self._spool, self._routing, self._singles, self._log = spool, routing, singles, log
         self._prepare: dict[str, Callable[[Command, Arguments], Do]] = {
             "route": self._route,
             "reroute": self._reroute,
@@ -71,6 +73,12 @@ class SeriesActs:
                 do(id, after)
             except (StepRefused, NotFound) as exc:
                 after = bulk.skip_arrival(command, id, cursor, str(exc), progress)
+            except Exception as exc:
+                if isinstance(exc, SpoolError) or for_everybody(exc):
+                    raise
+                self._log.error("series_act_broke", command=command.id, arrival=id, error=where(exc))
+                words = f"it went wrong inside ({type(exc).__name__}), the router's log says where"
+                after = bulk.skip_arrival(command, id, cursor, words, progress)
             progress = after
         if not found:
             bulk.finish(command, progress, progress.answer(what, "arrivals"))

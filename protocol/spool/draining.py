@@ -5,7 +5,7 @@ It must not judge what goes on; it says what is left, and whoever asked decides 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from protocol.spool.acts import act_of
@@ -20,11 +20,15 @@ GOING = ("waiting", "sending", "retrying", "confirming")
 
 @dataclass(frozen=True)
 class Drain:
-    """Since when (seconds UTC) the node lets nothing more in, whose wish that was, and why."""
+    """Since when (seconds UTC) the node is to let nothing more in, whose wish that was, and why.
+
+    `shut`: the receiver has heard of it.
+    """
 
     since: float
     by: str
     reason: str
+    shut: bool = False
 
     @property
     def words(self) -> str:
@@ -67,11 +71,19 @@ class Draining:
         before = self.state()
         with self._db.write() as tx:
             act = act_of(tx, command)
-            since = tx.now if before is None else before.since
-            kept = pack({"since": since, "by": act.by, "reason": act.reason})
+            since, shut = (tx.now, False) if before is None else (before.since, before.shut)
+            kept = pack(asdict(Drain(since, act.by, act.reason, shut)))
             tx.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, kept))
             tx.emit(NodeDrainBegun(act.by, act.reason, command))
             done(tx, command, "the node is draining: new associations are refused, what is here is delivered")
+
+    def heard(self) -> None:
+        """The receiver lets nobody in any more."""
+        drain = self.state()
+        if drain is not None and not drain.shut:
+            before, after = pack(asdict(drain)), pack(asdict(replace(drain, shut=True)))
+            with self._db.write() as tx:  # not over a wish that was changed meanwhile; the next look sees that one
+                tx.execute("UPDATE meta SET value = ? WHERE key = ? AND value = ?", (after, _KEY, before))
 
     def end(self, command: int) -> None:
         """Take images again."""

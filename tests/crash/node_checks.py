@@ -174,7 +174,17 @@ def _wanted_targets(node: Node, arrival: int, modality: str) -> set[str]:
             "SELECT v.target FROM delivery v JOIN decision d ON d.id = v.decision WHERE d.command > 0 AND v.arrival = ?",
             (arrival,),
         ).fetchall()
-    ruled = {target for one in decisions if not one["command"] for target in ROUTES[one["revision"]][modality]}
+        given_up = connection.execute(
+            "SELECT arrival, target FROM delivery WHERE arrival <= ? GROUP BY arrival, target HAVING min(state = 'cancelled')",
+            (arrival,),
+        ).fetchall()
+    # A person who lets the rules decide again gives up what was parked or held of an earlier decision.
+    dropped = {(row["arrival"], row["target"]) for row in given_up}
+    ruled = {
+        target
+        for one in decisions if not one["command"]
+        for target in ROUTES[one["revision"]][modality] if (one["arrival"], target) not in dropped
+    }  # fmt: skip
     return ruled | {row["target"] for row in by_hand}
 
 

@@ -132,6 +132,13 @@ class NodeMachine(RuleBasedStateMachine):
         for arrival in self.node.arrivals()[-1 - which :][:1]:
             self.node.ask(f"series.{kind}", arrival=arrival["id"])
 
+    @rule(kind=st.sampled_from(["queue.retry", "queue.hold", "queue.release", "series.hold", "series.release", "series.reroute"]),
+          where=st.sampled_from([{"source": "CT1"}, {"modality": "CT"}, {"cause": "other"}, {"since": 0.0}]),
+          narrow=st.booleans())  # fmt: skip
+    def a_person_acts_on_all_that_match(self, kind, where, narrow) -> None:
+        states = ["in_delivery"] if narrow and kind in ("series.hold", "series.reroute") else []
+        self.node.ask(kind, where={**where, "states": states} if states else where, reason="test")
+
     @rule(name=st.sampled_from(TARGETS))
     def a_person_routes_what_was_discarded(self, name) -> None:
         for arrival in self.node.arrivals("discarded")[:1]:

@@ -30,7 +30,9 @@ def test_new_associations_are_refused_for_now_and_an_open_one_goes_on(tmp_path: 
     with receiver(tmp_path / "home") as rig:
         with RawSender(rig.port) as sender:
             drain(rig.spool)
+            assert not rig.spool.draining.state().shut
             rig.actor.one_pass([])
+            assert rig.spool.draining.state().shut
             assert rejected(rig.port, "OTHER") == FOR_NOW
             assert sender.store(b"1.2.3.4", dataset()) == 0
             sender.release()

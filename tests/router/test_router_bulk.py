@@ -392,6 +392,26 @@ def test_a_part_that_breaks_inside_says_how_many_were_done(rig, monkeypatch):
     assert answer.state == "failed" and "1 were done before" in answer.answer and "Doe" not in answer.answer
 
 
+def test_an_arrival_that_breaks_the_act_does_not_stop_it_for_the_others(rig):
+    node: Rig = rig(MR_ONLY)
+    bad, good = (node.series(TestImage(study=study))["id"] for study in (1, 2))
+    decide = node.spool.arrivals.decide
+
+    def breaks(id, verdict, **more):
+        if id == bad:
+            raise RuntimeError("Doe^John")
+        return decide(id, verdict, **more)
+
+    node.spool.arrivals.decide = breaks
+    answer = node.ask("series.route", where={"source": "CT1"}, target="pacs")
+    node.spool.arrivals.decide = decide
+    assert answer.state == "done" and answer.answer.startswith(
+        "route: 1 arrivals; not 1: it went wrong inside (RuntimeError)"
+    )
+    assert "Doe" not in answer.answer + str(node.log.lines) and "series_act_broke" in node.log.actions()
+    assert [node.arrival(id)["state"] for id in (bad, good)] == ["discarded", "in_delivery"]
+
+
 def test_reasons_are_counted_together_and_are_not_without_end():
     from protocol.spool.acts import MOST_REASONS, OTHER_REASONS, Progress
 

@@ -15,19 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from protocol import dispatchers as desired
 from protocol.errors import ScanpostError
 from protocol.fsops import RealFs
+from protocol.programs import NotRunning, Program, manager, scale
 from protocol.settings import Settings, load_settings
-from scanpost import desired, leftovers, readiness
-from scanpost.supervisor import (
-    NotRunning,
-    Program,
-    configuration_file,
-    environment,
-    launch,
-    manager,
-    scale,
-)
+from scanpost import leftovers, readiness
+from scanpost.supervisor import configuration_file, environment, launch
 from tests.peers import free_port
 
 
@@ -75,6 +69,18 @@ def test_the_wanted_number_is_remembered_until_the_settings_change(settings: Set
     changed = load_settings(tmp_path, {"dispatcher.instances": 2}, {})
     assert desired.dispatchers(changed) == 2
     (settings.run_folder / "dispatchers.json").write_text("not JSON")
+    assert desired.dispatchers(settings) == 1
+
+
+def test_another_number_is_kept_before_it_is_made_so(settings: Settings) -> None:
+    fake = FakeManager(3)
+    desired.change(settings, fake, 1)
+    assert desired.dispatchers(settings) == 1
+    assert [name for name, on in fake.running.items() if on] == ["dispatcher:dispatcher_00"]
+    with pytest.raises(ScanpostError, match="between 1 and 8"):
+        desired.change(settings, fake, 9)
+    with pytest.raises(NotRunning):
+        desired.change(settings, manager(settings), 2)
     assert desired.dispatchers(settings) == 1
 
 

@@ -1,4 +1,7 @@
-"""How many dispatchers are wanted, kept over restarts because supervisord forgets. It must not start any."""
+"""How many dispatchers are wanted, kept over restarts because supervisord forgets, and having so many run.
+For the command line and the web page alike. It must not know what a dispatcher does: one that is stopped finishes its image and
+gives back the rest by itself.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import json
 import os
 from pathlib import Path
 
+from protocol.errors import ScanpostError
+from protocol.programs import SLOTS, ProcessManager, scale
 from protocol.settings import Settings
 
 
@@ -25,6 +30,18 @@ def remember(settings: Settings, number: int) -> None:
     fresh = file.with_suffix(f".{os.getpid()}.tmp")
     fresh.write_text(json.dumps({"dispatchers": number, "settings": settings.dispatcher.instances}))
     fresh.replace(file)
+
+
+def change(settings: Settings, programs: ProcessManager, number: int) -> None:
+    """Have so many dispatchers run from now on, also after the next start; those that are too many end in order.
+
+    Waits for their end, at most as long as supervisord.conf leaves them. Raises NotRunning, ScanpostError.
+    """
+    if not 1 <= number <= SLOTS:
+        raise ScanpostError(f"{number} dispatchers are not possible; between 1 and {SLOTS} are")
+    programs.programs()  # before anything is written: without a process manager nothing would come of it
+    remember(settings, number)  # first: who dies in between is put right by the next start
+    scale(programs, number)
 
 
 def _file(settings: Settings) -> Path:
