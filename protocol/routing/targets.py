@@ -70,19 +70,26 @@ class Retry(Frozen):
 class _Target(Frozen):
     """What every target has. `schedule`: when deliveries to it may begin, by the node's clock; None: always.
 
-    `bandwidth_mbit_s`: all deliveries of a node to it together send at most so many million bits per second.
+    `bandwidth_mbit_s`: all deliveries of a node to it together send at most so many million bits per second. `duplicates: "skip"`:
+    an image that it was sent before, and no other version since, is not sent again but counts as sent.
     """
 
     concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
     retry: Retry = Retry()
     schedule: Schedule = None
     bandwidth_mbit_s: Bandwidth | None = None
+    duplicates: Literal["send", "skip"] = "send"
     comment: Text = ""
 
     @property
     def layout_keywords(self) -> frozenset[str]:
         """The names whose values the target needs with each image (`ImageFile.values`)."""
         return keywords_of(getattr(self, "layout", ""))
+
+    @property
+    def place(self) -> str:
+        """Stands for where images go by these settings, whatever the policy: another host, folder or login is another."""
+        return self.model_dump_json(exclude=set(_Target.model_fields))
 
     @property
     def keywords(self) -> frozenset[str]:

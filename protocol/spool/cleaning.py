@@ -173,8 +173,9 @@ class Cleaning:
         return removed
 
     def purge_records(self, before: float, limit: int = PURGED_AT_ONCE) -> int:
-        """Remove associations that no arrival names any more, answered commands, let-go quarantine rows and reported
-        commitments that ended before `before` (seconds UTC), at most `limit` of each; how many rows. The ledger has them.
+        """Remove associations that no arrival names any more, answered commands, let-go quarantine rows, what targets were
+        last sent, and reported commitments that ended before `before` (seconds UTC), at most `limit` of each; how many rows.
+        The ledger has them.
         """
         statements = (
             "DELETE FROM association WHERE id IN (SELECT id FROM association s WHERE state <> 'open' AND closed < ?"
@@ -184,6 +185,7 @@ class Cleaning:
             " (SELECT receipt FROM quarantine WHERE state = 'deleted' AND stored < ? LIMIT ?)",
             "DELETE FROM study_wait WHERE id IN (SELECT id FROM study_wait w WHERE state = 'done' AND ended < ?"
             " AND NOT EXISTS (SELECT 1 FROM study_link l WHERE l.wait = w.id) LIMIT ?)",
+            "DELETE FROM target_image WHERE key IN (SELECT key FROM target_image WHERE time < ? LIMIT ?)",
             "DELETE FROM commitment WHERE id IN (SELECT id FROM commitment WHERE ended < ? AND state = 'reported' LIMIT ?)",
         )
         with self._db.write() as tx:

@@ -165,8 +165,9 @@ class Confirmations:
             _mark(tx, row, failed, "refused" if due is None else "again")
             tx.execute(
                 "UPDATE delivery SET error = ?, due = coalesce(?, due), sent = max(0, sent - ?), refused = (SELECT count(*)"
-                " FROM delivery_image WHERE delivery = ? AND state = 'refused') WHERE id = ?",
-                (error, due, len(failed), delivery, delivery),
+                " FROM delivery_image WHERE delivery = ? AND state = 'refused'), skipped = (SELECT count(*)"
+                " FROM delivery_image WHERE delivery = ? AND state = 'skipped') WHERE id = ?",
+                (error, due, len(failed), delivery, delivery, delivery),
             )
             tx.emit(
                 AttemptFailed(delivery, row["arrival"], row["target"], row["attempts"], error, due or 0.0),

@@ -25,6 +25,7 @@ from protocol.spool.images import Images
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
 from protocol.spool.places import Places, is_day
+from protocol.spool.repeats import Repeats
 from protocol.spool.rulebook import Rulebook
 from protocol.spool.sightings import Sightings
 from protocol.spool.singles import Singles
@@ -59,6 +60,7 @@ class Spool:
         self.studies = Studies(database)
         self.singles = Singles(database)
         self.rules = Rulebook(database)
+        self.repeats = Repeats(database)
 
     def on_events(self, tell: Callable[[], None]) -> None:
         """Call `tell` after every commit that recorded events (the actor's nudge to the bus)."""
