@@ -111,6 +111,8 @@ class Slot:
         target.pace = pace_of(self._spool.places.run, claim.target, settings.bandwidth_mbit_s)
         claim = self._spool.deliveries.with_values(claim, settings.layout_keywords)
         self._reports.working(claim, target.patience_s)
+        if settings.duplicates == "skip":
+            claim = self._begin(claim, settings)
         outcome = self._attempt(claim, settings, target)
         if outcome.how == FAILED:
             self._failed(claim, settings, outcome)
@@ -120,6 +122,13 @@ class Slot:
         else:
             assert outcome.how == DONE
             self._finish(claim, settings, target, outcome)
+
+    def _begin(self, claim: Claim, settings: TargetSettings) -> Claim:
+        """Without the images that the target has already."""
+        left = self._spool.repeats.begin(claim, f"{claim.target}\0{settings.place}")
+        if len(left.images) < len(claim.images):
+            self._say("images_skipped", claim, images=len(claim.images) - len(left.images))
+        return left
 
     def _hold(self, claim: Claim, reason: str, cause: Cause) -> None:
         self._spool.deliveries.hold_claimed(claim, reason, cause)

@@ -32,6 +32,7 @@ EVENT_ONLY = frozenset({
     "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
     "outbox.trimmed", "spool.epoch.begun", "commitment.requested", "commitment.answered", "commitment.reported",
     "commitment.report.failed", "confirmation.asked", "confirmation.answered", "arrival.images.routed", "study.decided",
+    "target.breaker.opened", "target.breaker.closed",
 })  # fmt: skip
 """Types whose whole history is the event itself."""
 OUTCOMES = {"route": ArrivalState.IN_DELIVERY, "hold": ArrivalState.HELD, "discard": ArrivalState.DISCARDED,
@@ -87,6 +88,7 @@ def _association_closed(event: Envelope) -> list[Change]:
     return [Change("association", {"association": event.data["association"]}, values)]
 
 
+_DUPLICATE = 0x0111  # duplicate SOP instance, PS3.7 section 9.1.1.1.9
 _IMAGE = ("arrival", "association", "sop_uid", "sop_class_uid", "transfer_syntax_uid", "bytes", "digest", "why")
 
 
@@ -201,6 +203,16 @@ def _images_sent(event: Envelope) -> list[Change]:
         Change("delivery_image", {"delivery": number, "receipt": receipt},
                {**common, "status": status, "time": event.time})
         for receipt, status in event.data["images"]
+    ]  # fmt: skip
+
+
+@_on("delivery.images.skipped")
+def _images_skipped(event: Envelope) -> list[Change]:
+    number, common = event.data["delivery"], _take(event.data, "arrival", "target")
+    return [
+        Change("delivery_image", {"delivery": number, "receipt": receipt},
+               {**common, "status": _DUPLICATE, "time": event.time})
+        for receipt, _ in event.data["images"]
     ]  # fmt: skip
 
 

@@ -73,6 +73,7 @@ class _Target(Frozen):
     `retention_h`: series delivered here are kept on this node at least so many hours after they were delivered to all
     their targets, if that is longer than `cleaner.retention_delivered_h`; None: no wish of its own.
     `bandwidth_mbit_s`: all deliveries of a node to it together send at most so many million bits per second.
+    `duplicates: "skip"`: an image that it was sent before, and no other version since, is not sent again but counts as sent.
     """
 
     concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
@@ -80,12 +81,18 @@ class _Target(Frozen):
     schedule: Schedule = None
     retention_h: Annotated[float, Field(strict=True, ge=0, le=87_600, allow_inf_nan=False)] | None = None
     bandwidth_mbit_s: Bandwidth | None = None
+    duplicates: Literal["send", "skip"] = "send"
     comment: Text = ""
 
     @property
     def layout_keywords(self) -> frozenset[str]:
         """The names whose values the target needs with each image (`ImageFile.values`)."""
         return keywords_of(getattr(self, "layout", ""))
+
+    @property
+    def place(self) -> str:
+        """Stands for where images go by these settings, whatever the policy: another host, folder or login is another."""
+        return self.model_dump_json(exclude=set(_Target.model_fields))
 
     @property
     def keywords(self) -> frozenset[str]:

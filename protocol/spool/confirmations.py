@@ -167,8 +167,9 @@ class Confirmations:
             cause = Cause.NOT_COMMITTED if failed else Cause.COMMITMENT_SILENT
             tx.execute(
                 "UPDATE delivery SET error = ?, cause = ?, due = coalesce(?, due), sent = max(0, sent - ?), refused = (SELECT count(*)"
-                " FROM delivery_image WHERE delivery = ? AND state = 'refused') WHERE id = ?",
-                (error, cause, due, len(failed), delivery, delivery),
+                " FROM delivery_image WHERE delivery = ? AND state = 'refused'), skipped = (SELECT count(*)"
+                " FROM delivery_image WHERE delivery = ? AND state = 'skipped') WHERE id = ?",
+                (error, cause, due, len(failed), delivery, delivery, delivery),
             )
             tx.emit(
                 AttemptFailed(delivery, row["arrival"], row["target"], row["attempts"], error, due or 0.0, cause),

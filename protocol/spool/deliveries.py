@@ -21,6 +21,7 @@ from protocol.spool.headers import chosen_values
 from protocol.spool.looking import Looking
 from protocol.spool.objects import ImageFile, image_file
 from protocol.spool.places import Places
+from protocol.spool.repeats import remember
 from protocol.spool.settling import IMAGES_TO_SEND, TargetChoice, settle
 from protocol.spool.steps import (
     Claim,
@@ -128,6 +129,7 @@ class Deliveries(Looking):
         with self._db.write() as tx:
             row = mine(tx, claim)
             progress = max(row["progress"], max(result.position for result in results))
+            remember(tx, claim, results)
             for result in results:
                 self._confirm_one(tx, claim, result, kept=bool(row["singles"]))
             for image in under_way:

@@ -38,8 +38,8 @@ class Purging:
         return removed
 
     def records(self, before: float, limit: int = AT_ONCE) -> int:
-        """Remove associations that no arrival names any more, answered commands, let-go quarantine rows, answers of study
-        rules and commitments that ended before then, at most `limit` of each; how many rows.
+        """Remove associations that no arrival names any more, answered commands, let-go quarantine rows, what targets were last
+        sent, answers of study rules and commitments that ended before then, at most `limit` of each; how many rows.
         """
         statements = (
             "DELETE FROM association WHERE id IN (SELECT id FROM association s WHERE state <> 'open' AND closed < ?"
@@ -50,6 +50,7 @@ class Purging:
             " (SELECT receipt FROM quarantine WHERE state = 'deleted' AND stored < ? LIMIT ?)",
             "DELETE FROM study_wait WHERE id IN (SELECT id FROM study_wait w WHERE state = 'done' AND ended < ?"
             " AND NOT EXISTS (SELECT 1 FROM study_link l WHERE l.wait = w.id) LIMIT ?)",
+            "DELETE FROM target_image WHERE key IN (SELECT key FROM target_image WHERE time < ? LIMIT ?)",
             "DELETE FROM commitment WHERE id IN (SELECT id FROM commitment WHERE ended < ?"
             " AND state IN ('reported', 'given_up') LIMIT ?)",
         )

@@ -47,6 +47,11 @@ ALTER TABLE delivery ADD COLUMN confirmed REAL;
 ALTER TABLE target_state ADD COLUMN opened REAL;
 ALTER TABLE target_state ADD COLUMN probes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE target_state ADD COLUMN half_open INTEGER NOT NULL DEFAULT 0;
+-- For targets that skip duplicates: the version of a SOP instance that one was last sent, and by which delivery. `have` is
+-- NULL while it is being sent (`sending`). `key` stands for target and instance; delivery 0: two sent it at once.
+CREATE TABLE target_image (key BLOB PRIMARY KEY, delivery INTEGER NOT NULL, sending BLOB, have BLOB, time REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX target_image_time ON target_image(time);
+ALTER TABLE delivery ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX delivery_bound ON delivery(target_group) WHERE target_group <> '' AND state IN ('waiting', 'retrying');
 -- A rule with the trigger "study" waits for a study of a sender to be complete; `verdict` is packed once it was asked.
 CREATE TABLE study_wait (
@@ -173,7 +178,7 @@ CREATE INDEX delivery_due ON delivery(due) WHERE state IN ('waiting', 'retrying'
 -- With `created`, so that queues are counted and aged without touching a row.
 CREATE INDEX delivery_state ON delivery(state, target, id, created);
 
--- Only images that are not plainly successful: again, warning, refused, left.
+-- Only images that are not plainly successful: again, warning, refused, left, skipped.
 CREATE TABLE delivery_image (
   delivery INTEGER NOT NULL, position INTEGER NOT NULL, receipt BLOB NOT NULL, state TEXT NOT NULL,
   status INTEGER, comment TEXT NOT NULL DEFAULT '', PRIMARY KEY (delivery, position)

@@ -29,6 +29,7 @@ from protocol.spool.outbox import Outbox
 from protocol.spool.places import Places, is_day
 from protocol.spool.purging import Purging
 from protocol.spool.quarantine import Quarantine
+from protocol.spool.repeats import Repeats
 from protocol.spool.rulebook import Rulebook
 from protocol.spool.sightings import Sightings
 from protocol.spool.singles import Singles
@@ -67,6 +68,7 @@ class Spool:
         self.studies = Studies(database)
         self.singles = Singles(database)
         self.rules = Rulebook(database)
+        self.repeats = Repeats(database)
 
     def on_events(self, tell: Callable[[], None]) -> None:
         """Call `tell` after every commit that recorded events (the actor's nudge to the bus)."""

@@ -74,6 +74,6 @@ def _way(delivery: Any, marks: dict[int, str], position: int) -> Way | None:
     mark = marks.get(position)
     if mark == "left" or (delivery["singles"] and mark is None):
         return None
-    sent = mark in (None, "warning", "sent") and position <= delivery["progress"]
+    sent = mark == "skipped" or (mark in (None, "warning", "sent") and position <= delivery["progress"])
     ended = delivery["state"] in ("delivered", "cancelled")
     return Way(delivery["target"], delivery["target_group"], delivery["state"] == "delivered", sent, ended)

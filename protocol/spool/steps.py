@@ -53,6 +53,7 @@ class Claim:
     first_tried: float
     failed_before: int
     claimed: float
+    place: str = ""  # where what is sent is kept in mind, see repeats.py; empty: nowhere
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def delivered(tx: Transaction, row: Any) -> None:
         " DO UPDATE SET last_success = :now, fails = 0, last_error = ''",
         {"name": row["target"], "now": tx.now},
     )
-    close_breaker(tx, row["target"], "it answers")
+    if row["sent"] > row["skipped"]:
+        close_breaker(tx, row["target"], "it answers")
     settle(tx, row["arrival"])
 
 
@@ -144,7 +146,7 @@ def begin_anew(tx: Transaction, row: Any, target: str, group: str) -> None:
         refill(tx, row, target)
     tx.execute(
         "UPDATE delivery SET target = :target, target_group = :group, state = 'waiting', due = :now, sent = 0, refused = 0,"
-        " warnings = 0 WHERE id = :id",
+        " warnings = 0, skipped = 0 WHERE id = :id",
         {"id": row["id"], "target": target, "group": group, "now": tx.now},
     )
 

@@ -336,6 +336,17 @@ class ImagesSent(Event):
     images: list[list[Any]]
 
 
+@event("delivery.images.skipped", "delivery/{delivery}", shard="target")
+@dataclass(frozen=True)
+class ImagesSkipped(Event):
+    """The target has these images in the very same version, so they were not sent: list of [receipt, delivery that sent it]."""
+
+    delivery: int
+    arrival: int
+    target: str
+    images: list[list[Any]]
+
+
 @event("delivery.attempt.failed", "delivery/{delivery}", shard="target", severity=WARNING)
 @dataclass(frozen=True)
 class AttemptFailed(Event):

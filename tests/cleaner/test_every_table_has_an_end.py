@@ -13,7 +13,7 @@ DAY = 24 * HOUR
 CLEANED = {
     "arrival", "arrival_association", "arrival_rule", "association", "command", "commitment", "confirmation", "decision", "delivery",
     "delivery_image", "image", "promise", "quarantine", "rule_count", "rule_quota", "study_link", "study_wait",
-    "target_state", "touched",
+    "target_image", "target_state", "touched",
 }  # fmt: skip
 ELSEWHERE = {
     "meta": "a few fixed keys; a standing alert is withdrawn by who raised it (test_notices)",
@@ -33,6 +33,7 @@ ENDED = (
     "INSERT INTO study_link SELECT id, 1, 1, 1 FROM arrival",
     "INSERT INTO commitment (transaction_uid, association, calling_ae, called_ae, address, state, count, images, asked, due, ended)"
     " VALUES ('1', x'00', 'A', 'B', 'C', 'reported', 1, x'90', 1, 1, 1), ('2', x'00', 'A', 'B', 'C', 'given_up', 1, x'90', 1, 1, 1)",
+    "INSERT INTO target_image VALUES (x'00', 1, NULL, NULL, 1)",
     "INSERT INTO arrival_rule SELECT 'rule', id FROM arrival",
     "INSERT INTO touched SELECT arrival, 1, id, 1, '' FROM delivery",
     "INSERT INTO target_state (name, fails) VALUES ('gone', 3)",

@@ -165,7 +165,7 @@ def test_targets_that_are_down_refuse_abort_or_hang_delay_nobody_and_are_retried
         }
         patient = {"dimse_timeout_s": 4.0, "retry": {**RETRY, "max_attempts": 2}}
         settings = {name: at(peer.port, **(patient if name == "hangs" else {})) for name, peer in peers.items()}
-        site.targets(good=at(good.port), down=at(down), **settings)
+        site.targets(good=at(good.port), down=at(down, probe=False), **settings)  # deliveries are the tries
         for number in (1, 2):
             site.send("good", "down", *bad, number=number)
         actor = site.actor(slots=4)
@@ -188,6 +188,25 @@ def test_targets_that_are_down_refuse_abort_or_hang_delay_nobody_and_are_retried
         wait_for(lambda: states(site.spool).count("delivered") == 4, LIMIT_S, turn(actor))
         assert sorted(map(dataset_bytes, back.received())) == sent
     assert site.spool.accounting.balance() == []
+
+
+@needs_dcmtk
+@pytest.mark.slow
+def test_a_target_that_is_away_is_asked_by_its_slots_until_it_is_back_and_no_attempt_is_used_up(site, tmp_path):
+    away = free_port()
+    site.targets(pacs=at(away, concurrency=1))
+    for number in (1, 2, 3):
+        site.send("pacs", number=number)
+    actor = site.actor(slots=2)
+    probes = lambda: site.spool.targets.all().get("pacs") and site.spool.targets.all()["pacs"].probes >= 4  # noqa: E731
+    wait_for(probes, LIMIT_S, turn(actor, OFFER))
+    assert sum(row["attempts"] for row in deliveries(site.spool)) == 1
+    with StoreScp(tmp_path / "back", port=away) as back:
+        wait_for(site.finished, LIMIT_S, turn(actor))
+        sent = sorted(image.dataset() for number in (1, 2, 3) for image in series(number, 5))
+        assert sorted(map(dataset_bytes, back.received())) == sent
+    assert sorted(row["attempts"] for row in deliveries(site.spool)) == [1, 1, 2]
+    assert site.spool.targets.all()["pacs"].breaker == "closed"
 
 
 def events(spool):

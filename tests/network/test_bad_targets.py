@@ -47,6 +47,7 @@ def publish(node: Node, sinks: Sinks, silence_s: float) -> None:
     targets = {
         name: target(port, retry=RETRY, concurrency=1, dimse_timeout_s=silence_s) for name, port in sinks.ports.items()
     }
+    targets["down"]["probe"] = False  # each try is to be a delivery's attempt
     node.route(targets, [rule("all", "Modality == 'CT'", *targets), rule("mr", "Modality == 'MR'", "good")])
 
 
