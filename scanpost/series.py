@@ -63,8 +63,9 @@ def show(options: Options, id: int, as_json: bool) -> None:
         print_table(["study rule", "state", "waits since", "result", "why"],
                     [[w["rule"], w["state"], when(w["opened"]), w["result"], w["why"]] for w in story["studies"]],
                     title="\nStudy rules")  # fmt: skip
-    print_table(["delivery", "target", "state", "sent", "of", "attempts", "error"],
-                [[d["id"], d["target"], d["state"], d["sent"], d["images"], d["attempts"], d["error"]] for d in story["deliveries"]],
+    print_table(["delivery", "target", "state", "sent", "of", "transcoded", "attempts", "error"],
+                [[d["id"], d["target"], d["state"], d["sent"], d["images"], d["transcoded"] or "", d["attempts"], d["error"]]
+                 for d in story["deliveries"]],
                 title="\nDeliveries")  # fmt: skip
 
 

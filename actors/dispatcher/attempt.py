@@ -24,7 +24,8 @@ DONE, STOPPED, FAILED = "done", "stopped", "failed"
 class Outcome:
     """How an attempt ended: `done` (every image was answered), `stopped` (told to) or `failed`.
 
-    `answered` counts images that the target answered for, whatever it said. `refused` is words -> how many images.
+    `answered` counts images that the target answered for, whatever it said. `refused` is words -> how many images, and
+    `transcoded` transfer syntax UID -> how many were changed into it.
     `after_s`: the target asked not to be tried again for so long.
     """
 
@@ -34,6 +35,7 @@ class Outcome:
     error: str = ""
     retryable: bool = True
     after_s: float = 0.0
+    transcoded: tuple[tuple[str, int], ...] = ()
 
 
 class Attempt:
@@ -63,6 +65,7 @@ class Attempt:
         self._supply = Supply(claim.images)
         self._answered = 0
         self._refused: Counter[str] = Counter()
+        self._transcoded: Counter[str] = Counter()
         self._pending: list[ImageResult] = []
         self._enough = ""  # why no more images are to be sent, if the target said so
         self._confirmed_at = clock.monotonic()
@@ -113,7 +116,11 @@ class Attempt:
     def _note(self, image: ImageToSend, answer: Answer) -> None:
         if not answer.ok:
             self._refused[answer.words] += 1
-        result = ImageResult(image.position, image.file.receipt, answer.status, answer.ok, answer.comment)
+        elif answer.syntax:
+            self._transcoded[answer.syntax] += 1
+        result = ImageResult(
+            image.position, image.file.receipt, answer.status, answer.ok, answer.comment, bool(answer.syntax)
+        )
         self._pending.append(result)
         # Counted from the last group, not from the first pending one: a slow target's images are recorded one by one.
         late = self._clock.monotonic() - self._confirmed_at >= GROUP_S
@@ -128,4 +135,5 @@ class Attempt:
         self._confirmed_at = self._clock.monotonic()
 
     def _end(self, how: str, error: str = "", retryable: bool = True, after_s: float = 0.0) -> Outcome:
-        return Outcome(how, self._answered, tuple(self._refused.most_common()), error, retryable, after_s)
+        refused, transcoded = tuple(self._refused.most_common()), tuple(self._transcoded.most_common())
+        return Outcome(how, self._answered, refused, error, retryable, after_s, transcoded)

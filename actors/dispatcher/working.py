@@ -20,6 +20,7 @@ from actors.targets.registry import make_target
 from protocol.clock import Clock
 from protocol.errors import ConfigurationError, NetworkError, NotOwner, SpoolError
 from protocol.routing.commitment import TargetCommitment
+from protocol.routing.syntaxes import name_of
 from protocol.routing.targets import DicomTarget
 from protocol.routing.targets import Target as TargetSettings
 from protocol.routing.versions import RoutingVersions
@@ -99,6 +100,8 @@ class Slot:
         claim = self._spool.deliveries.with_values(claim, settings.layout_keywords)
         self._reports.working(claim, target.patience_s)
         outcome = self._attempt(claim, settings, target)
+        for syntax, images in outcome.transcoded:
+            self._say("images_transcoded", claim, images=images, to=name_of(syntax))
         if outcome.how == FAILED:
             self._failed(claim, settings, outcome)
         elif outcome.how == STOPPED:

@@ -33,7 +33,8 @@ class Answer:
     """What became of one image. `status` as in PS3.7 Annex C, also for targets that speak no DICOM.
 
     `words` are ours and may be logged; `comment` may be the peer's free text and must not be. `retryable`: the target
-    refused it for now; the very same image can be taken later.
+    refused it for now; the very same image can be taken later. `syntax`: the transfer syntax UID that the image was
+    changed into for it; "": it went as it is stored.
     """
 
     status: int
@@ -41,6 +42,7 @@ class Answer:
     words: str = ""
     comment: str = ""
     retryable: bool = False
+    syntax: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from protocol.routing.fields import (
 )
 from protocol.routing.layouts import Layout, keywords_of, scanned
 from protocol.routing.secrets import Secret
+from protocol.routing.syntaxes import Transcode, TransferSyntaxes
 from protocol.routing.terms import Schedule
 
 
@@ -67,11 +68,17 @@ class Retry(Frozen):
 
 
 class _Target(Frozen):
-    """What every target has. `schedule`: when deliveries to it may begin, by the node's clock; None: always."""
+    """What every target has. `schedule`: when deliveries to it may begin, by the node's clock; None: always.
+
+    `transfer_syntaxes`: names or UIDs of those that it may be sent; None: what is stored. `transcode`: whether an image
+    may be changed into one of them where it is stored in another, or where the target refuses the stored one.
+    """
 
     concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
     retry: Retry = Retry()
     schedule: Schedule = None
+    transfer_syntaxes: TransferSyntaxes | None = None
+    transcode: Transcode = "never"
     comment: Text = ""
 
     @property
@@ -165,6 +172,7 @@ class DicomWebTarget(_Target):
         shapes.excludes("token", "user"),
         {"if": shapes.given("tls"), "then": {"properties": {"url": {"pattern": "^https:"}}}},
         {"anyOf": [{"properties": {name: {"const": 1}}} for name in ("connections", "images_per_request")]},
+        {"if": shapes.given("transfer_syntaxes"), "then": {"properties": {"images_per_request": {"const": 1}}}},
     )
 
     type: Literal["dicomweb"]
@@ -197,6 +205,8 @@ class DicomWebTarget(_Target):
     def _images_of_a_request_stay_together(self) -> DicomWebTarget:
         if self.connections > 1 and self.images_per_request > 1:
             raise ValueError("several connections send one image per request each")
+        if self.transfer_syntaxes is not None and self.images_per_request > 1:
+            raise ValueError("with transfer_syntaxes every image has a request of its own: images_per_request is 1")
         return self
 
 
