@@ -21,9 +21,9 @@ from actors.transcode.change import Job, change
 from protocol.routing.syntaxes import uid_of
 from protocol.spool.images import ImageFile
 from protocol.spool.part10 import fresh
+from tests.dicom.dicom_fakes import SHARED_SYNTAXES
 
-ROOT = Path(__file__).resolve().parents[2]
-SHARED = sorted((ROOT.parent / "shared" / "data" / "transfer-syntaxes").glob("*.dcm"))
+SHARED = sorted(SHARED_SYNTAXES.glob("*.dcm"))
 BUNDLED = [
     Path(str(get_testdata_file(name)))
     for name in (
