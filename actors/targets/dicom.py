@@ -25,6 +25,7 @@ from actors.targets.dicom_rungs import rungs
 from actors.targets.interface import Alive, Answer, Rung
 from actors.targets.transcoding import NoRoom, Syntaxes, Transcoder, put_off, refusal
 from protocol.errors import UnreadableImage
+from protocol.routing.syntaxes import uid_of
 from protocol.routing.targets import DicomTarget as DicomSettings
 from protocol.spool.images import ImageFile
 
@@ -56,7 +57,7 @@ class DicomTarget:
 
     def rungs(self) -> Generator[Rung, None, None]:
         """Name, TCP, TLS if asked for, association, contexts, C-ECHO (PS3.4 annex A)."""
-        return rungs(self._node)
+        return rungs(self._node, [uid_of(name) for name in self._syntaxes.allowed or ()])
 
 
 class DicomSession:

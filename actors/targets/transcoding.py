@@ -9,12 +9,13 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from actors.dicom import statuses
 from actors.targets.interface import Alive, Answer
@@ -90,19 +91,30 @@ class Transcoder:
 
     def result(self, image: ImageFile, to: tuple[str, ...], alive: Alive) -> ImageFile:
         """The changed image, good until the next but one `begin`. Raises UnreadableImage (it cannot be changed), NoRoom."""
-        self.begin(image, to)
-        order, self._ordered = self._ordered, None
-        assert order is not None
-        answer = self._answer(alive)
+        order, answer = self._asked(image, to, alive)
+        if answer is None:  # it may have been somebody's signal, or another program's hunger for memory
+            order, answer = self._asked(image, to, alive)
         if answer is None:
-            self._stop()
-            raise UnreadableImage("the codec crashed, hung or needed too much memory")
+            raise UnreadableImage("its codec crashed twice")
         if answer["is"] == NO_ROOM:
             raise NoRoom(str(answer["words"]))
         if answer["is"] != DONE:
             raise UnreadableImage(str(answer["words"]))
         path = Path(f"/proc/self/fd/{self._files[order.buffer].fileno()}")
         return replace(image, path=path, offset=0, bytes=answer["bytes"], transfer_syntax_uid=answer["syntax"])
+
+    def _asked(self, image: ImageFile, to: tuple[str, ...], alive: Alive) -> tuple[_Order, dict[str, Any] | None]:
+        self.begin(image, to)
+        order, self._ordered = self._ordered, None
+        assert order is not None
+        try:
+            answer = self._answer(alive)
+        except BaseException:
+            self._stop()
+            raise
+        if answer is None:
+            self._stop()
+        return order, answer
 
     def close(self) -> None:
         """End the process and let go of the files. Never raises."""
@@ -126,8 +138,8 @@ class Transcoder:
         self._heard = b""
         return self._process
 
-    def _answer(self, alive: Alive) -> dict[str, object] | None:
-        """The worker's, or None: it died, or said nothing for too long. `alive` is called all the while."""
+    def _answer(self, alive: Alive) -> dict[str, Any] | None:
+        """The worker's, or None: it died. `alive` is called all the while. Raises UnreadableImage: it hangs."""
         assert self._process is not None and self._process.stdout is not None
         fd, silent_s = self._process.stdout.fileno(), 0.0
         poll = select.poll()
@@ -140,14 +152,16 @@ class Transcoder:
             silent_s = 0.0
             data = os.read(fd, 65536)
             if not data:
+                if self._process.wait() == -signal.SIGALRM:
+                    raise UnreadableImage("its codec hung")
                 return None
             self._heard += data
             while b"\n" in self._heard:
                 line, _, self._heard = self._heard.partition(b"\n")
-                found: dict[str, object] = json.loads(line)
+                found: dict[str, Any] = json.loads(line)
                 if found:
                     return found
-        return None
+        raise UnreadableImage("its codec hung")
 
     def _stop(self) -> None:
         process, self._process, self._ordered = self._process, None, None

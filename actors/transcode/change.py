@@ -40,6 +40,7 @@ from protocol.routing.syntaxes import BIG_ENDIAN, CHANGED, COMPRESSING, DEFLATED
 
 KEEP_FREE_BYTES = 1 << 30  # for whoever else writes on that disk
 _BIG_32 = "programs do not agree on the byte order of 32-bit pixels in big endian"  # two words, or one number
+_PART_BYTES = 16 << 20
 Moved = Callable[[], None]
 
 
@@ -94,7 +95,7 @@ class _Change:
                 "floating point pixels cannot be compressed" if floating else "it has no pixels to compress"
             )
         deflating = Deflating(out) if self._job.to == DEFLATED else None
-        self._out: Any = deflating or out
+        self._sink = out if deflating is None else deflating
         if pixels is None or not (self._packed or self._packing):
             self._need_room(out, len(self._source.data))
             self._check_order(level, pixels)
@@ -113,11 +114,18 @@ class _Change:
         numbers = self._rewriter.numbers(level, self._from, {})
         for one in merged(level, changes):
             if isinstance(one, New):
-                self._out.writelines(self._rewriter.new(one))
+                self._write(self._rewriter.new(one))
             elif one.tag == PIXEL_DATA and image is not None:
                 image()
             else:
-                self._out.writelines(self._rewriter.element(one, self._from, numbers))
+                self._write(self._rewriter.element(one, self._from, numbers))
+
+    def _write(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """A value may have gigabytes; each part of it is a sign of life."""
+        for piece in pieces:
+            for at in range(0, len(piece), _PART_BYTES):
+                self._sink.write(piece[at : at + _PART_BYTES])
+                self._moved()
 
     def _check_order(self, level: Sequence[Element], pixels: Element | None) -> None:
         if pixels is None or self._from.big == self._rewriter.to.big:
@@ -164,13 +172,12 @@ class _Change:
     def _decompress(self, described: codec.Pixels, frames: Iterator[tuple[Any, str]]) -> None:
         wide, big = described.allocated > 8, self._rewriter.to.big
         total = described.total
-        self._out.write(self._rewriter.header(PIXEL_DATA, "OW" if wide else "OB", total + total % 2))
+        self._write([self._rewriter.header(PIXEL_DATA, "OW" if wide else "OB", total + total % 2)])
         for frame, _ in frames:
             if frame.nbytes != described.frame_bytes:
                 raise UnreadableImage("a frame is not as large as the image says")
-            self._out.write((frame.byteswap() if big and wide else frame).tobytes())
-            self._moved()
-        self._out.write(b"\0" * (total % 2))
+            self._write([(frame.byteswap() if big and wide else frame).tobytes()])
+        self._write([b"\0" * (total % 2)])
 
     def _compress(self, described: codec.Pixels, frames: Iterator[tuple[Any, str]], out: BinaryIO) -> None:
         mark = struct.Struct("<HHL")

@@ -6,7 +6,6 @@ It must not hold more than its limit in memory, whatever a stream promises.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 from typing import BinaryIO
 
 from protocol.errors import UnreadableImage
@@ -35,10 +34,6 @@ class Deflating:
 
     def write(self, data: bytes | memoryview) -> None:
         self._out.write(self._deflater.compress(data))
-
-    def writelines(self, pieces: Iterable[bytes | memoryview]) -> None:
-        for piece in pieces:
-            self.write(piece)
 
     def end(self) -> None:
         """The rest of the stream, and a NUL behind one of odd length."""

@@ -136,7 +136,7 @@ def decoded(pixels: Pixels, syntax: str, data: BinaryIO) -> Iterator[tuple[Any, 
 
 
 def _decoding(pixels: Pixels, syntax: str, data: BinaryIO, *, rgb: bool) -> Iterator[tuple[Any, dict[str, Any]]]:
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     plugin = _DECODERS.get(syntax, _OTHERS)
     if syntax == JPEG_EXTENDED and pixels.allocated == 16:
@@ -184,7 +184,7 @@ def encoded(pixels: Pixels, syntax: str, array: Any, photometric: str) -> bytes:
     """One frame, compressed, decompressed and found equal. Raises UnreadableImage."""
     import numpy as np
     from pydicom.encaps import encapsulate
-    from pydicom.pixels import get_encoder
+    from pydicom.pixels.encoders.base import get_encoder
 
     one = Pixels(
         pixels.rows, pixels.columns, pixels.samples, compressed_as(syntax, photometric), 0, 1, pixels.allocated, pixels.stored,

@@ -8,6 +8,7 @@ is doing. One JSON object a line, in and out.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -23,13 +24,14 @@ FRAME_S = 60  # of one frame, or of the rest of a data set; then it counts as ha
 MEMORY_BYTES = 3 << 30  # beyond the image itself
 TELL_EVERY_S = 1.0
 DONE, REFUSED, NO_ROOM = "done", "refused", "no room"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _OUT_OF_MEMORY_FIRST = b"700"  # oom_score_adj: rather this process than what it works for
 
 
 def main() -> int:
     """Serve until the other side is gone."""
-    asked, answers = _pipes()
     _be_modest()
+    asked, answers = _pipes()
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)  # codecs quote what they find
     for line in asked:
@@ -71,7 +73,9 @@ def _carry_out(order: dict[str, Any], voice: _Voice) -> dict[str, Any]:
                 out.truncate()
                 return {"is": DONE, "syntax": syntax, "bytes": change(job, out, voice.moved)}
         except OSError as exc:
-            return {"is": NO_ROOM, "words": exc.strerror or type(exc).__name__}
+            if exc.errno in _FULL:
+                return {"is": NO_ROOM, "words": exc.strerror}
+            return {"is": REFUSED, "words": f"the image file cannot be read: {exc.strerror}"}
         except Exception as exc:
             words = words or words_of(exc)
     return {"is": REFUSED, "words": words}
@@ -87,7 +91,10 @@ def _pipes() -> tuple[BinaryIO, BinaryIO]:
 
 def _be_modest() -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the end of stdin says when to end
+    # Of a terminal, supervisord or systemd, which mean the whole group: the image under way is still sent, and the end of
+    # stdin says when to end.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(5)  # receiving goes first
         Path("/proc/self/oom_score_adj").write_bytes(_OUT_OF_MEMORY_FIRST)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -65,6 +67,15 @@ def test_several_images_per_request_have_to_be_sent_as_they_are():
 
 def test_the_schema_knows_the_names():
     assert "jpeg2000-lossless" in json.dumps(schema())
+
+
+def test_the_page_about_it_lists_every_name_and_its_examples_can_be_used():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "transcoding.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.*`).* \| ([0-9., ]+) \| (yes|read only) \|$", page, re.MULTILINE)
+    listed = {name: made for names, _, made in rows for name in re.findall("`([^`]+)`", names)}
+    assert listed == {name: "yes" if uid in MADE else "read only" for name, uid in NAMES.items()}
+    example = re.search(r"```json\n(.*?)```", page, re.DOTALL)
+    assert example and len(parse(b'{"targets": {' + example[1].encode() + b"}}", "docs").targets) == 3
 
 
 def test_without_leave_an_image_is_offered_as_it_is_stored_or_not_at_all():

@@ -14,6 +14,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from actors.targets import transcoding
 from actors.targets.interface import Answer
+from actors.targets.ladder import climb
 from actors.targets.registry import make_target
 from actors.targets.transcoding import NoRoom, Syntaxes, Transcoder
 from protocol.clock import SystemClock
@@ -209,6 +210,13 @@ def test_a_kept_association_serves_the_next_delivery_with_changed_images_too():
     assert len(archive.proposed) == 1
 
 
+def test_a_test_of_the_target_says_which_of_the_listed_ones_it_takes():
+    with Archive(IMPLICIT, JPEG_LS).running() as port:
+        steps = climb(dicom(port, transfer_syntaxes=["explicit", "jpeg-ls", "implicit"]))
+    (text,) = [step.text for step in steps if step.name == "contexts"]
+    assert text == "CT image storage accepted in jpeg-ls, implicit; not in explicit"
+
+
 # ---- targets that cannot be asked ------------------------------------------------------------------------------------
 
 
@@ -256,16 +264,32 @@ def test_results_have_no_name_and_nothing_is_left(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_codec_that_crashes_costs_one_image():
-    transcoder, image = Transcoder(None), named("MR_small_RLE.dcm")
+def test_a_codec_that_crashes_twice_costs_one_image_and_one_that_is_killed_once_none():
+    transcoder, image, left = Transcoder(None), named("MR_small_RLE.dcm"), [signal.SIGSEGV, signal.SIGKILL]
 
     def crash() -> None:
         assert transcoder._process is not None
-        os.kill(transcoder._process.pid, signal.SIGSEGV)
+        if left:
+            os.kill(transcoder._process.pid, left.pop())
 
     with pytest.raises(UnreadableImage, match="crashed"):
         transcoder.result(image, (EXPLICIT,), crash)
-    assert transcoder.result(image, (EXPLICIT,), quiet).transfer_syntax_uid == EXPLICIT
+    left.append(signal.SIGKILL)
+    assert transcoder.result(image, (EXPLICIT,), crash).transfer_syntax_uid == EXPLICIT and not left
+    transcoder.close()
+
+
+@pytest.mark.slow
+def test_the_worker_stays_at_a_signal_for_its_group_and_goes_when_its_master_is_gone():
+    transcoder, image = Transcoder(None), named("MR_small_RLE.dcm")
+    transcoder.result(image, (EXPLICIT,), quiet)
+    process = transcoder._process
+    assert process is not None and process.stdin is not None
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(process.pid, number)
+    assert transcoder.result(image, (EXPLICIT,), quiet).bytes and transcoder._process is process
+    process.stdin.close()
+    assert process.wait(10) == 0
     transcoder.close()
 
 

@@ -80,7 +80,8 @@ def through(data: bytes, *syntaxes: str) -> bytes:
     return data
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
 @given(DATASETS)
 def test_there_and_back_again_is_bit_identical(data):
     for between in (IMPLICIT, BIG_ENDIAN, DEFLATED):
@@ -88,7 +89,8 @@ def test_there_and_back_again_is_bit_identical(data):
     assert through(data, EXPLICIT, DEFLATED, BIG_ENDIAN, IMPLICIT, EXPLICIT) == data
 
 
-@settings(max_examples=80, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None)
 @given(DATASETS)
 def test_pydicom_reads_the_same_elements_in_every_encoding(data):
     def tags(dataset: pydicom.Dataset) -> list:
@@ -105,7 +107,8 @@ def test_pydicom_reads_the_same_elements_in_every_encoding(data):
     assert found[0] == found[1] == found[2]
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
 @given(DATASETS, st.data())
 def test_a_damaged_data_set_is_changed_or_refused_and_nothing_else(data, more):
     damaged = bytearray(data)
