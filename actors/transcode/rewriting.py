@@ -28,6 +28,7 @@ from protocol.errors import UnreadableImage
 
 Piece = bytes | memoryview
 _MAX_LENGTH = 0xFFFFFFFE
+_PIXEL_TAG = b"\xe0\x7f\x10\x00"  # little endian, as in all encapsulated transfer syntaxes
 
 Native = Callable[[Sequence[Element], Element], tuple[Sequence["New"], Mapping[int, "New | None"]]]
 """Of a level with encapsulated pixel data: the pixel data natively, and what changes with them (None: leave it out)."""
@@ -93,7 +94,7 @@ class Rewriter:
         if element.tag & 0xFFFF == 0:
             return []
         sequence = element.sequence or (not element.vr and is_sequence(element.tag))
-        if encoding == self.to and (self.native is None or not sequence) and not self._odd(element):
+        if encoding == self.to and not (sequence and self._may_hold_packed(element)):
             return [data[element.start : element.end]]
         if sequence:
             return self._sequence(element, encoding, numbers, depth)
@@ -105,9 +106,9 @@ class Rewriter:
             value = list(swapped(data[element.value : element.end], vr))
         return [self.header(element.tag, vr, element.length), *value]
 
-    def _odd(self, element: Element) -> bool:
-        """UN of undefined length keeps its implicit inside, whatever is around it: written as SQ it is plain."""
-        return element.vr == "UN" and element.undefined
+    def _may_hold_packed(self, element: Element) -> bool:
+        """Whether pixel data in it may have to be decompressed; most sequences need not be looked into for that."""
+        return self.native is not None and _PIXEL_TAG in self.source.data[element.value : element.end].tobytes()
 
     def _sequence(self, element: Element, encoding: Encoding, numbers: Mapping[int, int], depth: int) -> list[Piece]:
         if depth >= MAX_DEPTH:

@@ -52,10 +52,10 @@ class _Voice:
         signal.alarm(FRAME_S)
 
     def moved(self) -> None:
-        signal.alarm(FRAME_S)
         now = time.monotonic()
         if now >= self._due:
             self._due = now + TELL_EVERY_S
+            signal.alarm(FRAME_S)
             self._answers.write(b"{}\n")
             self._answers.flush()
 

@@ -57,7 +57,8 @@ def test_a_series_that_is_transcoded_arrives_whole_though_slot_and_codec_are_kil
         Node(tmp_path / "home") as node,
     ):
         node.route(
-            {"viewer": {**target(viewer.port, "VIEWER"), "transcode": "lossless"}}, [rule("all", "Modality == 'MR'", "viewer")]
+            {"viewer": {**target(viewer.port, "VIEWER"), "transcode": "lossless"}},
+            [rule("all", "Modality == 'MR'", "viewer")],
         )
         assert dcmsend(node.port, list(files.values())).returncode == 0
 

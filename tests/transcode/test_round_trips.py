@@ -24,7 +24,7 @@ LONG = {"OB", "OW", "OF", "OL", "OD", "UN", "UT", "UC", "UV"}
 VRS = ("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "OB", "OD", "OF", "OL", "OW", "PN", "SH", "SL",
        "SS", "ST", "TM", "UC", "UI", "UL", "US", "UT")  # fmt: skip
 # One standard element for each, whose VR needs nobody's help.
-TAGS = {vr: min(tag for tag, known in DicomDictionary.items() if known[0] == vr and 0x00080000 < tag < 0x7FE00010 and tag & 0xFFFF)
+TAGS = {vr: min(tag for tag, known in DicomDictionary.items() if known[0] == vr and 0x00080008 <= tag < 0x7FE00010 and tag & 0xFFFF)
         for vr in VRS}  # fmt: skip
 SEQUENCES = (0x00081140, 0x00540016, 0x00400275)
 
