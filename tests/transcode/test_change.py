@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, parse_basic_offsets, parse_fragments
+from pydicom.pixels.encoders.base import Encoder
 from pydicom.uid import JPEGLSLossless, RLELossless
 
 from protocol.errors import UnreadableImage
@@ -132,6 +133,32 @@ def test_pixels_with_bits_that_a_compression_would_drop_stay_as_they_are_or_are_
 
 
 @needs_extra
+def test_a_compressed_frame_that_is_not_what_it_was_made_of_is_never_given_out(tmp_path, monkeypatch):
+    encode = Encoder.encode
+
+    def careless(self, source, **options):
+        source = source.copy()
+        source[-1, -1] ^= 1
+        return encode(self, source, **options)
+
+    monkeypatch.setattr(Encoder, "encode", careless)
+    for to in COMPRESSING:
+        with pytest.raises(UnreadableImage, match="does not keep"):
+            changed(PLAIN[0], to, tmp_path)
+
+
+@needs_extra
+def test_the_basic_offset_table_points_at_each_frame(tmp_path):
+    path = next(one for one in BUNDLED if one.name == "SC_rgb_rle_16bit_2frame.dcm")
+    for to in COMPRESSING:
+        after = read(changed(path, to, tmp_path))
+        first, second = parse_basic_offsets(after.PixelData)
+        count, places = parse_fragments(after.PixelData)
+        assert (first, count) == (0, 3) and second == places[2] - places[1]  # the table is the first item
+        np.testing.assert_array_equal(pixels(after), pixels(read(path)))
+
+
+@needs_extra
 def test_planar_colours_become_the_same_colours_by_pixel(tmp_path):
     dataset = read(changed(next(one for one in BUNDLED if one.name == "SC_rgb_rle.dcm"), "explicit", tmp_path))
     colours = dataset.pixel_array
@@ -140,6 +167,7 @@ def test_planar_colours_become_the_same_colours_by_pixel(tmp_path):
     for to in COMPRESSING:
         after = read(changed(tmp_path / "planar.dcm", to, tmp_path))
         assert after.PlanarConfiguration == (1 if to == RLELossless else 0)
+        assert after.PhotometricInterpretation == ("YBR_RCT" if "4.90" in to else "RGB")
         np.testing.assert_array_equal(pixels(after), colours)
     native = read(changed(tmp_path / "planar.dcm", "implicit", tmp_path))
     assert native.PlanarConfiguration == 1 and native.PixelData == dataset.PixelData
