@@ -69,9 +69,9 @@ def show(options: Options, id: int, as_json: bool) -> None:
         print_table(["study rule", "state", "waits since", "result", "why"],
                     [[w["rule"], w["state"], when(w["opened"]), w["result"], w["why"]] for w in story["studies"]],
                     title="\nStudy rules")  # fmt: skip
-    print_table(["delivery", "target", "state", "sent", "of", "of those skipped", "attempts", "cause", "error"],
-                [[d["id"], d["target"], d["state"], d["sent"], d["images"], d["skipped"] or "", d["attempts"], d["cause"],
-                  d["error"]] for d in story["deliveries"]],
+    print_table(["delivery", "target", "state", "sent", "of", "skipped", "transcoded", "attempts", "cause", "error"],
+                [[d["id"], d["target"], d["state"], d["sent"], d["images"], d["skipped"] or "", d["transcoded"] or "",
+                  d["attempts"], d["cause"], d["error"]] for d in story["deliveries"]],
                 title="\nDeliveries")  # fmt: skip
     _print_acts(story["acts"])
 

@@ -233,8 +233,14 @@ def _sender() -> str:
 ### 4.1 SOP classes and transfer syntaxes
 
 Storage as SCU, of whatever was received, and Verification. Each pair of SOP class and transfer syntax that the files of a series
-have is proposed in a presentation context of its own, so objects go out as they are stored and nothing is transcoded; more than
-{scu.MAX_CONTEXTS} pairs need several associations. What a target does not accept is set aside with the reason, the rest is sent.
+have is proposed in a presentation context of its own, so objects go out as they are stored; more than {scu.MAX_CONTEXTS} pairs need
+several associations. What a target does not accept is set aside with the reason, the rest is sent.
+
+A target may be set to be sent certain transfer syntaxes only (`transfer_syntaxes`), and to have objects transcoded without loss
+(`transcode`). Then further contexts are proposed for the same SOP class, one for each transfer syntax: those listed, or Explicit
+and Implicit VR Little Endian. Of those that are accepted an object is sent in the one it is stored in, else uncompressed, else in
+JPEG-LS Lossless, JPEG 2000 Lossless or RLE Lossless. The SOP instance UID stays. What was compressed with loss is decompressed
+only, and keeps its Lossy Image Compression attributes; see docs/transcoding.md.
 
 ### 4.2 Association initiation
 

@@ -25,7 +25,8 @@ DONE, STOPPED, FAILED = "done", "stopped", "failed"
 class Outcome:
     """How an attempt ended: `done` (every image was answered), `stopped` (told to) or `failed`.
 
-    `answered` counts images that the target answered for, whatever it said. `refused` is words -> how many images.
+    `answered` counts images that the target answered for, whatever it said. `refused` is words -> how many images, and
+    `transcoded` transfer syntax UID -> how many were changed into it.
     `after_s`: the target asked not to be tried again for so long. `cause`: of the failure, else of most refusals.
     """
 
@@ -36,6 +37,7 @@ class Outcome:
     retryable: bool = True
     after_s: float = 0.0
     cause: str = ""
+    transcoded: tuple[tuple[str, int], ...] = ()
 
 
 class Attempt:
@@ -66,6 +68,7 @@ class Attempt:
         self._answered = 0
         self._refused: Counter[str] = Counter()
         self._causes: Counter[str] = Counter()  # of the refused
+        self._transcoded: Counter[str] = Counter()
         self._pending: list[ImageResult] = []
         self._enough = self._enough_cause = ""  # why no more images are to be sent, if the target said so
         self._confirmed_at = clock.monotonic()
@@ -118,7 +121,11 @@ class Attempt:
         if not answer.ok:
             self._refused[answer.words] += 1
             self._causes[cause_of(answer)] += 1
-        result = ImageResult(image.position, image.file.receipt, answer.status, answer.ok, answer.comment)
+        elif answer.syntax:
+            self._transcoded[answer.syntax] += 1
+        result = ImageResult(
+            image.position, image.file.receipt, answer.status, answer.ok, answer.comment, bool(answer.syntax)
+        )
         self._pending.append(result)
         # Counted from the last group, not from the first pending one: a slow target's images are recorded one by one.
         late = self._clock.monotonic() - self._confirmed_at >= GROUP_S
@@ -136,7 +143,8 @@ class Attempt:
         self, how: str, error: str = "", retryable: bool = True, after_s: float = 0.0, cause: str = ""
     ) -> Outcome:  # fmt: skip
         cause = cause or next((name for name, _ in self._causes.most_common(1)), "")
-        return Outcome(how, self._answered, tuple(self._refused.most_common()), error, retryable, after_s, cause)
+        refused, transcoded = tuple(self._refused.most_common()), tuple(self._transcoded.most_common())
+        return Outcome(how, self._answered, refused, error, retryable, after_s, cause, transcoded)
 
 
 def cause_of(answer: Answer) -> str:

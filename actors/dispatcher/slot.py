@@ -22,6 +22,7 @@ from actors.dispatcher.limits import terms_of
 from actors.dispatcher.reports import PipeReports
 from actors.dispatcher.working import Slot
 from actors.life import Stop
+from actors.targets.registry import make_target
 from protocol.clock import Clock, SystemClock
 from protocol.fsops import RealFs
 from protocol.routing.versions import RoutingVersions
@@ -103,6 +104,7 @@ def serve(
         only_urgent=only_urgent,
         reports=reports,
         stopping=ears.stopping,
+        make=lambda target: make_target(target, settings.home / "run"),
     )
     work(slot, ears, reports)
     worker.leave()

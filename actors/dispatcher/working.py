@@ -23,6 +23,7 @@ from protocol.causes import Cause
 from protocol.clock import Clock
 from protocol.errors import ConfigurationError, NetworkError, NotOwner, SpoolError
 from protocol.routing.commitment import TargetCommitment
+from protocol.routing.syntaxes import name_of
 from protocol.routing.targets import DicomTarget
 from protocol.routing.targets import Target as TargetSettings
 from protocol.routing.versions import RoutingVersions
@@ -114,6 +115,8 @@ class Slot:
         if settings.duplicates == "skip":
             claim = self._begin(claim, settings)
         outcome = self._attempt(claim, settings, target)
+        for syntax, images in outcome.transcoded:
+            self._say("images_transcoded", claim, images=images, to=name_of(syntax))
         if outcome.how == FAILED:
             self._failed(claim, settings, outcome)
         elif outcome.how == STOPPED:

@@ -1,24 +1,38 @@
-"""Sends images to a DICOM node with C-STORE, byte for byte, in the transfer syntax in which they are stored.
-It must not transcode, retry, or touch the spool.
+"""Sends images to a DICOM node with C-STORE, byte for byte, in the transfer syntax in which they are stored if it takes that.
+It must not transcode by itself (`transcoding` has it done), retry, or touch the spool.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from actors.dicom import statuses
 from actors.dicom.frame import OutgoingImage
-from actors.dicom.scu import MAX_CONTEXTS, Association, Context, Node, StoreResult, open_association
+from actors.dicom.scu import (
+    MAX_CONTEXTS,
+    VERIFICATION_CONTEXT,
+    Association,
+    Context,
+    Node,
+    StoreResult,
+    open_association,
+)
 from actors.dicom.tls import ClientTls
 from actors.pace import Pace
 from actors.targets.dicom_rungs import probe, rungs
 from actors.targets.interface import Alive, Answer, Rung
+from actors.targets.transcoding import NoRoom, Syntaxes, Transcoder, put_off, refusal
 from protocol.causes import Cause
 from protocol.errors import UnreadableImage
 from protocol.routing.fields import ae_title
+from protocol.routing.syntaxes import uid_of
 from protocol.routing.targets import DicomTarget as DicomSettings
 from protocol.spool.images import ImageFile
+
+AS_STORED = Syntaxes()
 
 
 class DicomTarget:
@@ -26,8 +40,9 @@ class DicomTarget:
 
     pace: Pace | None = None
 
-    def __init__(self, settings: DicomSettings) -> None:
+    def __init__(self, settings: DicomSettings, scratch: Path | None = None) -> None:
         self._settings, self._node = settings, node_of(settings)
+        self._syntaxes = Syntaxes(settings.transfer_syntaxes, settings.transcode, scratch)
         self.sessions = settings.associations
         # The request for commitment comes right after the images, over an association of its own: a target that takes only
         # one at a time would wait for our idle one, and we for its answer.
@@ -43,7 +58,7 @@ class DicomTarget:
 
     def open(self, images: Sequence[ImageFile], alive: Alive) -> DicomSession:
         """Associate. Raises TargetUnreachable, AssociationRejected, AssociationAborted, PeerTimeout."""
-        return DicomSession(self._node, images, alive, pace=self.pace, titles=self._titled)
+        return DicomSession(self._node, images, alive, pace=self.pace, titles=self._titled, syntaxes=self._syntaxes)
 
     def probe(self) -> str:
         """C-ECHO. Raises TargetUnreachable, AssociationRejected (for now), AssociationAborted, PeerTimeout."""
@@ -60,7 +75,7 @@ class DicomTarget:
 
     def rungs(self) -> Generator[Rung, None, None]:
         """Name, TCP, TLS if asked for, association, contexts, C-ECHO (PS3.4 annex A)."""
-        return rungs(self._node)
+        return rungs(self._node, [uid_of(name) for name in self._syntaxes.allowed or ()])
 
 
 class DicomSession:
@@ -74,36 +89,43 @@ class DicomSession:
     def __init__(
         self, node: Node, images: Sequence[ImageFile], alive: Alive, extra: Sequence[Context] = (),
         pace: Pace | None = None, titles: Callable[[Sequence[ImageFile]], Node] | None = None,
+        syntaxes: Syntaxes = AS_STORED,
     ) -> None:  # fmt: skip
         self._titles = titles or (lambda images: node)
         self._node = self._titles(images)
         self._images, self._alive, self._extra, self._pace = images, alive, tuple(extra), pace
+        self._syntaxes, self._transcoder = syntaxes, Transcoder(syntaxes.scratch)
         self._at = 0  # where the image that is sent next stands, or before it
         self._proposed: frozenset[Context] = frozenset()
+        self._ways: dict[Context, list[Context]] = {}
+        self._taken: dict[Context, tuple[str, ...]] = {}  # of this association
         self.association: Association = self._associate()
 
     def send(self, image: ImageFile, following: ImageFile | None = None) -> Answer:
         """C-STORE. Raises AssociationAborted, PeerTimeout; for a further association also what `open` raises."""
-        context = _context(image)
-        if not self.association.usable or context not in self._proposed:
+        contexts = self._contexts(image)
+        if not contexts:
+            return self._not_taken(image)
+        if not self.association.usable or not self._proposed.issuperset(contexts):
             self._advance(image)
             self.association.release()
             self.association = self._associate()
-        if not self.association.accepts(*context):
-            words = f"the target does not take {context[0]} in transfer syntax {context[1]}"
-            return Answer(statuses.SOP_CLASS_NOT_SUPPORTED, False, words, words)
+        accepted = self._accepted(image)
+        if not accepted:
+            return self._not_taken(image)
+        if accepted[0] == image.transfer_syntax_uid:
+            return self._store(image, image, following)
         try:
-            result = self.association.store(_outgoing(image), None if following is None else _outgoing(following))
+            changed = self._transcoder.result(image, accepted, self._alive)
         except UnreadableImage as exc:
-            # Nothing the target could help with; the rest of the series must not wait for it.
-            words = f"not sent, {exc}"
-            return Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=Cause.IMAGE_DAMAGED)
-        self._alive()
-        return _answer(result)
+            return refusal(image, accepted, exc)
+        except NoRoom as exc:
+            return put_off(exc)
+        return replace(self._store(image, changed, following), syntax=changed.transfer_syntax_uid)
 
     def again(self, images: Sequence[ImageFile], alive: Alive) -> bool:
         """Whether the association still stands and was negotiated for all that these images need."""
-        contexts = {_context(image) for image in images}
+        contexts = {context for image in images for context in self._contexts(image)}
         if self._titles(images) != self._node or not contexts <= self._proposed or not self.association.is_idle():
             return False
         self._images, self._alive, self._at = images, alive, 0
@@ -113,10 +135,57 @@ class DicomSession:
     def close(self) -> None:
         """Release."""
         self.association.release()
+        self._transcoder.close()
 
     def abort(self) -> None:
         """A-ABORT."""
         self.association.abort()
+        self._transcoder.close()
+
+    # -- inner -------------------------------------------------------------------------------------------------------
+
+    def _contexts(self, image: ImageFile) -> list[Context]:
+        """Those in which the image may go out, the best one first."""
+        stored = image.sop_class_uid, image.transfer_syntax_uid
+        found = self._ways.get(stored)
+        if found is None:
+            found = self._ways[stored] = [(stored[0], syntax) for syntax in self._syntaxes.ways(image)]
+        return found
+
+    def _accepted(self, image: ImageFile) -> tuple[str, ...]:
+        """The transfer syntaxes of those that the target takes."""
+        stored = image.sop_class_uid, image.transfer_syntax_uid
+        found = self._taken.get(stored)
+        if found is None:
+            contexts = self._contexts(image)
+            found = self._taken[stored] = tuple(pair[1] for pair in contexts if self.association.accepts(*pair))
+        return found
+
+    def _not_taken(self, image: ImageFile) -> Answer:
+        words = f"the target does not take {image.sop_class_uid} in transfer syntax {image.transfer_syntax_uid}"
+        return Answer(statuses.SOP_CLASS_NOT_SUPPORTED, False, words, words)
+
+    def _store(self, image: ImageFile, sent: ImageFile, following: ImageFile | None) -> Answer:
+        """`sent` is the image itself or what it was changed into."""
+        try:
+            result = self.association.store(_outgoing(sent), self._prepared(following))
+        except UnreadableImage as exc:
+            # Nothing the target could help with; the rest of the series must not wait for it.
+            words = f"not sent, {exc}"
+            return Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=Cause.IMAGE_DAMAGED)
+        self._alive()
+        return _answer(result)
+
+    def _prepared(self, following: ImageFile | None) -> OutgoingImage | None:
+        """What can be read ahead; an image that has to be changed is begun with instead."""
+        if following is None:
+            return None
+        accepted = self._accepted(following)
+        if not accepted or accepted[0] == following.transfer_syntax_uid:
+            return _outgoing(following)
+        with suppress(NoRoom):  # its own turn will say so
+            self._transcoder.begin(following, accepted)
+        return None
 
     def _advance(self, image: ImageFile) -> None:
         """Other sessions may send the images in between."""
@@ -129,14 +198,16 @@ class DicomSession:
         room = MAX_CONTEXTS - len(self._extra)
         contexts: dict[Context, None] = {}
         for image in self._images[self._at :]:
-            context = _context(image)
-            if context not in contexts and len(contexts) == room:
+            further = [context for context in self._contexts(image) if context not in contexts]
+            if len(contexts) + len(further) > room:
                 break
-            contexts[context] = None
-        association = open_association(self._node, [*contexts, *self._extra])
+            contexts.update(dict.fromkeys(further))
+        # Where no image may be sent as it is, the target is asked for something that it takes all the same.
+        association = open_association(self._node, [*contexts, *self._extra] or [VERIFICATION_CONTEXT])
         association.progress = lambda taken: self._alive()
         association.pace = self._pace
         self._proposed = frozenset(contexts)
+        self._taken.clear()
         self._alive()
         return association
 
@@ -156,10 +227,6 @@ def _title(image: ImageFile, name: str, usual: str) -> str:
         return ae_title(str(image.values.get(name, "")))
     except ValueError:
         return usual
-
-
-def _context(image: ImageFile) -> Context:
-    return image.sop_class_uid, image.transfer_syntax_uid
 
 
 def _outgoing(image: ImageFile) -> OutgoingImage:

@@ -5,29 +5,31 @@ and the short way of a probe. It must not send an image, nor know of deliveries.
 from __future__ import annotations
 
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from actors.dicom.dialling import connect
-from actors.dicom.scu import VERIFICATION_CONTEXT, Association, Node, open_association
+from actors.dicom.scu import VERIFICATION_CONTEXT, Association, Context, Node, open_association
 from actors.dicom.tls import ClientTls, dial, peer_certificate
 from actors.targets.interface import Rung
 from protocol.errors import AssociationAborted, AssociationRejected, NetworkError, PeerTimeout
+from protocol.routing.syntaxes import name_of
 
-CT_IMAGE_STORAGE = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")
+_CT = "1.2.840.10008.5.1.4.1.1.2"
+CT_IMAGE_STORAGE = (_CT, "1.2.840.10008.1.2.1")
 
 
-def rungs(node: Node) -> Generator[Rung, None, None]:
-    """See Target.rungs."""
+def rungs(node: Node, syntaxes: Sequence[str] = ()) -> Generator[Rung, None, None]:
+    """See Target.rungs. `syntaxes`: UIDs of transfer syntaxes that the target is set to be sent, if it is."""
     yield Rung("name", lambda: _resolve(node))
     yield Rung("tcp", lambda: _connect(node))
     tls = node.tls
     if tls is not None:
         yield Rung("tls", lambda: _secure(node, tls))
     opened: list[Association] = []
-    yield Rung("association", lambda: _associate(node, opened))
+    contexts = [(_CT, syntax) for syntax in syntaxes] or [CT_IMAGE_STORAGE]
+    yield Rung("association", lambda: _associate(node, contexts, opened))
     with opened[0] as association:
-        yield Rung("contexts", lambda: "CT image storage accepted" if association.accepts(*CT_IMAGE_STORAGE)
-                   else "CT image storage is not accepted (other SOP classes may be)")  # fmt: skip
+        yield Rung("contexts", lambda: _accepted(association, contexts, bool(syntaxes)))
         yield Rung("echo", lambda: _echo(association))
 
 
@@ -74,9 +76,21 @@ def _secure(node: Node, tls: ClientTls) -> str:
         return f"{sock.version()}, certificate of {shown.subject} until {shown.expires:%Y-%m-%d}{checked}"
 
 
-def _associate(node: Node, opened: list[Association]) -> str:
-    opened.append(open_association(node, [VERIFICATION_CONTEXT, CT_IMAGE_STORAGE]))
+def _associate(node: Node, contexts: Sequence[Context], opened: list[Association]) -> str:
+    opened.append(open_association(node, [VERIFICATION_CONTEXT, *contexts]))
     return f"{node.calling_ae} -> {node.called_ae} accepted"
+
+
+def _accepted(association: Association, contexts: Sequence[Context], named: bool) -> str:
+    taken = [syntax for sop_class, syntax in contexts if association.accepts(sop_class, syntax)]
+    if not taken:
+        return "CT image storage is not accepted (other SOP classes may be)"
+    if not named:
+        return "CT image storage accepted"
+    missing = [name_of(syntax) for _, syntax in contexts if syntax not in taken]
+    return f"CT image storage accepted in {', '.join(map(name_of, taken))}" + (
+        f"; not in {', '.join(missing)}" if missing else ""
+    )
 
 
 def _echo(association: Association) -> str:

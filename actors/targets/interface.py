@@ -36,7 +36,7 @@ class Answer:
 
     `words` are ours and may be logged; `comment` may be the peer's free text and must not be. `retryable`: the target
     refused it for now; the very same image can be taken later. `cause` is one of protocol/causes.py where the status does
-    not say enough.
+    not say enough. `syntax`: the transfer syntax UID that the image was changed into for it; "": it went as it is stored.
     """
 
     status: int
@@ -45,6 +45,7 @@ class Answer:
     comment: str = ""
     retryable: bool = False
     cause: str = ""
+    syntax: str = ""
 
 
 @dataclass(frozen=True)

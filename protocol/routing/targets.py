@@ -27,6 +27,7 @@ from protocol.routing.fields import (
 )
 from protocol.routing.layouts import Layout, keywords_of, scanned
 from protocol.routing.secrets import Secret
+from protocol.routing.syntaxes import Transcode, TransferSyntaxes
 from protocol.routing.terms import Schedule
 
 
@@ -74,6 +75,8 @@ class _Target(Frozen):
     their targets, if that is longer than `cleaner.retention_delivered_h`; None: no wish of its own.
     `bandwidth_mbit_s`: all deliveries of a node to it together send at most so many million bits per second.
     `duplicates: "skip"`: an image that it was sent before, and no other version since, is not sent again but counts as sent.
+    `transfer_syntaxes`: names or UIDs of those that it may be sent; None: what is stored. `transcode`: whether an image
+    may be changed into one of them where it is stored in another, or where the target refuses the stored one.
     """
 
     concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
@@ -82,6 +85,8 @@ class _Target(Frozen):
     retention_h: Annotated[float, Field(strict=True, ge=0, le=87_600, allow_inf_nan=False)] | None = None
     bandwidth_mbit_s: Bandwidth | None = None
     duplicates: Literal["send", "skip"] = "send"
+    transfer_syntaxes: TransferSyntaxes | None = None
+    transcode: Transcode = "never"
     comment: Text = ""
 
     @property
@@ -192,6 +197,7 @@ class DicomWebTarget(_Target):
         shapes.excludes("token", "user"),
         {"if": shapes.given("tls"), "then": {"properties": {"url": {"pattern": "^https:"}}}},
         {"anyOf": [{"properties": {name: {"const": 1}}} for name in ("connections", "images_per_request")]},
+        {"if": shapes.given("transfer_syntaxes"), "then": {"properties": {"images_per_request": {"const": 1}}}},
     )
 
     type: Literal["dicomweb"]
@@ -224,6 +230,8 @@ class DicomWebTarget(_Target):
     def _images_of_a_request_stay_together(self) -> DicomWebTarget:
         if self.connections > 1 and self.images_per_request > 1:
             raise ValueError("several connections send one image per request each")
+        if self.transfer_syntaxes is not None and self.images_per_request > 1:
+            raise ValueError("with transfer_syntaxes every image has a request of its own: images_per_request is 1")
         return self
 
 

@@ -141,10 +141,12 @@ class Deliveries(Looking):
                     )
             sent = sum(result.ok for result in results)
             warnings = sum(result.ok and result.status != 0 for result in results)
+            transcoded = sum(result.ok and result.transcoded for result in results)
             tx.execute(
                 "UPDATE delivery SET progress = ?, sent = sent + ?, warnings = warnings + ?, deaths = 0, moved = ?, confirmed = ?,"
+                " transcoded = transcoded + ?,"
                 " refused = (SELECT count(*) FROM delivery_image WHERE delivery = ? AND state = 'refused') WHERE id = ?",
-                (progress, sent, warnings, tx.now, tx.now, claim.delivery, claim.delivery),
+                (progress, sent, warnings, tx.now, tx.now, transcoded, claim.delivery, claim.delivery),
             )
             tx.add("sent", sent)
             told = [[result.receipt.hex(), result.status] for result in results]

@@ -73,6 +73,8 @@ CREATE TABLE rule_quota (rule TEXT NOT NULL, period TEXT NOT NULL, used INTEGER 
 CREATE TABLE rule_count (
   day TEXT NOT NULL, rule TEXT NOT NULL, result TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, rule, result)
 ) WITHOUT ROWID;
+-- How many images of a delivery were sent in another transfer syntax than they are stored in.
+ALTER TABLE delivery ADD COLUMN transcoded INTEGER NOT NULL DEFAULT 0;
 """
 
 _CLEANING = """

@@ -58,13 +58,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """The target's answer for one image: DIMSE status (PS3.7 Annex C), and whether it has the image now."""
+    """The target's answer for one image: DIMSE status (PS3.7 Annex C), and whether it has the image now.
+
+    `transcoded`: it was sent in another transfer syntax than it is stored in.
+    """
 
     position: int
     receipt: bytes
     status: int
     ok: bool
     comment: str = ""
+    transcoded: bool = False
 
 
 def mine(tx: Transaction, claim: Claim) -> Any:
@@ -146,7 +150,7 @@ def begin_anew(tx: Transaction, row: Any, target: str, group: str) -> None:
         refill(tx, row, target)
     tx.execute(
         "UPDATE delivery SET target = :target, target_group = :group, state = 'waiting', due = :now, sent = 0, refused = 0,"
-        " warnings = 0, skipped = 0 WHERE id = :id",
+        " warnings = 0, skipped = 0, transcoded = 0 WHERE id = :id",
         {"id": row["id"], "target": target, "group": group, "now": tx.now},
     )
 

@@ -63,6 +63,19 @@ class DicomPeer(Peer):
         self.scp.stop(0.0)
 
 
+class TestDicomTargetThatMayTranscode(TargetBattery):
+    """Our SCP takes everything, so nothing has to be changed."""
+
+    @pytest.fixture
+    def peer(self, tmp_path):
+        peer = DicomPeer()
+        peer.target = lambda: dicom(peer.port, transcode="lossless")
+        yield peer
+        peer.close()
+
+    test_a_large_image_goes_through_in_flat_memory_with_signs_of_life = None  # see below: it costs seconds
+
+
 class TestDicomTarget(TargetBattery):
     @pytest.fixture
     def peer(self, tmp_path):

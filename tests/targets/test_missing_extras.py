@@ -66,3 +66,25 @@ def test_a_check_of_the_configuration_says_that_an_unknown_server_gets_nothing()
 
     assert "target test drop" in found()[0].cure
     assert not found(host_key="SHA256:" + "A" * 43) and not found(verify=False) and not found(known_hosts="/etc/known")
+
+
+def test_a_check_of_the_configuration_says_what_transcoding_lacks_or_cannot_do(monkeypatch, tmp_path):
+    monkeypatch.setattr("protocol.routing.extras.CODECS", ("no_such_module_anywhere",))
+    assert "transcode" in lacking()
+    dicom = {"type": "dicom", "host": "pacs", "port": 104, "called_ae": "PACS"}
+    folder = {"type": "folder", "path": "/data"}
+
+    def found(target):
+        findings = examine(configuration({"one": target}), datetime.now(UTC), ourselves(Settings(home=tmp_path)))
+        return [(one.place, one.cure) for one in findings if "transcode" in one.message]
+
+    assert found(dicom) == []
+    ((place, cure),) = found({**dicom, "transcode": "lossless"})
+    assert place == "targets.one.transcode" and "pip install scanpost[transcode]" in cure
+    monkeypatch.undo()
+    assert found({**dicom, "transcode": "lossless"}) == []
+    ((place, cure),) = found({**dicom, "transcode": "lossless", "transfer_syntaxes": ["jpeg-baseline"]})
+    assert place == "targets.one.transfer_syntaxes" and "explicit" in cure
+    ((place, cure),) = found({**folder, "transcode": "lossless"})
+    assert place == "targets.one.transcode" and "transfer_syntaxes" in cure
+    assert found({**folder, "transcode": "lossless", "transfer_syntaxes": ["explicit"]}) == []

@@ -19,6 +19,7 @@ from protocol.routing.faults import faults_of_tests
 from protocol.routing.model import RoutingConfiguration, Rule
 from protocol.routing.parse import SECTIONS
 from protocol.routing.sources import Source
+from protocol.routing.syntaxes import EXTRA, MADE, name_of, uid_of
 from protocol.routing.targets import DicomTarget, DicomWebTarget, SftpTarget
 from protocol.routing.terms import expired
 
@@ -36,6 +37,7 @@ def examine(
     found += _nothing_routed(configuration)
     found += _in_clear(configuration)
     found += _unknown_servers(configuration)
+    found += _transcoding(configuration)
     if node is not None:
         found += loops(configuration, node)
         found += _unmatched(configuration, node)
@@ -149,11 +151,29 @@ def _unknown_servers(configuration: RoutingConfiguration) -> Iterator[Finding]:
             yield warning(("targets", name), message, cure)
 
 
+def _transcoding(configuration: RoutingConfiguration) -> Iterator[Finding]:
+    """Targets that were to be sent changed images, and never will be."""
+    for name, target in configuration.targets.items():
+        if target.transcode == "never":
+            continue
+        listed = target.transfer_syntaxes
+        if listed is None and not isinstance(target, DicomTarget):
+            message = f"target '{name}' cannot be asked what it takes, so nothing is transcoded for it"
+            yield warning(("targets", name, "transcode"), message, "list what it takes in transfer_syntaxes")
+        elif listed is not None and not any(uid_of(one) in MADE for one in listed):
+            message = f"nothing can be transcoded into what target '{name}' takes"
+            yield warning(
+                ("targets", name, "transfer_syntaxes"), message, f"add one of {', '.join(map(name_of, MADE))}"
+            )
+
+
 def _lacking(configuration: RoutingConfiguration, node: Ourselves) -> Iterator[Finding]:
     """Targets that cannot be sent to from this machine."""
     for name, target in configuration.targets.items():
         if target.type in node.lacking:
             yield warning(("targets", name, "type"), extras.words(target.type), extras.cure(target.type))
+        if target.transcode != "never" and EXTRA in node.lacking:
+            yield warning(("targets", name, "transcode"), extras.words(EXTRA), extras.cure(EXTRA))
 
 
 def _unmatched(configuration: RoutingConfiguration, node: Ourselves) -> Iterator[Finding]:
