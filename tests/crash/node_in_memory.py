@@ -279,6 +279,7 @@ class Node(SpoolWorld):
         self.slots = ("slot", *MORE_SLOTS)[:dispatchers]
         self.processes = (*PROCESSES, *self.slots[1:])
         self.at_work = "slot"  # whose steps those of a target are
+        self.meanwhile: Callable[[], None] | None = None  # happens once, while a slot waits for its target
         self.busy: set[str] = set()  # slots in the middle of a pass
         self.held: list[int] = []  # deliveries that slots work on now
         self.violations: list[str] = []
@@ -366,7 +367,7 @@ class Node(SpoolWorld):
         if self.points.died and not self.points.alone:
             self.deaths += len(self.slots)  # each may have been in the middle of something
         self.stopping.clear()
-        self.at_work = "slot"
+        self.at_work, self.meanwhile = "slot", None
         super().kill()
 
     def restart(self) -> None:
@@ -528,6 +529,9 @@ class Node(SpoolWorld):
 
     def others_work(self, name: str) -> None:
         """While one slot waits for its target, the next one that is free does something."""
+        what, self.meanwhile = self.meanwhile, None
+        if what is not None:
+            what()
         at = self.slots.index(name)
         for other in self.slots[at + 1 :] + self.slots[:at]:
             if other in self.actors and other not in self.busy:
