@@ -16,13 +16,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 from node_checks import check_always, check_end, check_rest
-from node_in_memory import Node, WatchedSlot, make_ledger, quick_ledgers
+from node_in_memory import Node, make_ledger, quick_ledgers
 from test_node_machine import HURRY, LONG, NodeMachine, deaths, hows, images
 
 from protocol.spool import claiming
 from protocol.spool.outbox import Cursor
 from protocol.testing.crash import Scenario, ScenarioFailed, moments, run_at_every_point
 from protocol.testing.images import TestImage
+from tests.crash.node_slots import WatchedSlot
 
 SERIES = [TestImage(study=1, series=series, instance=instance) for series in (1, 2) for instance in (1, 2, 3)]
 MR = TestImage(study=2, modality="MR")
