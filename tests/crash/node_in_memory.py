@@ -22,7 +22,6 @@ from actors.bookkeeper.hand import OwnHand
 from actors.cleaner.actor import CleanerActor
 from actors.dicom.service import Peer, StoreRequest
 from actors.dicom.statuses import SUCCESS
-from actors.dispatcher.working import Slot
 from actors.receiver.actor import ReceiverActor
 from actors.receiver.committer import Ticket
 from actors.receiver.counting import Here
@@ -46,13 +45,11 @@ from protocol.testing.crash import CrashPoints, Died
 from protocol.testing.images import TestImage
 from protocol.testing.spoolworld import TARGETS, Promise, SpoolWorld
 from tests.crash.committing import Committing
-from tests.dispatcher.dispatcher_fakes import FakeConnection
+from tests.crash.node_slots import NoLog, SlotActor, SlotEffects, Slots
 
 NODE = "test"
 PROCESSES = ("receiver", "router", "slot", "cleaner", "bookkeeper")
-MORE_SLOTS = ("slot-1", "slot-2")  # of further dispatcher instances, where a test wants them
 QUIET_S, IDLE_S, RETENTION_H = 5.0, 20.0, 1.0
-SEND_S = 0.06  # so that a group of confirmed images (100 ms) is two images
 RETRY = {"first_s": 10.0, "factor": 3.0, "max_s": 1000.0, "max_attempts": 3}
 SETTINGS = {
     "router.quiet_s": QUIET_S, "router.idle_s": IDLE_S, "spool.reserve_gb": 0, "spool.reserve2_gb": 0,
@@ -137,21 +134,6 @@ class ProcessPoints:
         self._points.take(self, name)
 
 
-class SlotEffects:
-    """What a target sees of the slot: its steps are those of the slot that lives now."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    def step(self, name: str) -> None:
-        self._node.effects[self._node.at_work].step(name)
-
-
-class NoLog:
-    def __getattr__(self, level: str) -> Any:
-        return lambda action, **more: None
-
-
 class OwnCommitter:
     """The receiver's committer in the caller's thread: one image, one commit."""
 
@@ -213,77 +195,13 @@ class Receiver(ReceiverActor):
         return self.crew.reception.handler  # type: ignore[attr-defined]
 
 
-class SlowConnection(FakeConnection):
-    """Takes its time for each image; other slots work meanwhile."""
-
-    def __init__(self, node: Node, name: str, fake: Any, fs: Any) -> None:
-        super().__init__(fake, fs)
-        self._node, self._name = node, name
-
-    def send(self, image: Any, following: Any = None) -> Any:
-        self._node.told_to_stop(self._name)
-        answer = super().send(image, following)
-        self._node.clock.advance(SEND_S)
-        self._node.others_work(self._name)
-        return answer
-
-
-class WatchedSlot(Slot):
-    """Tells the node what it holds."""
-
-    node: Node
-
-    def _deliver(self, claim: Any) -> None:
-        held = self.node.held
-        if claim.delivery in held:
-            self.node.violations.append(f"two dispatchers hold delivery {claim.delivery}")
-        held.append(claim.delivery)
-        try:
-            super()._deliver(claim)
-        finally:
-            held.remove(claim.delivery)
-
-
-class SlotActor:
-    """A slot in the shape of the others."""
-
-    def __init__(self, node: Node, name: str, spool: Spool, versions: RoutingVersions) -> None:
-        self._node, self._name = node, name
-        instance = name.partition("-")[2] or "0"
-        self.worker = spool.workers.enter("dispatcher", f"{instance}-0")
-        self._slot = WatchedSlot(
-            spool=spool, owner=self.worker.owner, routing=versions, clock=node.clock,
-            random=Random(1), log=NoLog(), slots=4 * len(node.slots), stopping=lambda: name in node.stopping,
-            make=lambda target: SlowConnection(node, name, node.target(target.called_ae.lower()), spool.fs),
-            ask=node.committing.ask_target,
-        )  # fmt: skip
-        self._slot.node = node
-
-    def one_pass(self, nudges: list[Any]) -> float:
-        if self._name in self._node.stopping:
-            return 1.0  # it claims nothing more
-        before, self._node.at_work = self._node.at_work, self._name
-        self._node.busy.add(self._name)
-        try:
-            return 0.0 if self._slot.run_once() else 1.0
-        finally:
-            self._node.at_work = before
-            self._node.busy.discard(self._name)
-
-
-class Node(SpoolWorld):
+class Node(Slots, SpoolWorld):
     """See above. `wanted` is what scanners have to send, `promises` what they were told is safe."""
 
     def __init__(self, home: Path, seed: int = 1, *, ledger: Path, alone: bool = False, dispatchers: int = 1) -> None:
         """`ledger` is an empty ledger of today's form; a copy beside it is this node's, one node at a time."""
-        self.slots = ("slot", *MORE_SLOTS)[:dispatchers]
+        self.begin_slots(dispatchers)
         self.processes = (*PROCESSES, *self.slots[1:])
-        self.at_work = "slot"  # whose steps those of a target are
-        self.busy: set[str] = set()  # slots in the middle of a pass
-        self.held: list[int] = []  # deliveries that slots work on now
-        self.violations: list[str] = []
-        self.stopping: set[str] = set()
-        self.stop_after: dict[str, int] = {}  # a slot is told to stop while it sends its n-th image from now
         self.points: NodePoints
         self.effects: dict[str, ProcessPoints] = {}
         super().__init__(home, seed)
@@ -366,7 +284,7 @@ class Node(SpoolWorld):
         if self.points.died and not self.points.alone:
             self.deaths += len(self.slots)  # each may have been in the middle of something
         self.stopping.clear()
-        self.at_work = "slot"
+        self.at_work, self.meanwhile = "slot", None
         super().kill()
 
     def restart(self) -> None:
@@ -525,34 +443,6 @@ class Node(SpoolWorld):
     def _all_of(self, only: Sequence[str]) -> list[str]:
         """These processes, or all; "slot" stands for every slot."""
         return [one for name in only or PROCESSES for one in (self.slots if name == "slot" else (name,))]
-
-    def others_work(self, name: str) -> None:
-        """While one slot waits for its target, the next one that is free does something."""
-        at = self.slots.index(name)
-        for other in self.slots[at + 1 :] + self.slots[:at]:
-            if other in self.actors and other not in self.busy:
-                self.act(other, lambda other=other: self.actors[other].one_pass([]))
-                return
-
-    def told_to_stop(self, name: str) -> None:
-        """Before a slot sends an image: is it told to stop during this one, and was it told so before?"""
-        if name in self.stopping:
-            self.violations.append(f"{name} sent one more image after it was told to stop")
-        left = self.stop_after.pop(name, 0)
-        if left == 1:
-            self.stopping.add(name)
-        elif left:
-            self.stop_after[name] = left - 1
-
-    def _end_stopped(self) -> None:
-        """Who was told to stop has finished or handed back, and ends; another one is started in its place."""
-        for name in sorted(self.stopping):
-            worker = self.actors[name].worker
-            if any(row["owner"] == worker.owner for row in self.deliveries()):
-                self.violations.append(f"{name} ended with a delivery in its hands")
-            self.act(name, worker.leave)
-            self.stopping.discard(name)
-            self.revive(name)
 
     def _passes(self, name: str) -> None:
         passes(self.actors[name], self._wires[name].wait(0.0))

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from node_checks import check_always, check_end, check_rest
-from node_in_memory import Node, OwnCommitter, SlowConnection, make_ledger, quick_ledgers
+from node_in_memory import Node, OwnCommitter, make_ledger, quick_ledgers
 
 from actors.bookkeeper import actor as bookkeeping
 from actors.router.reaping import Reaper
@@ -32,6 +32,7 @@ from protocol.testing.crash import Scenario, ScenarioFailed, moments, run_at_eve
 from protocol.testing.fakes import REFUSED
 from protocol.testing.images import TestImage
 from protocol.testing.simfs import SimNewFile
+from tests.crash.node_slots import SlowConnection
 
 A, B, C = (TestImage(instance=number) for number in (1, 2, 3))
 NEWER_A, NEWER_B = (TestImage(instance=number, content=b"another picture") for number in (1, 2))

@@ -16,16 +16,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 from node_checks import check_always, check_end, check_rest
-from node_in_memory import Node, WatchedSlot, make_ledger, quick_ledgers
-from test_node_machine import HURRY, LONG, NodeMachine, deaths, hows
+from node_in_memory import Node, make_ledger, quick_ledgers
+from test_node_machine import HURRY, LONG, NodeMachine, deaths, hows, images
 
 from protocol.spool import claiming
 from protocol.spool.outbox import Cursor
 from protocol.testing.crash import Scenario, ScenarioFailed, moments, run_at_every_point
 from protocol.testing.images import TestImage
+from tests.crash.node_slots import WatchedSlot
 
 SERIES = [TestImage(study=1, series=series, instance=instance) for series in (1, 2) for instance in (1, 2, 3)]
 MR = TestImage(study=2, modality="MR")
+NEWER = TestImage(study=1, series=1, instance=3, content=b"another picture")
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,11 @@ def decided(node: Node) -> None:
     node.settle("router")
 
 
+def decided_one(node: Node) -> None:
+    node.scan(*SERIES[:3])
+    node.settle("router")
+
+
 def fan_out(node: Node) -> None:
     """Seven deliveries to three targets by three slots; only they work, as when the router is away."""
     node.settle("slot")
@@ -76,7 +83,14 @@ def stopped(node: Node) -> None:
     node.settle("router", "slot")
 
 
-STORIES = {"fan out": fan_out, "bad targets": bad_targets, "stopped": stopped}
+def newer_version(node: Node) -> None:
+    """An image is replaced while a slot has its older version in hand."""
+    node.meanwhile = lambda: (node.scan(NEWER), node.settle("router"))  # type: ignore[assignment, return-value]
+    node.settle("router", "slot")
+
+
+STORIES = {"fan out": fan_out, "bad targets": bad_targets, "stopped": stopped, "newer version": newer_version}
+PREPARED = {"newer version": decided_one}
 
 
 def check(node: Node) -> None:
@@ -90,7 +104,7 @@ def check(node: Node) -> None:
 
 
 def scenario(name: str, nodes: Callable[..., Any], *, alone: bool = False) -> Scenario[Node]:
-    return Scenario(name, nodes(alone), STORIES[name], check, decided)
+    return Scenario(name, nodes(alone), STORIES[name], check, PREPARED.get(name, decided))
 
 
 def when_all_die(names: Any) -> list[int]:
@@ -115,6 +129,17 @@ def test_the_three_are_in_the_middle_of_something_at_the_same_time(nodes):
     assert len({row["owner"] for row in owners(node)}) == 3
     check(node)
     assert node.deaths == 0 == node.may_repeat, "so the checks allowed no repetition"
+    node.close()
+
+
+def test_a_newer_version_that_comes_in_the_middle_is_the_last_one_at_each_target(nodes):
+    node = nodes()(1)
+    decided_one(node)
+    newer_version(node)
+    assert any(len(times) > 1 for target in node.targets.values() for times in target.received.values()), (
+        "both were sent"
+    )
+    check(node)
     node.close()
 
 
@@ -169,6 +194,10 @@ def two_claim_one(monkeypatch: Any) -> None:
         monkeypatch.setattr(claiming, name, text)
 
 
+def newer_ones_overtake(monkeypatch: Any) -> None:
+    monkeypatch.setattr(claiming, "_OVERTAKES", "SELECT 1 WHERE :id < 0 AND :target = ''")
+
+
 def deaf_to_a_stop(monkeypatch: Any) -> None:
     honest = WatchedSlot.__init__
 
@@ -182,6 +211,7 @@ def deaf_to_a_stop(monkeypatch: Any) -> None:
     ("name", "fault", "found"),
     [
         ("fan out", two_claim_one, "two dispatchers hold"),
+        ("newer version", newer_ones_overtake, "has an older"),
         ("stopped", deaf_to_a_stop, "after it was told to stop"),
     ],
 )
@@ -189,9 +219,9 @@ def test_a_fault_of_a_dispatcher_is_found(name, fault, found, nodes, monkeypatch
     fault(monkeypatch)
     with pytest.raises((ScenarioFailed, AssertionError), match=found):
         node = nodes()(1)
-        decided(node)
+        PREPARED.get(name, decided)(node)
         STORIES[name](node)
-        check_always(node)
+        check(node)
 
 
 # ---- by chance
@@ -202,10 +232,16 @@ class ThreeMachine(NodeMachine):
 
     dispatchers = 3
 
-    @rule(which=st.integers(0, 2), images=st.integers(1, 3), dies=deaths, how=hows)
-    def a_dispatcher_is_told_to_stop(self, which, images, dies, how) -> None:
-        self.node.stop_after[self.node.slots[which]] = images
+    @rule(which=st.integers(0, 2), after=st.integers(1, 3), dies=deaths, how=hows)
+    def a_dispatcher_is_told_to_stop(self, which, after, dies, how) -> None:
+        self.node.stop_after[self.node.slots[which]] = after
         self.act(lambda: self.node.work("slot"), dies, how)
+
+    @rule(sent=st.lists(images, min_size=1, max_size=2), dies=deaths, how=hows)
+    def a_scanner_sends_while_a_slot_is_in_the_middle(self, sent, dies, how) -> None:
+        self.node.meanwhile = lambda: (self.node.scan(*sent), self.node.settle("router"))
+        self.act(lambda: self.node.settle("router", "slot"), dies, how)
+        self.node.meanwhile = None
 
 
 @pytest.fixture
