@@ -20,6 +20,7 @@ from bench.latency import latency
 from bench.machine import facts
 from bench.nagle import nagle
 from bench.profile import profile
+from bench.queue import queue
 from bench.receive import receive
 from bench.report import Outcome, as_json, load, markdown, save, table
 from bench.restart import restart
@@ -30,7 +31,7 @@ from bench.send import send
 BENCHES: dict[str, Callable[[Session], None]] = {
     "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
     "associations": associations, "idle": idle, "profile": profile, "rules": rules, "backtest": backtest,
-    "deciding": deciding,
+    "deciding": deciding, "queue": queue,
 }  # fmt: skip
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

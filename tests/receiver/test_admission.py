@@ -49,9 +49,10 @@ def test_rules_keywords_are_scanned_and_one_nobody_knows_does_not_stop_receiving
     @dataclass(frozen=True)
     class Newer:
         sources: dict
+        targets: dict
         keywords: frozenset
 
-    newer = replace(version(), configuration=Newer({}, frozenset({"NoSuchElement"})))
+    newer = replace(version(), configuration=Newer({}, {}, frozenset({"NoSuchElement"})))
     policy = Policy(newer, "accept")
     assert policy.keywords == frozenset() and "NoSuchElement" in policy.unusable
 
