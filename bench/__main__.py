@@ -28,12 +28,13 @@ from bench.report import Outcome, as_json, load, markdown, save, table
 from bench.restart import restart
 from bench.rules import rules
 from bench.runs import Result, Session
+from bench.selections import selections
 from bench.send import send
 
 BENCHES: dict[str, Callable[[Session], None]] = {
     "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
     "associations": associations, "idle": idle, "profile": profile, "rules": rules, "backtest": backtest,
-    "deciding": deciding, "end_to_end": end_to_end, "queue": queue, "bad_targets": bad_targets,
+    "deciding": deciding, "end_to_end": end_to_end, "queue": queue, "selections": selections, "bad_targets": bad_targets,
 }  # fmt: skip
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -1,11 +1,10 @@
 """P8: claiming, sending nothing and completing, with 100,000 deliveries to ten targets waiting, against a queue that has only
-what is claimed. What people ask of the same queue (a page of it, its figures) is shown beside.
+what is claimed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from bench import large_spool
 from bench.runs import Contender, Goal, Session, compare, measured, percentile
@@ -38,7 +37,6 @@ def queue(session: Session) -> None:
     session.add(
         [measured("one claim, 95 % are below", name, [percentile(found, 0.95)], "ms") for name, found in waits.items()]
     )
-    session.add([_asked(what, ask) for what, ask in _questions(many).items()])
     for spool in spools:
         spool.close()
 
@@ -55,20 +53,3 @@ def _claim(spool: Spool, claims: int, waits: list[float]) -> None:
         last = claim.target
         spool.deliveries.confirm(claim, [ImageResult(one.position, one.file.receipt, 0, True) for one in claim.images])
         spool.deliveries.complete(claim)
-
-
-def _questions(spool: Spool) -> dict[str, Callable[[], object]]:
-    return {
-        "the first page of the queue": lambda: spool.deliveries.list(states=("waiting",), limit=50),
-        "a page of one target": lambda: spool.deliveries.list(states=("waiting",), target="target3", limit=50),
-        "figures of all targets": spool.targets.queue,
-    }
-
-
-def _asked(what: str, ask: Callable[[], object]) -> object:
-    found = []
-    for _ in range(20):
-        begun = time.perf_counter()
-        ask()
-        found.append(1000 * (time.perf_counter() - begun))
-    return measured("asked with all waiting", what, found, "ms")

@@ -85,7 +85,7 @@ def _states(given: Any, what: str) -> tuple[str, ...]:
 def _text(name: str, given: Any) -> str | None:
     if given is None:
         return None
-    if not isinstance(given, str) or not given or len(given) > LONGEST_TEXT:
+    if not isinstance(given, str) or not given or len(given) > LONGEST_TEXT or not given.isprintable():
         raise StepRefused(f"{name} must be a name")
     return given
 

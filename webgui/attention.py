@@ -97,7 +97,7 @@ def _work(status: dict[str, Any], found: dict[str, tuple[str, str]]) -> None:
         found["parked"] = (
             "warn",
             f"{words.count(parked, 'delivery has', 'deliveries have')} used up all attempts."
-            " Once the cause is gone: scanpost queue retry --all-parked",
+            " Why, and what to do: scanpost queue causes",
         )
     if held := images.get("held"):
         text = f"{words.count(held, 'image is', 'images are')} held until a person decides: scanpost series list"

@@ -36,6 +36,12 @@ def test_a_healthy_node_needs_no_attention():
         ({"disk__state": "reserve"}, "disk", "bad", "new images are refused"),
         ({"disk__wal_alert": True, "disk__wal_bytes": 90e6}, "wal", "warn", "90.0 MB"),
         ({"ready": False}, "ready", "bad", "cannot be received"),
+        (
+            {"ready": False, "draining": {"by": "ann", "reason": "new disk"}},
+            "draining",
+            "held",
+            "ann drains this node (new disk)",
+        ),
         ({"targets__pacs__state": "failing", "targets__pacs__fails": 3}, "target pacs", "bad", "3 failed attempts"),
         ({"targets__pacs__state": "failing", "targets__pacs__fails": 1}, "target pacs", "warn", "last attempt"),
         ({"targets__pacs__state": "removed"}, "target pacs", "warn", "3 deliveries wait"),
