@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
@@ -38,6 +37,7 @@ from tests.peers import HOST, StoreScp, needs_dcmtk
 from tests.targets.test_dicom_target import image
 from tests.transcode.transcode_files import BUNDLED, PLAIN, pixels, read, spooled
 
+np = pytest.importorskip("numpy", reason="an extra is missing (pip install .[test])")
 pytestmark = pytest.mark.skipif("transcode" in lacking(), reason="an extra is missing (pip install .[test])")
 QUICK = {"connect_timeout_s": 2.0, "acse_timeout_s": 2.0, "dimse_timeout_s": 5.0}
 

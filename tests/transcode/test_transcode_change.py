@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-import numpy as np
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate, parse_basic_offsets, parse_fragments
@@ -29,6 +28,7 @@ from tests.transcode.transcode_files import (
     written,
 )
 
+np = pytest.importorskip("numpy", reason="an extra is missing (pip install .[test])")
 needs_extra = pytest.mark.skipif("transcode" in lacking(), reason="an extra is missing (pip install .[test])")
 COMPRESSED = [path for path in (*SHARED, *BUNDLED) if "UNC" not in path.name]
 # Into every transfer syntax; of the larger ones those that differ in more than their series.

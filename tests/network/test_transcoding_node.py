@@ -6,7 +6,6 @@ import json
 import signal
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pydicom
 import pytest
@@ -17,6 +16,7 @@ from protocol.routing.syntaxes import IMPLICIT
 from tests.network.system import Node, rule, target, wait_until
 from tests.peers import StoreScp, dcmsend, needs_dcmtk
 
+np = pytest.importorskip("numpy", reason="an extra is missing (pip install .[test])")
 pytestmark = [
     pytest.mark.slow, needs_dcmtk,
     pytest.mark.skipif("transcode" in lacking(), reason="an extra is missing (pip install .[test])"),
