@@ -18,10 +18,16 @@ def test_no_target_gets_more_than_half_of_the_slots_and_four_are_assumed():
     assert limits(TWO, {}, 12, 0.0) == {"a": 3, "b": 6}
 
 
-def test_a_failing_target_gets_one_probe_and_none_before_its_time():
+def test_a_failing_target_that_is_not_asked_gets_one_delivery_and_none_before_its_time():
+    unasked = configuration({"a": {"concurrency": 3, "probe": False}, "b": {"concurrency": 64}})
     state = {"a": TargetState("a", not_before=100.0)}
-    assert limits(TWO, state, 8, 99.0) == {"b": 4}
-    assert limits(TWO, state, 8, 101.0) == {"a": 1, "b": 4}
+    assert limits(unasked, state, 8, 99.0) == {"b": 4}
+    assert limits(unasked, state, 8, 101.0) == {"a": 1, "b": 4}
+
+
+def test_a_failing_target_that_is_asked_gets_one_delivery_once_a_probe_has_found_it():
+    assert limits(TWO, {"a": TargetState("a", not_before=100.0)}, 8, 101.0) == {"b": 4}
+    assert limits(TWO, {"a": TargetState("a", not_before=100.0, half_open=True)}, 8, 101.0) == {"a": 1, "b": 4}
 
 
 def test_a_paused_target_gets_nothing_until_the_pause_ends():
