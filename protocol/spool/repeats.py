@@ -42,7 +42,8 @@ class Repeats:
 
         `place` stands for the target as it is set now: another host is another place. Raises NotOwner.
         """
-        versions = self._versions(claim)
+        versions, epoch = self._versions(claim)
+        place = f"{epoch}\0{place}"  # what a restored database knows may have been overtaken at the target
         left: list[ImageToSend] = []
         for start in range(0, len(claim.images), AT_ONCE):
             some = claim.images[start : start + AT_ONCE]
@@ -54,15 +55,17 @@ class Repeats:
             left += [fate.image for fate in fates if fate.before is None]
         return replace(claim, images=left, place=place)
 
-    def _versions(self, claim: Claim) -> dict[int, bytes]:
-        """By position: digest and length of the data set, and its transfer syntax."""
+    def _versions(self, claim: Claim) -> tuple[dict[int, bytes], int]:
+        """By position: digest and length of the data set, and its transfer syntax; and the outbox's epoch."""
         with self._db.read() as connection:
             rows = connection.execute(
                 "SELECT position, digest, bytes, transfer_syntax_uid FROM image WHERE arrival = ?", (claim.arrival,)
             ).fetchall()
-        return {
+            epoch = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
+        versions = {
             row["position"]: row["digest"] + f"{row['bytes']} {row['transfer_syntax_uid']}".encode() for row in rows
         }
+        return versions, int(epoch)
 
 
 def remember(tx: Transaction, claim: Claim, results: Sequence[ImageResult]) -> None:

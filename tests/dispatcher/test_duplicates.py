@@ -217,6 +217,16 @@ def test_what_is_known_is_forgotten_with_old_records(world):
     assert world.target("a").repeated == 1
 
 
+def test_what_a_database_knew_before_it_was_restored_counts_no_more(world):
+    node = Node(world)
+    node.send(version(b"A1"))
+    node.run()
+    node.spool.outbox.begin_epoch("restored from a backup")
+    node.send(version(b"A1"))
+    node.run()
+    assert world.target("a").repeated == 1
+
+
 # ---- whatever happens -----------------------------------------------------------------------------------------------
 class Faulty(FakeConnection):
     """Before it stores: abort, with or without keeping the image; or another slot works meanwhile."""
