@@ -121,6 +121,11 @@ class DicomSession:
             return refusal(image, accepted, exc)
         except NoRoom as exc:
             return put_off(exc)
+        if not self.association.is_idle():  # it took long, and the target did not want to wait
+            self._advance(image)
+            self.association = self._associate()
+            if changed.transfer_syntax_uid not in self._accepted(image):
+                return self._not_taken(image)
         return replace(self._store(image, changed, following), syntax=changed.transfer_syntax_uid)
 
     def again(self, images: Sequence[ImageFile], alive: Alive) -> bool:

@@ -76,11 +76,11 @@ class Archive:
     @contextmanager
     def running(self):
         handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_REQUESTED, self._requested)]
-        server = self._ae.start_server((HOST, 0), block=False, evt_handlers=handlers)
+        self.server = self._ae.start_server((HOST, 0), block=False, evt_handlers=handlers)
         try:
-            yield server.server_address[1]
+            yield self.server.server_address[1]
         finally:
-            server.shutdown()
+            self.server.shutdown()
 
     def _requested(self, event) -> None:
         contexts = event.assoc.requestor.requested_contexts
@@ -208,6 +208,23 @@ def test_a_kept_association_serves_the_next_delivery_with_changed_images_too():
         assert session.send(images[1]).syntax == IMPLICIT
         session.close()
     assert len(archive.proposed) == 1
+
+
+@pytest.mark.slow
+def test_a_node_that_ends_the_association_while_an_image_is_changed_gets_it_over_another(monkeypatch):
+    archive, image = Archive(EXPLICIT), named("MR_small_RLE.dcm")
+    change = Transcoder.result
+
+    def slow(self, *arguments):
+        changed = change(self, *arguments)
+        (association,) = archive.server.active_associations
+        association.abort()
+        return changed
+
+    monkeypatch.setattr(Transcoder, "result", slow)
+    with archive.running() as port:
+        (answer,) = send_all(make_target(dicom(port, transcode="lossless")), [image])
+    assert answer.ok and len(archive.proposed) == 2 and archive.kept[image.sop_instance_uid][0] == EXPLICIT
 
 
 def test_a_test_of_the_target_says_which_of_the_listed_ones_it_takes():
