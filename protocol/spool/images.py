@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import xxhash
@@ -143,7 +142,7 @@ class Images:
             xxhash.xxh3_128_digest(incoming.dataset), received=self._clock.now(),
         )  # fmt: skip
         start = encode(meta)
-        meta = replace(meta, offset=len(start))
+        meta = meta._replace(offset=len(start))
         values = dict(incoming.header.values) if incoming.header else {}
         quarantine.write(
             self._fs, self._places, receipt.hex(), start, incoming.dataset, meta, reason, sync=self.sync
@@ -225,7 +224,7 @@ class Images:
         with self._db.read() as connection:
             rows = joining.twins(connection, saved)
         twins = {row["receipt"]: joining.same_bytes(self._fs, self._places, row, saved) for row in rows}
-        return replace(saved, twins=twins, new=False)
+        return saved._replace(twins=twins, new=False)
 
     def _drop(self, path: Path) -> None:
         try:
