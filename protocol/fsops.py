@@ -13,8 +13,7 @@ import os
 import platform
 import stat
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -66,15 +65,19 @@ class Lock(Protocol):
 
 
 class FsOps(Protocol):
-    """The operations. Missing files raise FileNotFoundError, existing ones FileExistsError."""
+    """The operations. Missing files raise FileNotFoundError, existing ones FileExistsError.
 
-    def create(self, path: Path) -> NewFile: ...
+    Every image goes through `create`, `rename` and sometimes `unlink`: these take texts as well, because to put a Path
+    together takes longer than half of what the kernel does with it.
+    """
+
+    def create(self, path: Path | str) -> NewFile: ...
     def write_new(self, path: Path, data: bytes) -> None: ...
     def read_bytes(self, path: Path) -> bytes: ...
     def open_read(self, path: Path) -> BinaryIO: ...
-    def rename(self, source: Path, target: Path) -> None: ...
+    def rename(self, source: Path | str, target: Path | str) -> None: ...
     def link(self, source: Path, target: Path) -> None: ...
-    def unlink(self, path: Path) -> None: ...
+    def unlink(self, path: Path | str) -> None: ...
     def makedirs(self, path: Path) -> list[Path]: ...
     def rmdir(self, path: Path) -> None: ...
     def sync_file(self, path: Path) -> None: ...
@@ -89,23 +92,33 @@ class FsOps(Protocol):
     def lock_text(self, path: Path) -> str: ...
 
 
-@contextmanager
-def disk_errors(what: str) -> Iterator[None]:
-    """Turn the operating system's errors about the disk itself into ours, others pass."""
-    try:
-        yield
-    except OSError as exc:
+class disk_errors:
+    """Turn the operating system's errors about the disk itself into ours, others pass.
+
+    A class, since every image comes through four of them, and a generator takes a microsecond more.
+    """
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
+        if not isinstance(exc, OSError):
+            return
         if exc.errno in _NO_ROOM:
-            raise OutOfSpace(f"{what}: {os.strerror(exc.errno or 0)}") from exc
+            raise OutOfSpace(f"{self._what}: {os.strerror(exc.errno or 0)}") from exc
         if exc.errno in (errno.EIO, errno.EROFS):
-            raise DiskFailed(f"{what}: {os.strerror(exc.errno)}") from exc
-        raise
+            raise DiskFailed(f"{self._what}: {os.strerror(exc.errno)}") from exc
 
 
 class RealNewFile:
     """A file opened with O_EXCL; see NewFile."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         with disk_errors("create file"):
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
 
@@ -175,7 +188,7 @@ class RealFs:
 
     _whole = -1  # a descriptor on the file system that `sync_everything` was asked for
 
-    def create(self, path: Path) -> NewFile:
+    def create(self, path: Path | str) -> NewFile:
         return RealNewFile(path)
 
     def write_new(self, path: Path, data: bytes) -> None:
@@ -193,7 +206,7 @@ class RealFs:
     def open_read(self, path: Path) -> BinaryIO:
         return open(path, "rb", buffering=0)
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: Path | str, target: Path | str) -> None:
         with disk_errors("rename file"):
             os.rename(source, target)
 
@@ -201,7 +214,7 @@ class RealFs:
         with disk_errors("link file"):
             os.link(source, target)
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: Path | str) -> None:
         with disk_errors("remove file"):
             os.unlink(path)
 

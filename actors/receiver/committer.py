@@ -30,11 +30,17 @@ class Ticket:
         self.saved, self.waits = saved, waits
         self.receipt: Receipt | None = None
         self.error: Exception | None = None
-        self.called = threading.Event()  # it is done, or its thread is to lead
+        # It is done, or its thread is to lead; made for those alone that wait, which most never do in relaxed mode.
+        self.called = threading.Event() if waits else None
 
     @property
     def done(self) -> bool:
         return self.receipt is not None or self.error is not None
+
+    def call(self) -> None:
+        """Wake its thread, if that waits."""
+        if self.called is not None:
+            self.called.set()
 
 
 class Committer:
@@ -98,13 +104,14 @@ class Committer:
 
     def wait(self, ticket: Ticket) -> None:
         """Until the ticket has a receipt or an error."""
+        called = ticket.called = ticket.called or threading.Event()  # before the look: whoever is done after it calls
         with self._gate:
             if ticket.done:
                 return
             ticket.waits = True
             leads, self._led = not self._led, True
         if not leads:
-            ticket.called.wait()
+            called.wait()
         if not ticket.done:
             self._lead(ticket)
 
@@ -158,7 +165,7 @@ class Committer:
                 return True
             self._since = time.monotonic()
             if self._queue[0].waits:
-                self._queue[0].called.set()
+                self._queue[0].call()
                 return True
             if not tired or self._help is None:
                 return False
@@ -176,7 +183,7 @@ class Committer:
         self.images += len(receipts)
         for ticket, receipt in zip(group, receipts, strict=True):
             ticket.receipt = receipt
-            ticket.called.set()
+            ticket.call()
         try:
             self._arrived({receipt.arrival for receipt in receipts if receipt.outcome == "stored"})
         except Exception as exc:  # only a nudge: the router finds the images by looking
@@ -194,7 +201,7 @@ class Committer:
                 self._queue.clear()
         for ticket in group:
             ticket.error = _copy(exc)  # each thread needs an exception of its own
-            ticket.called.set()
+            ticket.call()
 
     def _close(self, why: str) -> None:
         with self._gate:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from actors.dicom.commitment_scp import CommitmentHandler
@@ -219,7 +218,7 @@ class Handler:
         self.committer.wait(ticket)
         if ticket.receipt is None:
             self.log.error("row_to_come", association=served.id.hex(), error=type(ticket.error).__name__)
-            served.left.append(replace(ticket.saved, new=False))
+            served.left.append(ticket.saved._replace(new=False))
         else:
             self._recorded(served, ticket.saved, ticket.receipt)
 

@@ -7,7 +7,6 @@ outlives the death of this process, and its row follows while the sender prepare
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from actors.dicom.service import StoreCommand
@@ -137,7 +136,7 @@ class OneObject:
         return self._as_agreed(self._handler.images.described(self._intake, file, self._header))
 
     def _as_agreed(self, saved: Saved) -> Saved:
-        return replace(saved, resend=True) if self._served.terms.resend else saved
+        return saved._replace(resend=True) if self._served.terms.resend else saved
 
     def _judged(self, misplaced: str | None) -> Refusal | None:
         """Why all that has come is refused in the end; a warning goes into the status."""

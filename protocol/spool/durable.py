@@ -24,15 +24,16 @@ class DurableNames:
         self._fs, self._top, self._sync = fs, top, sync
         self._safe: set[Path] = set()
 
-    def create(self, path: Path) -> NewFile:
+    def create(self, path: Path | str) -> NewFile:
         """Make a file and the folders above it, again if the cleaner removed an emptied folder in between."""
         for _ in range(MANY_TRIES):
             with suppress(FileNotFoundError):
                 return self._fs.create(path)
+            place = Path(path)
             # Before the folders are there: who finds one that another thread just made must find it unsafe as well.
-            self._safe.difference_update(self._above(path))
+            self._safe.difference_update(self._above(place))
             with suppress(FileNotFoundError):
-                self._fs.makedirs(path.parent)
+                self._fs.makedirs(place.parent)
         raise SpoolError("the folder of an image vanishes again and again")
 
     def settle(self, path: Path) -> None:

@@ -9,8 +9,7 @@ Small ones: tmp file written -> renamed -> row, event and a copy of the bytes co
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import xxhash
@@ -28,7 +27,7 @@ from protocol.spool.objects import ImageFile, Incoming, Origin, Receipt, Saved, 
 from protocol.spool.part10 import FileMeta, encode
 from protocol.spool.places import Places, new_receipt, series_key
 from protocol.spool.transaction import Transaction
-from protocol.spool.unsynced import UnsyncedFiles
+from protocol.spool.unsynced import Exchange, UnsyncedFiles
 from protocol.wire.events import AssociationClosed, AssociationOpened, AssociationRejected, ImageRejected
 
 __all__ = ["ImageFile", "Images", "Incoming", "Origin", "Receipt", "Saved", "image_file", "misplaced"]
@@ -143,7 +142,7 @@ class Images:
             xxhash.xxh3_128_digest(incoming.dataset), received=self._clock.now(),
         )  # fmt: skip
         start = encode(meta)
-        meta = replace(meta, offset=len(start))
+        meta = meta._replace(offset=len(start))
         values = dict(incoming.header.values) if incoming.header else {}
         quarantine.write(
             self._fs, self._places, receipt.hex(), start, incoming.dataset, meta, reason, sync=self.sync
@@ -189,19 +188,18 @@ class Images:
         return receipts
 
     def _commit_together(self, saved: Sequence[Saved]) -> list[Receipt]:
-        with self._db.write() as tx:
+        with self.unsynced.exchange() as copies, self._db.write() as tx:
             joining = Joining(tx, self._fs, self._places, self._known)
             receipts = [self._give_row(tx, joining, one) for one in saved]
             joining.end()
-            done = self._leave_copies(tx, saved, receipts)
+            _leave_copies(copies, tx, saved, receipts)
         self._known.keep(joining)
-        done()
         return receipts
 
     def _commit_one_by_one(self, saved: Sequence[Saved]) -> list[Receipt]:
         """In one transaction still, with a savepoint each: whatever is wrong with one is not with the others."""
         receipts: list[Receipt] = []
-        with self._db.write() as tx:
+        with self.unsynced.exchange() as copies, self._db.write() as tx:
             for one in saved:
                 try:
                     with tx.savepoint():
@@ -213,27 +211,11 @@ class Images:
                     raise
                 except Exception as exc:
                     receipts.append(Receipt(one.receipt, "failed", error=exc))
-            done = self._leave_copies(tx, saved, receipts)
-        done()
+            _leave_copies(copies, tx, saved, receipts)
         return receipts
 
     def _give_row(self, tx: Transaction, joining: Joining, saved: Saved) -> Receipt:
         return quarantine.insert(tx, saved) if saved.reason is not None else joining.join(saved)
-
-    def _leave_copies(self, tx: Transaction, saved: Sequence[Saved], receipts: Sequence[Receipt]) -> Callable[[], None]:
-        """Copies of files that are not synced yet go in, those of files that are by now go out."""
-        copies = [
-            self.unsynced.insert(tx, one, receipt.arrival)
-            for one, receipt in zip(saved, receipts, strict=True)
-            if one.content is not None and receipt.outcome == "stored"
-        ]
-        dropped = self.unsynced.drop(tx)
-
-        def done() -> None:
-            self.unsynced.added(copies)
-            self.unsynced.dropped(dropped)
-
-        return done
 
     def _compared(self, saved: Saved) -> Saved:
         """With the bytes of possible twins against ours, before the lock; the rows are looked at again inside."""
@@ -242,7 +224,7 @@ class Images:
         with self._db.read() as connection:
             rows = joining.twins(connection, saved)
         twins = {row["receipt"]: joining.same_bytes(self._fs, self._places, row, saved) for row in rows}
-        return replace(saved, twins=twins, new=False)
+        return saved._replace(twins=twins, new=False)
 
     def _drop(self, path: Path) -> None:
         try:
@@ -264,3 +246,11 @@ class Images:
         if row is None:
             raise NotFound(f"no image with receipt {receipt.hex()}")
         return image_file(self._places, row)
+
+
+def _leave_copies(copies: Exchange, tx: Transaction, saved: Sequence[Saved], receipts: Sequence[Receipt]) -> None:
+    """Copies of files that are not synced yet go in, in the place of those of files that are by now."""
+    for one, receipt in zip(saved, receipts, strict=True):
+        if one.content is not None and receipt.outcome == "stored":
+            copies.insert(tx, one, receipt.arrival)
+    copies.drop(tx)

@@ -30,7 +30,7 @@ class _Spare:
 
     receipt: bytes
     folder: str
-    path: Path
+    path: str
     file: NewFile
 
 
@@ -39,6 +39,7 @@ class Writer:
 
     def __init__(self, fs: FsOps, places: Places, names: DurableNames, clock: Clock, origin: Origin) -> None:
         self.fs, self.places, self.names, self.clock, self.origin = fs, places, names, clock, origin
+        self._images = f"{places.images}/"
         self._forms: dict[tuple[str, str], FileMetaForm] = {}
         self._spare: _Spare | None = None
         self._folders: dict[bytes, str] = {}
@@ -74,7 +75,7 @@ class Writer:
             folder = self._folders[key] = folder_of_day(now, key)
         return folder
 
-    def file(self, folder: str) -> tuple[bytes, Path, NewFile]:
+    def file(self, folder: str) -> tuple[bytes, str, NewFile]:
         """(receipt, path, file) of a new .tmp file in `folder`, the one that `prepare` made if it fits."""
         spare, self._spare = self._spare, None
         self._last, self._steady = folder, self._last == folder
@@ -98,7 +99,7 @@ class Writer:
 
     def _make(self, folder: str) -> _Spare:
         receipt = new_receipt(self.clock.now())
-        path = self.places.images / f"{folder}/{receipt.hex()}.tmp"
+        path = f"{self._images}{folder}/{receipt.hex()}.tmp"
         return _Spare(receipt, folder, path, self.names.create(path))
 
     def _drop(self, spare: _Spare) -> None:
@@ -121,7 +122,7 @@ class Intake:
         self.length = 0
         self.digest = b""
         self.header = b""
-        self._path: Path | None = None
+        self._path = ""
         self._file: NewFile | None = None
         self._state: xxhash.xxh3_128 | None = None
 
@@ -158,24 +159,23 @@ class Intake:
 
         With `sync` data and name survive a power cut. Raises OutOfSpace, DiskFailed, SpoolError.
         """
-        assert self._file is not None and self._path is not None
+        assert self._file is not None
         file, self._file = self._file, None
         try:
             if sync:
                 file.sync()
         finally:
             file.close()
-        final = self._path.with_suffix(".dcm")
+        final = self._path.removesuffix(".tmp") + ".dcm"
         self._writer.fs.rename(self._path, final)
         self._path = final
         if sync:
-            self._writer.names.settle(final)
-        return f"{self.folder}/{final.name}"
+            self._writer.names.settle(Path(final))
+        return f"{self.folder}/{self.receipt.hex()}.dcm"
 
     def beginning(self, size: int) -> bytes:
         """At most `size` first bytes of the data set, read out of the file that is not finished yet."""
-        assert self._path is not None
-        with self._writer.fs.open_read(self._path) as file:
+        with self._writer.fs.open_read(Path(self._path)) as file:
             file.seek(len(self.header))
             return file.read(size)
 
@@ -184,8 +184,8 @@ class Intake:
         file, self._file = self._file, None
         if file is not None:
             file.close()
-        path, self._path = self._path, None
-        if path is None:
+        path, self._path = self._path, ""
+        if not path:
             return
         try:
             self._writer.fs.unlink(path)

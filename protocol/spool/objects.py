@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from protocol.header.scan import Header
 from protocol.header.uids import valid_uid
@@ -48,8 +48,7 @@ class Origin:
     source: str | None
 
 
-@dataclass(frozen=True)
-class Saved:
+class Saved(NamedTuple):
     """An object whose bytes are at their final place; it counts once `commit` has its row."""
 
     receipt: bytes
@@ -65,8 +64,7 @@ class Saved:
     resend: bool = False  # it counts as a new image though it may equal one that came before
 
 
-@dataclass(frozen=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What became of one image; `stored`, `duplicate` and `quarantined` may be acknowledged, `failed` may not."""
 
     receipt: bytes

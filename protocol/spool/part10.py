@@ -6,7 +6,7 @@ element the receipt, the association, length and digest of the dataset and when 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from protocol.errors import UnreadableImage
 from protocol.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -23,8 +23,7 @@ _LONG_VRS = frozenset({b"OB", b"UR", b"UT", b"UN", b"OW", b"SQ"})
 MAX_META = 8192
 
 
-@dataclass(frozen=True)
-class FileMeta:
+class FileMeta(NamedTuple):
     """What a spool file says about itself; `offset` is where the dataset begins, in bytes."""
 
     sop_class_uid: str

@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from typing import Any
 
 from protocol.errors import NotFound, StepRefused
@@ -63,7 +62,7 @@ def move(
         fs.sync_dir(places.quarantine)
         fs.sync_dir(path.parent)
     size = max(0, fs.size(places.quarantine / name) - meta.offset)
-    return Saved(bytes.fromhex(name), replace(meta, length=size), source, name, {}, reason, why)
+    return Saved(bytes.fromhex(name), meta._replace(length=size), source, name, {}, reason, why)
 
 
 def note(fs: FsOps, places: Places, name: str, meta: FileMeta, reason: str) -> None:
@@ -71,7 +70,7 @@ def note(fs: FsOps, places: Places, name: str, meta: FileMeta, reason: str) -> N
     side = places.quarantine / f"{name}.json"
     if fs.exists(side):
         return
-    told = {key: value.hex() if isinstance(value, bytes) else value for key, value in asdict(meta).items()}
+    told = {key: value.hex() if isinstance(value, bytes) else value for key, value in meta._asdict().items()}
     fs.write_new(side, json.dumps({"reason": reason, "meta": told}, indent=1).encode())
 
 

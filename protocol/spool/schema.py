@@ -36,6 +36,8 @@ CREATE INDEX quarantine_sop ON quarantine(sop_uid);
 _RULES = """
 -- Who keeps a copy; what older programs left has nobody's name, and nobody of theirs lives beside this version.
 ALTER TABLE unsynced ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+-- How much of the content is the file, which has zeros behind it; NULL: all.
+ALTER TABLE unsynced ADD COLUMN bytes INTEGER;
 -- How far the image rules have looked at an arrival: they act on images before their series is complete.
 ALTER TABLE arrival ADD COLUMN judged INTEGER NOT NULL DEFAULT 0;
 -- 1: the delivery sends only the images that delivery_image names, and keeps their rows when they are sent.

@@ -2,14 +2,16 @@
 It decides nothing about images; it only sees to it that such a file is durable before its copy goes.
 
 A new file costs two syncs of its own, which a commit of the same bytes does not: with `durability = "fsync"` a small image
-goes into the same transaction as its row. Many files are synced together later, and the copies go with a later commit.
+goes into the same transaction as its row. Many files are synced together later; the next copies take the rows of theirs.
 After a power cut the copies are what the files have to be.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +27,8 @@ LARGEST = 64 * 1024  # bytes; what is written twice must stay small beside what 
 TOGETHER = 128  # files synced at a time
 WORTH_ALL = 8  # files; fewer are synced one by one
 MOST = 1024  # files of this process; whoever would add more syncs first
+SPARE = 2 * TOGETHER  # rows that the next copies take; what is beyond goes
+ROUND = 4096  # bytes: copies of one size take the place of one another without a page being freed or found
 
 
 class Unsynced(NamedTuple):
@@ -32,6 +36,41 @@ class Unsynced(NamedTuple):
 
     id: int
     file: str
+
+
+class Exchange:
+    """The copies that one transaction adds, and the rows of synced files that it may take for them; one thread's."""
+
+    def __init__(self, owner: str, spare: Sequence[int]) -> None:
+        self._owner, self._spare = owner, deque(spare)
+        self.added: list[Unsynced] = []
+
+    def insert(self, tx: Transaction, saved: Saved, arrival: int) -> None:
+        """Put the bytes beside the row."""
+        assert saved.content is not None
+        size = len(saved.content)
+        values = (self._owner, arrival, saved.file, size, saved.content + bytes(-size % ROUND))
+        id = self._spare.popleft() if self._spare else None  # the oldest, so that none holds its arrival for ever
+        # A row in the place of another costs the pages of its bytes; a new one and an old one less, half as many again.
+        if id is None or not tx.changed(
+            "UPDATE unsynced SET owner = ?, arrival = ?, file = ?, bytes = ?, content = ? WHERE id = ?", (*values, id)
+        ):
+            id = tx.execute(
+                "INSERT INTO unsynced (owner, arrival, file, bytes, content) VALUES (?,?,?,?,?)", values
+            ).lastrowid
+        assert id is not None
+        self.added.append(Unsynced(id, saved.file))
+
+    def drop(self, tx: Transaction, keep: int = SPARE) -> None:
+        """Remove all but so many copies of what is synced."""
+        gone = [self._spare.popleft() for _ in range(len(self._spare) - keep)]
+        if gone:
+            tx.many("DELETE FROM unsynced WHERE id = ?", [(id,) for id in gone])
+
+    @property
+    def left(self) -> list[int]:
+        """Rows of synced files that are still there."""
+        return list(self._spare)
 
 
 class UnsyncedFiles:
@@ -57,32 +96,25 @@ class UnsyncedFiles:
         """Whether a file of so many bytes may be synced later: not while so many wait that `sync` has to come first."""
         return size <= self._largest and len(self._waiting) < MOST
 
-    # ---- in the transaction of a commit ---------------------------------------------------------------------------
-    def insert(self, tx: Transaction, saved: Saved, arrival: int) -> Unsynced:
-        """Put the bytes beside the row; `added` follows once that is committed."""
-        assert saved.content is not None
-        cursor = tx.execute(
-            "INSERT INTO unsynced (owner, arrival, file, content) VALUES (?,?,?,?)",
-            (self._owner, arrival, saved.file, saved.content),
-        )
-        assert cursor.lastrowid is not None
-        return Unsynced(cursor.lastrowid, saved.file)
+    # ---- around the transaction of a commit -----------------------------------------------------------------------
+    @contextmanager
+    def exchange(self) -> Iterator[Exchange]:
+        """For one transaction, which begins and commits inside of this; if it fails everything is as before."""
+        with self._lock:  # what one takes no other may overwrite
+            spare, self._synced = self._synced, []
+        exchange = Exchange(self._owner, spare)
+        try:
+            yield exchange
+        except BaseException:
+            with self._lock:
+                self._synced = spare + self._synced
+            raise
+        self._keep(exchange)
 
-    def drop(self, tx: Transaction) -> list[int]:
-        """Remove the copies of what is synced by now; `dropped` follows once that is committed."""
+    def _keep(self, exchange: Exchange) -> None:
         with self._lock:
-            ids = list(self._synced)
-        tx.many("DELETE FROM unsynced WHERE id = ?", [(id,) for id in ids])
-        return ids
-
-    def added(self, copies: Sequence[Unsynced]) -> None:
-        with self._lock:
-            self._waiting += copies
-
-    def dropped(self, ids: Sequence[int]) -> None:
-        with self._lock:
-            gone = set(ids)
-            self._synced = [id for id in self._synced if id not in gone]
+            self._waiting += exchange.added
+            self._synced = exchange.left + self._synced
 
     # ---- afterwards -------------------------------------------------------------------------------------------------
     def sync(self, least: int = 1) -> int:
@@ -112,9 +144,8 @@ class UnsyncedFiles:
         while self._waiting:
             self.sync()
         if self._synced:
-            with self._db.write() as tx:
-                ids = self.drop(tx)
-            self.dropped(ids)
+            with self.exchange() as copies, self._db.write() as tx:
+                copies.drop(tx, keep=0)
 
     def _sync(self, files: Sequence[str]) -> None:
         if len(files) >= WORTH_ALL and self._fs.sync_everything(self._places.images):
@@ -152,7 +183,8 @@ class UnsyncedFiles:
         while True:
             with self._db.read() as connection:
                 rows = connection.execute(
-                    "SELECT u.id, u.file, u.content, a.state FROM unsynced u LEFT JOIN arrival a ON a.id = u.arrival"
+                    "SELECT u.id, u.file, u.bytes, u.content, a.state"
+                    " FROM unsynced u LEFT JOIN arrival a ON a.id = u.arrival"
                     " WHERE u.owner = ? ORDER BY u.id LIMIT ?",
                     (owner, TOGETHER),
                 ).fetchall()
@@ -160,7 +192,7 @@ class UnsyncedFiles:
                 return restored
             kept = [row for row in rows if row["state"] not in (None, "deleted")]
             for row in kept:
-                self._write(self._places.images / row["file"], row["content"])
+                self._write(self._places.images / row["file"], row["content"][: row["bytes"]])
             self._settle([row["file"] for row in kept])
             restored += len(kept)
             with self._db.write() as tx:

@@ -97,7 +97,8 @@ class SimFs:
 
     # files
 
-    def create(self, path: Path) -> NewFile:
+    def create(self, path: Path | str) -> NewFile:
+        path = Path(path)
         with self.effect("create") as disk:
             return SimNewFile(self, path, disk.new_file(path))
 
@@ -126,7 +127,8 @@ class SimFs:
             except NotADirectoryError:
                 return False
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: Path | str) -> None:
+        path = Path(path)
         with self.effect("unlink") as disk:
             node = disk.file(path)
             disk.folder(path.parent).change({path.name: None})
@@ -134,7 +136,8 @@ class SimFs:
 
     # names
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: Path | str, target: Path | str) -> None:
+        source, target = Path(source), Path(target)
         with self.effect("rename") as disk:
             node, old_home, new_home = disk.at(source), disk.folder(source.parent), disk.folder(target.parent)
             before = new_home.entries.get(target.name)

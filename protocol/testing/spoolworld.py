@@ -83,7 +83,7 @@ class SpoolWorld(World):
             if receipt.outcome in ACKNOWLEDGED:
                 self.promises.append(Promise(image, association.calling_ae, receipt.outcome))
         if self.durability == "copies" and len(self.promises) % 2:
-            self.spool.images.unsynced.sync()  # the copies go with the next commit
+            self.spool.images.unsynced.sync()  # the next commit takes the rows of the copies
         return receipts
 
     def incoming(self, association: Association, image: TestImage, reason: str | None = None) -> Incoming:

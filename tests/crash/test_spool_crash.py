@@ -293,18 +293,20 @@ def no_copies(monkeypatch) -> None:
     monkeypatch.setattr(UnsyncedFiles, "restore", lambda self, alive=None: 0)
 
 
-def drop_copies_at_once(monkeypatch) -> None:
-    def added(self, copies):
-        self._synced += [copy.id for copy in copies]
+def copies_replaced_before_their_files_are_synced(monkeypatch) -> None:
+    def keep(self, exchange):
+        self._synced = exchange.left + [copy.id for copy in exchange.added]
 
-    monkeypatch.setattr(UnsyncedFiles, "added", added)
+    monkeypatch.setattr(UnsyncedFiles, "_keep", keep)
 
 
 def names_of_copies_not_synced(monkeypatch) -> None:
     monkeypatch.setattr(UnsyncedFiles, "_settle", lambda self, files: None)
 
 
-@pytest.mark.parametrize("fault", [no_copies, drop_copies_at_once, names_of_copies_not_synced])
+@pytest.mark.parametrize(
+    "fault", [no_copies, copies_replaced_before_their_files_are_synced, names_of_copies_not_synced]
+)
 def test_a_fault_with_copies_is_found(fault, worlds, monkeypatch):
     fault(monkeypatch)
     prepare, run, repeated = STORIES["receive"]

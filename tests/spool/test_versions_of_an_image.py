@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -28,7 +27,7 @@ def receive(spool, data, *, resend=False):
     header = Header({"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3", "SOPInstanceUID": "1.2.3.1"})
     incoming = Incoming(bytes(16), "SCANNER", "SCANPOST", "127.0.0.1", None, "1.2.840.10008.5.1.4.1.1.2", "1.2.3.1",
                         EXPLICIT, data, header)  # fmt: skip
-    (receipt,) = spool.images.commit([replace(spool.images.save(incoming), resend=resend)])
+    (receipt,) = spool.images.commit([spool.images.save(incoming)._replace(resend=resend)])
     return receipt
 
 
