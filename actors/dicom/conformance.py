@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pydicom
 import pynetdicom
-from pydicom._uid_dict import UID_dictionary
 from pydicom.charset import python_encoding
-from pynetdicom.sop_class import _STORAGE_CLASSES as NEWER_CLASSES  # also tells pydicom of newer transfer syntaxes
+from pynetdicom.sop_class import _STORAGE_CLASSES as NEWER_CLASSES
 
 from actors.dicom import acceptor, commitment, dimse, negotiation, pdus, scu, statuses, tls
 from actors.dicom.machine import TRANSITIONS, Event, State
 from actors.dicom.pdus import ProposedContext
 from actors.dicom.service import ScpConfig, ScpHandler
 from actors.dicom.upper import SLOWEST
+from protocol.header.dictionary import UIDS
 from protocol.header.scan import DEFLATED
 from protocol.header.walk import MAX_DEPTH
 from protocol.routing.commitment import SourceCommitment, TargetCommitment
@@ -41,14 +41,14 @@ def document() -> str:
 def storage_classes() -> list[tuple[str, str]]:
     """(name, UID) of all SOP classes of the standard that are stored; of the newest, which pydicom does not know, keywords."""
     named = {str(uid): keyword for keyword, uid in NEWER_CLASSES.items()}
-    named |= {uid: entry[0] or "(retired, without a name)" for uid, entry in UID_dictionary.items()}
+    named |= {uid: entry[0] or "(retired, without a name)" for uid, entry in UIDS.items()}
     return sorted((name, uid) for uid, name in named.items() if negotiation.is_storage(uid))
 
 
 def transfer_syntaxes() -> list[tuple[str, str]]:
     """(name, UID) of all transfer syntaxes of the standard that are accepted."""
     found = []
-    for uid, entry in UID_dictionary.items():
+    for uid, entry in UIDS.items():
         if entry[1] == "Transfer Syntax":
             answer = negotiation.choose(ProposedContext(1, storage_classes()[0][1], (uid,)))
             if answer.result == pdus.ACCEPTED:

@@ -4,7 +4,6 @@ It must not import pydicom itself: that costs each of our processes 0.2 s and 20
 
 from __future__ import annotations
 
-import sys
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -39,10 +38,9 @@ def tag_for_keyword(keyword: str) -> int | None:
 
 
 def _table(name: str) -> ModuleType:
-    """A module of tables from pydicom's folder, without running the package around it."""
-    loaded = sys.modules.get(f"pydicom.{name}")
-    if loaded is not None:
-        return loaded
+    """A module of tables from pydicom's folder, without running the package around it; a copy of our own, as pynetdicom adds
+    to pydicom's when it is imported.
+    """
     package = find_spec("pydicom")
     folders = list(package.submodule_search_locations or ()) if package is not None else []
     spec = spec_from_file_location(f"{__name__}.{name}", Path(folders[0]) / f"{name}.py") if folders else None
