@@ -248,7 +248,8 @@ only, and keeps its Lossy Image Compression attributes; see docs/transcoding.md.
 
 An association is opened when a series is delivered, and released after its last object. It is aborted at a timeout, at an answer
 to another request than the one sent, and at a PDU that may not come. After a failure the delivery is tried again with growing
-waits, beginning with the first object that was not confirmed.
+waits, beginning with the first object that was not confirmed. A target that could not be reached is asked by C-ECHO first (setting
+`probe`). Calling and called AE title are those of the settings, or those of the sender (`pass_calling_ae`, `pass_called_ae`).
 
 ### 4.3 Answers to C-STORE
 
