@@ -53,7 +53,7 @@ class Cleaning:
 
     def __init__(self, database: Database, places: Places, fs: FsOps) -> None:
         self._db, self._places, self._fs = database, places, fs
-        self._names = DurableNames(fs, places.images, sync=database.full)
+        self._names = DurableNames(fs, places.images, sync=True)  # relaxed, too: nobody looks for these files again
 
     # ---- arrivals -------------------------------------------------------------------------------------------------
     def deletable(self, retention: Retention, limit: int = 100) -> list[int]:

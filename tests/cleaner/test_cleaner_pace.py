@@ -117,3 +117,38 @@ def test_the_mark_survives_what_its_files_do_not(folder, durability):
         if node.state(arrival) != "deleted":
             assert node.files() == 6
         node.world.close()
+
+
+@pytest.mark.parametrize("power", [False, True])
+@pytest.mark.parametrize("durability", ["fsync", "relaxed"])
+def test_dying_anywhere_while_a_series_goes_in_parts_leaves_all_or_nothing(folder, durability, power):
+    from itertools import count
+
+    from protocol.testing.crash import Scenario, run_at_every_point
+    from protocol.testing.spoolworld import SpoolWorld
+
+    numbers = count()
+
+    def prepare(world):
+        Rig(folder, world, **SLOW).series(1, images=5)
+        world.make_durable()
+        world.clock.advance(1)
+
+    def clean(world):
+        node = Rig(folder, world, **SLOW)
+        for _ in range(4):
+            node.after(0.5)
+
+    def check(world):
+        node = Rig(folder, world, **SLOW)
+        node.cleaner.recover()
+        clean(world)
+        (arrival,) = node.spool.arrivals.list()
+        assert arrival["state"] == "deleted" and node.files() == 0 and node.spool.cleaning.marked() == []
+        assert len(node.events("arrival.deleted")) == 1
+        assert node.spool.accounting.balance(files=True) == []
+
+    def make(seed):
+        return SpoolWorld(folder / f"world-{next(numbers)}", seed, durability=durability)
+
+    assert run_at_every_point(Scenario("clean", make, clean, check, prepare), power=power, every=2) > 10

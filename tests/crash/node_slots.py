@@ -134,7 +134,7 @@ class Slots:
 
     def _end_stopped(self) -> None:
         """Who was told to stop has finished or handed back, and ends; another one is started in its place."""
-        for name in sorted(self.stopping):
+        for name in sorted(self.stopping - self.busy):
             worker = self.actors[name].worker
             if any(row["owner"] == worker.owner for row in self.deliveries()):
                 self.violations.append(f"{name} ended with a delivery in its hands")
