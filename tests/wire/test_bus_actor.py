@@ -19,6 +19,7 @@ from protocol.wire.bus import EVENT, FETCH, Station, connect_wire
 from protocol.wire.events import ActorStatus, ArrivalUpdated, Head
 from protocol.wire.lanes import BUS_IN, BUS_OUT, LANES, REPLAY, endpoints
 from protocol.wire.messages import Envelope, envelope
+from protocol.wire.nudges import Nudge
 
 STATUS = ActorStatus("router", 1, "ready", 1.0, "0", {"open": 2.0})
 
@@ -290,3 +291,21 @@ def test_published_from_a_real_spool(settings: Settings) -> None:
         spool.outbox.record(*[fact(number) for number in range(5)])
         until(lambda: listener.types().count("rule.failed") == 5, node.turn, listener.listen)
         assert [one.data["arrival"] for one in listener.heard if one.seq] == list(range(5))
+
+
+def test_statuses_alone_are_no_reason_to_look_into_the_outbox(
+    node: BusNode, outbox: FakeOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # each actor says each second that it lives; the beacon's look finds what no nudge told
+    looks: list[int] = []
+    head = outbox.head
+    monkeypatch.setattr(outbox, "head", lambda: looks.append(1) or head())
+    monkeypatch.setattr(node.actor, "_beacon_due", float("inf"))
+    status = Nudge("status", envelope(STATUS, source="/n/router/0", time=1.0).to_map())
+    node.actor.one_pass([status, status])
+    assert not looks
+    node.actor.one_pass([status, Nudge("commits")])
+    assert len(looks) == 1
+    monkeypatch.setattr(node.actor, "_beacon_due", float("-inf"))
+    node.actor.one_pass([status])
+    assert len(looks) == 2
