@@ -36,12 +36,13 @@ BENCHES: dict[str, Callable[[Session], None]] = {
     "associations": associations, "idle": idle, "profile": profile, "rules": rules, "backtest": backtest,
     "deciding": deciding, "end_to_end": end_to_end, "queue": queue, "selections": selections, "bad_targets": bad_targets,
 }  # fmt: skip
+TOGETHER = {"deliver": ("end_to_end", "queue", "latency", "bad_targets")}
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="default: all")
+    parser.add_argument("names", nargs="*", choices=[*BENCHES, *TOGETHER, []], help="default: all; deliver is several")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--share", type=float, default=1.0, help="part of each set, for a quick look")
     parser.add_argument("--sets", nargs="+", choices=[*SETS], default=[*SETS], help="default: all")
@@ -85,7 +86,8 @@ def main() -> None:
     chosen = arguments()
     # Whoever stops a bench stops what it started, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
-    names = chosen.names or ([] if chosen.write else list(BENCHES))
+    names = [one for name in chosen.names for one in TOGETHER.get(name, (name,))]
+    names = names or ([] if chosen.write else list(BENCHES))
     outcomes = [run(name, chosen) for name in names]
     if chosen.json:
         print("[" + ",\n".join(map(as_json, outcomes)) + "]")

@@ -1,0 +1,67 @@
+"""How other routers fail, by number, and the tests that show that it cannot happen here."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FAILURES = {
+    1: "router/test_known_failures.py::test_1_images_that_arrive_while_the_series_is_routed_are_delivered_too",
+    2: "router/test_known_failures.py::test_2_an_image_whose_row_is_not_written_yet_survives_closing_routing_and_cleaning",
+    3: "routing/test_routing_versions.py::test_a_target_in_use_cannot_be_removed",
+    4: "receiver/test_receiver_trouble.py::test_below_its_reserve_it_accepts_associations_and_refuses_images",
+    5: "router/test_known_failures.py::test_5_two_routers_on_one_study_decide_each_arrival_once",
+    6: "router/test_known_failures.py::test_6_a_decision_that_fails_half_way_has_not_happened",
+    7: "router/test_router_studies.py::test_7_a_study_that_is_still_arriving_is_never_discarded_for_its_age",
+    8: "cleaner/test_cleaner.py::test_pressure_lifts_the_window_but_never_the_retention",
+    9: "cleaner/test_cleaner.py::test_a_protected_delivery_keeps_its_arrival_even_if_the_state_says_delivered",
+    10: "receiver/test_receiver_images.py::test_an_association_that_dies_in_the_middle_keeps_what_was_acknowledged",
+    11: "router/test_known_failures.py::test_11_queue_and_timers_survive_the_death_of_everything",
+    12: "dispatcher/test_slot_working.py::test_images_refused_in_an_earlier_attempt_still_park_the_delivery",
+    13: "receiver/test_receiver_images.py::test_an_association_that_dies_in_the_middle_keeps_what_was_acknowledged",
+    14: "receiver/test_receiver_trouble.py::test_an_image_whose_sync_failed_is_not_acknowledged_and_ends_the_process",
+    15: "dispatcher/test_slot_working.py::test_refused_images_park_with_their_reason_after_the_rest_was_sent_and_a_retry_sends_only_them",
+    16: "router/test_known_failures.py::test_16_the_claim_of_a_killed_dispatcher_does_not_hold_a_series_for_ever",
+    17: "router/test_known_failures.py::test_17_a_truncated_file_is_set_aside_once_and_stops_nothing",
+    18: "routing/test_routing_survival.py::test_a_half_written_newest_version_leaves_the_former_in_force_for_old_and_new_services",
+    19: "dispatcher/test_dispatcher_processes.py::"
+        "test_targets_that_are_down_refuse_abort_or_hang_delay_nobody_and_are_retried_parked_and_brought_through",
+    20: "dispatcher/test_slot_working.py::test_a_dead_target_does_not_delay_the_others",
+    21: "dispatcher/test_three_days_away.py::test_nothing_is_given_up_while_it_is_away",
+    22: "spool/test_claim_order.py::test_22_what_waits_long_enough_is_as_good_as_urgent",
+    23: "dispatcher/test_dispatcher_processes.py::test_slots_that_cannot_start_are_tried_again_with_growing_waits",
+    24: "receiver/test_receiver_known_failures.py::"
+        "test_24_one_malformed_dataset_in_a_series_does_not_end_the_association_or_cost_another_image",
+    25: "header/test_charset.py::test_any_bytes_in_any_set_become_text_that_can_be_stored",
+    26: "dispatcher/test_kept_sessions.py::test_after_a_timeout_it_is_never_used_again",
+    27: "bookkeeper/test_bookkeeper_away.py::test_poison_raises_one_alert_and_the_next_only_after_a_while",
+    28: "routing/rules/test_rule_attacks.py::test_rules_see_every_image_and_a_missing_tag_or_an_error_is_not_a_silent_no",
+    29: "router/test_known_failures_of_rules.py::test_29_every_fallback_counts_and_none_runs_beside_another_rule",
+    30: "spool/test_way_of_a_series.py::test_the_same_object_twice_is_one_image_and_a_changed_one_replaces_it",
+    31: "spool/test_way_of_a_series.py::test_a_late_image_opens_an_addendum_and_only_it_is_sent",
+    32: "router/test_known_failures_of_rules.py::test_32_two_senders_of_one_series_are_two_arrivals_and_rules_tell_them_apart",
+    33: "cleaner/test_cleaner.py::test_in_the_night_of_the_change_the_window_goes_by_the_clock_on_the_wall",
+    34: "network/test_ledger_away.py::test_routing_goes_on_while_the_ledger_is_away_and_afterwards_it_is_complete",
+    35: "dispatcher/test_slot_working.py::"
+        "test_an_orderly_stop_finishes_the_image_and_gives_the_rest_back_without_using_up_an_attempt",
+    36: "network/test_hostile_objects.py::test_impossible_objects_are_quarantined_and_good_ones_beside_them_arrive",
+    37: "network/test_hostile_objects.py::test_impossible_objects_are_quarantined_and_good_ones_beside_them_arrive",
+    38: "receiver/test_receiver_known_failures.py::test_38_nothing_that_a_peer_says_or_is_called_reaches_a_shell_or_a_name_server",
+    39: "webgui/test_webgui_pages.py::test_values_from_scanners_and_targets_stay_text",
+    40: "webgui/test_webgui_auth.py::test_an_admin_may_do_what_a_viewer_may_not",
+    41: "routing/rules/test_rule_attacks.py::test_no_attribute_of_python_is_reachable",
+    42: "webgui/test_webgui_auth.py::test_guessing_is_stopped_even_for_the_right_password",
+    43: "dicom/test_scp_fuzz.py::test_a_pdu_that_lies_about_its_length_ends_the_association_only",
+    44: "receiver/test_receiver_known_failures.py::test_44_slow_loris_and_thousands_of_connections_end_in_time_and_keep_no_scanner_out",
+    45: "receiver/test_receiver_images.py::test_no_patient_data_in_logs_and_events",
+}  # fmt: skip
+
+
+def test_every_known_failure_has_its_test() -> None:
+    assert sorted(FAILURES) == list(range(1, 46))
+    for number, place in FAILURES.items():
+        file, _, name = place.partition("::")
+        tree = ast.parse((HERE / file).read_text("utf-8"))
+        functions = {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert name in functions, f"{number}: {place}"
