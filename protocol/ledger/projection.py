@@ -32,7 +32,7 @@ EVENT_ONLY = frozenset({
     "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
     "outbox.trimmed", "spool.epoch.begun", "commitment.requested", "commitment.answered", "commitment.reported",
     "commitment.report.failed", "confirmation.asked", "confirmation.answered", "arrival.images.routed", "study.decided",
-    "target.breaker.opened", "target.breaker.closed",
+    "target.breaker.opened", "target.breaker.closed", "quarantine.deleted",
 })  # fmt: skip
 """Types whose whole history is the event itself."""
 OUTCOMES = {"route": ArrivalState.IN_DELIVERY, "hold": ArrivalState.HELD, "discard": ArrivalState.DISCARDED,

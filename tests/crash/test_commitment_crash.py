@@ -229,7 +229,7 @@ def success_is_enough(monkeypatch: Any) -> None:
 def forget_promises(monkeypatch: Any) -> None:
     monkeypatch.setattr("protocol.spool.settling.is_promised", lambda tx, id: False)
     monkeypatch.setattr("protocol.spool.commitments.hold_promised", lambda tx, row: None)
-    monkeypatch.setattr("protocol.spool.cleaning._PROMISED", "0")
+    monkeypatch.setattr("protocol.spool.cleaning.PROMISED", "0")
 
 
 def unknown_reports(monkeypatch: Any) -> None:

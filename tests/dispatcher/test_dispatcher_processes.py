@@ -194,7 +194,7 @@ def test_targets_that_are_down_refuse_abort_or_hang_delay_nobody_and_are_retried
 @pytest.mark.slow
 def test_a_target_that_is_away_is_asked_by_its_slots_until_it_is_back_and_no_attempt_is_used_up(site, tmp_path):
     away = free_port()
-    site.targets(pacs=at(away, concurrency=1))
+    site.targets(pacs=at(away, concurrency=1, retry={**RETRY, "max_attempts": None}))
     for number in (1, 2, 3):
         site.send("pacs", number=number)
     actor = site.actor(slots=2)
