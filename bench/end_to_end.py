@@ -65,7 +65,11 @@ def _compare(session: Session, made: images.ImageSet, fan_out: int) -> None:
         except peers.Absent as exc:
             session.absent([str(exc)])
         for durability in ("fsync", "relaxed"):
-            systems.append(stack.enter_context(_scanpost(session.folder / f"{made.name}-{fan_out}-{durability}", fan_out, durability)))
+            systems.append(
+                stack.enter_context(
+                    _scanpost(session.folder / f"{made.name}-{fan_out}-{durability}", fan_out, durability)
+                )
+            )
         warm = images.make(made.name, session.folder / "warm", 0.05)
         for one in systems:  # the first images start whatever is only started when it is needed
             _contender(one, warm, fan_out, []).run()

@@ -165,7 +165,9 @@ def create_database(path: Path, clock: Clock, node: str, boot: str, why: str = "
         connection = sqlite3.connect(fresh, isolation_level=None)
         try:
             tables = ";".join([TABLES, *(MIGRATIONS[version] for version in range(2, SCHEMA_VERSION + 1))])
-            connection.executescript("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=FULL; BEGIN;" + tables)
+            connection.executescript(
+                "PRAGMA page_size=2048; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=FULL; BEGIN;" + tables
+            )
             connection.executemany("INSERT INTO total VALUES (?, 0)", [(name,) for name in TOTALS])
             meta = {"node": node, "boot": boot, "epoch": int(clock.now()), "epoch_first_seq": 0, "barrier": 0,
                     "created": clock.now(), "why": why}  # fmt: skip
