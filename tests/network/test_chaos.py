@@ -190,9 +190,9 @@ def test_kill_nine_at_any_moment_loses_nothing_and_repeats_no_history(tmp_path):
             if control is None or control.poll() is not None:
                 control = around.python("tests.network.hearsay_beside",
                                         environment={**node.environment, "SCANPOST_LEDGER__URL": control_url})  # fmt: skip
-            if round_ % 20 == 12:
+            if round_ % 20 == 12 and killer.deaths["all at once"] < 3:
                 killer.kill_all()
-            elif round_ % 40 == 30:
+            elif round_ % 40 == 30 and killer.deaths["supervisord"] < 2:
                 killer.kill_supervisord()
             elif round_ % 4 == 1:
                 killer.kill_others()
