@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from scanpost.common import EXIT_FAILED, Options, json_option, pass_options, print_json, say
+
+if TYPE_CHECKING:
+    from protocol.settings import Settings
 
 READY_S = 60.0
 
@@ -24,18 +29,26 @@ def dispatchers(options: Options, number: int | None, as_json: bool) -> None:
       scanpost dispatchers
       scanpost dispatchers 3
     """
+    from protocol.programs import SLOTS
+
+    if number is not None and not 1 <= number <= SLOTS:
+        raise click.BadParameter(f"between 1 and {SLOTS} are possible", param_hint="NUMBER")
+    scale(options.settings(), number, as_json)
+
+
+def scale(settings: Settings, number: int | None, as_json: bool = False) -> None:
+    """Have so many dispatchers run, unless it is None, and tell how many there are. Raises NotRunning; exits 1 if one is not ready."""
     from protocol import dispatchers as wanted
-    from protocol.programs import SLOTS, manager
+    from protocol.programs import manager
     from scanpost.node import wait_until_ready
 
-    settings = options.settings()
     programs = manager(settings)
     missing: list[str] = []
     if number is not None:
-        if not 1 <= number <= SLOTS:
-            raise click.BadParameter(f"between 1 and {SLOTS} are possible", param_hint="NUMBER")
         wanted.change(settings, programs, number)
-        missing = wait_until_ready(settings, number, settings.bus.enabled, READY_S)
+        # Whether there is a bus was chosen when the node was started.
+        with_bus = any(one.group == "bus" and one.wanted for one in programs.programs())
+        missing = wait_until_ready(settings, number, with_bus, READY_S)
     running = sorted(
         one.name.rpartition(":")[2] for one in programs.programs() if one.group == "dispatcher" and one.wanted
     )

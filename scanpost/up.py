@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from protocol.programs import SLOTS
 from scanpost.common import EXIT_FAILED, Options, pass_options, say
+
+if TYPE_CHECKING:
+    from protocol.settings import Settings
 
 _STOPPED_S = 150.0
 _RESTARTED_S = 60.0
@@ -24,25 +29,40 @@ def up(options: Options, detach: bool, dispatchers: int | None, no_bus: bool, de
     """Start everything; in the foreground until Ctrl-C, which stops everything in order.
 
     Prints one line that starts with `ready` when everything serves. If supervisord is killed, the programs keep
-    working, and a foreground `up` starts over.
+    working, and a foreground `up` starts over. Where everything runs already, --dispatchers alone changes their number.
 
     \b
     Examples:
       scanpost up
       scanpost up -d --dispatchers 3
+      scanpost up --dispatchers 4          more of them while the node works
       scanpost up --no-bus
     """
     from protocol import dispatchers as wanted
     from scanpost.common import as_environment
+    from scanpost.dispatchers import scale
     from scanpost.node import Node
 
     flags = dict(options.overrides)
     if no_bus:
         flags["bus.enabled"] = False
     settings = Options(options.home, flags).settings()
+    if dispatchers is not None and not (no_bus or demo) and _runs(settings):
+        scale(settings, dispatchers)
+        return
     number = wanted.dispatchers(settings, dispatchers)
     node = Node(settings, number, as_environment(flags), demo=demo)
     click.get_current_context().exit(node.up(detach=detach))
+
+
+def _runs(settings: Settings) -> bool:
+    from protocol.programs import NotRunning, manager
+
+    try:
+        manager(settings).pid()
+    except NotRunning:
+        return False
+    return True
 
 
 @click.command()

@@ -58,6 +58,12 @@ def test_a_dispatcher_that_is_taken_out_hands_its_deliveries_back_and_a_drained_
                 lambda: node.cli("echo", "127.0.0.1", str(node.port), check=False).returncode == 0, 20, "open again"
             )
             assert json.loads((node.home / "run" / "dispatchers.json").read_text())["dispatchers"] == 1
+            assert node.cli("up", "--dispatchers", "2").stderr.strip() == "2 dispatchers run"
+            assert node.json("dispatchers") == {
+                "wanted": 2,
+                "running": ["dispatcher_00", "dispatcher_01"],
+                "missing": [],
+            }
             doctor(node)
     finally:
         node.stop()
