@@ -11,6 +11,7 @@ from click.testing import Result
 from rules_node import Home
 
 from protocol.causes import HINTS, Cause
+from protocol.wire import telling
 from scanpost import choosing
 
 Run = Callable[..., Result]
