@@ -52,6 +52,7 @@ class Browsing:
         with self._db.read() as connection:
             exact = _exact(connection, text)
             seen = page(connection, ARRIVALS, selection, before, LOOKED_THROUGH)
+            exact |= _same_series(connection, text, seen)
             wanted = {*exact, *(id for id, about in _abouts(connection, seen) if means(about, text))}
             ids = [id for id in sorted(wanted, reverse=True) if before is None or id < before]
             ids = _matching(connection, selection, ids)
@@ -210,6 +211,14 @@ def _exact(connection: sqlite3.Connection, text: str) -> set[int]:
     if wanted.isdecimal() and len(wanted) < 19:
         asked.append(("SELECT id FROM arrival WHERE id = ?", (int(wanted),)))
     return {row[0] for sql, values in asked for row in connection.execute(sql, values)}
+
+
+def _same_series(connection: sqlite3.Connection, text: str, seen: Sequence[int]) -> set[int]:
+    """Arrivals of a series UID among those that are looked through: it has no index."""
+    if not seen or "." not in text:
+        return set()
+    sql = "SELECT id FROM arrival WHERE series_uid = ? AND id BETWEEN ? AND ?"
+    return {row[0] for row in connection.execute(sql, (text.strip(), seen[-1], seen[0]))}
 
 
 def _matching(connection: sqlite3.Connection, selection: Selection, ids: Sequence[int]) -> list[int]:
