@@ -32,7 +32,8 @@ EVENT_ONLY = frozenset({
     "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
     "outbox.trimmed", "spool.epoch.begun", "commitment.requested", "commitment.answered", "commitment.reported",
     "commitment.report.failed", "confirmation.asked", "confirmation.answered", "arrival.images.routed", "study.decided",
-    "target.breaker.opened", "target.breaker.closed", "quarantine.deleted",
+    "target.breaker.opened", "target.breaker.closed", "quarantine.deleted", "alert.silenced", "alert.unsilenced",
+    "letter.sent", "letter.given_up",
 })  # fmt: skip
 """Types whose whole history is the event itself."""
 OUTCOMES = {"route": ArrivalState.IN_DELIVERY, "hold": ArrivalState.HELD, "discard": ArrivalState.DISCARDED,
@@ -275,15 +276,34 @@ def _delivery_cancelled(event: Envelope) -> list[Change]:
 
 
 # ---- alerts -----------------------------------------------------------------------------------------------------
+def _alert(event: Envelope, raised: float | None, **values: Any) -> list[Change]:
+    """How the alert stands, and the same of this time that it was raised."""
+    values = {**_take(event.data, "text", "severity", "about", "count"), **values}
+    changes = [Change("alert", {"alert": event.data["alert"]}, values)]
+    if raised:  # events of earlier versions do not say it
+        changes.append(Change("alert_episode", {"alert": event.data["alert"], "raised": raised}, values))
+    return changes
+
+
 @_on("alert.raised")
 def _alert_raised(event: Envelope) -> list[Change]:
-    values = {"text": event.data.get("text"), "raised": event.time, "cleared": None}
-    return [Change("alert", {"alert": event.data["alert"]}, values)]
+    alert, episode = _alert(event, event.time, cleared=None, acknowledged=None, by=None, note=None)
+    return [Change(alert.table, alert.key, {**alert.values, "raised": event.time}), episode]
+
+
+@_on("alert.updated")
+def _alert_updated(event: Envelope) -> list[Change]:
+    return _alert(event, event.data.get("raised"))
+
+
+@_on("alert.acknowledged")
+def _alert_acknowledged(event: Envelope) -> list[Change]:
+    return _alert(event, event.data.get("raised"), acknowledged=event.time, **_take(event.data, "by", "note"))
 
 
 @_on("alert.cleared")
 def _alert_cleared(event: Envelope) -> list[Change]:
-    return [Change("alert", {"alert": event.data["alert"]}, {"cleared": event.time})]
+    return _alert(event, event.data.get("raised"), cleared=event.time)
 
 
 @_on("ledger.down")
