@@ -16,7 +16,7 @@ from actors.bookkeeper.hand import Hand, ThreadHand
 from protocol.errors import LedgerError, OutOfSpace
 from protocol.ledger.record import CONSUMER, POISON, Ledger, NotAlone, Opened, Recorded
 from protocol.spool.outbox import Cursor
-from protocol.wire.events import AlertRaised, LedgerDown, LedgerUp
+from protocol.wire.events import LedgerDown, LedgerUp
 from protocol.wire.messages import Envelope, Event
 
 if TYPE_CHECKING:
@@ -208,7 +208,12 @@ class BookkeeperActor(Actor):
             self._alert(POISON, f"{len(recorded.flagged)} events could not be stored as they are; their bytes are kept")
 
     def _alert(self, alert: str, text: str) -> None:
-        self._record(AlertRaised(alert, text))
+        try:
+            self.context.spool.notices.report(alert, text)
+        except OutOfSpace as exc:
+            self.context.log.warning("alert_not_recorded", alert=alert, error=str(exc))
+            return
+        self.context.wire.committed()
 
     def _say_down(self, error: str) -> None:
         if not self._away:

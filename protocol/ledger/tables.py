@@ -248,6 +248,28 @@ alert = Table(
     Column("text", Text),
     Column("raised", Double),
     Column("cleared", Double),
+    Column("severity", String(NAME)),
+    Column("about", String(LABEL)),
+    Column("count", BigInteger),
+    Column("acknowledged", Double),
+    Column("by", String(LABEL)),
+    Column("note", Text),
+)  # fmt: skip
+
+alert_episode = Table(  # each time that an alert was raised
+    "alert_episode", metadata,
+    _node(),
+    Column("alert", String(LABEL), primary_key=True),
+    Column("raised", Double, primary_key=True),
+    Column("text", Text),
+    Column("cleared", Double),
+    Column("severity", String(NAME)),
+    Column("about", String(LABEL)),
+    Column("count", BigInteger),
+    Column("acknowledged", Double),
+    Column("by", String(LABEL)),
+    Column("note", Text),
+    Index("alert_episode_raised", "node", "raised"),
 )  # fmt: skip
 
 cursor = Table(

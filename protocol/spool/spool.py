@@ -14,6 +14,7 @@ from protocol.errors import SpoolMissing
 from protocol.fsops import FsOps, RealFs
 from protocol.spool.accounting import Accounting
 from protocol.spool.adoption import Adoption
+from protocol.spool.alerts import Alerts
 from protocol.spool.arrivals import Arrivals
 from protocol.spool.bulk import Bulk
 from protocol.spool.cleaning import Cleaning
@@ -24,6 +25,7 @@ from protocol.spool.database import Database, create_database
 from protocol.spool.deliveries import Deliveries
 from protocol.spool.draining import Draining
 from protocol.spool.images import Images
+from protocol.spool.letters import Letters
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
 from protocol.spool.places import Places, is_day
@@ -63,6 +65,8 @@ class Spool:
         self.purging = Purging(database)
         self.quarantine = Quarantine(database, self.places, fs)
         self.notices = Notices(database)
+        self.alerts = Alerts(database)
+        self.letters = Letters(database)
         self.draining = Draining(database)
         self.sightings = Sightings(database)
         self.studies = Studies(database)
