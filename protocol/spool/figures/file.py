@@ -17,10 +17,10 @@ _TABLES = """
 CREATE TABLE place (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
   time REAL NOT NULL);
 INSERT INTO place VALUES (1, 0, 0, 0);
--- A metric with its labels (a list in JSON), what it came to since counting began, and its first and newest event.
+-- A metric with its labels (a list in JSON), what it came to since counting began, and the time of its newest event.
 CREATE TABLE line (
-  id INTEGER PRIMARY KEY, metric TEXT NOT NULL, labels TEXT NOT NULL, total NUMERIC NOT NULL, first REAL NOT NULL,
-  last REAL NOT NULL, UNIQUE (metric, labels)
+  id INTEGER PRIMARY KEY, metric TEXT NOT NULL, labels TEXT NOT NULL, total NUMERIC NOT NULL, last REAL NOT NULL,
+  UNIQUE (metric, labels)
 );
 CREATE TABLE bucket (
   line INTEGER NOT NULL, width INTEGER NOT NULL, start INTEGER NOT NULL, value NUMERIC NOT NULL,

@@ -67,6 +67,7 @@ class Statistics:
         self._path, self._clock = path, clock
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._opened: int | None = None
 
     def close(self) -> None:
         """Let go of the file; the next look opens it again."""
@@ -190,17 +191,32 @@ class Statistics:
             rows = db.all("SELECT epoch, seq, time FROM place")
         return (int(rows[0][0]), int(rows[0][1]), float(rows[0][2])) if rows else (0, 0, 0.0)
 
+    def _reopen(self) -> None:
+        """Open the file that has its name now: a damaged one is set aside while others still have it open."""
+        inode = _inode(self._path)
+        if self._connection is not None and inode != self._opened:
+            self._connection.close()
+            self._connection = None
+        if self._connection is None:
+            self._connection, self._opened = open_file(self._path), inode
+
     @contextmanager
     def _look(self) -> Iterator[_Look]:
         """One consistent look; without a file an empty one."""
         with self._lock:
-            if self._connection is None:
-                self._connection = open_file(self._path)
+            self._reopen()
             if self._connection is None:
                 yield _Look(None)
                 return
             with transaction(self._connection, "read the figures", "DEFERRED"):
                 yield _Look(self._connection)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 class _Look:
