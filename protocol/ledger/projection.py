@@ -47,6 +47,7 @@ EVENT_ONLY = frozenset(
         "confirmation.answered",
         "confirmation.asked",
         "image.rejected",
+        "letter.given_up",
         "letter.sent",
         "node.drain.begun",
         "node.drain.ended",
