@@ -45,18 +45,20 @@ class Browsing:
         self._db = database
 
     # ---- arrivals -----------------------------------------------------------------------------------------------
-    def search(self, selection: Selection, text: str, before: int | None, limit: int) -> Found:
+    def search(
+        self, selection: Selection, text: str, before: int | None, limit: int, look: int = LOOKED_THROUGH
+    ) -> Found:  # fmt: skip
         """Arrivals that match and of which `text` is a number, UID, AE title, accession number, patient's id or the
-        beginning of the patient's name.
+        beginning of the patient's name; `look`: so many are looked through for those that have no index.
         """
         with self._db.read() as connection:
             exact = _exact(connection, text)
-            seen = page(connection, ARRIVALS, selection, before, LOOKED_THROUGH)
+            seen = page(connection, ARRIVALS, selection, before, look)
             exact |= _same_series(connection, text, seen)
             wanted = {*exact, *(id for id, about in _abouts(connection, seen) if means(about, text))}
             ids = [id for id in sorted(wanted, reverse=True) if before is None or id < before]
             ids = _matching(connection, selection, ids)
-        return Found(ids[:limit], len(seen), len(seen) < LOOKED_THROUGH)
+        return Found(ids[:limit], len(seen), len(seen) < look)
 
     def arrivals(self, ids: Iterable[int]) -> dict[int, Row]:
         """Lines of these arrivals: the row, `about` (patient data), `deliveries` and the `rules` that routed it."""

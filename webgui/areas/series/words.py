@@ -72,7 +72,7 @@ def seconds(value: float) -> str:
 
 def person(name: object) -> str:
     """A person name (PS3.5 section 6.2.1) as people write it: `Doe, John`; only the first of its representations."""
-    first = str(name or "").split("=")[0]
+    first = next((one for one in str(name or "").split("=") if one.strip()), "")
     parts = [part.strip() for part in first.split("^")]
     family, given = parts[0], " ".join(part for part in parts[1:3] if part)
     return f"{family}, {given}" if family and given else family or given
