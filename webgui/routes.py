@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from webgui import live
+from webgui.areas.acts import routes as acts_routes
 from webgui.areas.help import routes as help_routes
+from webgui.areas.quarantine import routes as quarantine_routes
+from webgui.areas.queue import routes as queue_routes
 from webgui.areas.series import routes as series_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import dashboard, health, login, metrics, rules, setup, static
@@ -39,6 +42,9 @@ RULE_ROUTES: tuple[Route, ...] = (
 
 NODE_ROUTES: tuple[Route, ...] = (
     *help_routes.ROUTES,
+    *acts_routes.ROUTES,
+    *quarantine_routes.ROUTES,
+    *queue_routes.ROUTES,
     *series_routes.ROUTES,
 )
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
