@@ -230,6 +230,9 @@ class Webgui(Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     behind_proxy: bool = False
+    mask_phi: Literal["nobody", "viewers", "everybody"] = "nobody"
+    """For whom names and ids of patients are masked; operators and admins may reveal them, which stands in the audit."""
+    viewers_may_reveal: bool = False
     tls: WebTls = WebTls()
 
     @model_validator(mode="after")

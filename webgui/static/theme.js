@@ -4,8 +4,8 @@
   const choices = ['system', 'light', 'dark'];
   const symbols = { system: 'system', light: 'sun', dark: 'moon' };
   const root = document.documentElement;
-  let choice = 'system';
-  try { choice = localStorage.getItem('scanpost-theme') || 'system'; } catch { /* storage is off: system it is */ }
+  let choice = root.dataset.theme || 'system';
+  try { choice = localStorage.getItem('scanpost-theme') || choice; } catch { /* storage is off: system it is */ }
   if (!choices.includes(choice)) choice = 'system';
   root.dataset.theme = choice;
 
