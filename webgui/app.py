@@ -96,6 +96,7 @@ async def _context(request: web.Request) -> dict[str, object]:
         "iso": lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds"),
         "version": request.app[CONFIG].version,
         "path": request.path,
+        "here": request.rel_url.raw_path_qs,
     }
 
 

@@ -27,6 +27,6 @@ HASHING = web.AppKey("hashing", asyncio.Semaphore)
 """At most two password hashes at a time: each takes 64 MiB and a core."""
 
 REVEALED: web.AppKey[dict[tuple[str, str], float]] = web.AppKey("revealed", dict)
-"""(session id, path) -> until when, in the event loop's time: where patient data are shown to whom they are masked for."""
+"""(session id, path) -> until when, seconds since 1970 UTC: where patient data are shown to whom they are masked for."""
 
 SESSION: web.RequestKey[Session] = web.RequestKey("session", Session)

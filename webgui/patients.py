@@ -11,7 +11,6 @@ stands in the audit.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,7 +77,7 @@ async def reveal(request: web.Request, path: str) -> None:
     if session.token or not may_reveal(request):
         raise web.HTTPForbidden(text="Patient data stay masked for you.")
     await auth.in_thread(lambda: accounts.record(session.who, where, "patient reveal", path))
-    kept, now = request.app[REVEALED], _now()
+    kept, now = request.app[REVEALED], accounts.now()
     for key in [key for key, until in kept.items() if until <= now]:
         del kept[key]
     while len(kept) >= MAX_REVEALED:
@@ -87,7 +86,7 @@ async def reveal(request: web.Request, path: str) -> None:
 
 
 def _revealed(request: web.Request, path: str) -> bool:
-    return request.app[REVEALED].get((request[SESSION].id, path), 0.0) > _now()
+    return request.app[REVEALED].get((request[SESSION].id, path), 0.0) > request.app[ACCOUNTS].now()
 
 
 def _masks(request: web.Request) -> bool:
@@ -102,7 +101,3 @@ def _hidden(value: Any, keys: frozenset[str]) -> Any:
     if isinstance(value, list | tuple):
         return [_hidden(inner, keys) for inner in value]
     return value
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -47,6 +47,10 @@ class Accounts:
         """Close the file."""
         self._database.close()
 
+    def now(self) -> float:
+        """Seconds since 1970-01-01 UTC, by the clock that ends of sessions, tokens and links follow."""
+        return self._clock.now()
+
     # Users
 
     def add_user(

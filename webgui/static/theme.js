@@ -26,5 +26,9 @@
       show();
     });
     show();
+    // What is chosen for the account counts here, too: this browser's own choice is forgotten.
+    document.getElementById('preferences')?.addEventListener('submit', () => {
+      try { localStorage.removeItem('scanpost-theme'); } catch { /* nothing is kept */ }
+    });
   });
 })();
