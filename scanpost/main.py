@@ -46,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("scanpost.spool:backup", "Copy the state of the spool while everything runs."),
     "restore": ("scanpost.spool:restore", "Put a backup in place."),
     "config": ("scanpost.config:config", "Show and check the settings."),
-    "user": ("scanpost.user:user", "Accounts of the web page."),
+    "user": ("scanpost.user:user", "Accounts of the web page: users, roles, links, sessions, tokens."),
 }
 
 EPILOG = """\b
