@@ -16,6 +16,7 @@ from aiohttp import web
 from protocol.accounts import Accounts, Preferences, User, preferences
 from protocol.clock import Clock, SystemClock
 from webgui import live, patients, words
+from webgui.areas.audit import pages as audit
 from webgui.assets import Assets
 from webgui.config import WebConfig
 from webgui.errorpages import error_pages
@@ -54,6 +55,7 @@ def init_app(
         add_routes(app, RULE_ROUTES)
     if node is not None:
         app[NODE] = node
+        audit.setup(app)
         add_routes(app, NODE_ROUTES)
     _init_templates(app)
     app.on_response_prepare.append(add_headers)

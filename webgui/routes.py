@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from webgui import live
+from webgui.areas.audit import routes as audit_routes
 from webgui.areas.help import routes as help_routes
 from webgui.areas.people import routes as people_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
@@ -39,6 +40,7 @@ RULE_ROUTES: tuple[Route, ...] = (
 
 NODE_ROUTES: tuple[Route, ...] = (
     *help_routes.ROUTES,
+    *audit_routes.ROUTES,
     *people_routes.ROUTES,
 )
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
