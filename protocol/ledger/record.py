@@ -11,13 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, insert, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, select, text, update
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from protocol.clock import Clock, SystemClock
 from protocol.effects import NO_EFFECTS, Effects
 from protocol.errors import LedgerUnavailable
+from protocol.ledger.bulk import UNFIT, add, put
 from protocol.ledger.engine import database_errors, kind_of, refuses_record, writer
 from protocol.ledger.entries import Entry, entry_of, fold
 from protocol.ledger.forgetting import forget_headers
@@ -62,7 +62,6 @@ class Ledger:
         self._clock = clock or SystemClock()
         self._effects = effects
         self._connection: Connection | None = None
-        self._upsert: Any = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
 
     # ---- connection ---------------------------------------------------------------------------------------------
     def open(self) -> Opened:
@@ -101,8 +100,9 @@ class Ledger:
             raise NotAlone(f"another bookkeeper writes for node {self.node}")
 
     def _begin_cursor(self, connection: Connection) -> None:
-        values = {"node": self.node, "consumer": CONSUMER, "epoch": 0, "seq": 0, "time": self._clock.now()}
-        connection.execute(self._upsert(cursor).on_conflict_do_nothing(), values)
+        begin = {"node": self.node, "consumer": CONSUMER}
+        row = begin | {"epoch": 0, "seq": 0, "time": self._clock.now()}
+        put(connection, cursor, [row], tuple(row.keys() - begin.keys()))
 
     def _position(self, connection: Connection) -> Position:
         found = connection.execute(
@@ -183,37 +183,28 @@ class Ledger:
         entry.flag(f"refused: {refused}")
         if self._try(connection, [entry]) is not None:
             entry.reduce(f"refused: {refused}")
-            self._insert(connection, event, [entry.row])
+            add(connection, event, [entry.row])
 
     def _try(self, connection: Connection, entries: Sequence[Entry]) -> str | None:
         """Insert rows and changes behind a savepoint; why not, if the database refuses them."""
         try:
             with connection.begin_nested():
-                self._insert(connection, event, [entry.row for entry in entries])
+                add(connection, event, [entry.row for entry in entries])
                 for group in fold(change for entry in entries for change in entry.changes):
                     self._put(connection, metadata.tables[group.table], group.rows, group.first)
+        except UNFIT as exc:
+            return type(exc).__name__
         except StatementError as exc:
             if not refuses_record(exc):
                 raise
             return kind_of(exc)
         return None
 
-    def _insert(self, connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-        connection.execute(insert(table), rows)
-
     def _put(
         self, connection: Connection, table: Table, rows: list[dict[str, Any]], first: tuple[str, ...] = ()
     ) -> None:
         """Insert, or set just these columns but those in `first`; all rows have the same ones, no two the same key."""
-        rows = [{"node": self.node, **row} for row in rows]
-        keys = [column.name for column in table.primary_key]
-        statement = self._upsert(table)
-        values = {name: statement.excluded[name] for name in rows[0] if name not in (*keys, *first)}
-        if values:
-            statement = statement.on_conflict_do_update(index_elements=keys, set_=values)
-        else:
-            statement = statement.on_conflict_do_nothing()
-        connection.execute(statement, rows)
+        put(connection, table, [{"node": self.node, **row} for row in rows], first)
 
     def _alert_of(self, connection: Connection, recorded: Recorded) -> None:
         """Stands in the same transaction as what it is about; the bookkeeper's event about it may come to nothing."""
