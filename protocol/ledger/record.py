@@ -43,6 +43,14 @@ class Opened(NamedTuple):
     said_down: bool  # a ledger.down without its ledger.up is recorded
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A batch as rows, made without the database: so that it can be made while the database writes the one before."""
+
+    count: int
+    entries: dict[str, Entry]  # by id; what a batch holds twice is there once
+
+
 @dataclass
 class Recorded:
     """What became of a batch."""
@@ -133,16 +141,22 @@ class Ledger:
         return gone
 
     # ---- writing ------------------------------------------------------------------------------------------------
-    def record(self, batch: Sequence[Envelope], before: Position, after: Position) -> Recorded:
+    def prepare(self, batch: Sequence[Envelope]) -> Prepared:
+        """Make the rows of a batch. Needs no connection and never fails, whatever the events hold."""
+        now = self._clock.now()
+        return Prepared(len(batch), {entry.id: entry for entry in (entry_of(one, self.node, now) for one in batch)})
+
+    def record(self, batch: Sequence[Envelope] | Prepared, before: Position, after: Position) -> Recorded:
         """Store a batch and move the cursor from `before` to `after`, all or nothing.
 
         Events that are there already are left out. What the database refuses is stored as bytes with a flag.
         Raises LedgerUnavailable; then nothing is known about the outcome and the ledger must be opened again.
         """
+        prepared = batch if isinstance(batch, Prepared) else self.prepare(batch)
         with self._transaction() as connection:
             self._move(connection, before, after)
             recorded = Recorded()
-            entries = self._unknown(connection, batch, recorded)
+            entries = self._unknown(connection, prepared, recorded)
             self._write(connection, entries, recorded)
             self._alert_of(connection, recorded)
             self._effects.step("ledger.before")
@@ -160,11 +174,10 @@ class Ledger:
         if moved.rowcount != 1:
             raise LedgerUnavailable("the ledger's cursor was moved by somebody else")
 
-    def _unknown(self, connection: Connection, batch: Sequence[Envelope], recorded: Recorded) -> list[Entry]:
-        now = self._clock.now()
-        entries = {entry.id: entry for entry in (entry_of(envelope, self.node, now) for envelope in batch)}
+    def _unknown(self, connection: Connection, prepared: Prepared, recorded: Recorded) -> list[Entry]:
+        entries = prepared.entries
         there = set(connection.execute(select(event.c.id).where(event.c.id.in_(list(entries)))).scalars())
-        recorded.known = len(batch) - len(entries) + len(there)
+        recorded.known = prepared.count - len(entries) + len(there)
         return [entry for entry in entries.values() if entry.id not in there]
 
     def _write(self, connection: Connection, entries: Sequence[Entry], recorded: Recorded) -> None:
