@@ -203,6 +203,7 @@ class Ledger(Section):
 
     url: str = "sqlite:///$SCANPOST_HOME/ledger.sqlite3"
     headers_days: Annotated[float, Field(ge=0, le=36_500)] = 365.0
+    lag_alert_s: Annotated[float, Field(gt=0)] = 300.0
 
     @model_validator(mode="after")
     def _known(self) -> Ledger:
