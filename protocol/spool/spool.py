@@ -24,6 +24,7 @@ from protocol.spool.database import Database, create_database
 from protocol.spool.deliveries import Deliveries
 from protocol.spool.draining import Draining
 from protocol.spool.images import Images
+from protocol.spool.mined import Mined
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
 from protocol.spool.places import Places, is_day
@@ -69,6 +70,7 @@ class Spool:
         self.singles = Singles(database)
         self.rules = Rulebook(database)
         self.repeats = Repeats(database)
+        self.mined = Mined(database, self.places, fs)
 
     def on_events(self, tell: Callable[[], None]) -> None:
         """Call `tell` after every commit that recorded events (the actor's nudge to the bus)."""
