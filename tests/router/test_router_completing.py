@@ -143,7 +143,7 @@ def test_an_arrival_that_cannot_be_closed_is_held_and_the_others_go_on(rig):
     good = node.newest()["id"]
     close = node.spool.arrivals.close
 
-    def broken(id, why, *, images, spread):
+    def broken(id, why, *, images, **more):
         if id == bad:
             raise ValueError("Doe^John")
         return close(id, why, images=images, **more)
