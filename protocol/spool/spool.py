@@ -27,6 +27,7 @@ from protocol.spool.draining import Draining
 from protocol.spool.figures.reading import Statistics
 from protocol.spool.images import Images
 from protocol.spool.letters import Letters
+from protocol.spool.mined import Mined
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
 from protocol.spool.places import Places, is_day
@@ -74,6 +75,7 @@ class Spool:
         self.singles = Singles(database)
         self.rules = Rulebook(database)
         self.repeats = Repeats(database)
+        self.mined = Mined(database, self.places, fs)
         self.statistics = Statistics(self.places.figures, clock)
 
     def on_events(self, tell: Callable[[], None]) -> None:
