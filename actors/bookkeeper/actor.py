@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from actors.base import Actor, Context
+from actors.bookkeeper.alerts.desk import AlertDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from protocol.errors import LedgerError, OutOfSpace
 from protocol.ledger.record import CONSUMER, POISON, Ledger, NotAlone, Opened, Recorded
@@ -40,8 +41,11 @@ class BookkeeperActor(Actor):
 
     NAME: ClassVar[str] = "bookkeeper"
 
-    def __init__(self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None) -> None:
+    def __init__(
+        self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None, alerts: AlertDesk | None = None
+    ) -> None:  # fmt: skip
         super().__init__(context)
+        self._alerts = alerts
         settings = context.settings
         self._ledger = ledger or Ledger(settings.ledger.url, settings.node.name, clock=context.clock)
         self._hand: Hand = hand or ThreadHand(context.wire.wake)
@@ -55,7 +59,13 @@ class BookkeeperActor(Actor):
         self._alerted: float | None = None
         self._written = 0
 
+    def start(self) -> None:
+        """From now on alerts are looked after, too."""
+        self._alerts = self._alerts or AlertDesk(self.context)
+
     def one_pass(self, nudges: list[Nudge]) -> float:
+        if self._alerts is not None:
+            self._alerts.round()  # first: alerts must come while the database is away, too
         if self._hand.busy:
             return self._watch()
         wait = self._finished()
@@ -69,6 +79,8 @@ class BookkeeperActor(Actor):
 
     def stop(self) -> None:
         """Let the batch under way end and tell the spool; a database that does not answer is left alone."""
+        if self._alerts is not None:
+            self._alerts.stop()
         if self._hand.wait(STOP_WAIT_S):
             self._finished()
             self._ledger.close()
