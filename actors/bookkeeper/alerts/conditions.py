@@ -92,6 +92,7 @@ def count(number: int, one: str, many: str) -> str:
 
 def _targets(seen: Readings, limits: Alerts, when: When) -> list[Symptom]:
     found = []
+    parked = {one.target for one in seen.troubles if one.state == "parked"}  # says more than how many attempts failed
     for name, target in seen.targets.items():
         about = f"target/{name}"
         waits = count(target.waiting, "delivery waits", "deliveries wait")
@@ -101,7 +102,7 @@ def _targets(seen: Readings, limits: Alerts, when: When) -> list[Symptom]:
                 severity = CRITICAL if target.waiting else WARNING
                 text = f"target {name} is down since {when(target.down_since)}{why}; {waits}"
                 found.append(Symptom(f"target.down.{name}", text, severity, about, target.waiting))
-        elif target.fails >= DEGRADED_AFTER and target.failed_lately:
+        elif target.fails >= DEGRADED_AFTER and target.failed_lately and name not in parked:
             text = f"target {name} is there, but {target.fails} attempts in a row failed{why}; {waits}"
             found.append(Symptom(f"target.degraded.{name}", text, WARNING, about, target.waiting))
         if target.late is not None:
@@ -139,12 +140,15 @@ def _deliveries(seen: Readings) -> list[Symptom]:
 def _arrivals(seen: Readings) -> list[Symptom]:
     found = []
     for calling_ae, held in seen.held.items():
-        what = count(held.size, "series is", "series are")
-        text = f"{what} of {calling_ae} held until a person decides, the newest is {held.example}: `scanpost series list --state held`"
+        are = "is" if held.size == 1 else "are"
+        text = (
+            f"{held.size} series of {calling_ae} {are} held until a person decides, the newest is {held.example}:"
+            " `scanpost series list --state held`"
+        )
         found.append(Symptom(f"arrival.held.{calling_ae}", text, WARNING, f"source/{calling_ae}", held.size))
     for calling_ae, bad in seen.quarantined.items():
         what = count(bad.size, "object", "objects")
-        text = f"{what} of {calling_ae} could not be read or placed and are in quarantine: `scanpost quarantine list`"
+        text = f"{what} of {calling_ae} could not be read or placed and went to quarantine: `scanpost quarantine list`"
         found.append(Symptom(f"quarantine.{calling_ae}", text, WARNING, f"source/{calling_ae}", bad.size))
     return found
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,11 @@ class Mail:
 
 def message(mail: Mail, sender: str) -> EmailMessage:
     """The message as it goes out. Whatever a text holds, it is one header each and plain text."""
-    made = EmailMessage()
+    made = EmailMessage(policy=SMTP)
     made["From"] = sender
     made["To"] = ", ".join(mail.to)
-    made["Subject"] = plain(mail.subject, 200)
+    # An encoded word (RFC 2047) in it would be decoded while the header is folded, line breaks and all.
+    made["Subject"] = plain(mail.subject, 200).replace("=?", "= ?")
     made["Date"] = format_datetime(datetime.fromtimestamp(mail.created, UTC))
     made["Message-ID"] = f"<{mail.id}@{sender.partition('@')[2]}>"
     made["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice shall answer
