@@ -114,7 +114,7 @@ class AlertRig:
 
     # what stands and what was told
 
-    def keys(self) -> list[str]:
+    def standing(self) -> list[str]:
         return sorted(one.key for one in self.spool.alerts.list())
 
     def alert(self, key: str) -> Alert:

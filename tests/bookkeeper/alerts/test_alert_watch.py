@@ -27,18 +27,18 @@ def test_a_target_that_stays_down_is_told_once_and_its_end_once(rig) -> None:
     node.series(1, "pacs")
     down(node)
     node.after(MINUTE)
-    assert node.keys() == [], "a moment is no outage"
+    assert node.standing() == [], "a moment is no outage"
     node.after(3 * MINUTE)
-    assert node.keys() == ["target.down.pacs"]
+    assert node.standing() == ["target.down.pacs"]
     alert = node.alert("target.down.pacs")
     assert (alert.severity, alert.about, alert.count) == ("critical", "target/pacs", 1)
     assert "1 delivery waits" in alert.text and "10.1.2.3" not in alert.text
     assert len(node.sent) == 1 and node.subjects()[0].startswith("[scanpost node1] CRITICAL: target pacs is down")
     node.spool.targets.answers("pacs")
     node.after(4 * MINUTE)
-    assert len(node.sent) == 1 and node.keys() == ["target.down.pacs"], "it may be down again in a moment"
+    assert len(node.sent) == 1 and node.standing() == ["target.down.pacs"], "it may be down again in a moment"
     node.after(3 * MINUTE)
-    assert node.keys() == [] and len(node.sent) == 2 and "over: target pacs" in node.subjects()[1]
+    assert node.standing() == [] and len(node.sent) == 2 and "over: target pacs" in node.subjects()[1]
     assert len(node.events("alert.raised")) == len(node.events("alert.cleared")) == 1
 
 
@@ -73,7 +73,7 @@ def test_a_paused_target_is_not_down(rig) -> None:
     command = node.spool.commands.ask("target.pause", "ann", {"target": "pacs"})
     node.spool.targets.pause("pacs", "moved", "ann", None, command)
     node.after(10 * MINUTE)
-    assert node.keys() == []
+    assert node.standing() == []
 
 
 def test_five_hundred_failures_are_one_alert_and_one_mail(rig) -> None:
@@ -83,7 +83,7 @@ def test_five_hundred_failures_are_one_alert_and_one_mail(rig) -> None:
         node.series(study, "pacs")
     assert node.park() == 50
     node.after(2 * MINUTE)
-    assert node.keys() == ["delivery.parked.pacs.images_refused"] and len(node.sent) == 1
+    assert node.standing() == ["delivery.parked.pacs.images_refused"] and len(node.sent) == 1
     alert = node.alert("delivery.parked.pacs.images_refused")
     assert alert.count == 50 and alert.text.startswith("50 deliveries have used up all attempts to pacs")
     assert "peer's own words" not in node.texts() + alert.text
@@ -104,9 +104,9 @@ def test_a_delivery_that_waits_too_long(rig) -> None:
     node.publish("pacs", "archive", archive={"schedule": {"start": "20:00", "end": "06:00"}})
     node.series(1, "pacs", "archive")
     node.after(3.9 * HOUR, step=300)
-    assert node.keys() == []
+    assert node.standing() == []
     node.after(0.5 * HOUR, step=60)
-    assert node.keys() == ["delivery.late.pacs"], "the other one waits for its hours"
+    assert node.standing() == ["delivery.late.pacs"], "the other one waits for its hours"
 
 
 def test_a_target_that_is_there_and_fails(rig) -> None:
@@ -119,7 +119,7 @@ def test_a_target_that_is_there_and_fails(rig) -> None:
         with node.spool.database.write() as tx:
             target_failed(tx, "pacs", "0110 the peer's own words")
     node.after(MINUTE)
-    assert node.keys() == ["target.degraded.pacs"]
+    assert node.standing() == ["target.degraded.pacs"]
     text = node.alert("target.degraded.pacs").text
     assert "Storing failed inside the target" in text and "own words" not in text
 
@@ -133,11 +133,11 @@ def test_held_series_and_quarantined_objects_are_told_by_source(rig) -> None:
     node.series(2, outcome="hold")
     node.world.send(node.world.connect("MR 2"), TestImage(study=9), reason="cannot be read")
     node.after(2 * MINUTE)
-    assert node.keys() == ["arrival.held.CT1", "quarantine.MR 2"]
+    assert node.standing() == ["arrival.held.CT1", "quarantine.MR 2"]
     assert node.alert("arrival.held.CT1").count == 2 and node.alert("quarantine.MR 2").about == "source/MR 2"
     assert len(node.sent) == 1 and node.subjects() == ["[scanpost node1] 2 alerts"]
     node.after(DAY + HOUR, step=600)
-    assert node.keys() == ["arrival.held.CT1"], "a day after the last object"
+    assert node.standing() == ["arrival.held.CT1"], "a day after the last object"
 
 
 # ---- programs
@@ -146,24 +146,24 @@ def test_held_series_and_quarantined_objects_are_told_by_source(rig) -> None:
 def test_a_program_that_is_gone_or_fails_or_restarts(rig) -> None:
     node = rig()
     node.after(5 * MINUTE)
-    assert node.keys() == []
+    assert node.standing() == []
     node.end("router")
     node.after(30)
-    assert node.keys() == []
+    assert node.standing() == []
     node.start("router", pid=101)
     node.after(2 * MINUTE)
     node.end("cleaner")
     node.start("receiver", "failing")
     node.after(2 * MINUTE)
-    assert node.keys() == ["actor.down.cleaner", "actor.failing.receiver"]
+    assert node.standing() == ["actor.down.cleaner", "actor.failing.receiver"]
     node.start("cleaner")
     node.start("receiver")
     node.after(7 * MINUTE)
-    assert node.keys() == []
+    assert node.standing() == []
     for pid in (102, 103, 104):
         node.start("router", pid=pid)
         node.after(MINUTE)
-    assert node.keys() == ["actor.restarting.router"]
+    assert node.standing() == ["actor.restarting.router"]
 
 
 def test_the_web_page_counts_once_it_ran(rig) -> None:
@@ -172,7 +172,7 @@ def test_the_web_page_counts_once_it_ran(rig) -> None:
     node.after(MINUTE)
     node.end("webgui")
     node.after(2 * MINUTE)
-    assert node.keys() == ["actor.down.webgui"]
+    assert node.standing() == ["actor.down.webgui"]
 
 
 # ---- disk, certificates
@@ -185,11 +185,11 @@ def test_a_disk_that_fills_up_is_told_hours_before(rig) -> None:
         node.world.disk.set_room(Room(int(free), None))
         node.after(10 * MINUTE, step=300)
         free -= 2.5e9  # 15 GB an hour, above a reserve of 5 GB
-    assert node.keys() == ["disk.soon"]
+    assert node.standing() == ["disk.soon"]
     assert "images will be refused at about 20" in node.alert("disk.soon").text
     node.world.disk.set_room(Room(int(400e9), None))
     node.after(2 * HOUR, step=300)
-    assert node.keys() == []
+    assert node.standing() == []
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_certificate_that_ends(rig, tmp_path, days: float, severity: str | Non
     node = rig(**{"webgui.tls.cert": str(pair.cert), "webgui.tls.key": str(pair.key)})
     node.world.clock.advance(time.time() - node.now)
     node.after(2 * MINUTE)
-    assert node.keys() == ([] if severity is None else ["certificate.webgui"])
+    assert node.standing() == ([] if severity is None else ["certificate.webgui"])
     if severity is not None:
         assert node.alert("certificate.webgui").severity == severity
         node.after(3 * HOUR, step=300)
@@ -213,7 +213,7 @@ def test_a_certificate_of_a_target_that_cannot_be_read(rig, tmp_path) -> None:
     tls = {"ca": str(tmp_path / "ca.pem"), "cert": str(tmp_path / "gone.pem"), "key": str(tmp_path / "gone.key")}
     node.publish("pacs", pacs={"tls": tls})
     node.after(2 * MINUTE)
-    assert node.keys() == ["certificate.target.pacs", "certificate.target.pacs.ca"]
+    assert node.standing() == ["certificate.target.pacs", "certificate.target.pacs.ca"]
     assert "No such file" in node.alert("certificate.target.pacs").text
     assert "holds no certificate" in node.alert("certificate.target.pacs.ca").text
 
@@ -242,7 +242,7 @@ def test_a_source_that_falls_silent_at_work_is_told_and_nights_and_weekends_are_
     node.after(MONDAY + 3 * WEEK + 8.5 * HOUR - node.now, step=600)
     assert node.events("alert.raised") == [], "a weekend and the Monday's first half hour"
     node.after(5 * HOUR, step=600)
-    assert node.keys() == ["source.silent.CT1"] and node.alert("source.silent.CT1").about == "source/CT1"
+    assert node.standing() == ["source.silent.CT1"] and node.alert("source.silent.CT1").about == "source/CT1"
     assert "2027-01-29 18:00" in node.alert("source.silent.CT1").text
 
 
@@ -260,7 +260,7 @@ def test_a_quiet_healthy_day_and_weekend_tell_nobody_and_write_nothing(rig) -> N
         node.after(20 * MINUTE, step=60)
     before = node.spool.outbox.head()
     node.after(3 * DAY, step=120)
-    assert node.sent == [] and node.keys() == [] and node.spool.outbox.head() == before
+    assert node.sent == [] and node.standing() == [] and node.spool.outbox.head() == before
     assert [line for line in node.log.lines if line[0] in ("error", "critical")] == []
 
 
@@ -289,7 +289,7 @@ def test_what_is_silenced_is_told_when_the_silence_ends_if_it_still_stands(rig) 
     node.series(1, outcome="hold")
     node.series(2, outcome="hold")
     node.after(1.9 * HOUR, step=60)
-    assert node.keys() == ["arrival.held.CT1"] and node.sent == []
+    assert node.standing() == ["arrival.held.CT1"] and node.sent == []
     node.after(0.2 * HOUR, step=60)
     assert len(node.sent) == 1
 
@@ -307,7 +307,7 @@ def test_what_an_actor_raises_is_told_like_everything_else(rig) -> None:
     assert len(node.sent) == 1, "an actor that wavers fills no mailbox"
     node.spool.notices.clear_alert("clock")
     node.after(7 * MINUTE)
-    assert len(node.sent) == 2 and node.keys() == []
+    assert len(node.sent) == 2 and node.standing() == []
 
 
 def test_what_was_never_told_is_not_said_to_be_over(rig) -> None:
@@ -324,7 +324,7 @@ def test_without_a_channel_nothing_is_told_and_who_sets_one_up_hears_of_all_that
     node = rig(**{"alerts.smtp.host": ""})
     node.series(1, outcome="hold")
     node.after(DAY, step=600)
-    assert node.keys() == ["arrival.held.CT1"] and node.spool.letters.piles() == []
+    assert node.standing() == ["arrival.held.CT1"] and node.spool.letters.piles() == []
     node.set()
     node.hire()
     node.after(2 * MINUTE)
@@ -335,9 +335,9 @@ def test_what_reports_an_event_without_an_end_stands_for_a_day(rig) -> None:
     node = rig()
     node.spool.notices.report("ledger.gap", "its history has a hole")
     node.after(23 * HOUR, step=600)
-    assert node.keys() == ["ledger.gap"]
+    assert node.standing() == ["ledger.gap"]
     node.after(2 * HOUR, step=600)
-    assert node.keys() == []
+    assert node.standing() == []
 
 
 def test_a_part_that_fails_stops_no_other(rig, monkeypatch) -> None:
