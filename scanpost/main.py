@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "target": ("scanpost.target:target", "Where images go: list, test, pause, resume."),
     "clean": ("scanpost.clean:clean", "What the cleaner would delete, what is kept and why; clean now."),
     "quarantine": ("scanpost.quarantine:quarantine", "Objects that could not be read: list, show, discard."),
+    "alerts": ("scanpost.alerts:alerts", "What needs a person: list, show, ack, silence, letters, test."),
     "tap": ("scanpost.tap:tap", "Listen to the events."),
     "send": ("scanpost.dicom:send", "Send DICOM files to a node."),
     "echo": ("scanpost.dicom:echo", "Ask a node for a C-ECHO."),

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from actors.base import Actor, Context
+from actors.bookkeeper.alerts.desk import AlertDesk
 from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from actors.bookkeeper.lag import Lag
@@ -56,8 +57,11 @@ class BookkeeperActor(Actor):
 
     NAME: ClassVar[str] = "bookkeeper"
 
-    def __init__(self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None) -> None:
+    def __init__(
+        self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None, alerts: AlertDesk | None = None
+    ) -> None:  # fmt: skip
         super().__init__(context)
+        self._alerts = alerts
         settings = context.settings
         self._ledger = ledger or Ledger(settings.ledger.url, settings.node.name, clock=context.clock)
         self._hand: Hand = hand or ThreadHand(context.wire.wake)
@@ -75,7 +79,13 @@ class BookkeeperActor(Actor):
         self._ahead: Batch | None = None  # what comes behind the batch under way, made ready meanwhile
         self._lag = Lag(context.spool, context.clock, settings.ledger.lag_alert_s)
 
+    def start(self) -> None:
+        """From now on alerts are looked after, too."""
+        self._alerts = self._alerts or AlertDesk(self.context)
+
     def one_pass(self, nudges: list[Nudge]) -> float:
+        if self._alerts is not None:
+            self._alerts.round()  # first: alerts must come while the database is away, too
         more = self._figures.round()
         if self._lag.look(self._how_far()):
             self.context.wire.committed()
@@ -98,6 +108,8 @@ class BookkeeperActor(Actor):
     def stop(self) -> None:
         """Let the batch under way end and tell the spool; a database that does not answer is left alone."""
         self._figures.close()
+        if self._alerts is not None:
+            self._alerts.stop()
         if self._hand.wait(STOP_WAIT_S):
             self._finished()
             self._ledger.close()

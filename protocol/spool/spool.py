@@ -39,6 +39,7 @@ from protocol.spool.sightings import Sightings
 from protocol.spool.singles import Singles
 from protocol.spool.studies import Studies
 from protocol.spool.targets import Targets
+from protocol.spool.watching import Watching
 from protocol.spool.workers import Workers
 from protocol.spool.writelock import WriteLock
 
@@ -69,6 +70,7 @@ class Spool:
         self.notices = Notices(database)
         self.alerts = Alerts(database)
         self.letters = Letters(database)
+        self.watching = Watching(database)
         self.draining = Draining(database)
         self.sightings = Sightings(database)
         self.studies = Studies(database)
