@@ -20,6 +20,9 @@ class WebConfig:
     behind_proxy: bool = False
     """A proxy ends TLS in front of us: cookies are Secure, X-Forwarded-For is believed."""
 
+    metrics_token_file: Path | None = None
+    """Who asks for /metrics must know the token in this file; None: nobody must."""
+
     ae_title: str = "SCANPOST"
     dicom_host: str = ""
     """Where scanners should send to, as shown on the page; empty: the machine's name."""

@@ -16,6 +16,7 @@ from protocol.clock import Clock
 from protocol.errors import ScanpostError
 from webgui.config import WebConfig
 from webgui.figures import Reading, Row, Topics, topics
+from webgui.measures import Measures
 from webgui.rates import Rates
 from webgui.source import Source
 
@@ -166,6 +167,18 @@ class Hub:
             ]
             for viewer in self._viewers:
                 viewer.offer(frames)
+
+    async def measures(self) -> Measures | None:
+        """What /metrics tells beyond the status document; None if it cannot be read now."""
+        async with self._lock:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._measure)
+
+    def _measure(self) -> Measures | None:
+        try:
+            return self._source.measures()
+        except ScanpostError as exc:
+            log.warning("metrics cannot be read: %s", exc, extra={"action": "webgui_measures_failed"})
+            return None
 
     def snapshot(self, names: frozenset[str]) -> list[Frame]:
         """The current rows of these topics."""

@@ -67,6 +67,7 @@ def web_config(settings: Settings) -> WebConfig:
         tls_cert=page.tls.cert,
         tls_key=page.tls.key,
         behind_proxy=page.behind_proxy,
+        metrics_token_file=page.metrics_token_file,
         ae_title=receiver.ae_title,
         dicom_host="" if receiver.host in ("0.0.0.0", "::") else receiver.host,
         dicom_port=receiver.port,

@@ -17,6 +17,7 @@ from protocol.settings import Settings
 from protocol.spool.places import Places
 from protocol.spool.spool import Spool, open_spool
 from protocol.spool.status import node_status
+from webgui.measures import Measures, measure
 
 GIGABYTE = 1e9
 RECEIVING = {"receiver": 1}
@@ -24,13 +25,16 @@ RECEIVING = {"receiver": 1}
 
 
 class Source(Protocol):
-    """The node as the page sees it. Both calls may block and are made in a thread, never on the event loop."""
+    """The node as the page sees it. All calls may block and are made in a thread, never on the event loop."""
 
     def status(self) -> dict[str, Any]:
         """The document of `scanpost status --json`. Raises ScanpostError if the spool cannot be read."""
 
     def last_arrivals(self, limit: int) -> list[dict[str, Any]]:
         """The newest arrivals, newest first, without patient data."""
+
+    def measures(self) -> Measures:
+        """What /metrics tells beyond the status document. Raises ScanpostError if the spool cannot be read."""
 
 
 class SpoolSource:
@@ -79,6 +83,10 @@ class SpoolSource:
             }
             for row in arrivals
         ]
+
+    def measures(self) -> Measures:
+        """Counters, histograms, alerts, lags, certificates."""
+        return measure(self._open(), self._settings, self._routing.current().configuration)
 
     def close(self) -> None:
         """Let go of the spool."""

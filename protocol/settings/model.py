@@ -237,6 +237,7 @@ class Webgui(Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     behind_proxy: bool = False
+    metrics_token_file: OptionalPath = None
     tls: WebTls = WebTls()
 
     @model_validator(mode="after")

@@ -147,6 +147,11 @@ class Outbox:
         seen = at.seq if at is not None and at.epoch == head.epoch else self.oldest().seq - 1
         return max(0, head.seq - seen)
 
+    def lag_s(self, consumer: str) -> float:
+        """Age in seconds of the oldest event that a consumer has not confirmed; 0 if it has them all."""
+        waiting = self.raw(self.confirmed(consumer) or Cursor(0, 0), 1)
+        return max(0.0, self._db.clock.now() - waiting[0].time) if waiting else 0.0
+
     def trim(self, before_time: float, consumers: Collection[str], limit: int = 500) -> int:
         """Drop at most `limit` events older than `before_time` that all `consumers` confirmed; how many went."""
         with self._db.write() as tx:

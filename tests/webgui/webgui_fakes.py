@@ -4,6 +4,8 @@ import asyncio
 import copy
 import json
 
+from webgui.measures import Measures
+
 PASSWORD = "correct horse battery"
 HOME = {"Sec-Fetch-Site": "same-origin"}
 PAGE = {"Accept": "text/html"}
@@ -52,6 +54,7 @@ class FakeNode:
         self.document = copy.deepcopy(STATUS)
         self.arrivals = [dict(ARRIVAL)]
         self.failure = None
+        self.measured = Measures()
         self.looks = 0
 
     def status(self):
@@ -62,6 +65,11 @@ class FakeNode:
 
     def last_arrivals(self, limit):
         return copy.deepcopy(self.arrivals[:limit])
+
+    def measures(self):
+        if self.failure:
+            raise self.failure
+        return self.measured
 
 
 async def log_in(client, name, password=PASSWORD):
