@@ -14,6 +14,7 @@ from protocol.errors import SpoolMissing
 from protocol.fsops import FsOps, RealFs
 from protocol.spool.accounting import Accounting
 from protocol.spool.adoption import Adoption
+from protocol.spool.alerts import Alerts
 from protocol.spool.arrivals import Arrivals
 from protocol.spool.bulk import Bulk
 from protocol.spool.cleaning import Cleaning
@@ -23,7 +24,9 @@ from protocol.spool.confirmations import Confirmations
 from protocol.spool.database import Database, create_database
 from protocol.spool.deliveries import Deliveries
 from protocol.spool.draining import Draining
+from protocol.spool.figures.reading import Statistics
 from protocol.spool.images import Images
+from protocol.spool.letters import Letters
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
 from protocol.spool.places import Places, is_day
@@ -63,12 +66,15 @@ class Spool:
         self.purging = Purging(database)
         self.quarantine = Quarantine(database, self.places, fs)
         self.notices = Notices(database)
+        self.alerts = Alerts(database)
+        self.letters = Letters(database)
         self.draining = Draining(database)
         self.sightings = Sightings(database)
         self.studies = Studies(database)
         self.singles = Singles(database)
         self.rules = Rulebook(database)
         self.repeats = Repeats(database)
+        self.statistics = Statistics(self.places.figures, clock)
 
     def on_events(self, tell: Callable[[], None]) -> None:
         """Call `tell` after every commit that recorded events (the actor's nudge to the bus)."""
@@ -76,6 +82,7 @@ class Spool:
 
     def close(self) -> None:
         """Let go of the database; the last to leave checkpoints it."""
+        self.statistics.close()
         self.database.close()
 
 
