@@ -85,6 +85,7 @@ async def _context(request: web.Request) -> dict[str, object]:
         "has_page": lambda path: ("GET", path) in request.app[PERMISSIONS],
         "flash": None,
         "local": lambda seconds: words.local_time(seconds, now),
+        "now_local": lambda: words.local_time(now, now),
         "utc": words.utc_time,
         "iso": lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds"),
         "version": request.app[CONFIG].version,

@@ -26,6 +26,14 @@ class Cursor(NamedTuple):
     seq: int
 
 
+class Happened(NamedTuple):
+    """What was recorded up to `head`: which types about which arrivals (correlation ids), and the events one asked for."""
+
+    head: Cursor
+    kinds: frozenset[tuple[str, str]]
+    events: list[Envelope]
+
+
 class Raw(NamedTuple):
     """An event as it lies in the outbox, for who looks at some types only: its body is still packed."""
 
@@ -95,6 +103,29 @@ class Outbox:
         with self._db.read() as connection:
             row = connection.execute("SELECT epoch, seq FROM event ORDER BY seq LIMIT 1").fetchone()
         return Cursor(int(row[0]), int(row[1])) if row else self.head()
+
+    def happened(self, after: Cursor, loud: Collection[str] = (), limit: int = PAGE) -> Happened:
+        """What pages need to know of the events behind `after`, without reading each: the last 20 pages of them, no more.
+
+        `loud` are the types whose events are wanted whole, the newest `limit` of them, oldest first.
+        """
+        head = self.head()
+        first = max(after.seq if after.epoch == head.epoch else 0, head.seq - 20 * PAGE)
+        marks = ",".join("?" * len(loud))
+        with self._db.read() as connection:
+            kinds = connection.execute(
+                "SELECT DISTINCT type, correlation FROM event WHERE seq > ? AND seq <= ?", (first, head.seq)
+            ).fetchall()
+            wanted = not {kind[0] for kind in kinds}.isdisjoint(loud)
+            rows = (
+                connection.execute(
+                    f"SELECT * FROM event WHERE seq > ? AND seq <= ? AND type IN ({marks}) ORDER BY seq DESC LIMIT ?",
+                    (first, head.seq, *loud, limit),
+                ).fetchall()
+                if wanted
+                else []
+            )
+        return Happened(head, frozenset((row[0], row[1]) for row in kinds), [_envelope(row) for row in reversed(rows)])
 
     def newest_time(self) -> float:
         """When the newest event was recorded, seconds UTC; 0 if there is none."""
