@@ -27,6 +27,7 @@ from webgui.limits import LoginLimiter
 from webgui.node import Node
 from webgui.routes import NODE_ROUTES, RULE_ROUTES, add_routes
 from webgui.rules_source import RulesSource
+from webgui.searches import SEARCHES, Searches
 from webgui.sections import SECTIONS
 from webgui.source import Source
 
@@ -53,6 +54,7 @@ def init_app(
         add_routes(app, RULE_ROUTES)
     if node is not None:
         app[NODE] = node
+        app[SEARCHES] = Searches(clock)
         add_routes(app, NODE_ROUTES)
     _init_templates(app)
     app.on_response_prepare.append(add_headers)

@@ -16,6 +16,7 @@ from protocol.spool.accounting import Accounting
 from protocol.spool.adoption import Adoption
 from protocol.spool.alerts import Alerts
 from protocol.spool.arrivals import Arrivals
+from protocol.spool.browsing import Browsing
 from protocol.spool.bulk import Bulk
 from protocol.spool.cleaning import Cleaning
 from protocol.spool.commands import Commands
@@ -58,6 +59,7 @@ class Spool:
         self.adoption = Adoption(database, self.places, fs, clock, self.images, self.workers)
         self.arrivals = Arrivals(database)
         self.deliveries = Deliveries(database, self.places)
+        self.browsing = Browsing(database)
         self.commands = Commands(database)
         self.bulk = Bulk(database)
         self.commitments = Commitments(database)
