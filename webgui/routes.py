@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from webgui import live
+from webgui.areas.config import routes as config_routes
 from webgui.areas.help import routes as help_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import dashboard, health, login, metrics, rules, setup, static
@@ -36,7 +37,10 @@ RULE_ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/routing/schema", rules.schema, Need.VIEWER, "JSON Schema of the routing configuration."),
 )
 
-NODE_ROUTES: tuple[Route, ...] = (*help_routes.ROUTES,)
+NODE_ROUTES: tuple[Route, ...] = (
+    *help_routes.ROUTES,
+    *config_routes.ROUTES,
+)
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
 
 
