@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from webgui import live
+from webgui.areas.config import routes as config_routes
 from webgui.areas.help import routes as help_routes
 from webgui.areas.series import routes as series_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
@@ -40,6 +41,7 @@ RULE_ROUTES: tuple[Route, ...] = (
 NODE_ROUTES: tuple[Route, ...] = (
     *help_routes.ROUTES,
     *series_routes.ROUTES,
+    *config_routes.ROUTES,
 )
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
 
