@@ -9,6 +9,7 @@ from aiohttp import web
 from webgui import live
 from webgui.areas.config import routes as config_routes
 from webgui.areas.help import routes as help_routes
+from webgui.areas.people import routes as people_routes
 from webgui.areas.series import routes as series_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import dashboard, health, login, metrics, rules, setup, static
@@ -42,6 +43,7 @@ NODE_ROUTES: tuple[Route, ...] = (
     *help_routes.ROUTES,
     *series_routes.ROUTES,
     *config_routes.ROUTES,
+    *people_routes.ROUTES,
 )
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
 

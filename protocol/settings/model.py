@@ -238,6 +238,9 @@ class Webgui(Section):
     port: Port = 8080
     behind_proxy: bool = False
     metrics_token_file: OptionalPath = None
+    mask_phi: Literal["nobody", "viewers", "everybody"] = "nobody"
+    """For whom names and ids of patients are masked; operators and admins may reveal them, which stands in the audit."""
+    viewers_may_reveal: bool = False
     tls: WebTls = WebTls()
 
     @model_validator(mode="after")
