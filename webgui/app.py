@@ -26,8 +26,10 @@ from webgui.jobs import Jobs
 from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LIMITER, NODE, REVEALED, RULES, SESSION
 from webgui.limits import WINDOW_S, LoginLimiter
 from webgui.node import Node
+from webgui.route import TABLE
 from webgui.routes import NODE_ROUTES, RULE_ROUTES, add_routes
 from webgui.rules_source import RulesSource
+from webgui.searches import SEARCHES, Searches
 from webgui.sections import SECTIONS
 from webgui.source import Source
 
@@ -47,6 +49,7 @@ def init_app(
     app[HUB] = Hub(source, config, clock)
     app[LIMITER], app[HASHING] = LoginLimiter(clock), asyncio.Semaphore(2)
     app[LIMITER].remember(accounts.trail.refused_since(clock.now() - WINDOW_S))
+    app[TABLE] = []
     app[PERMISSIONS], app[live.SOCKETS], app[REVEALED] = {}, set(), {}
     app[JOBS] = Jobs(clock)
     add_routes(app)
@@ -56,6 +59,7 @@ def init_app(
     if node is not None:
         app[NODE] = node
         audit.setup(app)
+        app[SEARCHES] = Searches(clock)
         add_routes(app, NODE_ROUTES)
     _init_templates(app)
     app.on_response_prepare.append(add_headers)
@@ -89,6 +93,7 @@ async def _context(request: web.Request) -> dict[str, object]:
         "sections": _menu(request, session.user if session else None),
         "has_page": lambda path: ("GET", path) in request.app[PERMISSIONS],
         "flash": None,
+        "now_local": lambda: words.local_time(now, now, zone),
         "local": lambda seconds: words.local_time(seconds, now, zone),
         "theme": wants.theme,
         "patient": lambda value: patients.shown(request, value),

@@ -21,6 +21,8 @@ class WebConfig:
     behind_proxy: bool = False
     """A proxy ends TLS in front of us: cookies are Secure, X-Forwarded-For is believed."""
 
+    metrics_token_file: Path | None = None
+    """Who asks for /metrics must know the token in this file; None: nobody must."""
     mask_phi: str = "nobody"
     """For whom patient data are masked: nobody, viewers, everybody."""
     viewers_may_reveal: bool = False

@@ -75,13 +75,16 @@ async def _answer(
     if request.path.startswith("/api/") or "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
         body = {"error": text or title} | ({"fields": fields} if fields else {})
         return web.json_response(body, status=status, headers=headers)
-    # Who was refused before the page was reached has no context yet.
-    await aiohttp_jinja2.context_processors_middleware(request, _nothing)
+    await _fill_context(request)
     context = {"status": status, "title": title, "text": text}
     response = aiohttp_jinja2.render_template("error.html", request, context, status=status)
     response.headers.update(headers)
     return response
 
 
-async def _nothing(request: web.Request) -> web.StreamResponse:
-    return web.Response()
+async def _fill_context(request: web.Request) -> None:
+    """What templates need, where the request was refused before it was put there."""
+    if aiohttp_jinja2.REQUEST_CONTEXT_KEY not in request:
+        request[aiohttp_jinja2.REQUEST_CONTEXT_KEY] = made = {}
+        for processor in request.config_dict[aiohttp_jinja2.APP_CONTEXT_PROCESSORS_KEY]:
+            made.update(await processor(request))
