@@ -5,6 +5,7 @@ It never judges whether a series is complete or where it goes: the router does, 
 from __future__ import annotations
 
 import builtins
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,10 +188,13 @@ class Arrivals:
         }
 
     # ---- closing --------------------------------------------------------------------------------------------------
-    def close(self, id: int, why: str, *, images: int | None = None, spread: bool = False) -> bool:
+    def close(
+        self, id: int, why: str, *, images: int | None = None, spread: bool = False, mined: Mapping[str, Any] | None = None
+    ) -> bool:  # fmt: skip
         """Complete: one UPDATE. False if it is not open any more, or has more images than the router saw.
 
-        `spread`: its images came in one association after the other, which is remembered of the sender.
+        `spread`: its images came in one association after the other, which is remembered of the sender. `mined`: what else
+        the ledger is told of it (Mined.of).
 
         An image committed later finds no open arrival and opens the next one; there is no race to lose it in.
         """
@@ -211,7 +215,7 @@ class Arrivals:
                     id, row["calling_ae"], row["study_uid"], row["series_uid"], row["images"], row["bytes"], why, row["modality"],
                     row["last_image"],
                 ),
-                correlation=id, phi=kept(row, headers.packed),
+                correlation=id, phi=kept(row, headers.packed, mined),
             )  # fmt: skip
         return True
 

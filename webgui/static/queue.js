@@ -26,8 +26,8 @@
     new MutationObserver((changes) => {
       for (const row of new Set(changes.map((one) => one.target.parentElement?.closest('tr')))) {
         const bar = row?.querySelector('progress');
-        const sent = Number(row?.querySelector('[data-f=sent]')?.textContent), total = Number(row?.querySelector('[data-f=total]')?.textContent);
-        if (bar && Number.isFinite(sent) && total > 0) { bar.max = total; bar.value = sent; }
+        const figure = (name) => Number(row?.querySelector(`[data-f=${name}]`)?.textContent.replace(/\D/g, ''));
+        if (bar && figure('total') > 0) { bar.max = figure('total'); bar.value = figure('sent'); }
       }
     }).observe(rows, { subtree: true, characterData: true, childList: true });
   }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -45,6 +45,10 @@ class Line:
     def chip(self) -> tuple[str, str]:
         """Level and word of its state."""
         return words.STATES.get(self.state, ("warn", self.state))
+
+    def masked(self, mask: str) -> Line:
+        """The same for who may not see who the patient is."""
+        return replace(self, patient=mask) if self.patient else self
 
     def can(self, act: str) -> bool:
         """Whether it is in a state for this act."""

@@ -10,7 +10,7 @@ from protocol.acts import CAN
 from protocol.causes import HINTS
 from protocol.spool import Spool
 from protocol.spool.selecting import DELIVERIES
-from webgui import answers, csvs, inputs
+from webgui import answers, csvs, inputs, patients
 from webgui.areas.queue import words
 from webgui.areas.queue.asked import TABS, UNFINISHED, QueueQuery
 from webgui.areas.queue.lines import COLUMNS, Line, cells, failures, line
@@ -21,11 +21,11 @@ SHOWN_FAILURES = 8
 
 async def show(request: web.Request) -> web.Response:
     """GET /queue."""
-    asked, node = inputs.query(request, QueueQuery), request.app[NODE]
+    asked, node, sees = inputs.query(request, QueueQuery), request.app[NODE], patients.sees(request)
     if asked.format == "csv":
-        rows = await node.spool(lambda spool: _lines(spool, asked, csvs.MOST_ROWS))
+        rows = await node.spool(lambda spool: _lines(spool, asked, csvs.MOST_ROWS, sees))
         return csvs.download("queue.csv", COLUMNS, (cells(one, csvs.when) for one in rows))
-    found = await node.spool(lambda spool: _found(spool, asked))
+    found = await node.spool(lambda spool: _found(spool, asked, sees))
     configuration = (await node.run(node.routing.current)).configuration
     lines: list[Line] = found["lines"]
     chosen = [(name, value, asked.address(**{name: ""})) for name, value in asked.filters().items()]
@@ -76,14 +76,15 @@ def groups(spool: Spool, asked: QueueQuery) -> list[tuple[str, int]]:
     return spool.browsing.groups(asked.selection(), asked.group) if asked.group else []
 
 
-def _lines(spool: Spool, asked: QueueQuery, limit: int) -> list[Line]:
+def _lines(spool: Spool, asked: QueueQuery, limit: int, sees: bool) -> list[Line]:
     rows = spool.deliveries.select(asked.selection(), before=asked.after or None, limit=limit)
     about = spool.browsing.about({row["arrival"] for row in rows})
-    return [line(row, about.get(row["arrival"], {})) for row in rows]
+    lines = [line(row, about.get(row["arrival"], {})) for row in rows]
+    return lines if sees else [one.masked(patients.MASK) for one in lines]
 
 
-def _found(spool: Spool, asked: QueueQuery) -> dict[str, Any]:
-    lines = _lines(spool, asked, asked.limit + 1)
+def _found(spool: Spool, asked: QueueQuery, sees: bool) -> dict[str, Any]:
+    lines = _lines(spool, asked, asked.limit + 1, sees)
     return {
         "lines": lines[: asked.limit], "further": len(lines) > asked.limit, "counts": counts(spool, asked),
         "groups": groups(spool, asked), "failures": failures(spool.deliveries.causes(asked.target or None))[:SHOWN_FAILURES],
@@ -93,8 +94,8 @@ def _found(spool: Spool, asked: QueueQuery) -> dict[str, Any]:
 # ---- for programs -----------------------------------------------------------------------------------------------
 async def api(request: web.Request) -> web.Response:
     """GET /api/v1/queue."""
-    asked = inputs.query(request, QueueQuery)
-    found = await request.app[NODE].spool(lambda spool: _found(spool, asked))
+    asked, sees = inputs.query(request, QueueQuery), patients.sees(request)
+    found = await request.app[NODE].spool(lambda spool: _found(spool, asked, sees))
     lines: list[Line] = found["lines"]
     return answers.given({
         "deliveries": [one.plain() for one in lines], "next": lines[-1].id if found["further"] else None,

@@ -45,6 +45,12 @@ class Story:
     here: bool = True
     kept_until: float | None = None
     notes: list[str] = field(default_factory=list)
+    told: Told | None = None
+
+
+def retold(one: Story) -> Story:
+    """Its timeline again, out of decisions that were changed."""
+    return one if one.told is None else replace(one, steps=steps(replace(one.told, decisions=one.decisions)))
 
 
 async def story(node: Node, id: int) -> Story:
@@ -62,7 +68,7 @@ async def story(node: Node, id: int) -> Story:
         attempts, notes = [], [NO_LEDGER]
     told = replace(told, attempts=attempts)
     return Story(line, told.arrival, about, steps(told), list(told.decisions), list(told.deliveries), attempts,
-                 told.reception["kinds"], True, told.kept_until, notes)  # fmt: skip
+                 told.reception["kinds"], True, told.kept_until, notes, told)  # fmt: skip
 
 
 def _of_spool(spool: Spool, id: int) -> tuple[Told, Line, Row]:
