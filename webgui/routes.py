@@ -15,6 +15,7 @@ from webgui.areas.people import routes as people_routes
 from webgui.areas.quarantine import routes as quarantine_routes
 from webgui.areas.queue import routes as queue_routes
 from webgui.areas.series import routes as series_routes
+from webgui.areas.upload import routes as upload_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import dashboard, health, login, metrics, rules, setup, static
 from webgui.route import TABLE, Route
@@ -50,6 +51,7 @@ NODE_ROUTES: tuple[Route, ...] = (
     *queue_routes.ROUTES,
     *audit_routes.ROUTES,
     *series_routes.ROUTES,
+    *upload_routes.ROUTES,
     *config_routes.ROUTES,
     *people_routes.ROUTES,
 )
