@@ -9,9 +9,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, select, text, update
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from protocol.clock import Clock, SystemClock
@@ -203,8 +203,8 @@ class Ledger:
         try:
             with connection.begin_nested():
                 add(connection, event, [entry.row for entry in entries])
-                for group in fold(change for entry in entries for change in entry.changes):
-                    self._put(connection, metadata.tables[group.table], group.rows, group.first)
+                for group in fold((change for entry in entries for change in entry.changes), self.node):
+                    put(connection, metadata.tables[group.table], group.rows, group.first)
         except UNFIT as exc:
             return type(exc).__name__
         except StatementError as exc:
@@ -213,15 +213,9 @@ class Ledger:
             return kind_of(exc)
         return None
 
-    def _put(
-        self, connection: Connection, table: Table, rows: list[dict[str, Any]], first: tuple[str, ...] = ()
-    ) -> None:
-        """Insert, or set just these columns but those in `first`; all rows have the same ones, no two the same key."""
-        put(connection, table, [{"node": self.node, **row} for row in rows], first)
-
     def _alert_of(self, connection: Connection, recorded: Recorded) -> None:
         """Stands in the same transaction as what it is about; the bookkeeper's event about it may come to nothing."""
         if recorded.flagged:
             what = f"{len(recorded.flagged)} events could not be stored as they are; their bytes are kept"
-            row = {"alert": POISON, "text": what, "raised": self._clock.now(), "cleared": None}
-            self._put(connection, alert, [row])
+            row = {"node": self.node, "alert": POISON, "text": what, "raised": self._clock.now(), "cleared": None}
+            put(connection, alert, [row])
