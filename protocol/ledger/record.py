@@ -32,6 +32,11 @@ POISON = "ledger.refused"
 """Alert: some event could not be stored as it is; its bytes are kept."""
 
 
+def lock_key(node: str) -> int:
+    """PostgreSQL's advisory lock of a node's bookkeeper."""
+    return int.from_bytes(hashlib.sha256(f"scanpost {CONSUMER} {node}".encode()).digest()[:8], "big", signed=True)
+
+
 class NotAlone(LedgerUnavailable):
     """Another bookkeeper of this node holds the ledger; after a kill -9 the server takes a moment to notice."""
 
@@ -101,10 +106,7 @@ class Ledger:
         """SQLite's file belongs to this node alone, and the actor's lock guards it."""
         if connection.dialect.name != "postgresql":
             return
-        key = int.from_bytes(
-            hashlib.sha256(f"scanpost {CONSUMER} {self.node}".encode()).digest()[:8], "big", signed=True
-        )
-        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar():
+        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": lock_key(self.node)}).scalar():
             raise NotAlone(f"another bookkeeper writes for node {self.node}")
 
     def _begin_cursor(self, connection: Connection) -> None:
