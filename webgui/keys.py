@@ -12,16 +12,21 @@ from webgui.config import WebConfig
 from webgui.hub import Hub
 from webgui.jobs import Jobs
 from webgui.limits import LoginLimiter
+from webgui.node import Node
 from webgui.rules_source import RulesSource
 
 CONFIG = web.AppKey("config", WebConfig)
 ACCOUNTS = web.AppKey("accounts", Accounts)
 HUB = web.AppKey("hub", Hub)
+NODE = web.AppKey("node", Node)
 RULES = web.AppKey("rules", RulesSource)
 JOBS = web.AppKey("jobs", Jobs)
 ASSETS = web.AppKey("assets", Assets)
 LIMITER = web.AppKey("limiter", LoginLimiter)
 HASHING = web.AppKey("hashing", asyncio.Semaphore)
 """At most two password hashes at a time: each takes 64 MiB and a core."""
+
+REVEALED: web.AppKey[dict[tuple[str, str], float]] = web.AppKey("revealed", dict)
+"""(session id, path) -> until when, seconds since 1970 UTC: where patient data are shown to whom they are masked for."""
 
 SESSION: web.RequestKey[Session] = web.RequestKey("session", Session)

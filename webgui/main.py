@@ -21,10 +21,12 @@ from protocol.clock import SystemClock
 from protocol.errors import AccountError, ConfigurationError
 from protocol.settings import Settings, load_settings
 from protocol.version import version
+from protocol.wire.telling import tell_committed
 from webgui import feed, log
 from webgui.app import init_app
 from webgui.config import WebConfig
 from webgui.keys import HUB
+from webgui.node import Node
 from webgui.rules_source import RulesSource
 from webgui.seat import Seat
 from webgui.source import SpoolSource
@@ -65,6 +67,10 @@ def web_config(settings: Settings) -> WebConfig:
         tls_cert=page.tls.cert,
         tls_key=page.tls.key,
         behind_proxy=page.behind_proxy,
+        metrics_token_file=page.metrics_token_file,
+        mask_phi=page.mask_phi,
+        viewers_may_reveal=page.viewers_may_reveal,
+        zone=settings.node.zone,
         ae_title=receiver.ae_title,
         dicom_host="" if receiver.host in ("0.0.0.0", "::") else receiver.host,
         dicom_port=receiver.port,
@@ -99,14 +105,16 @@ async def serve(settings: Settings, tls: ssl.SSLContext | None, instance: str) -
     if not await seat.take(stop):
         return
     accounts, source = Accounts(settings.home / "accounts.sqlite3", clock), SpoolSource(settings, clock)
+    node = Node(settings, clock, lambda: tell_committed(settings, f"/{settings.node.name}/webgui/{instance}"))
     try:
-        app = init_app(web_config(settings), accounts, source, clock, RulesSource(settings, clock))
-        app.cleanup_ctx.append(lambda app: feed.listen(settings, app[HUB].poke))
+        app = init_app(web_config(settings), accounts, source, clock, RulesSource(settings, clock), node)
+        app.cleanup_ctx.append(lambda app: feed.listen(settings, app[HUB].poke, app[HUB].hear))
         async with _listening(app, settings, tls) as url:
             logger.info("serving %s", url, extra={"action": "ready", "url": url})
             await seat.stay("ready", stop)
             logger.info("stopping", extra={"action": "stopping"})
     finally:
+        node.close()
         source.close()
         accounts.close()
         seat.leave()

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from actors.base import Actor, Context
+from actors.bookkeeper.alerts.desk import AlertDesk
+from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from actors.bookkeeper.lag import Lag
 from protocol.errors import LedgerError, OutOfSpace
 from protocol.ledger.record import CONSUMER, POISON, Ledger, NotAlone, Opened, Prepared, Recorded
 from protocol.spool.outbox import Cursor
-from protocol.wire.events import AlertRaised, LedgerDown, LedgerUp
+from protocol.wire.events import LedgerDown, LedgerUp
 from protocol.wire.messages import Event
 
 if TYPE_CHECKING:
@@ -55,11 +57,15 @@ class BookkeeperActor(Actor):
 
     NAME: ClassVar[str] = "bookkeeper"
 
-    def __init__(self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None) -> None:
+    def __init__(
+        self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None, alerts: AlertDesk | None = None
+    ) -> None:  # fmt: skip
         super().__init__(context)
+        self._alerts = alerts
         settings = context.settings
         self._ledger = ledger or Ledger(settings.ledger.url, settings.node.name, clock=context.clock)
         self._hand: Hand = hand or ThreadHand(context.wire.wake)
+        self._figures = FiguresDesk(context.spool, context.clock, context.log)
         self._at: Cursor | None = None  # what is read next stands behind it; None while the ledger is not open
         self._stored = Cursor(0, 0)  # the ledger's own cursor
         self._finish: Callable[[Any], float] | None = None  # what to do with the result of the job under way
@@ -73,9 +79,21 @@ class BookkeeperActor(Actor):
         self._ahead: Batch | None = None  # what comes behind the batch under way, made ready meanwhile
         self._lag = Lag(context.spool, context.clock, settings.ledger.lag_alert_s)
 
+    def start(self) -> None:
+        """From now on alerts are looked after, too."""
+        self._alerts = self._alerts or AlertDesk(self.context)
+
     def one_pass(self, nudges: list[Nudge]) -> float:
+        if self._alerts is not None:
+            self._alerts.round()  # first: alerts must come while the database is away, too
+        more = self._figures.round()
         if self._lag.look(self._how_far()):
             self.context.wire.committed()
+        wait = self._carry(nudges)
+        return 0.0 if more else wait
+
+    def _carry(self, nudges: list[Nudge]) -> float:
+        """One pass of the ledger; how long to wait before the next one."""
         if self._hand.busy:
             return self._watch()
         wait = self._finished()
@@ -89,6 +107,9 @@ class BookkeeperActor(Actor):
 
     def stop(self) -> None:
         """Let the batch under way end and tell the spool; a database that does not answer is left alone."""
+        self._figures.close()
+        if self._alerts is not None:
+            self._alerts.stop()
         if self._hand.wait(STOP_WAIT_S):
             self._finished()
             self._ledger.close()
@@ -177,7 +198,7 @@ class BookkeeperActor(Actor):
             old = (
                 self.context.clock.now() - self.context.settings.cleaner.outbox_days * DAY_S
             )  # taps can replay the rest
-            gone = self.context.spool.outbox.trim(old, {CONSUMER}, TRIM_AT_ONCE)
+            gone = self.context.spool.outbox.trim(self._figures.trim_before(old), {CONSUMER}, TRIM_AT_ONCE)
             self._trim_at = now + (PACE_S if gone >= TRIM_AT_ONCE else TRIM_EVERY_S)
         if now >= self._forget_at:
             before = self.context.clock.now() - self.context.settings.ledger.headers_days * DAY_S
@@ -263,7 +284,12 @@ class BookkeeperActor(Actor):
             self._alert(POISON, f"{len(recorded.flagged)} events could not be stored as they are; their bytes are kept")
 
     def _alert(self, alert: str, text: str) -> None:
-        self._record(AlertRaised(alert, text))
+        try:
+            self.context.spool.notices.report(alert, text)
+        except OutOfSpace as exc:
+            self.context.log.warning("alert_not_recorded", alert=alert, error=str(exc))
+            return
+        self.context.wire.committed()
 
     def _say_down(self, error: str) -> None:
         if not self._away:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from protocol.ledger.headers import kept_headers
+from protocol.ledger.mining.columns import series_values
 from protocol.ledger.tables import NAME
 from protocol.states import ArrivalState, AssociationState, DeliveryState
 from protocol.wire.messages import Envelope
@@ -26,14 +27,40 @@ class Change(NamedTuple):
 
 Rule = Callable[[Envelope], list[Change]]
 RULES: dict[str, Rule] = {}
-EVENT_ONLY = frozenset({
-    "association.rejected", "image.rejected", "rule.failed", "target.paused", "target.resumed", "command.asked",
-    "command.answered", "node.drain.begun", "node.drain.ended",
-    "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
-    "outbox.trimmed", "spool.epoch.begun", "commitment.requested", "commitment.answered", "commitment.reported",
-    "commitment.report.failed", "confirmation.asked", "confirmation.answered", "study.decided",
-    "target.breaker.opened", "target.breaker.closed", "quarantine.deleted",
-})  # fmt: skip
+EVENT_ONLY = frozenset(
+    {
+        "actor.recovered",
+        "actor.started",
+        "actor.stopped",
+        "alert.silenced",
+        "alert.unsilenced",
+        "association.rejected",
+        "command.answered",
+        "command.asked",
+        "commitment.answered",
+        "commitment.report.failed",
+        "commitment.reported",
+        "commitment.requested",
+        "config.changed",
+        "config.damaged",
+        "confirmation.answered",
+        "confirmation.asked",
+        "image.rejected",
+        "letter.given_up",
+        "letter.sent",
+        "node.drain.begun",
+        "node.drain.ended",
+        "outbox.trimmed",
+        "quarantine.deleted",
+        "rule.failed",
+        "spool.epoch.begun",
+        "study.decided",
+        "target.breaker.closed",
+        "target.breaker.opened",
+        "target.paused",
+        "target.resumed",
+    }
+)
 """Types whose whole history is the event itself."""
 OUTCOMES = {"route": ArrivalState.IN_DELIVERY, "hold": ArrivalState.HELD, "discard": ArrivalState.DISCARDED,
             "wait": ArrivalState.WAITING}  # fmt: skip
@@ -134,8 +161,9 @@ def _arrival_completed(event: Envelope) -> list[Change]:
     names = ("calling_ae", "study_uid", "series_uid", "images", "bytes", "why", "modality")
     values = _take(event.data, *names) | _headers(event.phi)
     closed = _arrival(event, ArrivalState.CLOSED, **values, completed=event.time)
-    kept = kept_headers(event)
-    return [closed] if kept is None else [closed, Change("header", {"arrival": event.data["arrival"]}, kept)]
+    key, kept = {"arrival": event.data["arrival"]}, kept_headers(event)
+    mined = Change("series", key, series_values(event))
+    return [closed, mined] if kept is None else [closed, mined, Change("header", key, kept)]
 
 
 def _headers(phi: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -309,15 +337,34 @@ def _delivery_cancelled(event: Envelope) -> list[Change]:
 
 
 # ---- alerts -----------------------------------------------------------------------------------------------------
+def _alert(event: Envelope, raised: float | None, **values: Any) -> list[Change]:
+    """How the alert stands, and the same of this time that it was raised."""
+    values = {**_take(event.data, "text", "severity", "about", "count"), **values}
+    changes = [Change("alert", {"alert": event.data["alert"]}, values)]
+    if raised:  # events of earlier versions do not say it
+        changes.append(Change("alert_episode", {"alert": event.data["alert"], "raised": raised}, values))
+    return changes
+
+
 @_on("alert.raised")
 def _alert_raised(event: Envelope) -> list[Change]:
-    values = {"text": event.data.get("text"), "raised": event.time, "cleared": None}
-    return [Change("alert", {"alert": event.data["alert"]}, values)]
+    alert, episode = _alert(event, event.time, cleared=None, acknowledged=None, by=None, note=None)
+    return [Change(alert.table, alert.key, {**alert.values, "raised": event.time}), episode]
+
+
+@_on("alert.updated")
+def _alert_updated(event: Envelope) -> list[Change]:
+    return _alert(event, event.data.get("raised"))
+
+
+@_on("alert.acknowledged")
+def _alert_acknowledged(event: Envelope) -> list[Change]:
+    return _alert(event, event.data.get("raised"), acknowledged=event.time, **_take(event.data, "by", "note"))
 
 
 @_on("alert.cleared")
 def _alert_cleared(event: Envelope) -> list[Change]:
-    return [Change("alert", {"alert": event.data["alert"]}, {"cleared": event.time})]
+    return _alert(event, event.data.get("raised"), cleared=event.time)
 
 
 @_on("ledger.down")

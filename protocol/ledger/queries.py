@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Table, func, select
 from protocol.ledger.record import CONSUMER
 from protocol.ledger.tables import (
     alert,
+    alert_episode,
     arrival,
     association,
     cursor,
@@ -86,6 +87,16 @@ def flagged(connection: Connection, node: str, limit: int = 50) -> list[Plain]:
 def open_alerts(connection: Connection, node: str) -> list[Plain]:
     """What was raised and not cleared."""
     return _all(connection, _of(alert, node).where(alert.c.cleared.is_(None)).order_by(alert.c.raised))
+
+
+def alert_episodes(
+    connection: Connection, node: str, *, alert_key: str = "", since: float = 0.0, limit: int = 200
+) -> list[Plain]:
+    """Each time that an alert (or one of all) was raised since then (seconds UTC), newest first; `cleared` None: it stands."""
+    wanted = _of(alert_episode, node).where(alert_episode.c.raised >= since)
+    if alert_key:
+        wanted = wanted.where(alert_episode.c.alert == alert_key)
+    return _all(connection, wanted.order_by(alert_episode.c.raised.desc(), alert_episode.c.alert), limit)
 
 
 def position(connection: Connection, node: str) -> tuple[int, int] | None:

@@ -23,11 +23,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from protocol.ledger.tables_mining import series_table
+
 NAME, UID, ID, LABEL = 64, 64, 64, 255  # characters
 # JSONB so that values can be mined by index; none_as_null keeps "absent" and "null" one thing
 PLAIN = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 metadata = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})
+series = series_table(metadata)
 
 
 def _node() -> Column[str]:
@@ -125,6 +128,7 @@ arrival = Table(
     Column("patient_id", String(LABEL)),
     Column("patient_folded", String(LABEL)),  # patient's name, case folded, for search by its beginning
     Column("accession", String(LABEL)),
+    Column("erased", Double),  # when what identifies its patient was taken out on request
     Index("arrival_opened", "node", "opened"),
     Index("arrival_source", "calling_ae", "opened"),
     Index("arrival_modality", "modality", "opened"),
@@ -255,6 +259,28 @@ alert = Table(
     Column("text", Text),
     Column("raised", Double),
     Column("cleared", Double),
+    Column("severity", String(NAME)),
+    Column("about", String(LABEL)),
+    Column("count", BigInteger),
+    Column("acknowledged", Double),
+    Column("by", String(LABEL)),
+    Column("note", Text),
+)  # fmt: skip
+
+alert_episode = Table(  # each time that an alert was raised
+    "alert_episode", metadata,
+    _node(),
+    Column("alert", String(LABEL), primary_key=True),
+    Column("raised", Double, primary_key=True),
+    Column("text", Text),
+    Column("cleared", Double),
+    Column("severity", String(NAME)),
+    Column("about", String(LABEL)),
+    Column("count", BigInteger),
+    Column("acknowledged", Double),
+    Column("by", String(LABEL)),
+    Column("note", Text),
+    Index("alert_episode_raised", "node", "raised"),
 )  # fmt: skip
 
 cursor = Table(

@@ -145,7 +145,10 @@ class ArrivalOpened(Event):
 @event("arrival.completed", "arrival/{arrival}", shard="calling_ae")
 @dataclass(frozen=True)
 class ArrivalCompleted(Event):
-    """The series is complete; `why` is released, spread, idle, aborted, rebuilt or command. Header values travel in `phi`."""
+    """The series is complete; `why` is released, spread, idle, aborted, rebuilt or command. Header values travel in `phi`.
+
+    `last_image`: when its last image was stored, 0: not known.
+    """
 
     arrival: int
     calling_ae: str
@@ -155,12 +158,17 @@ class ArrivalCompleted(Event):
     bytes: int
     why: str
     modality: str = ""
+    last_image: float = 0.0
 
 
 @event("arrival.decided", "arrival/{arrival}", shard="calling_ae")
 @dataclass(frozen=True)
 class ArrivalDecided(Event):
-    """The rules (or a person's command) decided; `outcome` is route, hold, discard, or wait (for its study)."""
+    """The rules (or a person's command) decided; `outcome` is route, hold, discard, or wait (for its study).
+
+    `counted`: what the counters of rules took, {rule: result}: of active rules true and error, of shadow rules all.
+    `flows`: [rule, target or group] for each target that a rule named.
+    """
 
     arrival: int
     calling_ae: str
@@ -172,12 +180,17 @@ class ArrivalDecided(Event):
     reason: str = ""
     command: int = 0
     by: str = ""
+    counted: dict[str, str] = field(default_factory=dict)
+    flows: list[list[str]] = field(default_factory=list)
 
 
 @event("arrival.images.routed", "arrival/{arrival}", shard="calling_ae")
 @dataclass(frozen=True)
 class ArrivalImagesRouted(Event):
-    """Rules with the trigger image sent single images of a series at once, before it is complete."""
+    """Rules with the trigger image sent single images of a series at once, before it is complete.
+
+    `counted`: what the counters of rules took, [rule, result, how often].
+    """
 
     arrival: int
     calling_ae: str
@@ -185,6 +198,7 @@ class ArrivalImagesRouted(Event):
     rules: list[str]
     targets: list[str]
     images: int
+    counted: list[list[Any]] = field(default_factory=list)
 
 
 @event("study.decided", "study/{wait}", shard="calling_ae")
@@ -328,12 +342,17 @@ class DeliveryClaimed(Event):
 @event("delivery.images.sent", "delivery/{delivery}", shard="target", severity=DEBUG)
 @dataclass(frozen=True)
 class ImagesSent(Event):
-    """The target answered for these images: list of [receipt, DIMSE status]; several a message, each image once."""
+    """The target answered for these images: list of [receipt, DIMSE status]; several a message, each image once.
+
+    `taken` images it has now, `bytes` are theirs (data sets as stored, no headers of files).
+    """
 
     delivery: int
     arrival: int
     target: str
     images: list[list[Any]]
+    taken: int = 0
+    bytes: int = 0
 
 
 @event("delivery.images.skipped", "delivery/{delivery}", shard="target")
@@ -376,7 +395,11 @@ class AttemptInterrupted(Event):
 @event("delivery.completed", "delivery/{delivery}", shard="target")
 @dataclass(frozen=True)
 class DeliveryCompleted(Event):
-    """Every image is confirmed by the target."""
+    """Every image is confirmed by the target, `seconds` after the delivery was made.
+
+    `sending_s`: how long its last attempt took. `last_image`: when the last image of the arrival was stored, 0 if not known
+    or if a person had it sent.
+    """
 
     delivery: int
     arrival: int
@@ -385,6 +408,8 @@ class DeliveryCompleted(Event):
     bytes: int
     seconds: float
     warnings: int
+    sending_s: float = 0.0
+    last_image: float = 0.0
 
 
 @event("delivery.parked", "delivery/{delivery}", shard="target", severity=ERROR)
@@ -680,18 +705,89 @@ class ActorStopped(Event):
 @event("alert.raised", "alert/{alert}", shard="alert", severity=ERROR)
 @dataclass(frozen=True)
 class AlertRaised(Event):
-    """Something needs a person."""
+    """Something needs a person. `severity` is info, warning or critical, `about` what it concerns, such as target/pacs."""
 
     alert: str
     text: str
+    severity: str = "warning"
+    about: str = ""
+    count: int = 1
+
+
+@event("alert.updated", "alert/{alert}", shard="alert", severity=WARNING)
+@dataclass(frozen=True)
+class AlertUpdated(Event):
+    """It still does, and there is more or less of it. `raised`: when it was."""
+
+    alert: str
+    text: str
+    severity: str
+    count: int
+    raised: float
 
 
 @event("alert.cleared", "alert/{alert}", shard="alert")
 @dataclass(frozen=True)
 class AlertCleared(Event):
-    """It no longer does."""
+    """It no longer does. `raised`: when it was."""
 
     alert: str
+    raised: float = 0.0
+
+
+@event("alert.acknowledged", "alert/{alert}", shard="alert")
+@dataclass(frozen=True)
+class AlertAcknowledged(Event):
+    """A person takes care of it; nobody is reminded any more. `raised`: when it was."""
+
+    alert: str
+    by: str
+    note: str
+    raised: float
+
+
+@event("alert.silenced", "silence/{silence}")
+@dataclass(frozen=True)
+class AlertSilenced(Event):
+    """Nobody is told of alerts that match `pattern` before `until`; they are shown all the same."""
+
+    silence: int
+    pattern: str
+    until: float
+    by: str
+    reason: str
+
+
+@event("alert.unsilenced", "silence/{silence}")
+@dataclass(frozen=True)
+class AlertUnsilenced(Event):
+    """A silence ends: a person said so, or its time is over (`by` is empty)."""
+
+    silence: int
+    pattern: str
+    by: str
+
+
+@event("letter.sent", "letter/{letter}")
+@dataclass(frozen=True)
+class LetterSent(Event):
+    """A mail or webhook was taken; `channel` is mail or webhook, `items` how many things it told."""
+
+    letter: int
+    channel: str
+    items: int
+    attempts: int
+
+
+@event("letter.given_up", "letter/{letter}", severity=ERROR)
+@dataclass(frozen=True)
+class LetterGivenUp(Event):
+    """A mail or webhook was not taken until it was too old."""
+
+    letter: int
+    channel: str
+    items: int
+    attempts: int
 
 
 @event("outbox.trimmed", "outbox/{upto}", severity=DEBUG)

@@ -10,9 +10,10 @@ from webgui.app import init_app
 from webgui.config import WebConfig
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.limits import PER_ADDRESS, PER_NAME_AND_ADDRESS, WINDOW_S, LoginLimiter
+from webgui.route import Route
 from webgui.routes import add_routes
 
-OPEN_POSTS = {"/login", "/setup"}
+OPEN_POSTS = {"/login", "/setup", "/reset"}
 
 
 def test_every_route_stands_in_the_permission_table(app):
@@ -20,9 +21,11 @@ def test_every_route_stands_in_the_permission_table(app):
         assert (route.method, route.resource.canonical) in app[PERMISSIONS]
 
 
-def test_only_log_in_and_setup_take_changes_from_strangers(app):
+def test_only_log_in_and_setup_take_changes_from_strangers(real_app):
     open_posts = {
-        path for (method, path), need in app[PERMISSIONS].items() if method not in SAFE_METHODS and need is Need.NOTHING
+        path
+        for (method, path), need in real_app[PERMISSIONS].items()
+        if method not in SAFE_METHODS and need is Need.NOTHING
     }
     assert open_posts == OPEN_POSTS
 
@@ -45,7 +48,7 @@ async def with_admin_route(config, accounts, node, people, aiohttp_client):
         return web.Response(text="done")
 
     app = init_app(config, accounts, node)
-    add_routes(app, (("POST", "/change", change, Need.ADMIN),))
+    add_routes(app, [Route("POST", "/change", change, Need.ADMIN)])
     return await aiohttp_client(app)
 
 
