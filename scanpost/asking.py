@@ -5,7 +5,6 @@ It must not print, except what people asked for wait for; nothing here changes s
 from __future__ import annotations
 
 import getpass
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -75,9 +74,11 @@ def act(
     options: Options, kind: str, arguments: Mapping[str, Any], as_json: bool = False, executor: str = "router"
 ) -> None:
     """Ask an actor for an act and wait for its answer; exit 1 if it was refused or nobody carried it out yet."""
+    from protocol.wire.telling import tell_committed
+
     with opened(options) as (settings, spool):
         id = spool.commands.ask(kind, who(), arguments, executor)
-        _nudge(settings)
+        tell_committed(settings, f"/{settings.node.name}/cli/{who()}")
         command = _wait(spool, id)
     if as_json:
         print_json({"command": id, "state": command.state, "answer": command.answer, **how_far(command)})
@@ -100,22 +101,6 @@ def how_far(command: Command) -> dict[str, Any]:
         return {}
     skipped = [{"reason": why, "count": count, "example": id} for why, (count, id) in progress.skipped.items()]
     return {"matched": progress.total, "done": progress.done, "skipped": skipped}
-
-
-def _nudge(settings: Settings) -> None:
-    """Tell the bus, so that the router looks now and not at its next sweep; may be lost."""
-    from protocol.errors import WireError
-    from protocol.wire.bus import connect_wire
-
-    if not settings.bus.enabled:
-        return
-    try:
-        wire = connect_wire("cli", str(os.getpid()), settings, f"/{settings.node.name}/cli/{who()}")
-    except WireError:
-        return
-    wire.committed()
-    wire.wait(0.01)  # sends what was queued
-    wire.close()
 
 
 def _wait(spool: Spool, id: int) -> Command:

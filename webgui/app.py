@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from protocol.accounts import Accounts
+from protocol.accounts import Accounts, User
 from protocol.clock import Clock, SystemClock
-from webgui import live
+from webgui import live, words
 from webgui.assets import Assets
 from webgui.config import WebConfig
 from webgui.errorpages import error_pages
-from webgui.guards import PERMISSIONS, add_headers, origin, permission
+from webgui.guards import PERMISSIONS, Need, add_headers, may, origin, permission
 from webgui.hub import Hub
 from webgui.jobs import Jobs
-from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LIMITER, RULES, SESSION
+from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LIMITER, NODE, RULES, SESSION
 from webgui.limits import LoginLimiter
-from webgui.routes import RULE_ROUTES, add_routes
+from webgui.node import Node
+from webgui.routes import NODE_ROUTES, RULE_ROUTES, add_routes
 from webgui.rules_source import RulesSource
+from webgui.sections import SECTIONS
 from webgui.source import Source
 
 MAX_FORM_BYTES = 64 * 1024
 
 
 def init_app(
-    config: WebConfig, accounts: Accounts, source: Source, clock: Clock | None = None, rules: RulesSource | None = None
-) -> web.Application:
-    """The application; whoever passes `accounts` closes them. Without `rules` it has no API about rules."""
+    config: WebConfig, accounts: Accounts, source: Source, clock: Clock | None = None, rules: RulesSource | None = None,
+    node: Node | None = None,
+) -> web.Application:  # fmt: skip
+    """The application; whoever passes `accounts` or `node` closes them. Without `rules` it has no API about rules, without
+    `node` only dashboard and log-in.
+    """
     clock = clock or SystemClock()
     app = web.Application(middlewares=[error_pages, origin, permission], client_max_size=MAX_FORM_BYTES)
     app[CONFIG], app[ACCOUNTS], app[ASSETS] = config, accounts, Assets()
@@ -43,6 +51,9 @@ def init_app(
     if rules is not None:
         app[RULES] = rules
         add_routes(app, RULE_ROUTES)
+    if node is not None:
+        app[NODE] = node
+        add_routes(app, NODE_ROUTES)
     _init_templates(app)
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(live.close_all)
@@ -65,13 +76,30 @@ def _init_templates(app: web.Application) -> None:
 
 async def _context(request: web.Request) -> dict[str, object]:
     """What every template may use."""
-    session = request.get(SESSION)
+    session, now = request.get(SESSION), time.time()
     return {
         "asset": request.app[ASSETS].url,
         "user": session.user if session else None,
+        "may": lambda need: may(session.user if session else None, Need(need)),
+        "sections": _menu(request, session.user if session else None),
+        "has_page": lambda path: ("GET", path) in request.app[PERMISSIONS],
+        "flash": None,
+        "local": lambda seconds: words.local_time(seconds, now),
+        "utc": words.utc_time,
+        "iso": lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds"),
         "version": request.app[CONFIG].version,
         "path": request.path,
     }
+
+
+def _menu(request: web.Request, user: User | None) -> list[dict[str, object]]:
+    """The areas that exist and that this user may see."""
+    return [
+        asdict(one)
+        | {"here": request.path == one.path or (one.path != "/" and request.path.startswith(f"{one.path}/"))}
+        for one in SECTIONS
+        if ("GET", one.path) in request.app[PERMISSIONS] and may(user, one.need)
+    ]
 
 
 async def _end_jobs(app: web.Application) -> None:

@@ -5,13 +5,13 @@ Denied is what no rule allows: a route without an entry in the permission table 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
 from aiohttp import hdrs, web
 
-from protocol.accounts import Role
+from protocol.accounts import User
 from webgui import auth
 from webgui.keys import CONFIG, SESSION
 
@@ -42,12 +42,27 @@ class Need(StrEnum):
     """Open to everybody who reaches the port."""
     VIEWER = "viewer"
     """Any logged-in user."""
+    OPERATOR = "operator"
+    """Who runs the queue: retry, hold, pause, acknowledge; an admin may, too."""
     ADMIN = "admin"
     """An admin."""
 
 
+MAY: Mapping[Need, frozenset[str]] = {
+    Need.VIEWER: frozenset({"viewer", "operator", "admin"}),
+    Need.OPERATOR: frozenset({"operator", "admin"}),
+    Need.ADMIN: frozenset({"admin"}),
+}
+"""Roles that fulfil a need."""
+
+
 PERMISSIONS: web.AppKey[dict[tuple[str, str], Need]] = web.AppKey("permissions", dict)
 """(method, canonical path) of every route: filled by routes.py."""
+
+
+def may(user: User | None, need: Need) -> bool:
+    """Whether a user's role is enough."""
+    return need is Need.NOTHING or (user is not None and user.role in MAY[need])
 
 
 @web.middleware
@@ -83,8 +98,8 @@ async def permission(request: web.Request, handler: Handler) -> web.StreamRespon
     if session is None:
         raise _ask_to_log_in(request)
     request[SESSION] = session
-    if need is Need.ADMIN and session.user.role is not Role.ADMIN:
-        raise web.HTTPForbidden(text="Only admins may do this.")
+    if not may(session.user, need):
+        raise web.HTTPForbidden(text="Only admins may do this." if need is Need.ADMIN else "You may look, not change.")
     return await handler(request)
 
 

@@ -12,11 +12,13 @@ from webgui.config import WebConfig
 from webgui.hub import Hub
 from webgui.jobs import Jobs
 from webgui.limits import LoginLimiter
+from webgui.node import Node
 from webgui.rules_source import RulesSource
 
 CONFIG = web.AppKey("config", WebConfig)
 ACCOUNTS = web.AppKey("accounts", Accounts)
 HUB = web.AppKey("hub", Hub)
+NODE = web.AppKey("node", Node)
 RULES = web.AppKey("rules", RulesSource)
 JOBS = web.AppKey("jobs", Jobs)
 ASSETS = web.AppKey("assets", Assets)

@@ -21,10 +21,12 @@ from protocol.clock import SystemClock
 from protocol.errors import AccountError, ConfigurationError
 from protocol.settings import Settings, load_settings
 from protocol.version import version
+from protocol.wire.telling import tell_committed
 from webgui import feed, log
 from webgui.app import init_app
 from webgui.config import WebConfig
 from webgui.keys import HUB
+from webgui.node import Node
 from webgui.rules_source import RulesSource
 from webgui.seat import Seat
 from webgui.source import SpoolSource
@@ -99,14 +101,16 @@ async def serve(settings: Settings, tls: ssl.SSLContext | None, instance: str) -
     if not await seat.take(stop):
         return
     accounts, source = Accounts(settings.home / "accounts.sqlite3", clock), SpoolSource(settings, clock)
+    node = Node(settings, clock, lambda: tell_committed(settings, f"/{settings.node.name}/webgui/{instance}"))
     try:
-        app = init_app(web_config(settings), accounts, source, clock, RulesSource(settings, clock))
+        app = init_app(web_config(settings), accounts, source, clock, RulesSource(settings, clock), node)
         app.cleanup_ctx.append(lambda app: feed.listen(settings, app[HUB].poke))
         async with _listening(app, settings, tls) as url:
             logger.info("serving %s", url, extra={"action": "ready", "url": url})
             await seat.stay("ready", stop)
             logger.info("stopping", extra={"action": "stopping"})
     finally:
+        node.close()
         source.close()
         accounts.close()
         seat.leave()

@@ -1,44 +1,51 @@
-"""Every address of the web interface with what it needs, on one screen. It must not hold behaviour."""
+"""Every address of the web interface with what it needs: the areas' own tables put together. It must not hold behaviour."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from aiohttp import web
 
 from webgui import live
-from webgui.guards import PERMISSIONS, SAFE_METHODS, Handler, Need
+from webgui.areas.help import routes as help_routes
+from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import dashboard, health, login, metrics, rules, setup, static
+from webgui.route import Route
 
-ROUTES: tuple[tuple[str, str, Handler, Need], ...] = (
-    ("GET", "/healthz", health.alive, Need.NOTHING),
-    ("GET", "/readyz", health.ready, Need.NOTHING),
-    ("GET", "/metrics", metrics.show, Need.NOTHING),
-    ("GET", "/static/{digest}/{name:.+}", static.show, Need.NOTHING),
-    ("GET", "/setup", setup.show, Need.NOTHING),
-    ("POST", "/setup", setup.submit, Need.NOTHING),
-    ("GET", "/login", login.show, Need.NOTHING),
-    ("POST", "/login", login.submit, Need.NOTHING),
-    ("POST", "/logout", login.leave, Need.VIEWER),
-    ("GET", "/", dashboard.show, Need.VIEWER),
-    ("GET", "/ws", live.socket, Need.VIEWER),
-    ("GET", "/api/v1/status", dashboard.api, Need.VIEWER),
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/healthz", health.alive, Need.NOTHING),
+    Route("GET", "/readyz", health.ready, Need.NOTHING),
+    Route("GET", "/metrics", metrics.show, Need.NOTHING),
+    Route("GET", "/static/{digest}/{name:.+}", static.show, Need.NOTHING),
+    Route("GET", "/setup", setup.show, Need.NOTHING),
+    Route("POST", "/setup", setup.submit, Need.NOTHING),
+    Route("GET", "/login", login.show, Need.NOTHING),
+    Route("POST", "/login", login.submit, Need.NOTHING),
+    Route("POST", "/logout", login.leave, Need.VIEWER),
+    Route("GET", "/", dashboard.show, Need.VIEWER),
+    Route("GET", "/ws", live.socket, Need.VIEWER),
+    Route("GET", "/api/v1/status", dashboard.api, Need.VIEWER, "The document of `scanpost status --json`."),
 )
 
-RULE_ROUTES: tuple[tuple[str, str, Handler, Need], ...] = (
-    ("GET", "/api/v1/rules", rules.show, Need.VIEWER),
-    ("POST", "/api/v1/rules/test", rules.test, Need.VIEWER),
-    ("POST", "/api/v1/rules/backtest", rules.start, Need.VIEWER),
-    ("GET", "/api/v1/rules/backtest/{id}", rules.look, Need.VIEWER),
-    ("DELETE", "/api/v1/rules/backtest/{id}", rules.cancel, Need.VIEWER),
-    ("GET", "/api/v1/routing/schema", rules.schema, Need.VIEWER),
+RULE_ROUTES: tuple[Route, ...] = (
+    Route("GET", "/api/v1/rules", rules.show, Need.VIEWER, "The rules in force, with their counters."),
+    Route("POST", "/api/v1/rules/test", rules.test, Need.VIEWER, "Try rules on a header or a past arrival."),
+    Route("POST", "/api/v1/rules/backtest", rules.start, Need.VIEWER, "Start a backtest."),
+    Route("GET", "/api/v1/rules/backtest/{id}", rules.look, Need.VIEWER, "How far a backtest is, and its result."),
+    Route("DELETE", "/api/v1/rules/backtest/{id}", rules.cancel, Need.VIEWER, "End a backtest."),
+    Route("GET", "/api/v1/routing/schema", rules.schema, Need.VIEWER, "JSON Schema of the routing configuration."),
 )
 
+NODE_ROUTES: tuple[Route, ...] = (*help_routes.ROUTES,)
+"""The areas' tables; there with a node behind the page (`keys.NODE`)."""
 
-def add_routes(app: web.Application, routes: tuple[tuple[str, str, Handler, Need], ...] = ROUTES) -> None:
+
+def add_routes(app: web.Application, routes: Iterable[Route] = ROUTES) -> None:
     """Register routes together with their permissions; a route added in any other way is denied."""
-    for method, path, handler, need in routes:
-        route = app.router.add_route(method, path, handler)
+    for one in routes:
+        route = app.router.add_route(one.method, one.path, one.handler)
         assert route.resource is not None
-        app[PERMISSIONS][method, route.resource.canonical] = need
-        if method in SAFE_METHODS and path != "/ws":
-            app.router.add_route("HEAD", path, handler)
-            app[PERMISSIONS]["HEAD", route.resource.canonical] = need
+        app[PERMISSIONS][one.method, route.resource.canonical] = one.need
+        if one.method in SAFE_METHODS and one.path != "/ws":
+            app.router.add_route("HEAD", one.path, one.handler)
+            app[PERMISSIONS]["HEAD", route.resource.canonical] = one.need

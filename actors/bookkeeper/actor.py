@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from actors.base import Actor, Context
 from actors.bookkeeper.alerts.desk import AlertDesk
+from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from protocol.errors import LedgerError, OutOfSpace
 from protocol.ledger.record import CONSUMER, POISON, Ledger, NotAlone, Opened, Recorded
@@ -49,6 +50,7 @@ class BookkeeperActor(Actor):
         settings = context.settings
         self._ledger = ledger or Ledger(settings.ledger.url, settings.node.name, clock=context.clock)
         self._hand: Hand = hand or ThreadHand(context.wire.wake)
+        self._figures = FiguresDesk(context.spool, context.clock, context.log)
         self._at: Cursor | None = None  # what is read next stands behind it; None while the ledger is not open
         self._stored = Cursor(0, 0)  # the ledger's own cursor
         self._finish: Callable[[Any], float] | None = None  # what to do with the result of the job under way
@@ -66,6 +68,12 @@ class BookkeeperActor(Actor):
     def one_pass(self, nudges: list[Nudge]) -> float:
         if self._alerts is not None:
             self._alerts.round()  # first: alerts must come while the database is away, too
+        more = self._figures.round()
+        wait = self._carry(nudges)
+        return 0.0 if more else wait
+
+    def _carry(self, nudges: list[Nudge]) -> float:
+        """One pass of the ledger; how long to wait before the next one."""
         if self._hand.busy:
             return self._watch()
         wait = self._finished()
@@ -81,6 +89,7 @@ class BookkeeperActor(Actor):
         """Let the batch under way end and tell the spool; a database that does not answer is left alone."""
         if self._alerts is not None:
             self._alerts.stop()
+        self._figures.close()
         if self._hand.wait(STOP_WAIT_S):
             self._finished()
             self._ledger.close()
@@ -146,7 +155,7 @@ class BookkeeperActor(Actor):
             old = (
                 self.context.clock.now() - self.context.settings.cleaner.outbox_days * DAY_S
             )  # taps can replay the rest
-            gone = self.context.spool.outbox.trim(old, {CONSUMER}, TRIM_AT_ONCE)
+            gone = self.context.spool.outbox.trim(self._figures.trim_before(old), {CONSUMER}, TRIM_AT_ONCE)
             self._trim_at = now + (PACE_S if gone >= TRIM_AT_ONCE else TRIM_EVERY_S)
         if now >= self._forget_at:
             before = self.context.clock.now() - self.context.settings.ledger.headers_days * DAY_S

@@ -124,8 +124,9 @@ class Attempt:
         elif answer.syntax:
             self._transcoded[answer.syntax] += 1
         result = ImageResult(
-            image.position, image.file.receipt, answer.status, answer.ok, answer.comment, bool(answer.syntax)
-        )
+            image.position, image.file.receipt, answer.status, answer.ok, answer.comment, bool(answer.syntax),
+            image.file.bytes,
+        )  # fmt: skip
         self._pending.append(result)
         # Counted from the last group, not from the first pending one: a slow target's images are recorded one by one.
         late = self._clock.monotonic() - self._confirmed_at >= GROUP_S

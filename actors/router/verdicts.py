@@ -117,7 +117,7 @@ def counted(results: Iterable[RuleResult]) -> dict[str, str]:
 
 def choices(deliveries: Iterable[PlannedDelivery]) -> list[TargetChoice]:
     """Planned deliveries as the spool takes them."""
-    return [TargetChoice(one.name, one.is_group, Priority(one.priority)) for one in deliveries]
+    return [TargetChoice(one.name, one.is_group, Priority(one.priority), rules=one.rules) for one in deliveries]
 
 
 def with_earlier(targets: list[TargetChoice], earlier: Iterable[tuple[str, str]]) -> list[TargetChoice]:
@@ -127,7 +127,8 @@ def with_earlier(targets: list[TargetChoice], earlier: Iterable[tuple[str, str]]
         if group and group != name:
             replaced = wanted.pop(group, None)
             priority = replaced.priority if replaced else Priority.NORMAL
-            wanted.setdefault(name, TargetChoice(name, False, priority, group))
+            rules = replaced.rules if replaced else ()
+            wanted.setdefault(name, TargetChoice(name, False, priority, group, rules))
         else:
             wanted.setdefault(name, TargetChoice(name, bool(group)))
     return list(wanted.values())

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from protocol.ledger.fit import Unfit, fit_row
 from protocol.ledger.projection import Change, project
@@ -105,17 +105,27 @@ def _changes(envelope: Envelope, problems: set[str]) -> list[Change]:
         except Unfit as exc:
             problems.add(f"not projected: {exc}")
             continue
-        fitting.append(Change(change.table, key, fit_row(table, change.values, problems)))
+        values, first = fit_row(table, change.values, problems), fit_row(table, change.first, problems)
+        fitting.append(Change(change.table, key, values, first))
     return fitting
 
 
-def fold(changes: Iterable[Change]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """One row per object, later values over earlier ones, grouped by table and columns so that each group is one statement."""
-    rows: dict[tuple[str, tuple[Any, ...]], dict[str, Any]] = {}
+class Group(NamedTuple):
+    """Rows of one table that one statement can write: all have the same columns."""
+
+    table: str
+    rows: list[dict[str, Any]]
+    first: tuple[str, ...]  # columns that only a new row gets
+
+
+def fold(changes: Iterable[Change]) -> list[Group]:
+    """One row per object, later values over earlier ones, grouped by table and columns."""
+    rows: dict[tuple[str, tuple[Any, ...]], tuple[dict[str, Any], dict[str, Any]]] = {}
     for change in changes:
-        row = rows.setdefault((change.table, tuple(change.key.items())), dict(change.key))
+        row, first = rows.setdefault((change.table, tuple(change.key.items())), (dict(change.key), dict(change.first)))
         row.update(change.values)
-    groups: dict[tuple[str, tuple[str, ...]], list[dict[str, Any]]] = {}
-    for (table, _), row in rows.items():
-        groups.setdefault((table, tuple(sorted(row))), []).append(row)
-    return [(table, found) for (table, _), found in groups.items()]
+    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[dict[str, Any]]] = {}
+    for (table, _), (row, first) in rows.items():
+        only = tuple(sorted(first.keys() - row.keys()))
+        groups.setdefault((table, tuple(sorted(row)), only), []).append({**first, **row} if only else row)
+    return [Group(table, found, only) for (table, _, only), found in groups.items()]

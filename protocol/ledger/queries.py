@@ -32,8 +32,9 @@ Statement = Any  # SQLAlchemy's types of a select differ between 2.0 and 2.1
 def image_history(connection: Connection, node: str, *, receipt: str = "", sop_uid: str = "") -> list[Plain]:
     """Everything about one image, or about every image with a SOP instance UID, oldest first.
 
-    Each has its `image` row (None if quarantined), `quarantine` row or None, `events` and `deliveries`
-    (one per target, with the target's answer). [] if the ledger knows nothing.
+    Each has its `image` row (None if quarantined), `quarantine` row or None, the `association` that brought it, its
+    `arrival` without header values, `deleted` (when its file went, or None), `events` and `deliveries` (one per target,
+    with the target's answer and when). [] if the ledger knows nothing.
     """
     receipts = [receipt] if receipt else _receipts_of(connection, node, sop_uid)
     return [found for one in receipts if (found := _one_image(connection, node, one))]
@@ -144,11 +145,15 @@ def _one_image(connection: Connection, node: str, receipt: str) -> Plain | None:
         .order_by(delivery_image.c.time, delivery_image.c.delivery)
     )  # fmt: skip
     number = None if row is None else row["arrival"]
+    whole = _by(connection, arrival, node, number)
     about = or_(event.c.receipt == receipt, (event.c.arrival == number) & event.c.receipt.is_(None))
     return {
         "receipt": receipt,
         "image": row,
         "quarantine": aside,
+        "association": _by(connection, association, node, (row or aside or {}).get("association")),
+        "arrival": whole,
+        "deleted": None if whole is None else whole["deleted"],
         "deliveries": _all(connection, sent),
         "events": _events(connection, node, about if number is not None else event.c.receipt == receipt),
     }
@@ -158,6 +163,14 @@ def _events(connection: Connection, node: str, condition: Any) -> list[Plain]:
     columns = [column for column in event.c if column.name not in ("phi", "raw")]
     wanted = select(*columns).where(event.c.node == node, condition)
     return _all(connection, wanted.order_by(event.c.epoch, event.c.seq))
+
+
+def _by(connection: Connection, table: Table, node: str, value: Any) -> Plain | None:
+    """The row of an association or arrival, without header values."""
+    if value is None:
+        return None
+    columns = [column for column in table.c if column.name != "headers"]
+    return _one(connection, select(*columns).where(table.c.node == node, table.c[table.name] == value))
 
 
 def _of(table: Table, node: str) -> Statement:

@@ -190,8 +190,8 @@ class Ledger:
         try:
             with connection.begin_nested():
                 self._insert(connection, event, [entry.row for entry in entries])
-                for table, rows in fold(change for entry in entries for change in entry.changes):
-                    self._put(connection, metadata.tables[table], rows)
+                for group in fold(change for entry in entries for change in entry.changes):
+                    self._put(connection, metadata.tables[group.table], group.rows, group.first)
         except StatementError as exc:
             if not refuses_record(exc):
                 raise
@@ -201,12 +201,14 @@ class Ledger:
     def _insert(self, connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
         connection.execute(insert(table), rows)
 
-    def _put(self, connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-        """Insert, or set just these columns; all rows have the same ones, and no two the same key."""
+    def _put(
+        self, connection: Connection, table: Table, rows: list[dict[str, Any]], first: tuple[str, ...] = ()
+    ) -> None:
+        """Insert, or set just these columns but those in `first`; all rows have the same ones, no two the same key."""
         rows = [{"node": self.node, **row} for row in rows]
         keys = [column.name for column in table.primary_key]
         statement = self._upsert(table)
-        values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        values = {name: statement.excluded[name] for name in rows[0] if name not in (*keys, *first)}
         if values:
             statement = statement.on_conflict_do_update(index_elements=keys, set_=values)
         else:

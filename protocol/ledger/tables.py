@@ -120,12 +120,15 @@ arrival = Table(
     Column("accession", String(LABEL)),
     Index("arrival_opened", "node", "opened"),
     Index("arrival_source", "calling_ae", "opened"),
+    Index("arrival_modality", "modality", "opened"),
     Index("arrival_study", "study_uid"),
     Index("arrival_series", "series_uid"),
     Index("arrival_accession", "accession"),
     Index("arrival_patient", "patient_id"),
-    Index("arrival_patient_name", "patient_folded", postgresql_ops={"patient_folded": "varchar_pattern_ops"}),
-    Index("arrival_state", "node", "state"),
+    # Names are found by their beginning, thousands at a time, and only the newest shown: so the index alone must do.
+    Index("arrival_patient_name", "patient_folded", "opened", "node", "arrival",
+          postgresql_ops={"patient_folded": "varchar_pattern_ops"}),
+    Index("arrival_state", "state", "opened"),
 )  # fmt: skip
 _described = text("headers IS NOT NULL")
 Index("arrival_described", arrival.c.node, arrival.c.completed,
@@ -183,6 +186,7 @@ quarantine = Table(
     Column("bytes", BigInteger),
     Column("reason", Text),
     Column("received", Double),
+    Index("quarantine_association", "node", "association"),
 )  # fmt: skip
 
 delivery = Table(
@@ -190,7 +194,8 @@ delivery = Table(
     _node(),
     Column("delivery", BigInteger, primary_key=True, autoincrement=False),
     Column("arrival", BigInteger),
-    Column("target", String(NAME)),
+    Column("target", String(NAME)),  # where it goes now: of a group the member that has it
+    Column("wanted", String(NAME)),  # where it was to go: a target or a group
     Column("priority", String(NAME)),
     Column("state", String(NAME)),
     Column("attempts", BigInteger),
@@ -204,9 +209,24 @@ delivery = Table(
     Column("seconds", Double),
     Column("warnings", BigInteger),
     Column("error", Text),
+    Column("cause", String(NAME)),  # of the error, protocol/causes
     Column("command", BigInteger),
     Index("delivery_arrival", "node", "arrival"),
     Index("delivery_state", "state", "target", "retry_at"),
+)  # fmt: skip
+
+_bound = text("wanted <> target")
+Index("delivery_target", delivery.c.target, delivery.c.created)
+Index("delivery_wanted", delivery.c.wanted, delivery.c.created, sqlite_where=_bound, postgresql_where=_bound)
+
+# Which rules decided about an arrival, one row each: a list inside a row cannot be searched in the order of time.
+arrival_rule = Table(
+    "arrival_rule", metadata,
+    _node(),
+    Column("arrival", BigInteger, primary_key=True, autoincrement=False),
+    Column("rule", String(NAME), primary_key=True),
+    Column("time", Double),  # of the latest decision
+    Index("arrival_rule_rule", "rule", "time"),
 )  # fmt: skip
 
 delivery_image = Table(

@@ -208,7 +208,8 @@ class Arrivals:
                 headers = all_headers(tx, id)  # an image came in between
             tx.emit(
                 ArrivalCompleted(
-                    id, row["calling_ae"], row["study_uid"], row["series_uid"], row["images"], row["bytes"], why, row["modality"]
+                    id, row["calling_ae"], row["study_uid"], row["series_uid"], row["images"], row["bytes"], why, row["modality"],
+                    row["last_image"],
                 ),
                 correlation=id, phi=kept(row, headers.packed),
             )  # fmt: skip

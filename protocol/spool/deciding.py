@@ -35,7 +35,7 @@ def record_decision(
         ArrivalDecided(
             id, arrival["calling_ae"], decision, verdict.revision, verdict.outcome,
             [target.name for target in verdict.targets], list(verdict.rules), verdict.reason, verdict.command,
-            act.by,
+            act.by, dict(verdict.counted), _flows(verdict),
         ),
         correlation=id,
     )  # fmt: skip
@@ -51,6 +51,15 @@ def record_decision(
     count_rules(tx, [("", verdict.outcome), *verdict.counted.items()])
     settle_decided(tx, arrival, verdict)
     return decision
+
+
+def _flows(verdict: Verdict) -> list[list[str]]:
+    """Which rule sends it where; what a person chose is no flow. The verdict of a study's rule names that rule alone."""
+    if verdict.outcome != "route" or verdict.command:
+        return []
+    named = any(target.rules for target in verdict.targets)
+    alone = tuple(verdict.rules) if len(verdict.rules) == 1 and not named else ()
+    return [[rule, target.name] for target in verdict.targets for rule in target.rules or alone]
 
 
 def routed_by(tx: Transaction, arrival: int, rules: Sequence[str]) -> None:

@@ -150,7 +150,10 @@ class Deliveries(Looking):
             )
             tx.add("sent", sent)
             told = [[result.receipt.hex(), result.status] for result in results]
-            tx.emit(ImagesSent(claim.delivery, claim.arrival, claim.target, told), correlation=claim.arrival)
+            taken = sum(result.bytes for result in results if result.ok)
+            tx.emit(
+                ImagesSent(claim.delivery, claim.arrival, claim.target, told, sent, taken), correlation=claim.arrival
+            )
 
     def _confirm_one(self, tx: Transaction, claim: Claim, result: ImageResult, *, kept: bool) -> None:
         if result.ok and result.status == 0 and kept:

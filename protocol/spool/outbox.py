@@ -26,6 +26,16 @@ class Cursor(NamedTuple):
     seq: int
 
 
+class Raw(NamedTuple):
+    """An event as it lies in the outbox, for who looks at some types only: its body is still packed."""
+
+    epoch: int
+    seq: int
+    type: str
+    time: float
+    body: bytes
+
+
 class Outbox:
     """Reading side of the events of one node."""
 
@@ -43,18 +53,23 @@ class Outbox:
 
         A cursor of an earlier epoch first gets what is left of that epoch, then the later ones.
         """
+        return [_envelope(row) for row in self._rows("*", after, limit)]
+
+    def raw(self, after: Cursor, limit: int = PAGE) -> list[Raw]:
+        """As `read`, without patient data and without decoding anything."""
+        return [Raw(*row) for row in self._rows("epoch, seq, type, time, body", after, limit)]
+
+    def _rows(self, columns: str, after: Cursor, limit: int) -> list[sqlite3.Row]:
         with self._db.read() as connection:
             epoch = int(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
             if after.epoch == epoch:
-                rows = connection.execute(
-                    "SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after.seq, limit)
+                return connection.execute(
+                    f"SELECT {columns} FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after.seq, limit)
                 ).fetchall()
-            else:
-                rows = connection.execute(
-                    "SELECT * FROM event WHERE epoch > ? OR (epoch = ? AND seq > ?) ORDER BY seq LIMIT ?",
-                    (after.epoch, after.epoch, after.seq, limit),
-                ).fetchall()
-        return [_envelope(row) for row in rows]
+            return connection.execute(
+                f"SELECT {columns} FROM event WHERE epoch > ? OR (epoch = ? AND seq > ?) ORDER BY seq LIMIT ?",
+                (after.epoch, after.epoch, after.seq, limit),
+            ).fetchall()
 
     def of_types(self, after: Cursor, types: Collection[str], span: int = 10 * PAGE) -> tuple[list[Envelope], Cursor]:
         """Of the next `span` numbers behind `after` the events of these types, and how far that looked."""

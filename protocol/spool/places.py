@@ -18,6 +18,7 @@ class Places:
         self.routing = home / "config" / "routing"
         self.spool = home / "spool"
         self.database = home / "spool" / "spool.sqlite3"
+        self.figures = home / "spool" / "figures.sqlite3"
         self.images = home / "spool" / "images"
         self.quarantine = home / "spool" / "quarantine"
         self.ballast = home / "spool" / "ballast"

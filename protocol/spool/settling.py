@@ -33,12 +33,16 @@ PROMISED = "its scanner was promised by storage commitment that it is kept, and 
 
 @dataclass(frozen=True)
 class TargetChoice:
-    """One delivery to be made: a target (or a group), with its priority. `group`: it is one of the members of."""
+    """One delivery to be made: a target (or a group), with its priority. `group`: it is one of the members of.
+
+    `rules` are those that named it; none if a person did, or an earlier arrival of the series.
+    """
 
     name: str
     is_group: bool = False
     priority: Priority = Priority.NORMAL
     group: str = ""
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ class Singles:
                 ArrivalImagesRouted(
                     batch.arrival, arrival["calling_ae"], batch.revision, batch.rules,
                     [target.name for target in batch.wanted], len({i.position for i in sum(batch.wanted.values(), [])}),
+                    [[*key, times] for key, times in batch.counted.items()],
                 ),
                 correlation=batch.arrival,
             )  # fmt: skip

@@ -24,6 +24,7 @@ from protocol.spool.confirmations import Confirmations
 from protocol.spool.database import Database, create_database
 from protocol.spool.deliveries import Deliveries
 from protocol.spool.draining import Draining
+from protocol.spool.figures.reading import Statistics
 from protocol.spool.images import Images
 from protocol.spool.letters import Letters
 from protocol.spool.notices import Notices
@@ -75,6 +76,7 @@ class Spool:
         self.singles = Singles(database)
         self.rules = Rulebook(database)
         self.repeats = Repeats(database)
+        self.statistics = Statistics(self.places.figures, clock)
 
     def on_events(self, tell: Callable[[], None]) -> None:
         """Call `tell` after every commit that recorded events (the actor's nudge to the bus)."""
@@ -82,6 +84,7 @@ class Spool:
 
     def close(self) -> None:
         """Let go of the database; the last to leave checkpoints it."""
+        self.statistics.close()
         self.database.close()
 
 

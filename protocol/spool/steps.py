@@ -60,7 +60,7 @@ class Claim:
 class ImageResult:
     """The target's answer for one image: DIMSE status (PS3.7 Annex C), and whether it has the image now.
 
-    `transcoded`: it was sent in another transfer syntax than it is stored in.
+    `transcoded`: it was sent in another transfer syntax than it is stored in. `bytes` of its data set, as stored.
     """
 
     position: int
@@ -69,6 +69,7 @@ class ImageResult:
     ok: bool
     comment: str = ""
     transcoded: bool = False
+    bytes: int = 0
 
 
 def mine(tx: Transaction, claim: Claim) -> Any:
@@ -100,8 +101,17 @@ def leave(
 def delivered(tx: Transaction, row: Any) -> None:
     """What goes with a delivery that has just become delivered; `row` as it was before."""
     seconds = round(tx.now - row["created"], 3)
+    took = round(max(0.0, (row["moved"] or tx.now) - (row["claimed"] or tx.now)), 3)
     event = DeliveryCompleted(
-        row["id"], row["arrival"], row["target"], row["sent"], row["bytes"], seconds, row["warnings"]
+        row["id"],
+        row["arrival"],
+        row["target"],
+        row["sent"],
+        row["bytes"],
+        seconds,
+        row["warnings"],
+        took,
+        _since(tx, row),
     )
     tx.emit(event, correlation=row["arrival"])
     tx.execute(
@@ -112,6 +122,15 @@ def delivered(tx: Transaction, row: Any) -> None:
     if row["sent"] > row["skipped"]:
         close_breaker(tx, row["target"], "it answers")
     settle(tx, row["arrival"])
+
+
+def _since(tx: Transaction, row: Any) -> float:
+    """When the last image of a delivery's arrival was stored; 0 if a person had it sent, who may have waited for days."""
+    found = tx.one(
+        "SELECT a.last_image FROM arrival a, decision d WHERE a.id = ? AND d.id = ? AND d.command = 0",
+        (row["arrival"], row["decision"]),
+    )
+    return float(found[0]) if found else 0.0
 
 
 def target_failed(tx: Transaction, target: str, error: str) -> None:

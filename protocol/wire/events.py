@@ -145,7 +145,10 @@ class ArrivalOpened(Event):
 @event("arrival.completed", "arrival/{arrival}", shard="calling_ae")
 @dataclass(frozen=True)
 class ArrivalCompleted(Event):
-    """The series is complete; `why` is released, spread, idle, aborted, rebuilt or command. Header values travel in `phi`."""
+    """The series is complete; `why` is released, spread, idle, aborted, rebuilt or command. Header values travel in `phi`.
+
+    `last_image`: when its last image was stored, 0: not known.
+    """
 
     arrival: int
     calling_ae: str
@@ -155,12 +158,17 @@ class ArrivalCompleted(Event):
     bytes: int
     why: str
     modality: str = ""
+    last_image: float = 0.0
 
 
 @event("arrival.decided", "arrival/{arrival}", shard="calling_ae")
 @dataclass(frozen=True)
 class ArrivalDecided(Event):
-    """The rules (or a person's command) decided; `outcome` is route, hold, discard, or wait (for its study)."""
+    """The rules (or a person's command) decided; `outcome` is route, hold, discard, or wait (for its study).
+
+    `counted`: what the counters of rules took, {rule: result}: of active rules true and error, of shadow rules all.
+    `flows`: [rule, target or group] for each target that a rule named.
+    """
 
     arrival: int
     calling_ae: str
@@ -172,12 +180,17 @@ class ArrivalDecided(Event):
     reason: str = ""
     command: int = 0
     by: str = ""
+    counted: dict[str, str] = field(default_factory=dict)
+    flows: list[list[str]] = field(default_factory=list)
 
 
 @event("arrival.images.routed", "arrival/{arrival}", shard="calling_ae")
 @dataclass(frozen=True)
 class ArrivalImagesRouted(Event):
-    """Rules with the trigger image sent single images of a series at once, before it is complete."""
+    """Rules with the trigger image sent single images of a series at once, before it is complete.
+
+    `counted`: what the counters of rules took, [rule, result, how often].
+    """
 
     arrival: int
     calling_ae: str
@@ -185,6 +198,7 @@ class ArrivalImagesRouted(Event):
     rules: list[str]
     targets: list[str]
     images: int
+    counted: list[list[Any]] = field(default_factory=list)
 
 
 @event("study.decided", "study/{wait}", shard="calling_ae")
@@ -328,12 +342,17 @@ class DeliveryClaimed(Event):
 @event("delivery.images.sent", "delivery/{delivery}", shard="target", severity=DEBUG)
 @dataclass(frozen=True)
 class ImagesSent(Event):
-    """The target answered for these images: list of [receipt, DIMSE status]; several a message, each image once."""
+    """The target answered for these images: list of [receipt, DIMSE status]; several a message, each image once.
+
+    `taken` images it has now, `bytes` are theirs (data sets as stored, no headers of files).
+    """
 
     delivery: int
     arrival: int
     target: str
     images: list[list[Any]]
+    taken: int = 0
+    bytes: int = 0
 
 
 @event("delivery.images.skipped", "delivery/{delivery}", shard="target")
@@ -376,7 +395,11 @@ class AttemptInterrupted(Event):
 @event("delivery.completed", "delivery/{delivery}", shard="target")
 @dataclass(frozen=True)
 class DeliveryCompleted(Event):
-    """Every image is confirmed by the target."""
+    """Every image is confirmed by the target, `seconds` after the delivery was made.
+
+    `sending_s`: how long its last attempt took. `last_image`: when the last image of the arrival was stored, 0 if not known
+    or if a person had it sent.
+    """
 
     delivery: int
     arrival: int
@@ -385,6 +408,8 @@ class DeliveryCompleted(Event):
     bytes: int
     seconds: float
     warnings: int
+    sending_s: float = 0.0
+    last_image: float = 0.0
 
 
 @event("delivery.parked", "delivery/{delivery}", shard="target", severity=ERROR)

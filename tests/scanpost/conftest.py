@@ -15,6 +15,7 @@ from actors.router.actor import RouterActor
 from protocol.causes import Cause
 from protocol.settings import load_settings
 from protocol.testing.fakes import FakeNetwork
+from protocol.wire import telling
 from scanpost import asking
 from scanpost.main import cli
 
@@ -32,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     context = make_context(load_settings(tmp_path, environ={}), made.spool, wire=FakeNetwork(Random(1)).wire("arrivals"), log=Quiet(),
                            rng=Random(1), routing=made.versions)  # fmt: skip
     router = RouterActor(context)
-    monkeypatch.setattr(asking, "_nudge", lambda settings: passes(router))
+    monkeypatch.setattr(telling, "tell_committed", lambda settings, source: passes(router))
     monkeypatch.setattr(asking, "who", lambda: "anna")
     yield made
     made.spool.close()

@@ -11,7 +11,8 @@ from click.testing import Result
 from rules_node import Home
 
 from protocol.causes import HINTS, Cause
-from scanpost import asking, choosing
+from protocol.wire import telling
+from scanpost import choosing
 
 Run = Callable[..., Result]
 
@@ -162,6 +163,6 @@ def test_causes_are_told_with_what_to_do_and_the_command_that_lets_them_go_on(
 def test_without_a_router_an_act_is_written_down(
     run: Run, home: Home, three: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "_nudge", lambda settings: None)
+    monkeypatch.setattr(telling, "tell_committed", lambda settings, source: None)
     assert "is written down" in run("queue", "hold", "--target", "pacs", code=1).stderr
     assert [one.state for one in home.spool.commands.list()] == ["new"]

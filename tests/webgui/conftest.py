@@ -2,6 +2,7 @@
 
 import pytest
 from argon2 import PasswordHasher
+from real_node import RealNode
 from webgui_fakes import PASSWORD, FakeNode, Socket, log_in
 
 from protocol.accounts import Accounts
@@ -9,6 +10,9 @@ from protocol.accounts.passwords import Passwords
 from protocol.clock import SystemClock
 from webgui.app import init_app
 from webgui.config import WebConfig
+from webgui.node import Node
+from webgui.rules_source import RulesSource
+from webgui.source import SpoolSource
 
 
 @pytest.fixture
@@ -64,3 +68,33 @@ async def live(admin):
     origin = str(admin.make_url("/")).rstrip("/")
     async with admin.ws_connect("/ws", headers={"Origin": origin}) as ws:
         yield Socket(ws)
+
+
+@pytest.fixture
+def real(tmp_path):
+    """A node with a spool, the rule `all` and the target `pacs` (see real_node.py for what it can do)."""
+    made = RealNode(tmp_path / "home")
+    made.publish()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def real_app(config, accounts, real):
+    """The application over a real node, with every area."""
+    source, behind = SpoolSource(real.settings, real.clock), Node(real.settings, real.clock)
+    yield init_app(config, accounts, source, real.clock, RulesSource(real.settings, real.clock), behind)
+    behind.close()
+    source.close()
+
+
+@pytest.fixture
+async def real_admin(real_app, aiohttp_client, people):
+    """A client of the real node, logged in as an admin."""
+    return await log_in(await aiohttp_client(real_app), "ann")
+
+
+@pytest.fixture
+async def real_viewer(real_app, aiohttp_client, people):
+    """A client of the real node, logged in as a viewer."""
+    return await log_in(await aiohttp_client(real_app), "vera")

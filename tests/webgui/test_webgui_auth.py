@@ -10,6 +10,7 @@ from webgui.app import init_app
 from webgui.config import WebConfig
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.limits import PER_ADDRESS, PER_NAME_AND_ADDRESS, WINDOW_S, LoginLimiter
+from webgui.route import Route
 from webgui.routes import add_routes
 
 OPEN_POSTS = {"/login", "/setup"}
@@ -45,7 +46,7 @@ async def with_admin_route(config, accounts, node, people, aiohttp_client):
         return web.Response(text="done")
 
     app = init_app(config, accounts, node)
-    add_routes(app, (("POST", "/change", change, Need.ADMIN),))
+    add_routes(app, [Route("POST", "/change", change, Need.ADMIN)])
     return await aiohttp_client(app)
 
 

@@ -21,6 +21,8 @@ SAMPLES: dict[str, Any] = {
     "list[list[Any]]": [["00ff", 0]],
     "dict[str, Any]": {"id": 1},
     "dict[str, int]": {"found": 2},
+    "dict[str, str]": {"rule": "true"},
+    "list[list[str]]": [["rule", "target"]],
     "dict[str, float]": {"depth": 3.0},
 }
 

@@ -1,0 +1,1 @@
+"""Help: keys, words, and where the documents are. It must not need a node that runs."""

@@ -1,0 +1,75 @@
+"""Reads queries, forms and JSON bodies into models, and tells each wrong field. It must not judge beyond the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+M = TypeVar("M", bound=BaseModel)
+JSON_TYPE = "application/json"
+MAX_BODY = 6 << 20  # bytes; a routing configuration may have 4 MB
+
+
+class Invalid(Exception):
+    """What was sent does not fit: field -> message. Answered with 422; a form shows it beside the fields."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.fields = dict(fields)
+        super().__init__("; ".join(f"{name}: {text}" if name else text for name, text in self.fields.items()))
+
+
+def query(request: web.Request, model: type[M]) -> M:
+    """The query string. A key that comes several times is a list; an empty value counts as absent. Raises Invalid."""
+    return _read(model, _plain(model, request.query))
+
+
+async def body(request: web.Request, model: type[M]) -> M:
+    """The JSON object or the form that was sent. Raises Invalid, HTTPBadRequest, HTTPRequestEntityTooLarge."""
+    return _read(model, await values(request, model))
+
+
+async def values(request: web.Request, model: type[BaseModel] | None = None) -> dict[str, Any]:
+    """The same as plain values, not judged yet: what a form that has to be shown again was filled with."""
+    if request.content_type == JSON_TYPE:
+        raw = await request.clone(client_max_size=MAX_BODY).read()
+        try:
+            found = json.loads(raw)
+        except (ValueError, RecursionError) as exc:
+            raise web.HTTPBadRequest(text="The body is no JSON.") from exc
+        if not isinstance(found, dict):
+            raise web.HTTPBadRequest(text="The body is no JSON object.")
+        return found
+    return _plain(model, await request.post())
+
+
+def is_json(request: web.Request) -> bool:
+    """Whether a program talks to us."""
+    return request.content_type == JSON_TYPE or request.path.startswith("/api/")
+
+
+def _read(model: type[M], found: Mapping[str, Any]) -> M:
+    try:
+        return model.model_validate(found)
+    except ValidationError as exc:
+        fields: dict[str, str] = {}
+        for error in exc.errors(include_url=False, include_context=False, include_input=False):
+            fields.setdefault(".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, "))
+        raise Invalid(fields) from exc
+
+
+def _plain(model: type[BaseModel] | None, given: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(given):
+        every = [value for value in given.getall(name) if value != ""]
+        if every:
+            found[name] = every if len(every) > 1 or _is_list(model, name) else every[0]
+    return found
+
+
+def _is_list(model: type[BaseModel] | None, name: str) -> bool:
+    field = model.model_fields.get(name) if model is not None else None
+    return field is not None and str(field.annotation).removeprefix("typing.").startswith(("list", "tuple", "set"))

@@ -1,0 +1,39 @@
+"""What the table of addresses is made of: one entry per method and path, with what it needs and what it takes and gives.
+It must not know handlers or pages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from webgui.guards import Handler, Need
+
+API = "/api/v1/"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One address. The last four describe entries of the API; its description (OpenAPI) is made of them.
+
+    Attributes:
+        need: who may; denied is what has no entry.
+        summary: one sentence, shown in the description of the API; pages have none.
+        query, body: models that `inputs.query` and `inputs.body` read the request into.
+        answer: model of the JSON answer; None if it is described by its example only.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    need: Need
+    summary: str = ""
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
+
+    @property
+    def in_api(self) -> bool:
+        """Whether programs call it."""
+        return self.path.startswith(API)
