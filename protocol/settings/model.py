@@ -23,6 +23,7 @@ from protocol.settings.fields import (
     Gigabytes,
     Network,
     NodeName,
+    OptionalDays,
     OptionalHours,
     OptionalPath,
     OptionalRate,
@@ -35,6 +36,7 @@ from protocol.settings.fields import (
     refuse,
 )
 from protocol.settings.home import socket_path
+from protocol.settings.mining import Mining
 
 
 def _cores(value: Any) -> Any:
@@ -203,6 +205,11 @@ class Ledger(Section):
 
     url: str = "sqlite:///$SCANPOST_HOME/ledger.sqlite3"
     headers_days: Annotated[float, Field(ge=0, le=36_500)] = 365.0
+    lag_alert_s: Annotated[float, Field(gt=0)] = 300.0
+    patient_days: OptionalDays = None
+    """Patient's id, name and accession number. None: as long as the rows."""
+    rows_days: OptionalDays = None
+    """Everything about what is over. None: for ever."""
 
     @model_validator(mode="after")
     def _known(self) -> Ledger:
@@ -230,6 +237,10 @@ class Webgui(Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     behind_proxy: bool = False
+    metrics_token_file: OptionalPath = None
+    mask_phi: Literal["nobody", "viewers", "everybody"] = "nobody"
+    """For whom names and ids of patients are masked; operators and admins may reveal them, which stands in the audit."""
+    viewers_may_reveal: bool = False
     tls: WebTls = WebTls()
 
     @model_validator(mode="after")
@@ -266,6 +277,7 @@ class Settings(BaseSettings):
     dispatcher: Dispatcher = Dispatcher()
     cleaner: Cleaner = Cleaner()
     ledger: Ledger = Ledger()
+    mining: Mining = Mining()
     webgui: Webgui = Webgui()
     bus: Bus = Bus()
     alerts: Alerts = Alerts()

@@ -26,6 +26,14 @@ class Cursor(NamedTuple):
     seq: int
 
 
+class Happened(NamedTuple):
+    """What was recorded up to `head`: which types about which arrivals (correlation ids), and the events one asked for."""
+
+    head: Cursor
+    kinds: frozenset[tuple[str, str]]
+    events: list[Envelope]
+
+
 class Raw(NamedTuple):
     """An event as it lies in the outbox, for who looks at some types only: its body is still packed."""
 
@@ -96,6 +104,29 @@ class Outbox:
             row = connection.execute("SELECT epoch, seq FROM event ORDER BY seq LIMIT 1").fetchone()
         return Cursor(int(row[0]), int(row[1])) if row else self.head()
 
+    def happened(self, after: Cursor, loud: Collection[str] = (), limit: int = PAGE) -> Happened:
+        """What pages need to know of the events behind `after`, without reading each: the last 20 pages of them, no more.
+
+        `loud` are the types whose events are wanted whole, the newest `limit` of them, oldest first.
+        """
+        head = self.head()
+        first = max(after.seq if after.epoch == head.epoch else 0, head.seq - 20 * PAGE)
+        marks = ",".join("?" * len(loud))
+        with self._db.read() as connection:
+            kinds = connection.execute(
+                "SELECT DISTINCT type, correlation FROM event WHERE seq > ? AND seq <= ?", (first, head.seq)
+            ).fetchall()
+            wanted = not {kind[0] for kind in kinds}.isdisjoint(loud)
+            rows = (
+                connection.execute(
+                    f"SELECT * FROM event WHERE seq > ? AND seq <= ? AND type IN ({marks}) ORDER BY seq DESC LIMIT ?",
+                    (first, head.seq, *loud, limit),
+                ).fetchall()
+                if wanted
+                else []
+            )
+        return Happened(head, frozenset((row[0], row[1]) for row in kinds), [_envelope(row) for row in reversed(rows)])
+
     def newest_time(self) -> float:
         """When the newest event was recorded, seconds UTC; 0 if there is none."""
         with self._db.read() as connection:
@@ -146,6 +177,11 @@ class Outbox:
         at, head = self.confirmed(consumer), self.head()
         seen = at.seq if at is not None and at.epoch == head.epoch else self.oldest().seq - 1
         return max(0, head.seq - seen)
+
+    def lag_s(self, consumer: str) -> float:
+        """Age in seconds of the oldest event that a consumer has not confirmed; 0 if it has them all."""
+        waiting = self.raw(self.confirmed(consumer) or Cursor(0, 0), 1)
+        return max(0.0, self._db.clock.now() - waiting[0].time) if waiting else 0.0
 
     def trim(self, before_time: float, consumers: Collection[str], limit: int = 500) -> int:
         """Drop at most `limit` events older than `before_time` that all `consumers` confirmed; how many went."""
