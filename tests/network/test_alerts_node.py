@@ -7,7 +7,7 @@ from email.policy import default
 
 import pytest
 
-from tests.bookkeeper.alerts.test_alert_mail import Box, smtp_server
+from tests.mailserver import Box, smtp_server
 from tests.network.evidence import arrived, send, series
 from tests.network.system import Node, rule, target, wait_until
 from tests.peers import StoreScp, free_port, needs_dcmtk
