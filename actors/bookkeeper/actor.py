@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from actors.base import Actor, Context
+from actors.bookkeeper.balance import BalanceDesk
 from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from protocol.errors import LedgerError, OutOfSpace
@@ -41,12 +42,19 @@ class BookkeeperActor(Actor):
 
     NAME: ClassVar[str] = "bookkeeper"
 
-    def __init__(self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None) -> None:
+    def __init__(
+        self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None, second: Hand | None = None
+    ) -> None:
+        """`hand` carries the batches, `second` compares: it may take long."""
         super().__init__(context)
         settings = context.settings
         self._ledger = ledger or Ledger(settings.ledger.url, settings.node.name, clock=context.clock)
         self._hand: Hand = hand or ThreadHand(context.wire.wake)
         self._figures = FiguresDesk(context.spool, context.clock, context.log)
+        self._balance = BalanceDesk(
+            context.spool, context.clock, context.log, second or ThreadHand(context.wire.wake), settings.ledger.url,
+            self._ledger.node,
+        )  # fmt: skip
         self._at: Cursor | None = None  # what is read next stands behind it; None while the ledger is not open
         self._stored = Cursor(0, 0)  # the ledger's own cursor
         self._finish: Callable[[Any], float] | None = None  # what to do with the result of the job under way
@@ -59,6 +67,7 @@ class BookkeeperActor(Actor):
 
     def one_pass(self, nudges: list[Nudge]) -> float:
         more = self._figures.round()
+        self._balance.round(self._stored)
         wait = self._carry(nudges)
         return 0.0 if more else wait
 
