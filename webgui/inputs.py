@@ -43,7 +43,7 @@ async def values(request: web.Request, model: type[BaseModel] | None = None) -> 
         if not isinstance(found, dict):
             raise web.HTTPBadRequest(text="The body is no JSON object.")
         return found
-    return _plain(model, await request.post())
+    return _plain(model, await request.clone(client_max_size=MAX_BODY).post())
 
 
 def is_json(request: web.Request) -> bool:

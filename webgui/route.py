@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from webgui.guards import Handler, Need
-
-API = "/api/v1/"
+from webgui.guards import API, Handler, Need
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from webgui import live
+from webgui.areas.config import routes as config_routes
 from webgui.areas.help import routes as help_routes
+from webgui.areas.people import routes as people_routes
+from webgui.areas.series import routes as series_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import dashboard, health, login, metrics, rules, setup, static
 from webgui.route import Route
@@ -36,7 +39,12 @@ RULE_ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/routing/schema", rules.schema, Need.VIEWER, "JSON Schema of the routing configuration."),
 )
 
-NODE_ROUTES: tuple[Route, ...] = (*help_routes.ROUTES,)
+NODE_ROUTES: tuple[Route, ...] = (
+    *help_routes.ROUTES,
+    *series_routes.ROUTES,
+    *config_routes.ROUTES,
+    *people_routes.ROUTES,
+)
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
 
 

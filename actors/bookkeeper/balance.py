@@ -5,13 +5,11 @@ spool against the ledger. It must not mend anything, and it waits for no databas
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from actors.bookkeeper.hand import Hand
-from protocol.clock import Clock
+from actors.base import Context
+from actors.bookkeeper.hand import Hand, ThreadHand
 from protocol.errors import LedgerError, SpoolError
 from protocol.ledger.compare import Difference, again, compare
-from protocol.spool import Spool
 from protocol.spool.outbox import Cursor
 
 ALERT = "accounting.imbalance"
@@ -27,10 +25,12 @@ COMPARED = "accounting.compared"
 class BalanceDesk:
     """`round` is called in every pass, with how far the ledger is."""
 
-    def __init__(self, spool: Spool, clock: Clock, log: Any, hand: Hand, url: str, node: str) -> None:
-        self._spool, self._clock, self._log = spool, clock, log
-        self._hand, self._url, self._node = hand, url, node
-        self._due = clock.monotonic()
+    def __init__(self, context: Context, node: str, *, hand: Hand | None = None) -> None:
+        """`node` is its name in the ledger; `hand` compares: that may take long."""
+        self._spool, self._clock, self._log = context.spool, context.clock, context.log
+        self._url, self._node = context.settings.ledger.url, node
+        self._hand: Hand = hand or ThreadHand(context.wire.wake)
+        self._due = self._clock.monotonic()
         self._compare_at: float | None = None  # monotonic seconds; None: not worked out yet
         self._after = 0  # the arrival that was looked at last
         self._wrong: set[int] = set()  # arrivals that did not add up when they were looked at last

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from protocol.ledger.fit import Unfit, fit_row
 from protocol.ledger.projection import Change, project
@@ -18,6 +18,10 @@ from protocol.wire.messages import Envelope
 MAX_FLAG = 1000  # characters
 TOLD_ELSEWHERE = frozenset({"arrival.completed"})
 """Types whose patient data has tables of its own, where it can be forgotten without touching the event."""
+
+
+_NEEDED = {"type": "", "subject": "", "time": 0.0, "correlation": "", "causation": "", "severity": 0, "source": "",
+           "data": {}, "epoch": 0, "seq": 0}  # fmt: skip
 
 
 @dataclass
@@ -78,16 +82,14 @@ def _event_row(envelope: Envelope, identity: str, node: str, now: float, problem
         "id": identity, "node": node, "epoch": envelope.epoch, "seq": envelope.seq, "type": envelope.type,
         "subject": envelope.subject, "time": envelope.time, "recorded": now, "correlation": envelope.correlationid,
         "causation": envelope.causationid, "severity": envelope.severitynumber, "source": envelope.source,
+        "arrival": data.get("arrival"), "delivery": data.get("delivery"), "receipt": data.get("receipt"),
         "data": envelope.data, "phi": None if envelope.type in TOLD_ELSEWHERE else envelope.phi, "flag": None, "raw": None,
     }, problems)  # fmt: skip
-    needed = {"type": "", "subject": "", "time": now, "correlation": "", "causation": "", "severity": 0, "source": "",
-              "data": {}, "epoch": 0, "seq": 0}  # fmt: skip
-    for name, instead in needed.items():
+    for name, instead in _NEEDED.items():
         if row[name] is None:
             problems.add(f"{name}: missing")
-            row[name] = instead
-    links = {"arrival": data.get("arrival"), "delivery": data.get("delivery"), "receipt": data.get("receipt")}
-    return row | fit_row(event, links, problems)
+            row[name] = now if name == "time" else instead
+    return row
 
 
 def _changes(envelope: Envelope, problems: set[str]) -> list[Change]:
@@ -105,17 +107,27 @@ def _changes(envelope: Envelope, problems: set[str]) -> list[Change]:
         except Unfit as exc:
             problems.add(f"not projected: {exc}")
             continue
-        fitting.append(Change(change.table, key, fit_row(table, change.values, problems)))
+        first = fit_row(table, change.first, problems) if change.first else change.first
+        fitting.append(Change(change.table, key, fit_row(table, change.values, problems), first))
     return fitting
 
 
-def fold(changes: Iterable[Change]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """One row per object, later values over earlier ones, grouped by table and columns so that each group is one statement."""
-    rows: dict[tuple[str, tuple[Any, ...]], dict[str, Any]] = {}
+class Group(NamedTuple):
+    """Rows of one table that one statement can write: all have the same columns."""
+
+    table: str
+    rows: list[dict[str, Any]]
+    first: tuple[str, ...]  # columns that only a new row gets
+
+
+def fold(changes: Iterable[Change]) -> list[Group]:
+    """One row per object, later values over earlier ones, grouped by table and columns."""
+    rows: dict[tuple[str, tuple[Any, ...]], tuple[dict[str, Any], dict[str, Any]]] = {}
     for change in changes:
-        row = rows.setdefault((change.table, tuple(change.key.items())), dict(change.key))
+        row, first = rows.setdefault((change.table, tuple(change.key.items())), (dict(change.key), dict(change.first)))
         row.update(change.values)
-    groups: dict[tuple[str, tuple[str, ...]], list[dict[str, Any]]] = {}
-    for (table, _), row in rows.items():
-        groups.setdefault((table, tuple(sorted(row))), []).append(row)
-    return [(table, found) for (table, _), found in groups.items()]
+    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[dict[str, Any]]] = {}
+    for (table, _), (row, first) in rows.items():
+        only = tuple(sorted(first.keys() - row.keys()))
+        groups.setdefault((table, tuple(sorted(row)), only), []).append({**first, **row} if only else row)
+    return [Group(table, found, only) for (table, _, only), found in groups.items()]

@@ -7,33 +7,62 @@ Unknown types change nothing (the event itself is kept); a missing field leaves 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from protocol.ledger.headers import kept_headers
+from protocol.ledger.mining.columns import series_values
+from protocol.ledger.tables import NAME
 from protocol.states import ArrivalState, AssociationState, DeliveryState
 from protocol.wire.messages import Envelope
 
 
 @dataclass(frozen=True)
 class Change:
-    """Values to set in the row with this key of a table; the row is made if it is not there."""
+    """Values to set in the row with this key of a table; the row is made, with `first` too, if it is not there."""
 
     table: str
     key: Mapping[str, Any]
     values: Mapping[str, Any]
+    first: Mapping[str, Any] = field(default_factory=dict)
 
 
 Rule = Callable[[Envelope], list[Change]]
 RULES: dict[str, Rule] = {}
-EVENT_ONLY = frozenset({
-    "association.rejected", "image.rejected", "rule.failed", "target.paused", "target.resumed", "command.asked",
-    "command.answered", "node.drain.begun", "node.drain.ended",
-    "config.changed", "config.damaged", "actor.started", "actor.recovered", "actor.stopped",
-    "outbox.trimmed", "spool.epoch.begun", "commitment.requested", "commitment.answered", "commitment.reported",
-    "commitment.report.failed", "confirmation.asked", "confirmation.answered", "arrival.images.routed", "study.decided",
-    "target.breaker.opened", "target.breaker.closed", "quarantine.deleted",
-})  # fmt: skip
+EVENT_ONLY = frozenset(
+    {
+        "actor.recovered",
+        "actor.started",
+        "actor.stopped",
+        "alert.silenced",
+        "alert.unsilenced",
+        "association.rejected",
+        "command.answered",
+        "command.asked",
+        "commitment.answered",
+        "commitment.report.failed",
+        "commitment.reported",
+        "commitment.requested",
+        "config.changed",
+        "config.damaged",
+        "confirmation.answered",
+        "confirmation.asked",
+        "image.rejected",
+        "letter.given_up",
+        "letter.sent",
+        "node.drain.begun",
+        "node.drain.ended",
+        "outbox.trimmed",
+        "quarantine.deleted",
+        "rule.failed",
+        "spool.epoch.begun",
+        "study.decided",
+        "target.breaker.closed",
+        "target.breaker.opened",
+        "target.paused",
+        "target.resumed",
+    }
+)
 """Types whose whole history is the event itself."""
 OUTCOMES = {"route": ArrivalState.IN_DELIVERY, "hold": ArrivalState.HELD, "discard": ArrivalState.DISCARDED,
             "wait": ArrivalState.WAITING}  # fmt: skip
@@ -61,12 +90,21 @@ def _take(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
 def _arrival(envelope: Envelope, state: ArrivalState | None = None, **values: Any) -> Change:
     if state is not None:
         values = {"reason": envelope.data.get("reason"), **values, "state": state.value, "since": envelope.time}
-    return Change("arrival", {"arrival": envelope.data["arrival"]}, values)
+    # Lists go by the time of opening: an arrival whose beginning the ledger never saw must not fall out of them.
+    return Change("arrival", {"arrival": envelope.data["arrival"]}, values, {"opened": envelope.time})
 
 
 def _delivery(envelope: Envelope, state: DeliveryState, **values: Any) -> Change:
     values = {**_take(envelope.data, "arrival", "target"), **values, "state": state.value}
-    return Change("delivery", {"delivery": envelope.data["delivery"]}, values)
+    first = {"created": envelope.time, "wanted": envelope.data.get("target")}
+    return Change("delivery", {"delivery": envelope.data["delivery"]}, values, first)
+
+
+def _rules(envelope: Envelope) -> list[Change]:
+    """A row for each rule that decided; a name that is none changes nothing (its list is kept with the arrival)."""
+    number = envelope.data["arrival"]
+    names = [name for name in envelope.data.get("rules") or () if isinstance(name, str) and 0 < len(name) <= NAME]
+    return [Change("arrival_rule", {"arrival": number, "rule": name}, {"time": envelope.time}) for name in names]
 
 
 def _image(envelope: Envelope, *names: str, **values: Any) -> Change:
@@ -125,8 +163,9 @@ def _arrival_completed(event: Envelope) -> list[Change]:
     names = ("calling_ae", "study_uid", "series_uid", "images", "bytes", "why", "modality")
     values = _take(event.data, *names) | _headers(event.phi)
     closed = _arrival(event, ArrivalState.CLOSED, **values, completed=event.time)
-    kept = kept_headers(event)
-    return [closed] if kept is None else [closed, Change("header", {"arrival": event.data["arrival"]}, kept)]
+    key, kept = {"arrival": event.data["arrival"]}, kept_headers(event)
+    mined = Change("series", key, series_values(event))
+    return [closed, mined] if kept is None else [closed, mined, Change("header", key, kept)]
 
 
 def _headers(phi: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -155,7 +194,12 @@ def _header(phi: Mapping[str, Any], keyword: str) -> str | None:
 def _arrival_decided(event: Envelope) -> list[Change]:
     state = OUTCOMES.get(event.data.get("outcome", ""))
     names = ("decision", "revision", "outcome", "targets", "rules", "command")
-    return [_arrival(event, state, **_take(event.data, *names), decided=event.time)]
+    return [_arrival(event, state, **_take(event.data, *names), decided=event.time), *_rules(event)]
+
+
+@_on("arrival.images.routed")
+def _images_routed(event: Envelope) -> list[Change]:
+    return _rules(event)
 
 
 @_on("arrival.discarded")
@@ -183,11 +227,15 @@ def _arrival_deleted(event: Envelope) -> list[Change]:
     return [_arrival(event, ArrivalState.DELETED, reason=event.data.get("policy"), deleted=event.time)]
 
 
+_CLEAR = {"error": None, "cause": None}
+
+
 # ---- deliveries -------------------------------------------------------------------------------------------------
 @_on("delivery.created")
 def _delivery_created(event: Envelope) -> list[Change]:
     names = ("priority", "images", "bytes")
-    return [_delivery(event, DeliveryState.WAITING, **_take(event.data, *names), created=event.time)]
+    values = {**_take(event.data, *names), "wanted": event.data.get("target"), "created": event.time}
+    return [_delivery(event, DeliveryState.WAITING, **values)]
 
 
 @_on("delivery.claimed")
@@ -216,42 +264,57 @@ def _images_skipped(event: Envelope) -> list[Change]:
     ]  # fmt: skip
 
 
+def _failed(event: Envelope, error: str, cause: str | None = None) -> dict[str, Any]:
+    """The error and its cause; events of earlier versions have none."""
+    return {"error": event.data.get(error), "cause": event.data.get("cause") or cause}
+
+
 @_on("delivery.attempt.failed")
 def _attempt_failed(event: Envelope) -> list[Change]:
-    values = {"attempts": event.data.get("attempt"), "error": event.data.get("error"), "owner": None}
+    values = {"attempts": event.data.get("attempt"), **_failed(event, "error"), "owner": None}
     return [_delivery(event, DeliveryState.RETRYING, **values, retry_at=event.data.get("retry_at") or None)]
 
 
 @_on("delivery.attempt.interrupted")
 def _attempt_interrupted(event: Envelope) -> list[Change]:
-    return [_delivery(event, DeliveryState.WAITING, owner=None, retry_at=None)]
+    return [_delivery(event, DeliveryState.WAITING, **_CLEAR, owner=None, retry_at=None)]
 
 
 @_on("delivery.completed")
 def _delivery_completed(event: Envelope) -> list[Change]:
     values = _take(event.data, "images", "bytes", "seconds", "warnings")
-    return [_delivery(event, DeliveryState.DELIVERED, **values, owner=None, retry_at=None, finished=event.time)]
+    return [
+        _delivery(event, DeliveryState.DELIVERED, **values, **_CLEAR, owner=None, retry_at=None, finished=event.time)
+    ]
 
 
 @_on("delivery.confirming")
 def _delivery_confirming(event: Envelope) -> list[Change]:
-    return [_delivery(event, DeliveryState.CONFIRMING, owner=None, retry_at=None)]
+    return [_delivery(event, DeliveryState.CONFIRMING, **_CLEAR, owner=None, retry_at=None)]
 
 
 @_on("delivery.parked")
 def _delivery_parked(event: Envelope) -> list[Change]:
-    values = _take(event.data, "attempts", "error")
+    values = {**_take(event.data, "attempts"), **_failed(event, "error")}
     return [_delivery(event, DeliveryState.PARKED, **values, owner=None, retry_at=None)]
 
 
 @_on("delivery.held")
 def _delivery_held(event: Envelope) -> list[Change]:
-    return [_delivery(event, DeliveryState.HELD, error=event.data.get("reason"), owner=None, retry_at=None)]
+    return [_delivery(event, DeliveryState.HELD, **_failed(event, "reason"), owner=None, retry_at=None)]
 
 
-@_on("delivery.unbound", "delivery.redirected")
+@_on("delivery.unbound")
 def _delivery_unbound(event: Envelope) -> list[Change]:
+    """Its target is the group again."""
     return [_delivery(event, DeliveryState.WAITING, owner=None, retry_at=None)]
+
+
+@_on("delivery.redirected")
+def _delivery_redirected(event: Envelope) -> list[Change]:
+    """It begins anew, for another target or group."""
+    values = {**_take(event.data, "command"), "wanted": event.data.get("target"), "attempts": 0, "finished": None}
+    return [_delivery(event, DeliveryState.WAITING, **values, **_CLEAR, owner=None, retry_at=None)]
 
 
 @_on("delivery.prioritised")
@@ -262,7 +325,8 @@ def _delivery_prioritised(event: Envelope) -> list[Change]:
 @_on("delivery.retried")
 def _delivery_retried(event: Envelope) -> list[Change]:
     """Its arrival is unfinished again, which no event of its own says."""
-    changes = [_delivery(event, DeliveryState.WAITING, **_take(event.data, "command"), retry_at=None, finished=None)]
+    values = {**_take(event.data, "command"), **_CLEAR, "retry_at": None, "finished": None, "attempts": 0}
+    changes = [_delivery(event, DeliveryState.WAITING, **values)]
     if "arrival" in event.data:
         changes.append(_arrival(event, ArrivalState.IN_DELIVERY))
     return changes
@@ -275,15 +339,34 @@ def _delivery_cancelled(event: Envelope) -> list[Change]:
 
 
 # ---- alerts -----------------------------------------------------------------------------------------------------
+def _alert(event: Envelope, raised: float | None, **values: Any) -> list[Change]:
+    """How the alert stands, and the same of this time that it was raised."""
+    values = {**_take(event.data, "text", "severity", "about", "count"), **values}
+    changes = [Change("alert", {"alert": event.data["alert"]}, values)]
+    if raised:  # events of earlier versions do not say it
+        changes.append(Change("alert_episode", {"alert": event.data["alert"], "raised": raised}, values))
+    return changes
+
+
 @_on("alert.raised")
 def _alert_raised(event: Envelope) -> list[Change]:
-    values = {"text": event.data.get("text"), "raised": event.time, "cleared": None}
-    return [Change("alert", {"alert": event.data["alert"]}, values)]
+    alert, episode = _alert(event, event.time, cleared=None, acknowledged=None, by=None, note=None)
+    return [Change(alert.table, alert.key, {**alert.values, "raised": event.time}), episode]
+
+
+@_on("alert.updated")
+def _alert_updated(event: Envelope) -> list[Change]:
+    return _alert(event, event.data.get("raised"))
+
+
+@_on("alert.acknowledged")
+def _alert_acknowledged(event: Envelope) -> list[Change]:
+    return _alert(event, event.data.get("raised"), acknowledged=event.time, **_take(event.data, "by", "note"))
 
 
 @_on("alert.cleared")
 def _alert_cleared(event: Envelope) -> list[Change]:
-    return [Change("alert", {"alert": event.data["alert"]}, {"cleared": event.time})]
+    return _alert(event, event.data.get("raised"), cleared=event.time)
 
 
 @_on("ledger.down")

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, or_, select
+from sqlalchemy import Connection, Row, Table, func, select
 
 from protocol.ledger.record import CONSUMER
 from protocol.ledger.tables import (
     alert,
+    alert_episode,
     arrival,
     association,
     cursor,
@@ -31,8 +32,9 @@ Statement = Any  # SQLAlchemy's types of a select differ between 2.0 and 2.1
 def image_history(connection: Connection, node: str, *, receipt: str = "", sop_uid: str = "") -> list[Plain]:
     """Everything about one image, or about every image with a SOP instance UID, oldest first.
 
-    Each has its `image` row (None if quarantined), `quarantine` row or None, `events` and `deliveries`
-    (one per target, with the target's answer). [] if the ledger knows nothing.
+    Each has its `image` row (None if quarantined), `quarantine` row or None, the `association` that brought it, its
+    `arrival` without header values, `deleted` (when its file went, or None), `events` and `deliveries` (one per target,
+    with the target's answer and when). [] if the ledger knows nothing.
     """
     receipts = [receipt] if receipt else _receipts_of(connection, node, sop_uid)
     return [found for one in receipts if (found := _one_image(connection, node, one))]
@@ -45,6 +47,7 @@ def arrival_story(connection: Connection, node: str, number: int) -> Plain | Non
         return None
     images = _all(connection, _of(image, node).where(image.c.arrival == number).order_by(image.c.received))
     names = {row["association"] for row in images if row["association"]}
+    receipts = [row["receipt"] for row in images]
     return {
         **found,
         "image_rows": images,
@@ -52,7 +55,7 @@ def arrival_story(connection: Connection, node: str, number: int) -> Plain | Non
                            .order_by(delivery.c.delivery)),
         "associations": _all(connection, _of(association, node).where(association.c.association.in_(names))
                              .order_by(association.c.opened)),
-        "events": _events(connection, node, event.c.arrival == number),
+        "events": _events(connection, node, _about(number), event.c.receipt.in_(receipts)),
     }  # fmt: skip
 
 
@@ -84,6 +87,16 @@ def flagged(connection: Connection, node: str, limit: int = 50) -> list[Plain]:
 def open_alerts(connection: Connection, node: str) -> list[Plain]:
     """What was raised and not cleared."""
     return _all(connection, _of(alert, node).where(alert.c.cleared.is_(None)).order_by(alert.c.raised))
+
+
+def alert_episodes(
+    connection: Connection, node: str, *, alert_key: str = "", since: float = 0.0, limit: int = 200
+) -> list[Plain]:
+    """Each time that an alert (or one of all) was raised since then (seconds UTC), newest first; `cleared` None: it stands."""
+    wanted = _of(alert_episode, node).where(alert_episode.c.raised >= since)
+    if alert_key:
+        wanted = wanted.where(alert_episode.c.alert == alert_key)
+    return _all(connection, wanted.order_by(alert_episode.c.raised.desc(), alert_episode.c.alert), limit)
 
 
 def position(connection: Connection, node: str) -> tuple[int, int] | None:
@@ -133,20 +146,41 @@ def _one_image(connection: Connection, node: str, receipt: str) -> Plain | None:
         .order_by(delivery_image.c.time, delivery_image.c.delivery)
     )  # fmt: skip
     number = None if row is None else row["arrival"]
-    about = or_(event.c.receipt == receipt, (event.c.arrival == number) & event.c.receipt.is_(None))
+    whole = _by(connection, arrival, node, number)
+    about = [event.c.receipt == receipt, *([] if number is None else [_about(number)])]
     return {
         "receipt": receipt,
         "image": row,
         "quarantine": aside,
+        "association": _by(connection, association, node, (row or aside or {}).get("association")),
+        "arrival": whole,
+        "deleted": None if whole is None else whole["deleted"],
         "deliveries": _all(connection, sent),
-        "events": _events(connection, node, about if number is not None else event.c.receipt == receipt),
+        "events": _events(connection, node, *about),
     }
 
 
-def _events(connection: Connection, node: str, condition: Any) -> list[Plain]:
+def _about(number: int) -> Any:
+    """Events of an arrival as a whole, in the words of their index."""
+    return (event.c.arrival == number) & event.c.receipt.is_(None)
+
+
+def _events(connection: Connection, node: str, *conditions: Any) -> list[Plain]:
+    """Events for which one of the conditions holds, each along an index, in their order."""
     columns = [column for column in event.c if column.name not in ("phi", "raw")]
-    wanted = select(*columns).where(event.c.node == node, condition)
-    return _all(connection, wanted.order_by(event.c.epoch, event.c.seq))
+    found: dict[str, Plain] = {}
+    for condition in conditions:
+        wanted = select(*columns).where(event.c.node == node, condition).order_by(event.c.epoch, event.c.seq)
+        found |= {row["id"]: row for row in _all(connection, wanted)}
+    return sorted(found.values(), key=lambda row: (row["epoch"], row["seq"]))[:MAX_ROWS]
+
+
+def _by(connection: Connection, table: Table, node: str, value: Any) -> Plain | None:
+    """The row of an association or arrival, without header values."""
+    if value is None:
+        return None
+    columns = [column for column in table.c if column.name != "headers"]
+    return _one(connection, select(*columns).where(table.c.node == node, table.c[table.name] == value))
 
 
 def _of(table: Table, node: str) -> Statement:

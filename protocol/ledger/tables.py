@@ -23,11 +23,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from protocol.ledger.tables_mining import series_table
+
 NAME, UID, ID, LABEL = 64, 64, 64, 255  # characters
 # JSONB so that values can be mined by index; none_as_null keeps "absent" and "null" one thing
 PLAIN = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 metadata = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})
+series = series_table(metadata)
 
 
 def _node() -> Column[str]:
@@ -57,12 +60,19 @@ event = Table(
     Column("raw", LargeBinary),  # the envelope as msgpack, to the bit
     Index("event_order", "node", "epoch", "seq"),
     Index("event_time", "time"),
-    Index("event_type", "type", "time"),
-    Index("event_subject", "subject", "time"),
 )  # fmt: skip
-for _name in ("arrival", "delivery", "receipt"):
-    _present = text(f"{_name} IS NOT NULL")
-    Index(f"event_{_name}", event.c.node, event.c[_name], event.c.seq,
+# Nine of ten events tell that one image came. They are found by the image, and keep out of the other indexes, which
+# would cost more than all the rest of writing.
+TOLD_BY_IMAGE = "image.received"
+_other = text(f"type <> '{TOLD_BY_IMAGE}'")
+Index("event_type", event.c.type, event.c.time, sqlite_where=_other, postgresql_where=_other)
+Index("event_subject", event.c.subject, event.c.time, sqlite_where=_other, postgresql_where=_other)
+for _name, _present in (
+    ("arrival", text("arrival IS NOT NULL AND receipt IS NULL")),
+    ("delivery", text("delivery IS NOT NULL")),
+    ("receipt", text("receipt IS NOT NULL")),
+):
+    Index(f"event_{_name}", event.c.node, event.c[_name], event.c.epoch, event.c.seq,
           sqlite_where=_present, postgresql_where=_present)  # fmt: skip
 _serious = text("severity >= 13")
 Index("event_serious", event.c.time, sqlite_where=_serious, postgresql_where=_serious)
@@ -118,14 +128,18 @@ arrival = Table(
     Column("patient_id", String(LABEL)),
     Column("patient_folded", String(LABEL)),  # patient's name, case folded, for search by its beginning
     Column("accession", String(LABEL)),
+    Column("erased", Double),  # when what identifies its patient was taken out on request
     Index("arrival_opened", "node", "opened"),
     Index("arrival_source", "calling_ae", "opened"),
+    Index("arrival_modality", "modality", "opened"),
     Index("arrival_study", "study_uid"),
     Index("arrival_series", "series_uid"),
     Index("arrival_accession", "accession"),
     Index("arrival_patient", "patient_id"),
-    Index("arrival_patient_name", "patient_folded", postgresql_ops={"patient_folded": "varchar_pattern_ops"}),
-    Index("arrival_state", "node", "state"),
+    # Names are found by their beginning, thousands at a time, and only the newest shown: so the index alone must do.
+    Index("arrival_patient_name", "patient_folded", "opened", "node", "arrival",
+          postgresql_ops={"patient_folded": "varchar_pattern_ops"}),
+    Index("arrival_state", "state", "opened"),
 )  # fmt: skip
 _described = text("headers IS NOT NULL")
 Index("arrival_described", arrival.c.node, arrival.c.completed,
@@ -183,6 +197,7 @@ quarantine = Table(
     Column("bytes", BigInteger),
     Column("reason", Text),
     Column("received", Double),
+    Index("quarantine_association", "node", "association"),
 )  # fmt: skip
 
 delivery = Table(
@@ -190,7 +205,8 @@ delivery = Table(
     _node(),
     Column("delivery", BigInteger, primary_key=True, autoincrement=False),
     Column("arrival", BigInteger),
-    Column("target", String(NAME)),
+    Column("target", String(NAME)),  # where it goes now: of a group the member that has it
+    Column("wanted", String(NAME)),  # where it was to go: a target or a group
     Column("priority", String(NAME)),
     Column("state", String(NAME)),
     Column("attempts", BigInteger),
@@ -204,9 +220,24 @@ delivery = Table(
     Column("seconds", Double),
     Column("warnings", BigInteger),
     Column("error", Text),
+    Column("cause", String(NAME)),  # of the error, protocol/causes
     Column("command", BigInteger),
     Index("delivery_arrival", "node", "arrival"),
     Index("delivery_state", "state", "target", "retry_at"),
+)  # fmt: skip
+
+_bound = text("wanted <> target")
+Index("delivery_target", delivery.c.target, delivery.c.created)
+Index("delivery_wanted", delivery.c.wanted, delivery.c.created, sqlite_where=_bound, postgresql_where=_bound)
+
+# Which rules decided about an arrival, one row each: a list inside a row cannot be searched in the order of time.
+arrival_rule = Table(
+    "arrival_rule", metadata,
+    _node(),
+    Column("arrival", BigInteger, primary_key=True, autoincrement=False),
+    Column("rule", String(NAME), primary_key=True),
+    Column("time", Double),  # of the latest decision
+    Index("arrival_rule_rule", "rule", "time"),
 )  # fmt: skip
 
 delivery_image = Table(
@@ -228,6 +259,28 @@ alert = Table(
     Column("text", Text),
     Column("raised", Double),
     Column("cleared", Double),
+    Column("severity", String(NAME)),
+    Column("about", String(LABEL)),
+    Column("count", BigInteger),
+    Column("acknowledged", Double),
+    Column("by", String(LABEL)),
+    Column("note", Text),
+)  # fmt: skip
+
+alert_episode = Table(  # each time that an alert was raised
+    "alert_episode", metadata,
+    _node(),
+    Column("alert", String(LABEL), primary_key=True),
+    Column("raised", Double, primary_key=True),
+    Column("text", Text),
+    Column("cleared", Double),
+    Column("severity", String(NAME)),
+    Column("about", String(LABEL)),
+    Column("count", BigInteger),
+    Column("acknowledged", Double),
+    Column("by", String(LABEL)),
+    Column("note", Text),
+    Index("alert_episode_raised", "node", "raised"),
 )  # fmt: skip
 
 cursor = Table(

@@ -4,15 +4,21 @@ It must not judge what is worth telling; actors do. What stands is kept with its
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+from protocol.spool import alerting
 from protocol.spool.database import Database
-from protocol.wire.events import AlertCleared, AlertRaised
 from protocol.wire.messages import Event
 
 _KEY = "notice:"
+REWORD_S = 60.0
+"""A standing alert changes its words at most this often: actors repeat themselves every second."""
+REPORT_S = 86_400.0
 
 
 class Notices:
-    """Facts that stand, by topic, each with the value that was told last."""
+    """Facts that stand, by topic, each with the value that was told last; and the alerts that actors raise."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -46,17 +52,49 @@ class Notices:
                 tx.emit(event)
         return gone
 
+    # ---- alerts -----------------------------------------------------------------------------------------------------
     def raise_alert(self, alert: str, text: str) -> bool:
-        """Something needs a person. An alert that stands is not raised again, whatever its text."""
-        if f"alert:{alert}" in self.standing(f"alert:{alert}"):
+        """Something needs a person; who says so clears it. One that stands is not raised again, it only gets the new text."""
+        one = alerting.symptom(alert, text)
+        row = self._row(alert)
+        if row is not None and (row["text"] == text or self._db.clock.now() - row["changed"] < REWORD_S):
             return False
-        return self.tell(f"alert:{alert}", text, AlertRaised(alert, text))
+        with self._db.write() as tx:
+            if row is not None:
+                alerting.update_alert(tx, one)
+            else:
+                alerting.raise_alert(tx, one, alerting.ACTOR)
+        return row is None
+
+    def report(self, alert: str, text: str, for_s: float = REPORT_S) -> None:
+        """Something happened that needs a person and has no end of its own; it stands for `for_s` seconds after the last time."""
+        with self._db.write() as tx:
+            row = tx.one("SELECT count FROM alert WHERE key = ? AND cleared IS NULL", (alert,))
+            one = replace(alerting.symptom(alert, text), count=1 if row is None else row["count"] + 1)
+            if row is None:
+                alerting.raise_alert(tx, one, alerting.TIME, tx.now + for_s)
+            else:
+                alerting.update_alert(tx, one, tx.now + for_s)
 
     def clear_alert(self, alert: str) -> bool:
         """It no longer does."""
-        return self.withdraw(f"alert:{alert}", AlertCleared(alert))
+        if self._row(alert) is None:
+            return False
+        with self._db.write() as tx:
+            return alerting.clear_alert(tx, alert)
 
     def alerts(self, beginning: str = "") -> dict[str, str]:
         """Alerts that stand, with their text."""
-        found = self.standing(f"alert:{beginning}")
-        return {topic.removeprefix("alert:"): text for topic, text in found.items()}
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT key, text FROM alert WHERE key >= ? AND key < ? AND cleared IS NULL ORDER BY key",
+                (beginning, beginning + "\U0010ffff"),
+            ).fetchall()
+        return {row["key"]: row["text"] for row in rows}
+
+    def _row(self, alert: str) -> dict[str, Any] | None:
+        with self._db.read() as connection:
+            row = connection.execute(
+                "SELECT text, changed FROM alert WHERE key = ? AND cleared IS NULL", (alert,)
+            ).fetchone()
+        return None if row is None else dict(row)

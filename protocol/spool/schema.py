@@ -106,6 +106,38 @@ CREATE TABLE touched (
 CREATE INDEX touched_command ON touched(command);
 """
 
+_ALERTS = """
+-- What needs a person; see alerting.py. `keeper`: who ends it (actor, watch, time). `gone`: since when what it tells is
+-- over, while that may still change. `ends`: of keeper time. `told`, `tells`: when people were last told of it, and how often.
+CREATE TABLE alert (
+  key TEXT PRIMARY KEY, about TEXT NOT NULL, severity TEXT NOT NULL, text TEXT NOT NULL, count INTEGER NOT NULL,
+  keeper TEXT NOT NULL, raised REAL NOT NULL, changed REAL NOT NULL, gone REAL, ends REAL, cleared REAL,
+  acknowledged REAL, by TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '',
+  told REAL, told_severity TEXT NOT NULL DEFAULT '', tells INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+INSERT INTO alert (key, about, severity, text, count, keeper, raised, changed) SELECT substr(key, 14), '', 'warning', value, 1,
+  'actor', strftime('%s', 'now'), strftime('%s', 'now') FROM meta WHERE substr(key, 1, 13) = 'notice:alert:';
+DELETE FROM meta WHERE substr(key, 1, 13) = 'notice:alert:';
+CREATE TABLE silence (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, pattern TEXT NOT NULL, made REAL NOT NULL, until REAL NOT NULL, by TEXT NOT NULL,
+  reason TEXT NOT NULL
+);
+-- What people are to be told: items wait for company, then become one letter to a recipient, which is sent until it is taken.
+CREATE TABLE letter_item (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, recipient TEXT NOT NULL, created REAL NOT NULL, body BLOB NOT NULL
+);
+CREATE INDEX letter_item_recipient ON letter_item(recipient, created);
+CREATE TABLE letter (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, recipient TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, due REAL NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', ended REAL, body BLOB NOT NULL
+);
+CREATE INDEX letter_waiting ON letter(due) WHERE state = 'waiting';
+CREATE INDEX letter_ended ON letter(ended) WHERE ended IS NOT NULL;
+-- The hours (since 1970 UTC) in which a source was seen, from which its usual silence is learned.
+CREATE TABLE source_hour (calling_ae TEXT NOT NULL, hour INTEGER NOT NULL, PRIMARY KEY (calling_ae, hour)) WITHOUT ROWID;
+CREATE INDEX source_hour_hour ON source_hour(hour);
+"""
+
 # Version 1. A fresh database gets these and then every migration, so that both ways lead to the same tables.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -227,5 +259,6 @@ CREATE TABLE sighting (
 ) WITHOUT ROWID;
 """,
     4: _COMMITMENTS,
-    5: _RULES + _PEOPLE + _CLEANING,
+    5: _RULES + _PEOPLE + _CLEANING
+    + _ALERTS,
 }  # fmt: skip

@@ -705,18 +705,89 @@ class ActorStopped(Event):
 @event("alert.raised", "alert/{alert}", shard="alert", severity=ERROR)
 @dataclass(frozen=True)
 class AlertRaised(Event):
-    """Something needs a person."""
+    """Something needs a person. `severity` is info, warning or critical, `about` what it concerns, such as target/pacs."""
 
     alert: str
     text: str
+    severity: str = "warning"
+    about: str = ""
+    count: int = 1
+
+
+@event("alert.updated", "alert/{alert}", shard="alert", severity=WARNING)
+@dataclass(frozen=True)
+class AlertUpdated(Event):
+    """It still does, and there is more or less of it. `raised`: when it was."""
+
+    alert: str
+    text: str
+    severity: str
+    count: int
+    raised: float
 
 
 @event("alert.cleared", "alert/{alert}", shard="alert")
 @dataclass(frozen=True)
 class AlertCleared(Event):
-    """It no longer does."""
+    """It no longer does. `raised`: when it was."""
 
     alert: str
+    raised: float = 0.0
+
+
+@event("alert.acknowledged", "alert/{alert}", shard="alert")
+@dataclass(frozen=True)
+class AlertAcknowledged(Event):
+    """A person takes care of it; nobody is reminded any more. `raised`: when it was."""
+
+    alert: str
+    by: str
+    note: str
+    raised: float
+
+
+@event("alert.silenced", "silence/{silence}")
+@dataclass(frozen=True)
+class AlertSilenced(Event):
+    """Nobody is told of alerts that match `pattern` before `until`; they are shown all the same."""
+
+    silence: int
+    pattern: str
+    until: float
+    by: str
+    reason: str
+
+
+@event("alert.unsilenced", "silence/{silence}")
+@dataclass(frozen=True)
+class AlertUnsilenced(Event):
+    """A silence ends: a person said so, or its time is over (`by` is empty)."""
+
+    silence: int
+    pattern: str
+    by: str
+
+
+@event("letter.sent", "letter/{letter}")
+@dataclass(frozen=True)
+class LetterSent(Event):
+    """A mail or webhook was taken; `channel` is mail or webhook, `items` how many things it told."""
+
+    letter: int
+    channel: str
+    items: int
+    attempts: int
+
+
+@event("letter.given_up", "letter/{letter}", severity=ERROR)
+@dataclass(frozen=True)
+class LetterGivenUp(Event):
+    """A mail or webhook was not taken until it was too old."""
+
+    letter: int
+    channel: str
+    items: int
+    attempts: int
 
 
 @event("outbox.trimmed", "outbox/{upto}", severity=DEBUG)

@@ -16,7 +16,12 @@ CLEANED = {
     "target_image", "target_state", "touched",
 }  # fmt: skip
 ELSEWHERE = {
-    "meta": "a few fixed keys; a standing alert is withdrawn by who raised it (test_notices)",
+    "meta": "a few fixed keys",
+    "alert": "the bookkeeper's watch, a while after it was cleared (test_alerts)",
+    "silence": "the bookkeeper's watch, when it is over (test_alerts)",
+    "letter_item": "becomes part of a letter",
+    "letter": "the bookkeeper's watch, a while after it was sent or given up (test_letters)",
+    "source_hour": "the bookkeeper's watch, after some weeks (test_watch)",
     "total": "one row for each of TOTALS",
     "worker": "the router and starting dispatchers bury the dead (tests/router, tests/crash: `not buried`)",
     "consumer": "one row for each consumer that may hold back events",

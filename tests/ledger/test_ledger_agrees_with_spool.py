@@ -117,6 +117,12 @@ class Site:
             act = self.chance.choice(["retry", "hold", "release", "cancel"])
             self.spool.deliveries.change([self.chance.choice(found)["id"]], act, self.command())
 
+    def redirect(self):
+        found = self.spool.deliveries.list(limit=500)
+        if found:
+            to = TargetChoice(self.chance.choice(TARGETS))
+            self.spool.deliveries.change([self.chance.choice(found)["id"]], "redirect", self.command(), to=to)
+
     def acts(self):
         often = [self.receive] * 6 + [self.close_one, self.decide] * 3 + [self.send] * 6
         return [
@@ -127,6 +133,7 @@ class Site:
             self.reroute,
             self.discard,
             self.change_delivery,
+            self.redirect,
         ]
 
 
@@ -153,10 +160,17 @@ def test_after_every_act_the_ledger_holds_the_same_states_as_the_spool(open_ledg
 
 def states(site):
     arrivals = {row["id"]: row["state"] for row in site.spool.arrivals.list(limit=1000)}
-    return arrivals, {row["id"]: row["state"] for row in site.spool.deliveries.list(limit=1000)}
+    rows = site.spool.deliveries.list(limit=1000)
+    return arrivals, {row["id"]: facts(row["state"], row["target"], row["cause"]) for row in rows}
+
+
+def facts(state, target, cause):
+    """A cancelled delivery may keep the cause that it had before."""
+    return (state, target, None if state == "cancelled" else cause or None)
 
 
 def ledger_states(connection):
     arrivals = connection.execute(select(tables.arrival.c.arrival, tables.arrival.c.state))
-    deliveries = connection.execute(select(tables.delivery.c.delivery, tables.delivery.c.state))
-    return {row[0]: row[1] for row in arrivals}, {row[0]: row[1] for row in deliveries}
+    d = tables.delivery.c
+    deliveries = connection.execute(select(d.delivery, d.state, d.target, d.cause))
+    return {row[0]: row[1] for row in arrivals}, {row[0]: facts(*row[1:]) for row in deliveries}

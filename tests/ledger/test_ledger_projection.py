@@ -30,7 +30,8 @@ def test_an_unknown_type_changes_nothing():
 
 def test_header_values_of_a_series_become_searchable():
     header = {"PatientName": "MÜLLER^Jörg", "PatientID": "4711", "AccessionNumber": "A1", "Modality": "CT"}
-    (change,) = project(wrap(example(e.ArrivalCompleted), 1, phi={"header": header}))
+    change, mined = project(wrap(example(e.ArrivalCompleted), 1, phi={"header": header}))
+    assert mined.table == "series" and mined.values["modality"] == "CT"
     assert change.values["headers"] == header
     assert (change.values["patient_folded"], change.values["patient_id"]) == ("müller^jörg", "4711")
     assert change.values["accession"] == "A1" and change.values["state"] == "closed"
@@ -38,10 +39,17 @@ def test_header_values_of_a_series_become_searchable():
 
 def test_a_decision_gives_the_arrival_its_state():
     for outcome, state in (("route", "in_delivery"), ("hold", "held"), ("discard", "discarded")):
-        (change,) = project(wrap(example(e.ArrivalDecided, outcome=outcome), 1))
+        change, *_ = project(wrap(example(e.ArrivalDecided, outcome=outcome), 1))
         assert change.values["state"] == state
-    (unknown,) = project(wrap(example(e.ArrivalDecided, outcome="something new"), 1))
+    unknown, *_ = project(wrap(example(e.ArrivalDecided, outcome="something new"), 1))
     assert "state" not in unknown.values
+
+
+def test_each_rule_that_decided_can_be_searched_by():
+    _, *rules = project(wrap(example(e.ArrivalDecided, arrival=3, rules=["a", "b", "", "x" * 65, 7]), 1))
+    assert [(one.table, one.key["rule"]) for one in rules] == [("arrival_rule", "a"), ("arrival_rule", "b")]
+    (single,) = project(wrap(example(e.ArrivalImagesRouted, arrival=3, rules=["c"]), 1))
+    assert single.key == {"arrival": 3, "rule": "c"}
 
 
 def test_each_image_of_a_group_gets_its_answer():

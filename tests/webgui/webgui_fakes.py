@@ -5,6 +5,7 @@ import copy
 import json
 
 from webgui.measures import Measures
+from webgui.news import News
 
 PASSWORD = "correct horse battery"
 HOME = {"Sec-Fetch-Site": "same-origin"}
@@ -56,6 +57,7 @@ class FakeNode:
         self.failure = None
         self.measured = Measures()
         self.looks = 0
+        self.changed, self.toasts = set(), []
 
     def status(self):
         self.looks += 1
@@ -71,6 +73,11 @@ class FakeNode:
             raise self.failure
         return self.measured
 
+    def news(self):
+        told = News(frozenset(self.changed), tuple(self.toasts))
+        self.changed, self.toasts = set(), []
+        return told
+
 
 async def log_in(client, name, password=PASSWORD):
     answer = await client.post("/login", data={"name": name, "password": password}, headers=HOME, allow_redirects=False)
@@ -84,8 +91,8 @@ class Socket:
     def __init__(self, ws):
         self.ws = ws
 
-    async def subscribe(self, *topics):
-        await self.ws.send_json({"op": "sub", "topics": list(topics)})
+    async def subscribe(self, *topics, marks=(), events=False):
+        await self.ws.send_json({"op": "sub", "topics": list(topics), "marks": list(marks), "events": events})
 
     async def frame(self, fits, limit_s=5.0):
         async with asyncio.timeout(limit_s):
