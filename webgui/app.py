@@ -16,6 +16,7 @@ from aiohttp import web
 from protocol.accounts import Accounts, Preferences, User, preferences
 from protocol.clock import Clock, SystemClock
 from webgui import live, patients, words
+from webgui.areas.audit import pages as audit
 from webgui.assets import Assets
 from webgui.config import WebConfig
 from webgui.errorpages import error_pages
@@ -25,6 +26,7 @@ from webgui.jobs import Jobs
 from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LIMITER, NODE, REVEALED, RULES, SESSION
 from webgui.limits import WINDOW_S, LoginLimiter
 from webgui.node import Node
+from webgui.route import TABLE
 from webgui.routes import NODE_ROUTES, RULE_ROUTES, add_routes
 from webgui.rules_source import RulesSource
 from webgui.searches import SEARCHES, Searches
@@ -47,6 +49,7 @@ def init_app(
     app[HUB] = Hub(source, config, clock)
     app[LIMITER], app[HASHING] = LoginLimiter(clock), asyncio.Semaphore(2)
     app[LIMITER].remember(accounts.trail.refused_since(clock.now() - WINDOW_S))
+    app[TABLE] = []
     app[PERMISSIONS], app[live.SOCKETS], app[REVEALED] = {}, set(), {}
     app[JOBS] = Jobs(clock)
     add_routes(app)
@@ -55,6 +58,7 @@ def init_app(
         add_routes(app, RULE_ROUTES)
     if node is not None:
         app[NODE] = node
+        audit.setup(app)
         app[SEARCHES] = Searches(clock)
         add_routes(app, NODE_ROUTES)
     _init_templates(app)

@@ -87,7 +87,7 @@ async def add_token(request: web.Request) -> web.Response:
     deeds.person(request)
     values = await inputs.values(request, NewToken)
     try:
-        wanted = await inputs.body(request, NewToken)
+        wanted = inputs.judged(NewToken, values)
         made = await auth.in_thread(lambda: deeds.make_token(request, wanted))
     except (inputs.Invalid, AccountError) as exc:
         fields = exc.fields if isinstance(exc, inputs.Invalid) else {"name": words.sentence(str(exc))}

@@ -23,7 +23,7 @@ async def add(request: web.Request) -> web.Response:
     """Add a user without a password, and show the link by which they set it."""
     values = await inputs.values(request, NewUser)
     try:
-        wanted, own = await inputs.body(request, NewUser), deeds.doer(request)
+        wanted, own = inputs.judged(NewUser, values), deeds.doer(request)
         await auth.in_thread(lambda: own.accounts.add_user(wanted.name, wanted.role, None, **own.mark))
     except inputs.Invalid as exc:
         return await _list(request, values, exc.fields, 422)
