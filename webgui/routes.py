@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from webgui import live
+from webgui.areas.dashboard import pages as dashboard
+from webgui.areas.dashboard import routes as dashboard_routes
 from webgui.areas.help import routes as help_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
-from webgui.pages import dashboard, health, login, metrics, rules, setup, static
+from webgui.pages import health, login, metrics, rules, setup, static
 from webgui.route import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -25,6 +27,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/", dashboard.show, Need.VIEWER),
     Route("GET", "/ws", live.socket, Need.VIEWER),
     Route("GET", "/api/v1/status", dashboard.api, Need.VIEWER, "The document of `scanpost status --json`."),
+    Route(
+        "GET",
+        "/api/v1/dashboard/chart",
+        dashboard.chart,
+        Need.VIEWER,
+        "Rates and queues over time.",
+        query=dashboard.ChartQuery,
+    ),
 )
 
 RULE_ROUTES: tuple[Route, ...] = (
@@ -36,7 +46,7 @@ RULE_ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/routing/schema", rules.schema, Need.VIEWER, "JSON Schema of the routing configuration."),
 )
 
-NODE_ROUTES: tuple[Route, ...] = (*help_routes.ROUTES,)
+NODE_ROUTES: tuple[Route, ...] = (*help_routes.ROUTES, *dashboard_routes.ROUTES)
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
 
 
