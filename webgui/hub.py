@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from protocol.clock import Clock
+from protocol.errors import ScanpostError
 from webgui.config import WebConfig
 from webgui.figures import Reading, Row, Topics, topics
 from webgui.looking import Looker
+from webgui.measures import Measures
 from webgui.outlook import Curves
 from webgui.progress import Progress
 from webgui.rates import Rates
@@ -135,6 +137,18 @@ class Hub:
             while len(self._curves) > CURVES_KEPT:
                 self._curves.popitem(last=False)
         return self._curves[key]
+
+    async def measures(self) -> Measures | None:
+        """What /metrics tells beyond the status document; None if it cannot be read now."""
+        async with self._lock:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._measure)
+
+    def _measure(self) -> Measures | None:
+        try:
+            return self.source.measures()
+        except ScanpostError as exc:
+            log.warning("metrics cannot be read: %s", exc, extra={"action": "webgui_measures_failed"})
+            return None
 
     def snapshot(self, names: frozenset[str]) -> list[Frame]:
         """The current rows of these topics."""

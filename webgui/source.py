@@ -20,6 +20,7 @@ from protocol.spool.outbox import Cursor
 from protocol.spool.places import Places
 from protocol.spool.spool import Spool, open_spool
 from protocol.spool.status import node_status
+from webgui.measures import Measures, measure
 from webgui.news import SAYINGS, News, toasts, topics_of
 from webgui.outlook import DAY_S, Backlog, Curves, Mark, Outlook, curves, look
 
@@ -31,13 +32,16 @@ RECEIVING = {"receiver": 1}
 
 
 class Source(Protocol):
-    """The node as the page sees it. Both calls may block and are made in a thread, never on the event loop."""
+    """The node as the page sees it. All calls may block and are made in a thread, never on the event loop."""
 
     def status(self) -> dict[str, Any]:
         """The document of `scanpost status --json`. Raises ScanpostError if the spool cannot be read."""
 
     def last_arrivals(self, limit: int) -> list[dict[str, Any]]:
         """The newest arrivals, newest first, without patient data."""
+
+    def measures(self) -> Measures:
+        """What /metrics tells beyond the status document. Raises ScanpostError if the spool cannot be read."""
 
     def news(self) -> News:
         """What happened since the last call."""
@@ -104,6 +108,10 @@ class SpoolSource:
             }
             for row in arrivals
         ]
+
+    def measures(self) -> Measures:
+        """Counters, histograms, alerts, lags, certificates."""
+        return measure(self._open(), self._settings, self._routing.current().configuration)
 
     def news(self) -> News:
         """What the outbox has since the last call; the first call only takes the place."""

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import json
 
+from webgui.measures import Measures
 from webgui.news import News
 from webgui.outlook import Curves, Outlook
 
@@ -55,6 +56,7 @@ class FakeNode:
         self.document = copy.deepcopy(STATUS)
         self.arrivals = [dict(ARRIVAL)]
         self.failure = None
+        self.measured = Measures()
         self.looks = 0
         self.changed, self.toasts = set(), []
         self.standing, self.seen = [], Outlook()
@@ -78,6 +80,11 @@ class FakeNode:
         starts = list(range(int(since), int(until) + 1, width))
         rates = [5.0 + start % 7 for start in starts]
         return Curves(starts, rates, rates, rates, rates, {"pacs": [3 for _ in starts]})
+
+    def measures(self):
+        if self.failure:
+            raise self.failure
+        return self.measured
 
     def news(self):
         told = News(frozenset(self.changed), tuple(self.toasts))
