@@ -9,6 +9,7 @@ from aiohttp import web
 from webgui import live
 from webgui.areas.config import routes as config_routes
 from webgui.areas.help import routes as help_routes
+from webgui.areas.rules import routes as rule_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import dashboard, health, login, metrics, rules, setup, static
 from webgui.route import Route
@@ -40,6 +41,7 @@ RULE_ROUTES: tuple[Route, ...] = (
 NODE_ROUTES: tuple[Route, ...] = (
     *help_routes.ROUTES,
     *config_routes.ROUTES,
+    *rule_routes.ROUTES,
 )
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
 
