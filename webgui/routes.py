@@ -16,6 +16,7 @@ from webgui.areas.help import routes as help_routes
 from webgui.areas.people import routes as people_routes
 from webgui.areas.quarantine import routes as quarantine_routes
 from webgui.areas.queue import routes as queue_routes
+from webgui.areas.rules import routes as rule_routes
 from webgui.areas.series import routes as series_routes
 from webgui.areas.upload import routes as upload_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
@@ -65,6 +66,7 @@ NODE_ROUTES: tuple[Route, ...] = (
     *upload_routes.ROUTES,
     *config_routes.ROUTES,
     *people_routes.ROUTES,
+    *rule_routes.ROUTES,
 )
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
 
