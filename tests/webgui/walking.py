@@ -11,6 +11,7 @@ from pydicom.filewriter import write_dataset
 
 from protocol.testing.images import TestImage
 from webgui.openapi import template
+from webgui.patientkeys import PatientKeys
 from webgui.route import TABLE
 
 EVIL = "<script>document.title='owned'</script>"
@@ -37,13 +38,14 @@ class EvilImage(TestImage):
         return out.parent.getvalue()
 
 
-def parameters(real, arrival):
+def parameters(real, arrival, patient_id="T1"):
     """What stands for the parameters of paths: by the path's beginning, else by name."""
     found = real.spool.arrivals.get(arrival)
+    key = PatientKeys(real.settings.home / "config").key(patient_id)
     return {
         "/rules": "all", "/api/v1/rules": "all", "/users": "vera", "/api/v1/users": "vera", "/help/docs": "rules",
         "/sources": "ct1", "/api/v1/sources": "ct1",
-        "id": str(arrival), "number": "1", "uid": found["study_uid"], "name": "pacs", "digest": "0", "key": "0" * 32,
+        "id": str(arrival), "number": "1", "uid": found["study_uid"], "name": "pacs", "digest": "0", "key": key,
         "act": "hold", "type": "dicom",
     }  # fmt: skip
 

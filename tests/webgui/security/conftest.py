@@ -2,7 +2,7 @@
 
 import pytest
 from real_node import ALL
-from walking import AE, EvilImage, parameters
+from walking import AE, EVIL, EvilImage, parameters
 from webgui_fakes import PASSWORD, log_in
 
 from protocol.testing.images import TestImage
@@ -27,7 +27,7 @@ def plain(real):
 def evil(real):
     """Parameters of paths for an arrival whose texts are hostile."""
     real.publish(ALL | {"comment": "<script>alert(1)</script>"})
-    return parameters(real, real.arrival(EvilImage(), calling_ae=AE))
+    return parameters(real, real.arrival(EvilImage(), calling_ae=AE), f"={EVIL}")
 
 
 @pytest.fixture
