@@ -13,7 +13,7 @@ from aiohttp import web
 
 from webgui import answers, guards, inputs, publishing
 from webgui.areas.rules import acts, form, models, pages, reading, words
-from webgui.csvs import csv_answer
+from webgui.csvs import download
 from webgui.guards import Need
 from webgui.jobs import Job, JobRefused
 from webgui.keys import JOBS, NODE, RULES, SESSION
@@ -47,7 +47,7 @@ async def show(request: web.Request) -> web.Response:
     asked, job = inputs.query(request, models.Trial), _job(request)
     result = told(job.result, asked.rule) if job.result is not None else None
     if result is not None and asked.format == "csv":
-        return csv_answer("backtest.csv", ("difference", "arrival", "active", "draft"),
+        return download("backtest.csv", ("difference", "arrival", "active", "draft"),
                           [[row["kind"], row["arrival"], row["active"], row["draft"]] for row in result["listed"]])  # fmt: skip
     if result is not None:
         await _pin(request, asked.rule, result)
