@@ -216,7 +216,6 @@ CREATE INDEX delivery_image_receipt ON delivery_image (node, receipt);
 CREATE INDEX event_flagged ON event (node, seq) WHERE flag IS NOT NULL;
 CREATE INDEX event_order ON event (node, epoch, seq);
 CREATE INDEX event_serious ON event (time) WHERE severity >= 13;
-CREATE INDEX event_time ON event (time);
 CREATE INDEX image_arrival ON image (node, arrival);
 CREATE INDEX image_sop ON image (sop_uid);
 CREATE INDEX header_received ON header (node, received, arrival, share);
@@ -232,6 +231,7 @@ CREATE INDEX arrival_patient_name ON arrival (patient_folded, opened, node, arri
 CREATE INDEX quarantine_association ON quarantine (node, association);
 CREATE INDEX event_type ON event (type, time) WHERE type <> 'image.received';
 CREATE INDEX event_subject ON event (subject, time) WHERE type <> 'image.received';
+CREATE INDEX event_time ON event (node, time, epoch, seq);
 CREATE INDEX event_arrival ON event (node, arrival, epoch, seq) WHERE arrival IS NOT NULL AND receipt IS NULL;
 CREATE INDEX event_delivery ON event (node, delivery, epoch, seq) WHERE delivery IS NOT NULL;
 CREATE INDEX event_receipt ON event (node, receipt, epoch, seq) WHERE receipt IS NOT NULL;
