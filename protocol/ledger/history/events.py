@@ -35,11 +35,12 @@ def events(
     ways = [[*tests, *way] for way in _ways(connection, nodes, asked)]
     if not ways:
         return Page()
-    rows = plain(connection, together([_part(way, mark, limit + 1) for way in ways]))
-    rows = list({row["id"]: row for row in rows}.values())
-    rows.sort(key=lambda row: (row["time"], row["node"], row["epoch"], row["seq"]), reverse=True)
-    more, rows = len(rows) > limit, rows[:limit]
-    return Page(rows, _mark_of(rows[-1]) if more else None)
+    found = {tuple(row) for row in connection.execute(together([_part(way, mark, limit + 1) for way in ways]))}
+    keys = sorted(found, reverse=True)[: limit + 1]
+    wanted = select(*EVENT_COLUMNS).where(event.c.id.in_([key[-1] for key in keys[:limit]]))
+    rows = {row["id"]: row for row in plain(connection, wanted)}
+    shown = [rows[key[-1]] for key in keys[:limit] if key[-1] in rows]
+    return Page(shown, _mark_of(shown[-1]) if len(keys) > limit and shown else None)
 
 
 def _tests(asked: EventFilter) -> list[Any]:
@@ -106,7 +107,7 @@ def _kinds(types: str) -> list[str]:
 
 
 def _part(tests: list[Any], mark: Mark | None, limit: int) -> Any:
-    wanted = select(*EVENT_COLUMNS).where(*tests)
+    wanted = select(*_KEY, event.c.id).where(*tests)
     if mark is not None:
         epoch = int(mark.way.partition(":")[2] or 0)
         behind = tuple_(literal(mark.time), literal(mark.node), literal(epoch), literal(mark.number))

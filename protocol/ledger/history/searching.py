@@ -73,9 +73,8 @@ def _way(connection: Connection, asked: Filter) -> str:
         return OPENED
     if len(given) == 1 and not (asked.source or asked.modality):
         return given[0]
-    sizes = {way: _size(connection, way, ways[way]) for way in given}
-    if asked.source:
-        sizes[OPENED] = _size(connection, OPENED, asked.source)
+    sizes = {OPENED: _size(connection, OPENED, asked.source)} if asked.source else {}
+    sizes |= {way: _size(connection, way, ways[way]) for way in given}  # of equal ones the first: the source's
     return min(sizes, key=lambda way: sizes[way])
 
 
