@@ -51,30 +51,40 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.HTTPException as exc:
         if exc.status < 400:
             raise
-        allow = {str(hdrs.ALLOW): exc.headers[hdrs.ALLOW]} if hdrs.ALLOW in exc.headers else {}
+        kept = (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE, hdrs.RETRY_AFTER)
+        allow = {str(name): exc.headers[name] for name in kept if name in exc.headers}
         own_text = exc.text if exc.text and exc.text != f"{exc.status}: {exc.reason}" else ""
-        return _answer(request, exc.status, own_text, allow)
+        return await _answer(request, exc.status, own_text, allow)
     except Invalid as exc:
-        return _answer(request, 422, str(exc), {}, exc.fields)
+        return await _answer(request, 422, str(exc), {}, exc.fields)
     except ScanpostError as exc:
         status = next(status for kind, status in STATUS if isinstance(exc, kind))
         if status == 503:
             log.warning("%s", exc, extra={"action": "webgui_refused", "path": request.path})
         text = "; ".join(exc.lines()) if isinstance(exc, RoutingError) else str(exc)
-        return _answer(request, status, text, {})
+        return await _answer(request, status, text, {})
     except Exception:
         log.exception("request failed", extra={"action": "webgui_request_failed", "path": request.path})
-        return _answer(request, 500, "The log of webgui has the details.", {})
+        return await _answer(request, 500, "The log of webgui has the details.", {})
 
 
-def _answer(
+async def _answer(
     request: web.Request, status: int, text: str, headers: dict[str, str], fields: dict[str, str] | None = None
 ) -> web.Response:
     title = TITLES.get(status, "Something went wrong")
     if request.path.startswith("/api/") or "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
         body = {"error": text or title} | ({"fields": fields} if fields else {})
         return web.json_response(body, status=status, headers=headers)
+    await _fill_context(request)
     context = {"status": status, "title": title, "text": text}
     response = aiohttp_jinja2.render_template("error.html", request, context, status=status)
     response.headers.update(headers)
     return response
+
+
+async def _fill_context(request: web.Request) -> None:
+    """What templates need, where the request was refused before it was put there."""
+    if aiohttp_jinja2.REQUEST_CONTEXT_KEY not in request:
+        request[aiohttp_jinja2.REQUEST_CONTEXT_KEY] = made = {}
+        for processor in request.config_dict[aiohttp_jinja2.APP_CONTEXT_PROCESSORS_KEY]:
+            made.update(await processor(request))

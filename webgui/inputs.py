@@ -43,7 +43,12 @@ async def values(request: web.Request, model: type[BaseModel] | None = None) -> 
         if not isinstance(found, dict):
             raise web.HTTPBadRequest(text="The body is no JSON object.")
         return found
-    return _plain(model, await request.post())
+    return _plain(model, await request.clone(client_max_size=MAX_BODY).post())
+
+
+def judged(model: type[M], found: Mapping[str, Any]) -> M:
+    """What `values` read, as the model. A body can be read once only. Raises Invalid."""
+    return _read(model, found)
 
 
 def is_json(request: web.Request) -> bool:

@@ -152,13 +152,13 @@ class Arrivals:
         with self._db.read() as connection:
             return series_headers(connection, id)
 
-    def story(self, id: int) -> dict[str, Any]:
-        """Everything about one arrival, for `series show`: its row, images, decisions with explanation, deliveries."""
+    def story(self, id: int, *, with_images: bool = True) -> dict[str, Any]:
+        """Everything about one arrival, for `series show`: its row, images, decisions with explanation, deliveries, acts."""
         with self._db.read() as connection:
             arrival = plain(arrival_row(connection, id))
             images = connection.execute(
                 "SELECT receipt, position, sop_uid, sop_class_uid, transfer_syntax_uid, bytes, stored, superseded FROM image"
-                " WHERE arrival = ? ORDER BY position", (id,)).fetchall()  # fmt: skip
+                " WHERE arrival = ? ORDER BY position", (id,)).fetchall() if with_images else []  # fmt: skip
             decisions = connection.execute("SELECT * FROM decision WHERE arrival = ? ORDER BY id", (id,)).fetchall()
             deliveries = connection.execute("SELECT * FROM delivery WHERE arrival = ? ORDER BY id", (id,)).fetchall()
             acts = connection.execute(

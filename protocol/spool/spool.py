@@ -16,6 +16,7 @@ from protocol.spool.accounting import Accounting
 from protocol.spool.adoption import Adoption
 from protocol.spool.alerts import Alerts
 from protocol.spool.arrivals import Arrivals
+from protocol.spool.browsing import Browsing
 from protocol.spool.bulk import Bulk
 from protocol.spool.cleaning import Cleaning
 from protocol.spool.commands import Commands
@@ -39,6 +40,7 @@ from protocol.spool.sightings import Sightings
 from protocol.spool.singles import Singles
 from protocol.spool.studies import Studies
 from protocol.spool.targets import Targets
+from protocol.spool.watching import Watching
 from protocol.spool.workers import Workers
 from protocol.spool.writelock import WriteLock
 
@@ -57,6 +59,7 @@ class Spool:
         self.adoption = Adoption(database, self.places, fs, clock, self.images, self.workers)
         self.arrivals = Arrivals(database)
         self.deliveries = Deliveries(database, self.places)
+        self.browsing = Browsing(database)
         self.commands = Commands(database)
         self.bulk = Bulk(database)
         self.commitments = Commitments(database)
@@ -69,6 +72,7 @@ class Spool:
         self.notices = Notices(database)
         self.alerts = Alerts(database)
         self.letters = Letters(database)
+        self.watching = Watching(database)
         self.draining = Draining(database)
         self.sightings = Sightings(database)
         self.studies = Studies(database)

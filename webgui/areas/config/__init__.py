@@ -1,0 +1,1 @@
+"""The history of the routing configuration: versions, differences, rollback, import, export."""

@@ -1,0 +1,34 @@
+"""The addresses of configuration versions. It must not hold behaviour."""
+
+from __future__ import annotations
+
+from webgui.areas.config import api, models, pages
+from webgui.guards import Need
+from webgui.route import Route
+
+_ONE, _API = r"/config/versions/{number:\d{1,12}}", "/api/v1/config"
+_API_ONE = _API + r"/versions/{number:\d{1,12}}"
+
+ROUTES = (
+    Route("GET", "/config/versions", pages.versions, Need.VIEWER),
+    Route("GET", _ONE, pages.version, Need.VIEWER),
+    Route("GET", f"{_ONE}/export", pages.export, Need.VIEWER),
+    Route("GET", "/config/diff", pages.diff, Need.VIEWER),
+    Route("POST", f"{_ONE}/rollback", pages.rollback, Need.ADMIN),
+    Route("POST", f"{_ONE}/restore", pages.restore, Need.ADMIN),
+    Route("POST", "/config/undo", pages.undo, Need.ADMIN),
+    Route("GET", "/config/import", pages.import_form, Need.ADMIN),
+    Route("POST", "/config/import", pages.import_, Need.ADMIN),
+    Route("GET", f"{_API}/versions", api.versions, Need.VIEWER,
+          "The versions of the routing configuration, newest first.", query=models.Listing),
+    Route("GET", _API_ONE, api.version, Need.VIEWER, "One version, with its configuration and what it changed."),
+    Route("GET", f"{_API}/diff", api.diff, Need.VIEWER, "What differs between two versions.", query=models.Sides),
+    Route("POST", f"{_API_ONE}/rollback", api.rollback, Need.ADMIN,
+          "Publish an earlier version again, as a new one.", body=models.Back),
+    Route("POST", f"{_API_ONE}/restore", api.restore, Need.ADMIN,
+          "Take one rule, target, group or source as it was in a version.", body=models.Restore),
+    Route("POST", f"{_API}/undo", api.undo, Need.ADMIN, "Take a version back, if it is still in force.",
+          body=models.Undo),
+    Route("POST", f"{_API}/import", api.import_, Need.ADMIN,
+          "Check a routing configuration, or make it the next version.", body=models.Imported),
+)  # fmt: skip
