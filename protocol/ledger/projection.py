@@ -37,6 +37,7 @@ EVENT_ONLY = frozenset(
         "alert.silenced",
         "alert.unsilenced",
         "association.rejected",
+        "audit.head",
         "command.answered",
         "command.asked",
         "commitment.answered",
