@@ -36,7 +36,7 @@ def doctor(options: Options, quick: bool, as_json: bool) -> None:
 
     \b
     Checks: conservation of images, every file, the database, spool against ledger, configuration, actors,
-    targets, disk, clock.
+    targets, disk, clock, alerts.
     """
     with opened(options) as (settings, spool):
         findings = list(examine(settings, spool, files=not quick))
@@ -63,6 +63,7 @@ def examine(settings: Settings, spool: Spool, *, files: bool = True) -> Iterator
     yield from _actors(document)
     yield from _targets(document)
     yield from _machine(spool, document)
+    yield from _alerts(settings, spool)
 
 
 def _list(name: str, problems: list[str], good: str) -> Iterator[Finding]:
@@ -146,3 +147,14 @@ def _machine(spool: Spool, document: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("clock", "bad", f"the clock is {ahead:.0f} s behind the newest event; set it")
     else:
         yield Finding("clock", "good", "not behind the newest event")
+
+
+def _alerts(settings: Settings, spool: Spool) -> Iterator[Finding]:
+    """What stands and nobody takes care of, and whether anybody is told."""
+    open_ones = [one for one in spool.alerts.list() if one.state == "open"]
+    for one in open_ones:
+        yield Finding("alert", "warning", f"{one.severity}: {one.text} ({one.key})")
+    if not open_ones:
+        yield Finding("alerts", "good", "none is open")
+    if not settings.alerts.smtp.host and not settings.alerts.webhook.url:
+        yield Finding("alerts", "warning", "nobody is told: set alerts.smtp or alerts.webhook (docs/alerts.md)")

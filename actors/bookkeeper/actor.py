@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from actors.base import Actor, Context
+from actors.bookkeeper.ages import ages_at
 from actors.bookkeeper.alerts.desk import AlertDesk
 from actors.bookkeeper.balance import BalanceDesk
 from actors.bookkeeper.deeds import DeedsDesk
@@ -212,15 +213,15 @@ class BookkeeperActor(Actor):
             gone = self.context.spool.outbox.trim(old, {CONSUMER}, TRIM_AT_ONCE)
             self._trim_at = now + (PACE_S if gone >= TRIM_AT_ONCE else TRIM_EVERY_S)
         if now >= self._forget_at:
-            before = self.context.clock.now() - self.context.settings.ledger.headers_days * DAY_S
-            return self._give(lambda: self._ledger.forget(before), self._forgotten)
+            ages = ages_at(self.context.clock.now(), self.context.settings)
+            return self._give(lambda: self._ledger.forget(ages), self._forgotten)
         return IDLE_S
 
     def _forgotten(self, gone: int) -> float:
-        """A chunk of old header values went; go on soon until none is left."""
+        """A chunk of what is old went; go on soon until nothing is left."""
         self._forget_at = self.context.clock.monotonic() + (PACE_S if gone else FORGET_EVERY_S)
         if gone:
-            self.context.log.info("headers_forgotten", count=gone)
+            self.context.log.info("old_forgotten", count=gone)
         return PACE_S if gone else IDLE_S
 
     # ---- results --------------------------------------------------------------------------------------------------
