@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "patient": ("scanpost.patient:patient", "One patient: erase on request."),
     "mine": ("scanpost.mine:mine", "Data mining: ready queries over the history, your own SQL, export."),
     "config": ("scanpost.config:config", "Show and check the settings."),
+    "audit": ("scanpost.audit:audit", "Who did what: list, verify, export."),
     "user": ("scanpost.user:user", "Accounts of the web page: users, roles, links, sessions, tokens."),
 }
 
