@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from webgui import live
+from webgui.areas.alerts import routes as alerts_routes
 from webgui.areas.audit import routes as audit_routes
 from webgui.areas.config import routes as config_routes
 from webgui.areas.dashboard import pages as dashboard
@@ -53,6 +54,7 @@ RULE_ROUTES: tuple[Route, ...] = (
 NODE_ROUTES: tuple[Route, ...] = (
     *help_routes.ROUTES,
     *dashboard_routes.ROUTES,
+    *alerts_routes.ROUTES,
     *audit_routes.ROUTES,
     *series_routes.ROUTES,
     *config_routes.ROUTES,
