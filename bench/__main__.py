@@ -19,6 +19,7 @@ from bench.end_to_end import end_to_end
 from bench.idle import idle
 from bench.images import SETS
 from bench.latency import latency
+from bench.ledger import ledger
 from bench.machine import facts
 from bench.nagle import nagle
 from bench.profile import profile
@@ -35,6 +36,7 @@ BENCHES: dict[str, Callable[[Session], None]] = {
     "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
     "associations": associations, "idle": idle, "profile": profile, "rules": rules, "backtest": backtest,
     "deciding": deciding, "end_to_end": end_to_end, "queue": queue, "selections": selections, "bad_targets": bad_targets,
+    "ledger": ledger,
 }  # fmt: skip
 TOGETHER = {"deliver": ("end_to_end", "queue", "latency", "bad_targets")}
 RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -80,6 +80,11 @@ def _rows(arrivals: int) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
+def series_header(number: int) -> dict[str, Any]:
+    """Values of a series' first image; every fourth series begins a study."""
+    return _study(random.Random(number // 4), number // 4, MODALITIES[number % len(MODALITIES)], number % 40)
+
+
 _COLUMNS: dict[int, bytes] = {}
 
 

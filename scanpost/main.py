@@ -39,14 +39,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "target": ("scanpost.target:target", "Where images go: list, test, pause, resume."),
     "clean": ("scanpost.clean:clean", "What the cleaner would delete, what is kept and why; clean now."),
     "quarantine": ("scanpost.quarantine:quarantine", "Objects that could not be read: list, show, discard."),
+    "alerts": ("scanpost.alerts:alerts", "What needs a person: list, show, ack, silence, letters, test."),
     "tap": ("scanpost.tap:tap", "Listen to the events."),
     "send": ("scanpost.dicom:send", "Send DICOM files to a node."),
     "echo": ("scanpost.dicom:echo", "Ask a node for a C-ECHO."),
     "spool": ("scanpost.spool:spool", "Check the spool, or make it again from the image files."),
     "backup": ("scanpost.spool:backup", "Copy the state of the spool while everything runs."),
     "restore": ("scanpost.spool:restore", "Put a backup in place."),
+    "mine": ("scanpost.mine:mine", "Data mining: ready queries over the history, your own SQL, export."),
     "config": ("scanpost.config:config", "Show and check the settings."),
-    "user": ("scanpost.user:user", "Accounts of the web page."),
+    "user": ("scanpost.user:user", "Accounts of the web page: users, roles, links, sessions, tokens."),
 }
 
 EPILOG = """\b

@@ -39,6 +39,7 @@ apt_install() {
     case $1 in
         orthanc) systemctl disable -q orthanc >/dev/null 2>&1 || true ;;
         openssh-server) systemctl disable -q ssh >/dev/null 2>&1 || true ;;
+        prometheus) systemctl disable -q prometheus prometheus-node-exporter >/dev/null 2>&1 || true ;;
     esac
     return "$installed"
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote, unquote
@@ -12,6 +13,7 @@ from aiohttp import hdrs, web
 
 from webgui.keys import CONFIG
 
+_LOCAL_PATH = re.compile(r"/(?![/\\])[^\x00-\x1f\\]*\Z")
 FLASH = "scanpost-flash"
 FLASH_S = 30
 LONGEST_TEXT = 400  # characters: a cookie has 4 kB
@@ -25,6 +27,11 @@ class Flash:
     level: str = "ok"
     undo: str = ""
     fields: dict[str, str] | None = None
+
+
+def local_path(path: str) -> str:
+    """A path of ours that came with a request; anything that could lead elsewhere becomes the dashboard."""
+    return path if _LOCAL_PATH.match(path) else "/"
 
 
 def wants_page(request: web.Request) -> bool:

@@ -13,20 +13,23 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from protocol.accounts import Accounts, User
+from protocol.accounts import Accounts, Preferences, User, preferences
 from protocol.clock import Clock, SystemClock
-from webgui import live, words
+from webgui import live, patients, words
+from webgui.areas.audit import pages as audit
 from webgui.assets import Assets
 from webgui.config import WebConfig
 from webgui.errorpages import error_pages
 from webgui.guards import PERMISSIONS, Need, add_headers, may, origin, permission
 from webgui.hub import Hub
 from webgui.jobs import Jobs
-from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LIMITER, NODE, RULES, SESSION
-from webgui.limits import LoginLimiter
+from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LIMITER, NODE, REVEALED, RULES, SESSION
+from webgui.limits import WINDOW_S, LoginLimiter
 from webgui.node import Node
+from webgui.route import TABLE
 from webgui.routes import NODE_ROUTES, RULE_ROUTES, add_routes
 from webgui.rules_source import RulesSource
+from webgui.searches import SEARCHES, Searches
 from webgui.sections import SECTIONS
 from webgui.source import Source
 
@@ -45,7 +48,9 @@ def init_app(
     app[CONFIG], app[ACCOUNTS], app[ASSETS] = config, accounts, Assets()
     app[HUB] = Hub(source, config, clock)
     app[LIMITER], app[HASHING] = LoginLimiter(clock), asyncio.Semaphore(2)
-    app[PERMISSIONS], app[live.SOCKETS] = {}, set()
+    app[LIMITER].remember(accounts.trail.refused_since(clock.now() - WINDOW_S))
+    app[TABLE] = []
+    app[PERMISSIONS], app[live.SOCKETS], app[REVEALED] = {}, set(), {}
     app[JOBS] = Jobs(clock)
     add_routes(app)
     if rules is not None:
@@ -53,6 +58,8 @@ def init_app(
         add_routes(app, RULE_ROUTES)
     if node is not None:
         app[NODE] = node
+        audit.setup(app)
+        app[SEARCHES] = Searches(clock)
         add_routes(app, NODE_ROUTES)
     _init_templates(app)
     app.on_response_prepare.append(add_headers)
@@ -77,6 +84,8 @@ def _init_templates(app: web.Application) -> None:
 async def _context(request: web.Request) -> dict[str, object]:
     """What every template may use."""
     session, now = request.get(SESSION), time.time()
+    wants = session.user.preferences if session else Preferences()
+    zone = preferences.zone(wants.time_zone) if wants.time_zone else request.app[CONFIG].zone
     return {
         "asset": request.app[ASSETS].url,
         "user": session.user if session else None,
@@ -84,11 +93,17 @@ async def _context(request: web.Request) -> dict[str, object]:
         "sections": _menu(request, session.user if session else None),
         "has_page": lambda path: ("GET", path) in request.app[PERMISSIONS],
         "flash": None,
-        "local": lambda seconds: words.local_time(seconds, now),
+        "now_local": lambda: words.local_time(now, now, zone),
+        "local": lambda seconds: words.local_time(seconds, now, zone),
+        "theme": wants.theme,
+        "patient": lambda value: patients.shown(request, value),
+        "sees_patients": patients.sees(request),
+        "may_reveal": patients.may_reveal(request),
         "utc": words.utc_time,
         "iso": lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds"),
         "version": request.app[CONFIG].version,
         "path": request.path,
+        "here": request.rel_url.raw_path_qs,
     }
 
 

@@ -40,14 +40,24 @@ def address(request: web.Request) -> str:
     return request.remote or ""
 
 
+def bearer(request: web.Request) -> str | None:
+    """The token that a program sent (RFC 6750 section 2.1), or None. Another scheme is meant for a proxy in front."""
+    kind, _, secret = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return secret.strip() if kind.lower() == "bearer" else None
+
+
 def token(request: web.Request) -> str:
     """The session token that the browser sent, or nothing."""
     return request.cookies.get(_cookie_name(request), "")
 
 
 async def find_session(request: web.Request, touch: bool = True) -> Session | None:
-    """The living session of the browser."""
-    given, accounts = token(request), request.app[ACCOUNTS]
+    """The living session of the browser; of a program that sent a token, what the token opens. Cookies count nothing then."""
+    accounts, secret = request.app[ACCOUNTS], bearer(request)
+    if secret is not None:
+        where = address(request)
+        return await in_thread(lambda: accounts.tokens.find(secret, where))
+    given = token(request)
     return await in_thread(lambda: accounts.find_session(given, touch=touch)) if given else None
 
 
@@ -67,7 +77,8 @@ async def check_password(request: web.Request, name: str, password: str) -> User
 async def log_in(request: web.Request, response: web.Response, user: User) -> None:
     """Open a session and give the browser its cookie. A session it had before is closed."""
     accounts, where, former = request.app[ACCOUNTS], address(request), token(request)
-    fresh = await in_thread(lambda: accounts.open_session(user.name, where))
+    agent = request.headers.get(hdrs.USER_AGENT, "")
+    fresh = await in_thread(lambda: accounts.open_session(user.name, where, agent))
     if former:
         await in_thread(lambda: accounts.close_session(former, where))
     # Without TLS browsers drop Secure cookies and the __Host- prefix (RFC 6265bis section 4.1.3).
@@ -87,4 +98,14 @@ def _cookie_name(request: web.Request) -> str:
     return "__Host-scanpost" if request.app[CONFIG].secure else "scanpost"
 
 
-__all__ = ["AccessDenied", "TooManyAttempts", "address", "check_password", "find_session", "log_in", "log_out", "token"]
+__all__ = [
+    "AccessDenied",
+    "TooManyAttempts",
+    "address",
+    "bearer",
+    "check_password",
+    "find_session",
+    "log_in",
+    "log_out",
+    "token",
+]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,14 @@ class WebConfig:
     tls_key: Path | None = None
     behind_proxy: bool = False
     """A proxy ends TLS in front of us: cookies are Secure, X-Forwarded-For is believed."""
+
+    metrics_token_file: Path | None = None
+    """Who asks for /metrics must know the token in this file; None: nobody must."""
+    mask_phi: str = "nobody"
+    """For whom patient data are masked: nobody, viewers, everybody."""
+    viewers_may_reveal: bool = False
+    zone: ZoneInfo | None = None
+    """In which times are told to who chose none; None: the machine's."""
 
     ae_title: str = "SCANPOST"
     dicom_host: str = ""

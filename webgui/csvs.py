@@ -1,32 +1,44 @@
-"""Tables as CSV files (RFC 4180) that a spreadsheet opens without running anything in them. It must not know what they hold."""
+"""Lists as CSV for spreadsheets (RFC 4180), with cells that no spreadsheet takes for a formula. It must not know lists."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import hdrs, web
 
-_STARTS = ("=", "+", "-", "@", "\t", "\r")
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+MOST_ROWS = 10_000
 
 
-def cell(value: Any) -> Any:
-    """A value; a text that a spreadsheet would take for a formula gets an apostrophe before it."""
+def cell(value: Any) -> str:
+    """A value as text; what a spreadsheet would calculate gets a ' before it. Numbers stay numbers."""
     if value is None:
         return ""
-    if isinstance(value, bool | int | float):
-        return value
     text = str(value)
-    return f"'{text}" if text.startswith(_STARTS) else text
+    if isinstance(value, str) and text.startswith(DANGEROUS):
+        return "'" + text
+    return text
 
 
-def csv_answer(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> web.Response:
-    """The table as a file to keep."""
+def when(seconds: float | None) -> str:
+    """A moment in ISO 8601, UTC."""
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """The whole text."""
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(columns)
     writer.writerows([cell(value) for value in row] for row in rows)
-    disposition = f'attachment; filename="{name}"'
-    return web.Response(text=out.getvalue(), content_type="text/csv", headers={hdrs.CONTENT_DISPOSITION: disposition})
+    return out.getvalue()
+
+
+def download(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> web.Response:
+    """A file to keep; `name` is ours."""
+    headers = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}"'}
+    return web.Response(text=table(columns, rows), content_type="text/csv", charset="utf-8", headers=headers)

@@ -51,7 +51,8 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.HTTPException as exc:
         if exc.status < 400:
             raise
-        allow = {str(hdrs.ALLOW): exc.headers[hdrs.ALLOW]} if hdrs.ALLOW in exc.headers else {}
+        kept = (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE, hdrs.RETRY_AFTER)
+        allow = {str(name): exc.headers[name] for name in kept if name in exc.headers}
         own_text = exc.text if exc.text and exc.text != f"{exc.status}: {exc.reason}" else ""
         return await _answer(request, exc.status, own_text, allow)
     except Invalid as exc:

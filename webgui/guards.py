@@ -17,6 +17,12 @@ from webgui.keys import CONFIG, SESSION
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+API = "/api/v1/"
+"""Below it programs are at home; only there tokens count."""
+
+CHALLENGE = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="scanpost"'}
+"""RFC 9110 section 11.6.1: a 401 says what would help."""
+
 SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 CSP = (
@@ -67,8 +73,13 @@ def may(user: User | None, need: Need) -> bool:
 
 @web.middleware
 async def origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what another site makes a browser do (CSRF, cross-site websockets)."""
+    """Refuse what another site makes a browser do (CSRF, cross-site websockets).
+
+    A request with a token needs no origin: no browser adds one by itself, and cookies count nothing beside it.
+    """
     is_socket = request.headers.get(hdrs.UPGRADE, "").lower() == "websocket"
+    if _has_token(request) and not is_socket:
+        return await handler(request)
     if (request.method not in SAFE_METHODS or is_socket) and not from_here(request):
         raise web.HTTPForbidden(text="This request came from another site.")
     return await handler(request)
@@ -94,6 +105,8 @@ async def permission(request: web.Request, handler: Handler) -> web.StreamRespon
         raise web.HTTPForbidden(text="Nobody may do this.")
     if need is Need.NOTHING:
         return await handler(request)
+    if auth.bearer(request) is not None and not _has_token(request):
+        raise web.HTTPUnauthorized(text=f"Tokens open addresses below {API} only.", headers=CHALLENGE)
     session = await auth.find_session(request)
     if session is None:
         raise _ask_to_log_in(request)
@@ -103,11 +116,17 @@ async def permission(request: web.Request, handler: Handler) -> web.StreamRespon
     return await handler(request)
 
 
+def _has_token(request: web.Request) -> bool:
+    return request.path.startswith(API) and auth.bearer(request) is not None
+
+
 def _ask_to_log_in(request: web.Request) -> web.HTTPException:
+    if _has_token(request):
+        return web.HTTPUnauthorized(text="This token is not valid (any more).", headers=CHALLENGE)
     if request.method in SAFE_METHODS and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
         path = quote(request.rel_url.raw_path_qs, safe="")
         return web.HTTPSeeOther("/login" if path == "%2F" else f"/login?next={path}")
-    return web.HTTPUnauthorized(text="Log in first.")
+    return web.HTTPUnauthorized(text="Log in first.", headers=CHALLENGE)
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

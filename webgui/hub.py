@@ -1,13 +1,11 @@
 """Reads the node once per tick for all viewers and tells each what changed. It must not know HTTP or HTML.
 
-One thread call per tick however many watch. Each viewer has a bounded memory of unsent changes in which the last
-value per field wins; a viewer too slow even for that is told to start over (`resync`).
+One thread call per tick however many watch; a viewer too slow for its bounded memory is told to start over (`resync`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,82 +14,22 @@ from protocol.clock import Clock
 from protocol.errors import ScanpostError
 from webgui.config import WebConfig
 from webgui.figures import Reading, Row, Topics, topics
+from webgui.measures import Measures
+from webgui.news import News
+from webgui.progress import Progress
 from webgui.rates import Rates
 from webgui.source import Source
+from webgui.viewer import Frame, Viewer
 
 ARRIVALS_SHOWN = 20
-MAX_PENDING_ROWS = 2000
 MIN_GAP_S = 0.5
 """Wake-ups make ticks earlier, but not more frequent than 2 Hz."""
+MARK_GAP_S = 1.0
+"""A page is told at most this often that a list of its changed."""
+PROGRESS_GAP_S = 0.25
+PROGRESS = "progress"
 
 log = logging.getLogger(__name__)
-
-
-class Frame:
-    """Changes of one topic; encoded once for all viewers that take it unmerged."""
-
-    def __init__(self, kind: str, topic: str, seq: int, data: dict[str, Row | None]) -> None:
-        self.kind, self.topic, self.seq, self.data = kind, topic, seq, data
-        self._text: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The frame as JSON."""
-        if self._text is None:
-            fields = {"t": self.kind, "topic": self.topic, "seq": self.seq, "d": self.data}
-            self._text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-        return self._text
-
-    def then(self, later: Frame) -> Frame:
-        """Both changes as one."""
-        data = dict(self.data)
-        for key, row in later.data.items():
-            former = data.get(key)
-            data[key] = {**former, **row} if former and row is not None else row
-        return Frame(self.kind, self.topic, later.seq, data)
-
-
-class Viewer:
-    """One live page: what it asked for and what it has not been sent yet."""
-
-    def __init__(self) -> None:
-        self.wake = asyncio.Event()
-        self._topics: frozenset[str] = frozenset()
-        self._pending: dict[str, Frame] = {}
-        self._snapshot_due = self._overflown = False
-
-    @property
-    def watching(self) -> bool:
-        """Whether it wants anything now."""
-        return bool(self._topics)
-
-    def subscribe(self, names: frozenset[str]) -> None:
-        """Send these topics from now on, beginning with snapshots. None: pause."""
-        self._topics, self._snapshot_due = names, bool(names)
-        self._pending.clear()
-        self.wake.set()
-
-    def offer(self, frames: list[Frame]) -> None:
-        """Take changes. Never blocks and never grows beyond its bound."""
-        for frame in frames:
-            if frame.topic in self._topics and not self._snapshot_due:
-                held = self._pending.get(frame.topic)
-                self._pending[frame.topic] = held.then(frame) if held else frame
-        if sum(len(frame.data) for frame in self._pending.values()) > MAX_PENDING_ROWS:
-            self._pending.clear()
-            self._snapshot_due = self._overflown = True
-        if self._pending or self._snapshot_due:
-            self.wake.set()
-
-    def take(self, hub: Hub) -> list[str]:
-        """What to send now, in order."""
-        self.wake.clear()
-        frames, self._pending = list(self._pending.values()), {}
-        texts = ['{"t":"resync"}'] if self._overflown else []
-        if self._snapshot_due:
-            frames = hub.snapshot(self._topics)
-            self._snapshot_due = self._overflown = False
-        return texts + [frame.text for frame in frames]
 
 
 class Hub:
@@ -99,11 +37,14 @@ class Hub:
 
     def __init__(self, source: Source, config: WebConfig, clock: Clock) -> None:
         self._source, self._config, self._clock = source, config, clock
-        self.rates = Rates()
+        self.rates, self._progress = Rates(), Progress()
         self._lock = asyncio.Lock()
-        self._poked = asyncio.Event()
+        self._poked, self._heard = asyncio.Event(), asyncio.Event()
         self._viewers: set[Viewer] = set()
         self._thread = ThreadPoolExecutor(1, "source")
+        self._due: set[str] = set()
+        self._marked: dict[str, float] = {}
+        self._bars: dict[str, Row] = {}
         self.reading = Reading(at=float("-inf"), monotonic=float("-inf"))
         self.topics: Topics = {}
         self.seq = 0
@@ -122,25 +63,35 @@ class Hub:
         """Something happened in the node: look soon."""
         self._poked.set()
 
+    def hear(self, delivery: int, sent: int, total: int) -> None:
+        """A dispatcher says how far it is."""
+        self._progress.hear(delivery, sent, total, self._clock.monotonic())
+        self._heard.set()
+
     def close(self) -> None:
         """Let go of the thread that reads."""
         self._thread.shutdown(wait=False)
 
     async def run(self) -> None:
         """Tick until cancelled."""
-        while True:
-            try:
-                await self.tick()
-            except Exception:  # a document we cannot show must not end the feed for good
-                log.exception("figures cannot be made", extra={"action": "webgui_tick_failed"})
-            await asyncio.sleep(MIN_GAP_S if self._config.tick_s > MIN_GAP_S else 0)
-            watched = any(viewer.watching for viewer in self._viewers)
-            rest = (self._config.tick_s if watched else self._config.idle_tick_s) - MIN_GAP_S
-            try:
-                await asyncio.wait_for(self._poked.wait(), max(rest, 0.01))
-            except TimeoutError:
-                pass
-            self._poked.clear()
+        bars = asyncio.create_task(self._show_progress())
+        try:
+            while True:
+                try:
+                    await self.tick()
+                except Exception:  # a document we cannot show must not end the feed for good
+                    log.exception("figures cannot be made", extra={"action": "webgui_tick_failed"})
+                await asyncio.sleep(MIN_GAP_S if self._config.tick_s > MIN_GAP_S else 0)
+                watched = any(viewer.watching for viewer in self._viewers)
+                rest = (self._config.tick_s if watched else self._config.idle_tick_s) - MIN_GAP_S
+                try:
+                    await asyncio.wait_for(self._poked.wait(), max(rest, 0.01))
+                except TimeoutError:
+                    pass
+                self._poked.clear()
+        finally:
+            bars.cancel()
+            await asyncio.gather(bars, return_exceptions=True)
 
     async def fresh(self, max_age_s: float = 2.0) -> Topics:
         """Topics that are at most this old; looks itself if nobody did."""
@@ -153,7 +104,7 @@ class Hub:
         async with self._lock:
             if max_age_s and self._clock.monotonic() - self.reading.monotonic <= max_age_s:
                 return
-            self.reading = await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+            self.reading, news = await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
             if not self.reading.error:
                 images = self.reading.status.get("images", {})
                 self.rates.add(self.reading.monotonic, images.get("received") or 0, sent_so_far(self.reading.status))
@@ -164,23 +115,68 @@ class Hub:
                 for topic, rows in self.topics.items()
                 if (changed := changes(former.get(topic, {}), rows))
             ]
-            for viewer in self._viewers:
-                viewer.offer(frames)
+            told = [Frame("event", "", self.seq, toast) for toast in news.toasts]
+            self._offer([*frames, *self._marks(news.topics), *told])
+            self._offer_progress()
+
+    async def measures(self) -> Measures | None:
+        """What /metrics tells beyond the status document; None if it cannot be read now."""
+        async with self._lock:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._measure)
+
+    def _measure(self) -> Measures | None:
+        try:
+            return self._source.measures()
+        except ScanpostError as exc:
+            log.warning("metrics cannot be read: %s", exc, extra={"action": "webgui_measures_failed"})
+            return None
 
     def snapshot(self, names: frozenset[str]) -> list[Frame]:
         """The current rows of these topics."""
-        return [Frame("snap", topic, self.seq, dict(rows)) for topic, rows in self.topics.items() if topic in names]
+        every = {**self.topics, PROGRESS: self._bars}
+        return [Frame("snap", topic, self.seq, dict(rows)) for topic, rows in every.items() if topic in names]
 
-    def _read(self) -> Reading:
+    def _offer(self, frames: list[Frame]) -> None:
+        for viewer in self._viewers:
+            viewer.offer(frames)
+
+    def _marks(self, changed: frozenset[str]) -> list[Frame]:
+        """What to fetch again; a topic that was said a moment ago waits for a later tick."""
+        now = self._clock.monotonic()
+        self._due |= changed
+        ready = [topic for topic in self._due if now - self._marked.get(topic, float("-inf")) >= MARK_GAP_S]
+        self._marked = {topic: at for topic, at in self._marked.items() if now - at < MARK_GAP_S}
+        self._marked.update(dict.fromkeys(ready, now))
+        self._due.difference_update(ready)
+        return [Frame("inv", topic, self.seq, {}) for topic in sorted(ready)]
+
+    async def _show_progress(self) -> None:
+        """What dispatchers say, at most four times a second, while somebody looks at it."""
+        while True:
+            await self._heard.wait()
+            self._heard.clear()
+            self._offer_progress()
+            await asyncio.sleep(PROGRESS_GAP_S)
+
+    def _offer_progress(self) -> None:
+        former, self._bars = self._bars, self._progress.rows(self._clock.monotonic())
+        if changed := changes(former, self._bars):
+            self.seq += 1
+            self._offer([Frame("d", PROGRESS, self.seq, changed)])
+
+    def _read(self) -> tuple[Reading, News]:
         """In a thread. A source that fails is shown on the page, with the last figures; it never ends the page."""
+        news, error = News(), ""
+        status, arrivals = self.reading.status, self.reading.arrivals
         try:
-            status, arrivals, error = self._source.status(), self._source.last_arrivals(ARRIVALS_SHOWN), ""
+            status, arrivals = self._source.status(), self._source.last_arrivals(ARRIVALS_SHOWN)
+            news = self._source.news()
         except ScanpostError as exc:
-            status, arrivals, error = self.reading.status, self.reading.arrivals, str(exc)
+            error = str(exc)
         except Exception as exc:
             log.exception("status cannot be read", extra={"action": "webgui_status_failed"})
-            status, arrivals, error = self.reading.status, self.reading.arrivals, type(exc).__name__
-        return Reading(status, arrivals, error, self._clock.now(), self._clock.monotonic())
+            error = type(exc).__name__
+        return Reading(status, arrivals, error, self._clock.now(), self._clock.monotonic()), news
 
 
 def sent_so_far(status: dict[str, Any]) -> int:

@@ -46,6 +46,11 @@ async def values(request: web.Request, model: type[BaseModel] | None = None) -> 
     return _plain(model, await request.clone(client_max_size=MAX_BODY).post())
 
 
+def judged(model: type[M], found: Mapping[str, Any]) -> M:
+    """What `values` read, as the model. A body can be read once only. Raises Invalid."""
+    return _read(model, found)
+
+
 def is_json(request: web.Request) -> bool:
     """Whether a program talks to us."""
     return request.content_type == JSON_TYPE or request.path.startswith("/api/")

@@ -26,4 +26,7 @@ LIMITER = web.AppKey("limiter", LoginLimiter)
 HASHING = web.AppKey("hashing", asyncio.Semaphore)
 """At most two password hashes at a time: each takes 64 MiB and a core."""
 
+REVEALED: web.AppKey[dict[tuple[str, str], float]] = web.AppKey("revealed", dict)
+"""(session id, path) -> until when, seconds since 1970 UTC: where patient data are shown to whom they are masked for."""
+
 SESSION: web.RequestKey[Session] = web.RequestKey("session", Session)

@@ -1,11 +1,13 @@
 """A moving window of failed log-ins, per name and address. It must not know passwords or who really exists.
 
-In memory of this process: a restart forgives. Bounded, so that a flood of names cannot fill memory.
+In memory of this process, and filled from the audit at its start: a restart forgives nothing. Bounded, so that a flood of
+names cannot fill memory.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 
 from protocol.clock import Clock
 
@@ -35,9 +37,17 @@ class LoginLimiter:
 
     def fail(self, name: str, address: str) -> None:
         """Note an attempt, before its password is checked: parallel guesses must count at once."""
+        self._note(name, address, self._clock.monotonic())
+
+    def remember(self, refused: Iterable[tuple[str, str, float]]) -> None:
+        """Take over failures of an earlier process: (name, address, seconds since 1970), the oldest first."""
+        for name, address, time in refused:
+            self._note(name, address, self._clock.monotonic() - max(0.0, self._clock.now() - time))
+
+    def _note(self, name: str, address: str, time: float) -> None:
         for key, limit in _limits(name, address):
             times = self._failures.setdefault(key, deque(maxlen=limit))
-            times.append(self._clock.monotonic())
+            times.append(time)
             self._failures.move_to_end(key)
         while len(self._failures) > MAX_KEYS:
             self._failures.popitem(last=False)

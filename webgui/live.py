@@ -1,9 +1,12 @@
 """The websocket /ws: JSON text frames to one viewer, subscriptions from it. It must not read the node (hub.py does).
 
-C> {"op":"sub","topics":["kpi","targets"]}       send these, beginning with snapshots
+C> {"op":"sub","topics":["kpi","targets"],      send rows of these, beginning with snapshots
+    "marks":["queue","series:7"],"events":true}  say when what these show changed; tell what people should know
 C> {"op":"pause"}                                the page is hidden: send nothing but heartbeats
 S> {"t":"snap","topic":"kpi","seq":8,"d":{key:{field:value}}}
 S> {"t":"d","topic":"kpi","seq":9,"d":{key:{changed field:value}, gone key:null}}
+S> {"t":"inv","topic":"queue","seq":9}           fetch what shows this again; at most once a second
+S> {"t":"event","id":99,"sev":"bad","text":"...","href":"/targets/ai7"}
 S> {"t":"hb","seq":9} | {"t":"resync"} (snapshots follow) | {"t":"bye","code":4401,"reason":"..."}
 """
 
@@ -11,12 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from webgui import auth
-from webgui.hub import Hub, Viewer
+from webgui.hub import Hub
 from webgui.keys import CONFIG, HUB
+from webgui.viewer import Viewer
 
 SESSION_ENDED = 4401
 SEND_LIMIT_S = 10.0
@@ -54,13 +59,17 @@ def _hear(viewer: Viewer, text: str) -> None:
     """Obey a frame of the page; what is not understood is ignored, as newer pages may say more."""
     try:
         frame = json.loads(text)
-        operation, names = frame.get("op"), frame.get("topics", [])
+        operation, names, marks = frame.get("op"), frame.get("topics", []), frame.get("marks", [])
     except (ValueError, AttributeError):
         return
-    if operation == "sub" and isinstance(names, list):
-        viewer.subscribe(frozenset(name for name in names if isinstance(name, str)))
+    if operation == "sub" and isinstance(names, list) and isinstance(marks, list):
+        viewer.subscribe(_names(names), _names(marks), tell=frame.get("events") is True)
     elif operation == "pause":
         viewer.subscribe(frozenset())
+
+
+def _names(given: list[Any]) -> frozenset[str]:
+    return frozenset(name for name in given if isinstance(name, str))
 
 
 async def _write(request: web.Request, ws: web.WebSocketResponse, viewer: Viewer) -> None:
@@ -89,7 +98,7 @@ async def _next(hub: Hub, viewer: Viewer, heartbeat_s: float) -> list[str]:
         await asyncio.wait_for(viewer.wake.wait(), heartbeat_s)
     except TimeoutError:
         pass
-    return viewer.take(hub) or [f'{{"t":"hb","seq":{hub.seq}}}']
+    return viewer.take(hub.snapshot) or [f'{{"t":"hb","seq":{hub.seq}}}']
 
 
 async def _say_goodbye(ws: web.WebSocketResponse) -> None:

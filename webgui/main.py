@@ -67,6 +67,10 @@ def web_config(settings: Settings) -> WebConfig:
         tls_cert=page.tls.cert,
         tls_key=page.tls.key,
         behind_proxy=page.behind_proxy,
+        metrics_token_file=page.metrics_token_file,
+        mask_phi=page.mask_phi,
+        viewers_may_reveal=page.viewers_may_reveal,
+        zone=settings.node.zone,
         ae_title=receiver.ae_title,
         dicom_host="" if receiver.host in ("0.0.0.0", "::") else receiver.host,
         dicom_port=receiver.port,
@@ -104,7 +108,7 @@ async def serve(settings: Settings, tls: ssl.SSLContext | None, instance: str) -
     node = Node(settings, clock, lambda: tell_committed(settings, f"/{settings.node.name}/webgui/{instance}"))
     try:
         app = init_app(web_config(settings), accounts, source, clock, RulesSource(settings, clock), node)
-        app.cleanup_ctx.append(lambda app: feed.listen(settings, app[HUB].poke))
+        app.cleanup_ctx.append(lambda app: feed.listen(settings, app[HUB].poke, app[HUB].hear))
         async with _listening(app, settings, tls) as url:
             logger.info("serving %s", url, extra={"action": "ready", "url": url})
             await seat.stay("ready", stop)

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aiohttp import web
 from pydantic import BaseModel
 
-from webgui.guards import Handler, Need
-
-API = "/api/v1/"
+from webgui.guards import API, Handler, Need
 
 
 @dataclass(frozen=True)
@@ -37,3 +36,7 @@ class Route:
     def in_api(self) -> bool:
         """Whether programs call it."""
         return self.path.startswith(API)
+
+
+TABLE: web.AppKey[list[Route]] = web.AppKey("table", list)
+"""Every route of the application; the API is described from it."""

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from webgui import live
+from webgui.areas.audit import routes as audit_routes
 from webgui.areas.config import routes as config_routes
 from webgui.areas.help import routes as help_routes
+from webgui.areas.people import routes as people_routes
 from webgui.areas.rules import routes as rule_routes
+from webgui.areas.series import routes as series_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import dashboard, health, login, metrics, rules, setup, static
-from webgui.route import Route
+from webgui.route import TABLE, Route
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/healthz", health.alive, Need.NOTHING),
@@ -40,7 +43,10 @@ RULE_ROUTES: tuple[Route, ...] = (
 
 NODE_ROUTES: tuple[Route, ...] = (
     *help_routes.ROUTES,
+    *audit_routes.ROUTES,
+    *series_routes.ROUTES,
     *config_routes.ROUTES,
+    *people_routes.ROUTES,
     *rule_routes.ROUTES,
 )
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
@@ -49,6 +55,7 @@ NODE_ROUTES: tuple[Route, ...] = (
 def add_routes(app: web.Application, routes: Iterable[Route] = ROUTES) -> None:
     """Register routes together with their permissions; a route added in any other way is denied."""
     for one in routes:
+        app[TABLE].append(one)
         route = app.router.add_route(one.method, one.path, one.handler)
         assert route.resource is not None
         app[PERMISSIONS][one.method, route.resource.canonical] = one.need

@@ -6,6 +6,7 @@ Everything here may block; the hub calls it in one thread of its own.
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Any, Protocol
 
 from protocol.clock import Clock
@@ -14,23 +15,33 @@ from protocol.errors import SpoolMissing
 from protocol.fsops import RealFs
 from protocol.routing.versions import RoutingVersions
 from protocol.settings import Settings
+from protocol.spool.outbox import Cursor
 from protocol.spool.places import Places
 from protocol.spool.spool import Spool, open_spool
 from protocol.spool.status import node_status
+from webgui.measures import Measures, measure
+from webgui.news import SAYINGS, News, toasts, topics_of
 
 GIGABYTE = 1e9
+LOUD = 200
 RECEIVING = {"receiver": 1}
 """What must be ready so that images can be received and stored."""
 
 
 class Source(Protocol):
-    """The node as the page sees it. Both calls may block and are made in a thread, never on the event loop."""
+    """The node as the page sees it. All calls may block and are made in a thread, never on the event loop."""
 
     def status(self) -> dict[str, Any]:
         """The document of `scanpost status --json`. Raises ScanpostError if the spool cannot be read."""
 
     def last_arrivals(self, limit: int) -> list[dict[str, Any]]:
         """The newest arrivals, newest first, without patient data."""
+
+    def measures(self) -> Measures:
+        """What /metrics tells beyond the status document. Raises ScanpostError if the spool cannot be read."""
+
+    def news(self) -> News:
+        """What happened since the last call."""
 
 
 class SpoolSource:
@@ -41,6 +52,8 @@ class SpoolSource:
         self._fs, self._places = RealFs(), Places(settings.home)
         self._spool: Spool | None = None
         self._routing = RoutingVersions(self._places.routing, self._fs, clock)
+        self._seen: Cursor | None = None
+        self._accounts: tuple[int, ...] = ()
 
     def status(self) -> dict[str, Any]:
         """The status document; actors that should be there and are not stand in it as `missing`."""
@@ -80,6 +93,23 @@ class SpoolSource:
             for row in arrivals
         ]
 
+    def measures(self) -> Measures:
+        """Counters, histograms, alerts, lags, certificates."""
+        return measure(self._open(), self._settings, self._routing.current().configuration)
+
+    def news(self) -> News:
+        """What the outbox has since the last call; the first call only takes the place."""
+        outbox = self._open().outbox
+        before, seen = self._seen, self._accounts
+        self._accounts = _touched(self._settings.home / "accounts.sqlite3")
+        if before is None:
+            self._seen = outbox.head()
+            return News()
+        happened = outbox.happened(before, SAYINGS, LOUD)
+        self._seen = happened.head
+        changed = topics_of(happened.kinds)
+        return News(changed | {"audit", "users"} if seen != self._accounts else changed, toasts(happened.events))
+
     def close(self) -> None:
         """Let go of the spool."""
         if self._spool is not None:
@@ -101,6 +131,17 @@ class SpoolSource:
 
     def _has_images(self) -> bool:
         return self._places.images.is_dir() and any(self._places.images.iterdir())
+
+
+def _touched(file: Path) -> tuple[int, ...]:
+    """Changes whenever something was written to a database."""
+    found = []
+    for name in (file, file.with_name(file.name + "-wal")):
+        try:
+            found.append(name.stat().st_mtime_ns)
+        except OSError:
+            found.append(0)
+    return tuple(found)
 
 
 def expected_actors(settings: Settings) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 NONE = "–"
 
@@ -52,12 +52,12 @@ def size(count: float | None) -> str:
     return f"{count:.1f} TB" if count < 100 else f"{count:.0f} TB"
 
 
-def local_time(epoch: float | None, now: float) -> str:
-    """Time of day of this machine; with the date if it is not today's."""
+def local_time(epoch: float | None, now: float, zone: tzinfo | None = None) -> str:
+    """Time of day in a zone, this machine's if none is given; with the date if it is not today's."""
     if epoch is None:
         return NONE
-    then = datetime.fromtimestamp(epoch)
-    today = then.date() == datetime.fromtimestamp(now).date()
+    then = datetime.fromtimestamp(epoch, zone)
+    today = then.date() == datetime.fromtimestamp(now, zone).date()
     return then.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
 
 

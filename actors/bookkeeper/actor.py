@@ -8,23 +8,28 @@ double an event; the spool is told how far the ledger is only so that old events
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from actors.base import Actor, Context
+from actors.bookkeeper.alerts.desk import AlertDesk
 from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
+from actors.bookkeeper.lag import Lag
 from protocol.errors import LedgerError, OutOfSpace
-from protocol.ledger.record import CONSUMER, POISON, Ledger, NotAlone, Opened, Recorded
+from protocol.ledger.record import CONSUMER, POISON, Ledger, NotAlone, Opened, Prepared, Recorded
 from protocol.spool.outbox import Cursor
 from protocol.wire.events import LedgerDown, LedgerUp
-from protocol.wire.messages import Envelope, Event
+from protocol.wire.messages import Event
 
 if TYPE_CHECKING:
     from protocol.wire.bus import Nudge
 
 BATCH = 1000  # events per ledger transaction
-PACE_S = 0.1  # between batches that are not full: each costs the spool and the ledger a sync
+GROWTH = 4  # so many times larger while it catches up: a commit costs three syncs, whatever its size
+SMALLEST = 50
+SHORT_S, LONG_S = 0.5, 3.0  # a full batch that took less grows, one that took more shrinks
+PACE_S = 0.5  # between batches that are not full: each costs the spool and the ledger a sync
 IDLE_S = 1.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
 PATIENT_TRIES = 4  # about 3 s: so long a killed predecessor may seem to live
@@ -36,13 +41,27 @@ ALERT_EVERY_S = 600.0
 STOP_WAIT_S = 10.0
 
 
+class Batch(NamedTuple):
+    """Events behind `before` as rows, and what has to be known about them afterwards."""
+
+    before: Cursor
+    after: Cursor
+    events: int
+    full: bool  # there may be more
+    said_down: bool | None  # the last ledger.down or ledger.up among them was a down; None: there is none
+    rows: Prepared
+
+
 class BookkeeperActor(Actor):
     """Writes the ledger."""
 
     NAME: ClassVar[str] = "bookkeeper"
 
-    def __init__(self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None) -> None:
+    def __init__(
+        self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None, alerts: AlertDesk | None = None
+    ) -> None:  # fmt: skip
         super().__init__(context)
+        self._alerts = alerts
         settings = context.settings
         self._ledger = ledger or Ledger(settings.ledger.url, settings.node.name, clock=context.clock)
         self._hand: Hand = hand or ThreadHand(context.wire.wake)
@@ -56,9 +75,20 @@ class BookkeeperActor(Actor):
         self._seen_down = False  # the last of both among the events carried was ledger.down
         self._alerted: float | None = None
         self._written = 0
+        self._size = BATCH
+        self._ahead: Batch | None = None  # what comes behind the batch under way, made ready meanwhile
+        self._lag = Lag(context.spool, context.clock, settings.ledger.lag_alert_s)
+
+    def start(self) -> None:
+        """From now on alerts are looked after, too."""
+        self._alerts = self._alerts or AlertDesk(self.context)
 
     def one_pass(self, nudges: list[Nudge]) -> float:
+        if self._alerts is not None:
+            self._alerts.round()  # first: alerts must come while the database is away, too
         more = self._figures.round()
+        if self._lag.look(self._how_far()):
+            self.context.wire.committed()
         wait = self._carry(nudges)
         return 0.0 if more else wait
 
@@ -78,34 +108,59 @@ class BookkeeperActor(Actor):
     def stop(self) -> None:
         """Let the batch under way end and tell the spool; a database that does not answer is left alone."""
         self._figures.close()
+        if self._alerts is not None:
+            self._alerts.stop()
         if self._hand.wait(STOP_WAIT_S):
             self._finished()
             self._ledger.close()
 
     def figures(self) -> dict[str, float]:
-        head = self.context.spool.outbox.head()
-        at = self._at or self.context.spool.outbox.confirmed(CONSUMER) or Cursor(0, 0)
+        head, at = self.context.spool.outbox.head(), self._how_far()
         seen = at.seq if at.epoch == head.epoch else self.context.spool.outbox.oldest().seq - 1
         return {
             "backlog": float(max(0, head.seq - seen)),
+            "lag_s": round(self._lag.seconds, 1),
+            "rate": round(self._lag.rate(), 1),
             "written": float(self._written),
             "away": float(self._away),
         }
+
+    def _how_far(self) -> Cursor:
+        """What the ledger has, or the last that is known of it."""
+        if self._stored != Cursor(0, 0):
+            return self._stored
+        return self.context.spool.outbox.confirmed(CONSUMER) or Cursor(0, 0)
 
     # ---- jobs -----------------------------------------------------------------------------------------------------
     def _next(self) -> float:
         """Give the hand its next job, if there is one."""
         if self._at is None:
             return self._give(self._ledger.open, self._opened)
-        batch = self.context.spool.outbox.read(self._at, BATCH)
-        if not batch:
+        batch = self._ahead if self._ahead is not None and self._ahead.before == self._at else self._read(self._at)
+        self._ahead = None
+        if batch is None:
             return self._idle()
-        before, after = self._stored, Cursor(batch[-1].epoch, batch[-1].seq)
+        before = self._stored
         # What the ledger keeps must not be lost by the spool afterwards, or a number would come twice.
         self.context.spool.outbox.barrier()
-        return self._give(
-            lambda: self._ledger.record(batch, before, after), lambda result: self._recorded(batch, after, result)
+        begun = self.context.clock.monotonic()
+        wait = self._give(
+            lambda: self._ledger.record(batch.rows, before, batch.after),
+            lambda result: self._recorded(batch, result, begun),
         )
+        if self._hand.busy and batch.full:
+            self._ahead = self._read(batch.after)
+        return wait
+
+    def _read(self, after: Cursor) -> Batch | None:
+        """The next events behind `after` as rows; None if there are none."""
+        found = self.context.spool.outbox.read(after, self._size)
+        if not found:
+            return None
+        said = [one.type == LedgerDown.TYPE for one in found if one.type in (LedgerDown.TYPE, LedgerUp.TYPE)]
+        last = Cursor(found[-1].epoch, found[-1].seq)
+        full = len(found) >= self._size
+        return Batch(after, last, len(found), full, said[-1] if said else None, self._ledger.prepare(found))
 
     def _give(self, job: Callable[[], Any], finish: Callable[[Any], float]) -> float:
         self._finish, self._given = finish, self.context.clock.monotonic()
@@ -181,25 +236,37 @@ class BookkeeperActor(Actor):
             outbox.confirm(CONSUMER, at)
         return at
 
-    def _recorded(self, batch: Sequence[Envelope], after: Cursor, recorded: Recorded) -> float:
-        self._at = self._stored = after
+    def _recorded(self, batch: Batch, recorded: Recorded, begun: float) -> float:
+        self._at = self._stored = batch.after
         self._failures = 0
         self._written += recorded.written
-        for envelope in batch:
-            if envelope.type in (LedgerDown.TYPE, LedgerUp.TYPE):
-                self._seen_down = envelope.type == LedgerDown.TYPE
+        self._lag.wrote(batch.events)
+        if batch.said_down is not None:
+            self._seen_down = batch.said_down
         if self._away:
-            self._say_up(max(0, self.context.spool.outbox.head().seq - after.seq) + len(batch))
-        self.context.spool.outbox.confirm(CONSUMER, after)
+            self._say_up(max(0, self.context.spool.outbox.head().seq - batch.after.seq) + batch.events)
+        self.context.spool.outbox.confirm(CONSUMER, batch.after)
         if recorded.flagged:
             self._poison(recorded)
-        full = len(batch) >= BATCH
-        self._not_before = self.context.clock.monotonic() + (0.0 if full else PACE_S)
-        return 0.0 if full else PACE_S
+        now = self.context.clock.monotonic()
+        self._resize(batch.full, now - begun)
+        self._not_before = now + (0.0 if batch.full else PACE_S)
+        return 0.0 if batch.full else PACE_S
+
+    def _resize(self, full: bool, took_s: float) -> None:
+        """Larger batches while there is much to catch up and the database is quick, smaller ones while it is slow."""
+        if took_s > LONG_S:
+            self._size = max(min(SMALLEST, BATCH), self._size // 2)
+        elif full and took_s < SHORT_S:
+            self._size = min(BATCH * GROWTH, self._size * 2)
+        elif not full:
+            self._size = BATCH
 
     def _failed(self, error: LedgerError) -> float:
         """The database is away: wait, longer each time, and say it once."""
         self._failures += 1
+        self._size = max(min(SMALLEST, BATCH), self._size // 2)  # it may be the size that it did not bear
+        self._ahead = None
         wait = min(FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 10), LONGEST_RETRY_S)
         wait *= self.context.random.uniform(0.75, 1.0)  # many nodes share one database
         self._not_before = self.context.clock.monotonic() + wait

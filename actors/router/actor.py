@@ -18,7 +18,9 @@ from actors.router.singles import Singles
 from actors.router.studies import Studies
 from actors.router.underway import UnderWay
 from actors.router.watchdog import LockWatchdog
+from protocol.spool.mined import MinedTerms
 from protocol.wire.bus import Nudge
+from protocol.zones import zone_name
 
 LONGEST_WAIT_S = 1.0
 SHORTEST_WAIT_S = 0.05  # between two looks for which there are only nudges of images: a fast scanner sends thousands
@@ -40,7 +42,8 @@ class RouterActor(Actor):
         spool, log = context.spool, context.log
         self._routing = Routing(context.routing, spool, context.settings, log)
         self._under_way = UnderWay(context.fs, spool.places.run)
-        self._closing = Closing(spool, self._routing, self._under_way, log)
+        mined = MinedTerms(context.settings.mining.extra_tags, zone_name(context.settings.node.zone))
+        self._closing = Closing(spool, self._routing, self._under_way, log, mined)
         self._singles = Singles(spool, self._routing, self._under_way, log)
         self._commands = Commands(spool, self._routing, self._singles, context.clock, log)
         self._deciding = Deciding(spool, self._routing, self._under_way, self._singles, log)

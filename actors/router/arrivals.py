@@ -21,6 +21,7 @@ from protocol.errors import StepRefused
 from protocol.routing.decide import Case
 from protocol.spool import Spool
 from protocol.spool.arrivals import ArrivalHeaders, OpenArrival, Verdict
+from protocol.spool.mined import MinedTerms
 
 KILLS = "working on it ended the router's process time and again"
 DECIDED_AT_ONCE = 50  # per pass, so that commands and heartbeats are not kept waiting
@@ -29,8 +30,11 @@ DECIDED_AT_ONCE = 50  # per pass, so that commands and heartbeats are not kept w
 class Closing:
     """Closes what is complete; remembers when each open arrival last changed."""
 
-    def __init__(self, spool: Spool, routing: Routing, under_way: UnderWay, log: Any) -> None:
+    def __init__(
+        self, spool: Spool, routing: Routing, under_way: UnderWay, log: Any, mined: MinedTerms = MinedTerms()
+    ) -> None:
         self._spool, self._routing, self._under_way, self._log = spool, routing, under_way, log
+        self._mined = mined
         self._seen: dict[int, Seen] = {}
         self._patience = Patience()
         self.open = 0  # how many arrivals were open when last looked at
@@ -55,8 +59,9 @@ class Closing:
         try:
             with self._under_way.work(arrival.id):
                 closed = self._spool.arrivals.close(
-                    arrival.id, judged.why, images=seen.images, spread=spreads(arrival, times)
-                )
+                    arrival.id, judged.why, images=seen.images, spread=spreads(arrival, times),
+                    mined=self._spool.mined.of(arrival.id, self._mined),
+                )  # fmt: skip
         except Exception as exc:
             if for_everybody(exc):
                 raise

@@ -48,9 +48,9 @@ def entry(row: sqlite3.Row) -> AuditEntry:
     )
 
 
-def first_broken(rows: list[sqlite3.Row]) -> int | None:
-    """The number of the first entry (of all, ascending) that does not fit the chain; None if all fit."""
-    link = b""
+def first_broken(rows: list[sqlite3.Row], link: bytes = b"") -> int | None:
+    """The number of the first entry (ascending, the first follows the one with this link) that does not fit the chain;
+    None if all fit."""
     for row in rows:
         link = _link(link, tuple(row[field] for field in _FIELDS))
         if link != row["chain"]:

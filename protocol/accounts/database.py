@@ -52,8 +52,46 @@ _SCHEMA = (
     CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit entries are final'); END;
     CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'audit entries are kept'); END;
     """,
+    """
+    CREATE TABLE user_2 (
+        name        TEXT PRIMARY KEY,
+        role        TEXT NOT NULL CHECK (role IN ('admin', 'operator', 'viewer')),
+        password    TEXT,
+        disabled    INTEGER NOT NULL DEFAULT 0,
+        created     REAL NOT NULL,
+        last_login  REAL,
+        failed      INTEGER NOT NULL DEFAULT 0,
+        preferences TEXT NOT NULL DEFAULT '{}'
+    ) STRICT;
+    INSERT INTO user_2 (name, role, password, disabled, created) SELECT name, role, password, disabled, created FROM user;
+    DROP TABLE user;
+    ALTER TABLE user_2 RENAME TO user;
+    ALTER TABLE session ADD COLUMN agent TEXT NOT NULL DEFAULT '';
+    CREATE TABLE token (
+        id           INTEGER PRIMARY KEY AUTOINCREMENT,
+        digest       BLOB NOT NULL UNIQUE,
+        user         TEXT NOT NULL REFERENCES user (name) ON DELETE CASCADE,
+        name         TEXT NOT NULL,
+        scopes       TEXT NOT NULL,
+        created      REAL NOT NULL,
+        expires      REAL,
+        last_used    REAL,
+        last_address TEXT NOT NULL DEFAULT '',
+        UNIQUE (user, name)
+    ) STRICT;
+    CREATE TABLE link (
+        user    TEXT PRIMARY KEY REFERENCES user (name) ON DELETE CASCADE,
+        digest  BLOB NOT NULL,
+        expires REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_object ON audit (object, number);
+    CREATE INDEX audit_who ON audit (who, number);
+    CREATE INDEX audit_action ON audit (action, number);
+    CREATE INDEX audit_time ON audit (time);
+    """,
 )
-"""Migration n leads from user_version n to n + 1; additive only."""
+"""Migration n leads from user_version n to n + 1. Without foreign keys meanwhile: a table that is made again keeps the rows
+that point at it."""
 
 
 class Database:
@@ -69,8 +107,9 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = WAL")
             # Changes are rare and an audit entry must survive a power cut.
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute("PRAGMA foreign_keys = OFF")
             self._migrate(path)
+            self._connection.execute("PRAGMA foreign_keys = ON")
         except (OSError, sqlite3.Error) as exc:
             raise AccountError(f"{path}: {exc}") from exc
 

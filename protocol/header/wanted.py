@@ -139,6 +139,11 @@ def compile_wanted(extra: frozenset[int | str] = frozenset()) -> Wanted:
     return _compile((*DEFAULT_KEYWORDS, *extra))
 
 
+def key_of_name(name: str) -> str:
+    """The key of a top-level element that is written as keyword or tag. Raises ValueError."""
+    return _entry(_tag(name)).key
+
+
 def private_name(group: int, element: int, creator: str) -> str:
     """How a private element is called whose block depends on its creator; of `element` the last byte counts."""
     return f"{group:04X},xx{element & 0xFF:02X} {creator.strip()}"

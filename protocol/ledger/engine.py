@@ -4,7 +4,6 @@ It must not know tables. Only the bookkeeper gets a writing engine; everyone els
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, Statement
 from sqlalchemy.pool import NullPool
 
 from protocol.errors import LedgerError, LedgerUnavailable
+from protocol.ledger.bulk import to_json
 
 SQLITE_WAIT_S = 1.0  # a file locked for longer counts as away
 KEEPALIVE = {  # libpq: a server that vanished without a word is noticed after about 25 s
@@ -31,7 +31,6 @@ SESSION = {"writer": ("synchronous_commit = on", "statement_timeout = '60s'", "l
 
 # SQLSTATE classes that speak of the record: data exception, integrity, program limit, cardinality; and two types' errors
 _RECORD_STATES = ("21", "22", "23", "54", "42804", "42846")
-_to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def normalised(url: str) -> URL:
@@ -59,7 +58,7 @@ def reader(url: str) -> Engine:
 
 
 def _engine(url: URL, role: str) -> Engine:
-    options: dict[str, Any] = {"poolclass": NullPool, "json_serializer": _to_json, "hide_parameters": True}
+    options: dict[str, Any] = {"poolclass": NullPool, "json_serializer": to_json, "hide_parameters": True}
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, creator=_sqlite_connect(Path(url.database or ""), role), **options)
         # The driver's own idea of when a transaction begins is switched off (isolation_level None), so say it here;

@@ -20,6 +20,10 @@ TOLD_ELSEWHERE = frozenset({"arrival.completed"})
 """Types whose patient data has tables of its own, where it can be forgotten without touching the event."""
 
 
+_NEEDED = {"type": "", "subject": "", "time": 0.0, "correlation": "", "causation": "", "severity": 0, "source": "",
+           "data": {}, "epoch": 0, "seq": 0}  # fmt: skip
+
+
 @dataclass
 class Entry:
     """One event as it goes into the ledger: its row, and the changes of other rows (without the node)."""
@@ -78,16 +82,14 @@ def _event_row(envelope: Envelope, identity: str, node: str, now: float, problem
         "id": identity, "node": node, "epoch": envelope.epoch, "seq": envelope.seq, "type": envelope.type,
         "subject": envelope.subject, "time": envelope.time, "recorded": now, "correlation": envelope.correlationid,
         "causation": envelope.causationid, "severity": envelope.severitynumber, "source": envelope.source,
+        "arrival": data.get("arrival"), "delivery": data.get("delivery"), "receipt": data.get("receipt"),
         "data": envelope.data, "phi": None if envelope.type in TOLD_ELSEWHERE else envelope.phi, "flag": None, "raw": None,
     }, problems)  # fmt: skip
-    needed = {"type": "", "subject": "", "time": now, "correlation": "", "causation": "", "severity": 0, "source": "",
-              "data": {}, "epoch": 0, "seq": 0}  # fmt: skip
-    for name, instead in needed.items():
+    for name, instead in _NEEDED.items():
         if row[name] is None:
             problems.add(f"{name}: missing")
-            row[name] = instead
-    links = {"arrival": data.get("arrival"), "delivery": data.get("delivery"), "receipt": data.get("receipt")}
-    return row | fit_row(event, links, problems)
+            row[name] = now if name == "time" else instead
+    return row
 
 
 def _changes(envelope: Envelope, problems: set[str]) -> list[Change]:
@@ -105,8 +107,8 @@ def _changes(envelope: Envelope, problems: set[str]) -> list[Change]:
         except Unfit as exc:
             problems.add(f"not projected: {exc}")
             continue
-        values, first = fit_row(table, change.values, problems), fit_row(table, change.first, problems)
-        fitting.append(Change(change.table, key, values, first))
+        first = fit_row(table, change.first, problems) if change.first else change.first
+        fitting.append(Change(change.table, key, fit_row(table, change.values, problems), first))
     return fitting
 
 

@@ -1,19 +1,24 @@
 """Makes values fit the columns: what a database would refuse (NUL, half surrogates, NaN, numbers too big, text too long)
-is replaced and named, so that SQLite and PostgreSQL behave alike. Pure; it never touches a database.
+is replaced and named, so that SQLite and PostgreSQL behave alike. Pure; it must not touch a database.
+
+Every value of every event passes here, so the way for what fits anyway is short.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Double, Integer, LargeBinary, String, Table
 
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
-_INT64, _INT32 = range(-(2**63), 2**63), range(-(2**31), 2**31)
+_MAX64, _MAX32 = 2**63, 2**31
+_ENDLESS = 1 << 30
 MAX_DEPTH = 32  # of nested values; PostgreSQL and json both end much later
+Fitter = Callable[[Any, set[str]], Any]
 
 
 class Unfit(Exception):
@@ -25,39 +30,73 @@ def fit_row(table: Table, values: Mapping[str, Any], problems: set[str]) -> dict
 
     Raises Unfit if a key column has no usable value.
     """
-    row = {}
+    fitters = _fitters(table)
+    row: dict[str, Any] = {}
     for name, value in values.items():
-        column = table.c[name]
-        found: set[str] = set()
-        row[name] = fit(column, value, found)
-        if column.primary_key and (found or row[name] is None):
-            raise Unfit(f"{table.name}.{name}: {'; '.join(found) or 'missing'}")
-        problems |= found
+        fitter, length, is_key = fitters[name]
+        if type(value) is str and 0 < len(value) <= length and value.isascii() and "\0" not in value:
+            row[name] = value
+        elif is_key:
+            found: set[str] = set()
+            row[name] = fitter(value, found)
+            if found or row[name] is None:
+                raise Unfit(f"{table.name}.{name}: {'; '.join(found) or 'missing'}")
+        else:
+            row[name] = None if value is None else fitter(value, problems)
     return row
 
 
 def fit(column: Column[Any], value: Any, problems: set[str]) -> Any:
     """One value for one column; None where nothing of it fits."""
-    if value is None or isinstance(column.type, LargeBinary):
+    return None if value is None else _fitter(column)(value, problems)
+
+
+@lru_cache(maxsize=100)
+def _fitters(table: Table) -> dict[str, tuple[Fitter, int, bool]]:
+    """Each column's fitter, how long a text may be (0: it holds none), and whether it is a key."""
+    return {column.name: (_fitter(column), _length(column), column.primary_key) for column in table.c}
+
+
+def _length(column: Column[Any]) -> int:
+    return (column.type.length or _ENDLESS) if isinstance(column.type, String) else 0
+
+
+def _fitter(column: Column[Any]) -> Fitter:
+    kind = column.type
+    if isinstance(kind, LargeBinary):
+        return _bytes
+    if isinstance(kind, JSON):
+        return partial(_json, column.name)
+    if isinstance(kind, Double):
+        return partial(_number, column.name)
+    if isinstance(kind, BigInteger | Integer):
+        return partial(_whole, column.name, _MAX64 if isinstance(kind, BigInteger) else _MAX32)
+    assert isinstance(kind, String)
+    return partial(_limited, column.name, _length(column))
+
+
+def _bytes(value: Any, problems: set[str]) -> Any:
+    return value
+
+
+def _whole(name: str, limit: int, value: Any, problems: set[str]) -> int | None:
+    if type(value) is int and -limit <= value < limit:
         return value
-    if isinstance(column.type, JSON):
-        return _plain(value, column.name, problems)
-    if isinstance(column.type, Double):
-        return _number(value, column.name, problems)
-    if isinstance(column.type, BigInteger | Integer):
-        limits = _INT64 if isinstance(column.type, BigInteger) else _INT32
-        if type(value) is int and value in limits:
-            return value
-        problems.add(f"{column.name}: not a whole number of its size")
+    if value is not None:
+        problems.add(f"{name}: not a whole number of its size")
+    return None
+
+
+def _limited(name: str, length: int, value: Any, problems: set[str]) -> str | None:
+    if value is None:
         return None
-    assert isinstance(column.type, String)
     if not isinstance(value, str):
-        problems.add(f"{column.name}: not text")
+        problems.add(f"{name}: not text")
         return None
-    cleaned = _text(value, column.name, problems)
-    if column.type.length is not None and len(cleaned) > column.type.length:
-        problems.add(f"{column.name}: longer than {column.type.length} characters")
-        return cleaned[: column.type.length]
+    cleaned = _text(value, name, problems)
+    if len(cleaned) > length:
+        problems.add(f"{name}: longer than {length} characters")
+        return cleaned[:length]
     return cleaned
 
 
@@ -68,11 +107,41 @@ def _text(value: str, name: str, problems: set[str]) -> str:
     return cleaned
 
 
-def _number(value: Any, name: str, problems: set[str]) -> float | None:
+def _number(name: str, value: Any, problems: set[str]) -> float | None:
     if type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value):
         return float(value)
-    problems.add(f"{name}: not a finite number")
+    if value is not None:
+        problems.add(f"{name}: not a finite number")
     return None
+
+
+def _json(name: str, value: Any, problems: set[str]) -> Any:
+    return value if _good(value) else _plain(value, name, problems)
+
+
+def _good(value: Any, depth: int = 0) -> bool:
+    """Whether a value certainly fits as it is; what is only uncommon is left to `_plain`."""
+    kind = type(value)
+    if kind is str:
+        return "\0" not in value and bool(value.isascii())
+    if kind is int:
+        return bool(-_MAX64 <= value < _MAX64)
+    if kind is list and depth < MAX_DEPTH:
+        return _all_good(value, depth + 1)
+    if kind is dict and depth < MAX_DEPTH:
+        return all(type(key) is str for key in value) and _all_good(value, 0) and _all_good(value.values(), depth + 1)
+    return value is None or kind is bool or (kind is float and -1e300 < value < 1e300)
+
+
+def _all_good(values: Iterable[Any], depth: int) -> bool:
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            if not value.isascii() or "\0" in value:
+                return False
+        elif not _good(value, depth):
+            return False
+    return True
 
 
 def _plain(value: Any, name: str, problems: set[str], depth: int = 0) -> Any:
@@ -82,8 +151,8 @@ def _plain(value: Any, name: str, problems: set[str], depth: int = 0) -> Any:
     if isinstance(value, str):
         return _text(value, name, problems)
     if isinstance(value, int | float):
-        whole = type(value) is int and value in _INT64
-        return value if whole else _number(value, name, problems)
+        whole = type(value) is int and -_MAX64 <= value < _MAX64
+        return value if whole else _number(name, value, problems)
     if depth < MAX_DEPTH and isinstance(value, Mapping):
         return {_text(str(key), name, problems): _plain(item, name, problems, depth + 1) for key, item in value.items()}
     if depth < MAX_DEPTH and isinstance(value, list | tuple):

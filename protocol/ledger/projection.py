@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protocol.ledger.headers import kept_headers
+from protocol.ledger.mining.columns import series_values
 from protocol.ledger.tables import NAME
 from protocol.states import ArrivalState, AssociationState, DeliveryState
 from protocol.wire.messages import Envelope
@@ -47,6 +48,7 @@ EVENT_ONLY = frozenset(
         "confirmation.answered",
         "confirmation.asked",
         "image.rejected",
+        "letter.given_up",
         "letter.sent",
         "node.drain.begun",
         "node.drain.ended",
@@ -161,8 +163,9 @@ def _arrival_completed(event: Envelope) -> list[Change]:
     names = ("calling_ae", "study_uid", "series_uid", "images", "bytes", "why", "modality")
     values = _take(event.data, *names) | _headers(event.phi)
     closed = _arrival(event, ArrivalState.CLOSED, **values, completed=event.time)
-    kept = kept_headers(event)
-    return [closed] if kept is None else [closed, Change("header", {"arrival": event.data["arrival"]}, kept)]
+    key, kept = {"arrival": event.data["arrival"]}, kept_headers(event)
+    mined = Change("series", key, series_values(event))
+    return [closed, mined] if kept is None else [closed, mined, Change("header", key, kept)]
 
 
 def _headers(phi: Mapping[str, Any] | None) -> dict[str, Any]:

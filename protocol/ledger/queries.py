@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, or_, select
+from sqlalchemy import Connection, Row, Table, func, select
 
 from protocol.ledger.record import CONSUMER
 from protocol.ledger.tables import (
@@ -47,6 +47,7 @@ def arrival_story(connection: Connection, node: str, number: int) -> Plain | Non
         return None
     images = _all(connection, _of(image, node).where(image.c.arrival == number).order_by(image.c.received))
     names = {row["association"] for row in images if row["association"]}
+    receipts = [row["receipt"] for row in images]
     return {
         **found,
         "image_rows": images,
@@ -54,7 +55,7 @@ def arrival_story(connection: Connection, node: str, number: int) -> Plain | Non
                            .order_by(delivery.c.delivery)),
         "associations": _all(connection, _of(association, node).where(association.c.association.in_(names))
                              .order_by(association.c.opened)),
-        "events": _events(connection, node, event.c.arrival == number),
+        "events": _events(connection, node, _about(number), event.c.receipt.in_(receipts)),
     }  # fmt: skip
 
 
@@ -146,7 +147,7 @@ def _one_image(connection: Connection, node: str, receipt: str) -> Plain | None:
     )  # fmt: skip
     number = None if row is None else row["arrival"]
     whole = _by(connection, arrival, node, number)
-    about = or_(event.c.receipt == receipt, (event.c.arrival == number) & event.c.receipt.is_(None))
+    about = [event.c.receipt == receipt, *([] if number is None else [_about(number)])]
     return {
         "receipt": receipt,
         "image": row,
@@ -155,14 +156,23 @@ def _one_image(connection: Connection, node: str, receipt: str) -> Plain | None:
         "arrival": whole,
         "deleted": None if whole is None else whole["deleted"],
         "deliveries": _all(connection, sent),
-        "events": _events(connection, node, about if number is not None else event.c.receipt == receipt),
+        "events": _events(connection, node, *about),
     }
 
 
-def _events(connection: Connection, node: str, condition: Any) -> list[Plain]:
+def _about(number: int) -> Any:
+    """Events of an arrival as a whole, in the words of their index."""
+    return (event.c.arrival == number) & event.c.receipt.is_(None)
+
+
+def _events(connection: Connection, node: str, *conditions: Any) -> list[Plain]:
+    """Events for which one of the conditions holds, each along an index, in their order."""
     columns = [column for column in event.c if column.name not in ("phi", "raw")]
-    wanted = select(*columns).where(event.c.node == node, condition)
-    return _all(connection, wanted.order_by(event.c.epoch, event.c.seq))
+    found: dict[str, Plain] = {}
+    for condition in conditions:
+        wanted = select(*columns).where(event.c.node == node, condition).order_by(event.c.epoch, event.c.seq)
+        found |= {row["id"]: row for row in _all(connection, wanted)}
+    return sorted(found.values(), key=lambda row: (row["epoch"], row["seq"]))[:MAX_ROWS]
 
 
 def _by(connection: Connection, table: Table, node: str, value: Any) -> Plain | None:

@@ -11,13 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, insert, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, select, text, update
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from protocol.clock import Clock, SystemClock
 from protocol.effects import NO_EFFECTS, Effects
 from protocol.errors import LedgerUnavailable
+from protocol.ledger.bulk import UNFIT, add, put
 from protocol.ledger.engine import database_errors, kind_of, refuses_record, writer
 from protocol.ledger.entries import Entry, entry_of, fold
 from protocol.ledger.forgetting import forget_headers
@@ -43,6 +43,14 @@ class Opened(NamedTuple):
     said_down: bool  # a ledger.down without its ledger.up is recorded
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A batch as rows, made without the database: so that it can be made while the database writes the one before."""
+
+    count: int
+    entries: dict[str, Entry]  # by id; what a batch holds twice is there once
+
+
 @dataclass
 class Recorded:
     """What became of a batch."""
@@ -62,7 +70,6 @@ class Ledger:
         self._clock = clock or SystemClock()
         self._effects = effects
         self._connection: Connection | None = None
-        self._upsert: Any = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
 
     # ---- connection ---------------------------------------------------------------------------------------------
     def open(self) -> Opened:
@@ -101,8 +108,9 @@ class Ledger:
             raise NotAlone(f"another bookkeeper writes for node {self.node}")
 
     def _begin_cursor(self, connection: Connection) -> None:
-        values = {"node": self.node, "consumer": CONSUMER, "epoch": 0, "seq": 0, "time": self._clock.now()}
-        connection.execute(self._upsert(cursor).on_conflict_do_nothing(), values)
+        begin = {"node": self.node, "consumer": CONSUMER}
+        row = begin | {"epoch": 0, "seq": 0, "time": self._clock.now()}
+        put(connection, cursor, [row], tuple(row.keys() - begin.keys()))
 
     def _position(self, connection: Connection) -> Position:
         found = connection.execute(
@@ -133,16 +141,22 @@ class Ledger:
         return gone
 
     # ---- writing ------------------------------------------------------------------------------------------------
-    def record(self, batch: Sequence[Envelope], before: Position, after: Position) -> Recorded:
+    def prepare(self, batch: Sequence[Envelope]) -> Prepared:
+        """Make the rows of a batch. Needs no connection and never fails, whatever the events hold."""
+        now = self._clock.now()
+        return Prepared(len(batch), {entry.id: entry for entry in (entry_of(one, self.node, now) for one in batch)})
+
+    def record(self, batch: Sequence[Envelope] | Prepared, before: Position, after: Position) -> Recorded:
         """Store a batch and move the cursor from `before` to `after`, all or nothing.
 
         Events that are there already are left out. What the database refuses is stored as bytes with a flag.
         Raises LedgerUnavailable; then nothing is known about the outcome and the ledger must be opened again.
         """
+        prepared = batch if isinstance(batch, Prepared) else self.prepare(batch)
         with self._transaction() as connection:
             self._move(connection, before, after)
             recorded = Recorded()
-            entries = self._unknown(connection, batch, recorded)
+            entries = self._unknown(connection, prepared, recorded)
             self._write(connection, entries, recorded)
             self._alert_of(connection, recorded)
             self._effects.step("ledger.before")
@@ -160,11 +174,10 @@ class Ledger:
         if moved.rowcount != 1:
             raise LedgerUnavailable("the ledger's cursor was moved by somebody else")
 
-    def _unknown(self, connection: Connection, batch: Sequence[Envelope], recorded: Recorded) -> list[Entry]:
-        now = self._clock.now()
-        entries = {entry.id: entry for entry in (entry_of(envelope, self.node, now) for envelope in batch)}
+    def _unknown(self, connection: Connection, prepared: Prepared, recorded: Recorded) -> list[Entry]:
+        entries = prepared.entries
         there = set(connection.execute(select(event.c.id).where(event.c.id.in_(list(entries)))).scalars())
-        recorded.known = len(batch) - len(entries) + len(there)
+        recorded.known = prepared.count - len(entries) + len(there)
         return [entry for entry in entries.values() if entry.id not in there]
 
     def _write(self, connection: Connection, entries: Sequence[Entry], recorded: Recorded) -> None:
@@ -183,37 +196,28 @@ class Ledger:
         entry.flag(f"refused: {refused}")
         if self._try(connection, [entry]) is not None:
             entry.reduce(f"refused: {refused}")
-            self._insert(connection, event, [entry.row])
+            add(connection, event, [entry.row])
 
     def _try(self, connection: Connection, entries: Sequence[Entry]) -> str | None:
         """Insert rows and changes behind a savepoint; why not, if the database refuses them."""
         try:
             with connection.begin_nested():
-                self._insert(connection, event, [entry.row for entry in entries])
+                add(connection, event, [entry.row for entry in entries])
                 for group in fold(change for entry in entries for change in entry.changes):
                     self._put(connection, metadata.tables[group.table], group.rows, group.first)
+        except UNFIT as exc:
+            return type(exc).__name__
         except StatementError as exc:
             if not refuses_record(exc):
                 raise
             return kind_of(exc)
         return None
 
-    def _insert(self, connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-        connection.execute(insert(table), rows)
-
     def _put(
         self, connection: Connection, table: Table, rows: list[dict[str, Any]], first: tuple[str, ...] = ()
     ) -> None:
         """Insert, or set just these columns but those in `first`; all rows have the same ones, no two the same key."""
-        rows = [{"node": self.node, **row} for row in rows]
-        keys = [column.name for column in table.primary_key]
-        statement = self._upsert(table)
-        values = {name: statement.excluded[name] for name in rows[0] if name not in (*keys, *first)}
-        if values:
-            statement = statement.on_conflict_do_update(index_elements=keys, set_=values)
-        else:
-            statement = statement.on_conflict_do_nothing()
-        connection.execute(statement, rows)
+        put(connection, table, [{"node": self.node, **row} for row in rows], first)
 
     def _alert_of(self, connection: Connection, recorded: Recorded) -> None:
         """Stands in the same transaction as what it is about; the bookkeeper's event about it may come to nothing."""

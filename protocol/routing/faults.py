@@ -18,7 +18,8 @@ from protocol.routing.conditions import RuleFault
 from protocol.routing.fields import NAME_PATTERN, NAME_RULE, Frozen, Unspoken
 from protocol.routing.groups import Group
 from protocol.routing.misfits import Misfits, Parts, Place, misfits
-from protocol.routing.model import Notify, RoutingConfiguration, Rule, RuleTest
+from protocol.routing.model import RoutingConfiguration, Rule, RuleTest
+from protocol.routing.notify import Notify
 from protocol.routing.rules.names import did_you_mean
 from protocol.routing.sources import Source
 from protocol.routing.targets import (

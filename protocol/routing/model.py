@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from protocol.routing import shapes
 from protocol.routing.conditions import Condition
 from protocol.routing.fields import Frozen, Name, Switch, Text, Trigger
 from protocol.routing.groups import Group
 from protocol.routing.misfits import Misfits, Parts, misfits
+from protocol.routing.notify import Notify
 from protocol.routing.rules.compiler import CompiledRule, compile_rule
 from protocol.routing.rules.subject import Subject
 from protocol.routing.sources import Source
@@ -25,13 +26,6 @@ from protocol.routing.terms import Expiry, Quota, Schedule, StudyTerms
 
 PRIORITIES = ("urgent", "normal", "offpeak")
 """Highest first."""
-
-
-class Notify(Frozen):
-    """Whom to tell about arrivals that the rule applied to."""
-
-    on: Annotated[tuple[Literal["received", "completed", "failed", "held", "discarded"], ...], Field(min_length=1)]
-    to: Annotated[Text, StringConstraints(pattern=r"^(mail|webhook):\S+\Z", max_length=500), shapes.RECIPIENT]
 
 
 class RuleTest(Frozen):

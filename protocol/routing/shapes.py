@@ -46,7 +46,10 @@ EXPIRY = Shape(
     examples=["2026-12-31", "2026-12-31T18:00+01:00"],
 )
 CONDITION = Shape(minLength=1, maxLength=4000, pattern=r"\S", examples=["Modality == 'MR' and SeriesNumber > 100"])
-RECIPIENT = Shape(pattern=r"^(mail|webhook):\S+$", examples=["mail:ops@example.org"])
+RECIPIENT = Shape(
+    pattern=r"^(mail:[^\s@<>,;:]+@[^\s@<>,;:]+|webhook:https?://[^\s#]+)$",
+    examples=["mail:ops@example.org", "webhook:https://chat.example.org/hook"],
+)
 LABEL = Shape(pattern="^[^\\u0000-\\u001f]*$")
 UID = Shape(pattern=r"^[0-9][0-9.]{0,63}$")
 NO_PDU_BELOW_4096 = Shape(anyOf=[{"const": 0}, {"minimum": 4096}])

@@ -16,16 +16,17 @@ from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from protocol.errors import SettingsError
+from protocol.settings.alerts import Alerts
 from protocol.settings.fields import (
     AeTitle,
     Endpoint,
     Gigabytes,
     Network,
     NodeName,
+    OptionalDays,
     OptionalHours,
     OptionalPath,
     OptionalRate,
-    OptionalText,
     Port,
     Seconds,
     Section,
@@ -35,6 +36,7 @@ from protocol.settings.fields import (
     refuse,
 )
 from protocol.settings.home import socket_path
+from protocol.settings.mining import Mining
 
 
 def _cores(value: Any) -> Any:
@@ -203,6 +205,11 @@ class Ledger(Section):
 
     url: str = "sqlite:///$SCANPOST_HOME/ledger.sqlite3"
     headers_days: Annotated[float, Field(ge=0, le=36_500)] = 365.0
+    lag_alert_s: Annotated[float, Field(gt=0)] = 300.0
+    patient_days: OptionalDays = None
+    """Patient's id, name and accession number. None: as long as the rows."""
+    rows_days: OptionalDays = None
+    """Everything about what is over. None: for ever."""
 
     @model_validator(mode="after")
     def _known(self) -> Ledger:
@@ -230,6 +237,10 @@ class Webgui(Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     behind_proxy: bool = False
+    metrics_token_file: OptionalPath = None
+    mask_phi: Literal["nobody", "viewers", "everybody"] = "nobody"
+    """For whom names and ids of patients are masked; operators and admins may reveal them, which stands in the audit."""
+    viewers_may_reveal: bool = False
     tls: WebTls = WebTls()
 
     @model_validator(mode="after")
@@ -253,38 +264,6 @@ class Bus(Section):
     endpoint_offers: Endpoint = ""
 
 
-class Smtp(Section):
-    """Alerts by mail; off until a host is named."""
-
-    host: str = ""
-    port: Port = 25
-    starttls: bool = False
-    user: str = ""
-    password_file: OptionalPath = None
-    sender: str = ""
-    to: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _complete(self) -> Smtp:
-        if self.host and not (self.sender and self.to):
-            raise refuse("mail needs a sender and somebody to send to", "set alerts.smtp.sender and alerts.smtp.to")
-        return self
-
-
-class Webhook(Section):
-    """Alerts by HTTP POST; off until a URL is named."""
-
-    url: OptionalText = None
-    token_file: OptionalPath = None
-
-
-class Alerts(Section):
-    """Who is told when something needs a person."""
-
-    smtp: Smtp = Smtp()
-    webhook: Webhook = Webhook()
-
-
 class Settings(BaseSettings):
     """All settings of one node, frozen. Made by `load_settings` only."""
 
@@ -298,6 +277,7 @@ class Settings(BaseSettings):
     dispatcher: Dispatcher = Dispatcher()
     cleaner: Cleaner = Cleaner()
     ledger: Ledger = Ledger()
+    mining: Mining = Mining()
     webgui: Webgui = Webgui()
     bus: Bus = Bus()
     alerts: Alerts = Alerts()

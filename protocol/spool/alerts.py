@@ -187,6 +187,14 @@ class Alerts:
                 for step in steps[start : start + AT_ONCE]:
                     _apply(tx, step)
 
+    def forget_told(self) -> None:
+        """Nobody can be told any more: of cleared alerts nobody needs to hear that they are over."""
+        with self._db.read() as connection:
+            if connection.execute("SELECT 1 FROM alert WHERE tells > 0 LIMIT 1").fetchone() is None:
+                return
+        with self._db.write() as tx:
+            tx.execute("UPDATE alert SET told = NULL, tells = 0, told_severity = '' WHERE tells > 0")
+
     def tidy(self, cleared_before: float) -> int:
         """Let go of silences that are over, and of alerts cleared before then whose end people know; how many went."""
         now = self._db.clock.now()

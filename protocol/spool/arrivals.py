@@ -5,6 +5,7 @@ It never judges whether a series is complete or where it goes: the router does, 
 from __future__ import annotations
 
 import builtins
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,13 +152,13 @@ class Arrivals:
         with self._db.read() as connection:
             return series_headers(connection, id)
 
-    def story(self, id: int) -> dict[str, Any]:
-        """Everything about one arrival, for `series show`: its row, images, decisions with explanation, deliveries."""
+    def story(self, id: int, *, with_images: bool = True) -> dict[str, Any]:
+        """Everything about one arrival, for `series show`: its row, images, decisions with explanation, deliveries, acts."""
         with self._db.read() as connection:
             arrival = plain(arrival_row(connection, id))
             images = connection.execute(
                 "SELECT receipt, position, sop_uid, sop_class_uid, transfer_syntax_uid, bytes, stored, superseded FROM image"
-                " WHERE arrival = ? ORDER BY position", (id,)).fetchall()  # fmt: skip
+                " WHERE arrival = ? ORDER BY position", (id,)).fetchall() if with_images else []  # fmt: skip
             decisions = connection.execute("SELECT * FROM decision WHERE arrival = ? ORDER BY id", (id,)).fetchall()
             deliveries = connection.execute("SELECT * FROM delivery WHERE arrival = ? ORDER BY id", (id,)).fetchall()
             acts = connection.execute(
@@ -187,10 +188,13 @@ class Arrivals:
         }
 
     # ---- closing --------------------------------------------------------------------------------------------------
-    def close(self, id: int, why: str, *, images: int | None = None, spread: bool = False) -> bool:
+    def close(
+        self, id: int, why: str, *, images: int | None = None, spread: bool = False, mined: Mapping[str, Any] | None = None
+    ) -> bool:  # fmt: skip
         """Complete: one UPDATE. False if it is not open any more, or has more images than the router saw.
 
-        `spread`: its images came in one association after the other, which is remembered of the sender.
+        `spread`: its images came in one association after the other, which is remembered of the sender. `mined`: what else
+        the ledger is told of it (Mined.of).
 
         An image committed later finds no open arrival and opens the next one; there is no race to lose it in.
         """
@@ -211,7 +215,7 @@ class Arrivals:
                     id, row["calling_ae"], row["study_uid"], row["series_uid"], row["images"], row["bytes"], why, row["modality"],
                     row["last_image"],
                 ),
-                correlation=id, phi=kept(row, headers.packed),
+                correlation=id, phi=kept(row, headers.packed, mined),
             )  # fmt: skip
         return True
 

@@ -36,10 +36,10 @@ def all_headers(connection: sqlite3.Connection | Transaction, id: int) -> AllHea
     return AllHeaders(row["positions"], pack_headers(common, differences))
 
 
-def kept(arrival: Mapping[str, Any], packed: Packed) -> dict[str, Any]:
-    """The `phi` of ArrivalCompleted, from which protocol/ledger/headers makes a row."""
+def kept(arrival: Mapping[str, Any], packed: Packed, mined: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The `phi` of ArrivalCompleted, from which protocol/ledger makes rows. `mined`: see mined.py."""
     origin = {name: arrival[name] for name in ("called_ae", "address", "source", "addendum_of", "opened")}
     return {
         "header": dict(packed.shared), "first": dict(packed.first), "columns": packed.columns, "count": packed.count,
-        "dropped": list(packed.dropped), "origin": origin,
+        "dropped": list(packed.dropped), "origin": origin, **({} if mined is None else {"mining": dict(mined)}),
     }  # fmt: skip

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from protocol.spool.database import Database
-from protocol.spool.outbox import Cursor
+from protocol.spool.outbox import NOTIFIER, Cursor
 from protocol.spool.transaction import Transaction
 from protocol.wire.codec import pack, unpack_stored
 from protocol.wire.events import LetterGivenUp, LetterSent
 
-NOTIFIER = "notifier"
-"""The consumer of the outbox that makes items of what rules want told."""
 WAITING, SENT, GIVEN_UP = "waiting", "sent", "given_up"
 AT_ONCE = 500
 

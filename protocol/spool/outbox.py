@@ -15,6 +15,8 @@ from protocol.wire.events import EpochBegun, OutboxTrimmed
 from protocol.wire.messages import Envelope, Event
 
 PAGE = 1000
+NOTIFIER = "notifier"
+"""The consumer that makes notifications out of what rules want told. Nothing that it has not seen is trimmed, once it has begun."""
 
 
 class Cursor(NamedTuple):
@@ -22,6 +24,14 @@ class Cursor(NamedTuple):
 
     epoch: int
     seq: int
+
+
+class Happened(NamedTuple):
+    """What was recorded up to `head`: which types about which arrivals (correlation ids), and the events one asked for."""
+
+    head: Cursor
+    kinds: frozenset[tuple[str, str]]
+    events: list[Envelope]
 
 
 class Raw(NamedTuple):
@@ -69,6 +79,18 @@ class Outbox:
                 (after.epoch, after.epoch, after.seq, limit),
             ).fetchall()
 
+    def of_types(self, after: Cursor, types: Collection[str], span: int = 10 * PAGE) -> tuple[list[Envelope], Cursor]:
+        """Of the next `span` numbers behind `after` the events of these types, and how far that looked."""
+        with self._db.read() as connection:
+            head = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
+            epoch = int(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+            upto = min(after.seq + span, int(head[0]) if head else 0)
+            rows = connection.execute(
+                f"SELECT * FROM event WHERE seq > ? AND seq <= ? AND type IN ({','.join('?' * len(types))}) ORDER BY seq",
+                (after.seq, upto, *types),
+            ).fetchall()
+        return [_envelope(row) for row in rows], Cursor(epoch, max(upto, after.seq))
+
     def head(self) -> Cursor:
         """Where the newest event stands (seq of the last one ever recorded, even if it was trimmed)."""
         with self._db.read() as connection:
@@ -81,6 +103,29 @@ class Outbox:
         with self._db.read() as connection:
             row = connection.execute("SELECT epoch, seq FROM event ORDER BY seq LIMIT 1").fetchone()
         return Cursor(int(row[0]), int(row[1])) if row else self.head()
+
+    def happened(self, after: Cursor, loud: Collection[str] = (), limit: int = PAGE) -> Happened:
+        """What pages need to know of the events behind `after`, without reading each: the last 20 pages of them, no more.
+
+        `loud` are the types whose events are wanted whole, the newest `limit` of them, oldest first.
+        """
+        head = self.head()
+        first = max(after.seq if after.epoch == head.epoch else 0, head.seq - 20 * PAGE)
+        marks = ",".join("?" * len(loud))
+        with self._db.read() as connection:
+            kinds = connection.execute(
+                "SELECT DISTINCT type, correlation FROM event WHERE seq > ? AND seq <= ?", (first, head.seq)
+            ).fetchall()
+            wanted = not {kind[0] for kind in kinds}.isdisjoint(loud)
+            rows = (
+                connection.execute(
+                    f"SELECT * FROM event WHERE seq > ? AND seq <= ? AND type IN ({marks}) ORDER BY seq DESC LIMIT ?",
+                    (first, head.seq, *loud, limit),
+                ).fetchall()
+                if wanted
+                else []
+            )
+        return Happened(head, frozenset((row[0], row[1]) for row in kinds), [_envelope(row) for row in reversed(rows)])
 
     def newest_time(self) -> float:
         """When the newest event was recorded, seconds UTC; 0 if there is none."""
@@ -133,12 +178,18 @@ class Outbox:
         seen = at.seq if at is not None and at.epoch == head.epoch else self.oldest().seq - 1
         return max(0, head.seq - seen)
 
+    def lag_s(self, consumer: str) -> float:
+        """Age in seconds of the oldest event that a consumer has not confirmed; 0 if it has them all."""
+        waiting = self.raw(self.confirmed(consumer) or Cursor(0, 0), 1)
+        return max(0.0, self._db.clock.now() - waiting[0].time) if waiting else 0.0
+
     def trim(self, before_time: float, consumers: Collection[str], limit: int = 500) -> int:
         """Drop at most `limit` events older than `before_time` that all `consumers` confirmed; how many went."""
         with self._db.write() as tx:
             rows = [tx.one("SELECT epoch, seq FROM consumer WHERE name = ?", (name,)) for name in consumers]
             if not rows or any(row is None for row in rows):
                 return 0
+            rows += tx.all("SELECT epoch, seq FROM consumer WHERE name = ?", (NOTIFIER,))
             epoch, seq = min((int(row[0]), int(row[1])) for row in rows)
             found = tx.all(
                 "SELECT seq, epoch, time FROM event ORDER BY seq LIMIT ?", (limit,)

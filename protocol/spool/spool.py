@@ -16,6 +16,7 @@ from protocol.spool.accounting import Accounting
 from protocol.spool.adoption import Adoption
 from protocol.spool.alerts import Alerts
 from protocol.spool.arrivals import Arrivals
+from protocol.spool.browsing import Browsing
 from protocol.spool.bulk import Bulk
 from protocol.spool.cleaning import Cleaning
 from protocol.spool.commands import Commands
@@ -27,6 +28,7 @@ from protocol.spool.draining import Draining
 from protocol.spool.figures.reading import Statistics
 from protocol.spool.images import Images
 from protocol.spool.letters import Letters
+from protocol.spool.mined import Mined
 from protocol.spool.notices import Notices
 from protocol.spool.outbox import Outbox
 from protocol.spool.places import Places, is_day
@@ -38,6 +40,7 @@ from protocol.spool.sightings import Sightings
 from protocol.spool.singles import Singles
 from protocol.spool.studies import Studies
 from protocol.spool.targets import Targets
+from protocol.spool.watching import Watching
 from protocol.spool.workers import Workers
 from protocol.spool.writelock import WriteLock
 
@@ -56,6 +59,7 @@ class Spool:
         self.adoption = Adoption(database, self.places, fs, clock, self.images, self.workers)
         self.arrivals = Arrivals(database)
         self.deliveries = Deliveries(database, self.places)
+        self.browsing = Browsing(database)
         self.commands = Commands(database)
         self.bulk = Bulk(database)
         self.commitments = Commitments(database)
@@ -68,12 +72,14 @@ class Spool:
         self.notices = Notices(database)
         self.alerts = Alerts(database)
         self.letters = Letters(database)
+        self.watching = Watching(database)
         self.draining = Draining(database)
         self.sightings = Sightings(database)
         self.studies = Studies(database)
         self.singles = Singles(database)
         self.rules = Rulebook(database)
         self.repeats = Repeats(database)
+        self.mined = Mined(database, self.places, fs)
         self.statistics = Statistics(self.places.figures, clock)
 
     def on_events(self, tell: Callable[[], None]) -> None:

@@ -34,6 +34,7 @@ def actors(spool: Spool, now: float) -> dict[str, dict[str, Any]]:
             "pid": told.get("pid"),
             "uptime_s": round(max(0.0, now - told["started"]), 1) if "started" in told else 0.0,
             "version": told.get("version", ""),
+            "beat": told.get("beat"),
         }
     return found
 

@@ -40,7 +40,7 @@ class Office:
         ledger = Ledger(url or self.url, NODE, clock=self.clock, effects=self.points)
         self._ledgers.append(ledger)
         settings = SimpleNamespace(home=self.home, cleaner=SimpleNamespace(outbox_days=7.0),
-                                   ledger=SimpleNamespace(headers_days=365.0))  # fmt: skip
+                                   ledger=SimpleNamespace(headers_days=365.0, lag_alert_s=300.0))  # fmt: skip
         context = make_context(
             settings, self.spool, wire=wire or self.wire, log=structlog.get_logger(), clock=self.clock, fs=RealFs(),
             rng=random.Random(1), routing=object(),

@@ -68,10 +68,14 @@ def test_a_database_that_goes_and_comes_back_gets_everything_once(office, look, 
         passes(bookkeeper)
         office.clock.advance(31)
     assert told(office) == ["ledger.down"] and bookkeeper.figures()["away"] == 1
-    assert bookkeeper.figures()["backlog"] == 25
+    assert bookkeeper.figures()["backlog"] == 26 and bookkeeper.figures()["lag_s"] > 300
+    assert list(office.spool.notices.alerts()) == ["ledger.lag"]
     absence.end()
     office.clock.advance(31)
     office.work(bookkeeper)
+    office.clock.advance(6)
+    office.work(bookkeeper)
+    assert office.spool.notices.alerts() == {} and bookkeeper.figures()["lag_s"] == 0
     assert told(office) == ["ledger.down", "ledger.up"] and bookkeeper.figures()["away"] == 0
     assert look(stored) == expected(office.outbox())
     assert look(open_alerts, NODE) == []

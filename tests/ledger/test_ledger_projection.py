@@ -30,7 +30,8 @@ def test_an_unknown_type_changes_nothing():
 
 def test_header_values_of_a_series_become_searchable():
     header = {"PatientName": "MÜLLER^Jörg", "PatientID": "4711", "AccessionNumber": "A1", "Modality": "CT"}
-    (change,) = project(wrap(example(e.ArrivalCompleted), 1, phi={"header": header}))
+    change, mined = project(wrap(example(e.ArrivalCompleted), 1, phi={"header": header}))
+    assert mined.table == "series" and mined.values["modality"] == "CT"
     assert change.values["headers"] == header
     assert (change.values["patient_folded"], change.values["patient_id"]) == ("müller^jörg", "4711")
     assert change.values["accession"] == "A1" and change.values["state"] == "closed"

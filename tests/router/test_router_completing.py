@@ -63,10 +63,10 @@ def test_an_image_between_look_and_close_keeps_the_arrival_open(rig):
     node.world.clock.advance(5)
     close, came = node.spool.arrivals.close, []
 
-    def close_late(id, why, *, images, spread):
+    def close_late(id, why, *, images, **more):
         if not came:
             came.append(node.world.receive(B))
-        return close(id, why, images=images, spread=spread)
+        return close(id, why, images=images, **more)
 
     node.spool.arrivals.close = close_late
     node.work()
@@ -143,10 +143,10 @@ def test_an_arrival_that_cannot_be_closed_is_held_and_the_others_go_on(rig):
     good = node.newest()["id"]
     close = node.spool.arrivals.close
 
-    def broken(id, why, *, images, spread):
+    def broken(id, why, *, images, **more):
         if id == bad:
             raise ValueError("Doe^John")
-        return close(id, why, images=images, spread=spread)
+        return close(id, why, images=images, **more)
 
     node.spool.arrivals.close = broken
     node.work()

@@ -141,3 +141,32 @@ def test_up_says_in_one_line_when_the_spool_lost_its_database(run: Run, tmp_path
     done = run("up")
     assert done.exit_code == 1
     assert len(done.stderr.splitlines()) == 1 and "spool rebuild" in done.stderr
+
+
+def test_roles_links_and_sessions_are_changed_from_the_command_line(run: Run) -> None:
+    secret = "correct horse battery staple\n"
+    run("user", "add", "anna", "--role", "admin", "--password-stdin", input=secret)
+    made = run("user", "add", "olga", "--role", "operator", "--link")
+    assert made.stdout.startswith("http://127.0.0.1:8080/reset?token=")
+    assert "no password yet" in run("user", "list").stdout
+    assert run("user", "role", "olga", "viewer").exit_code == 0
+    assert run("user", "role", "anna", "viewer").exit_code == 1  # the last admin
+    assert run("user", "disable", "olga").exit_code == run("user", "enable", "olga").exit_code == 0
+    assert "/reset?token=" in run("user", "link", "olga").stdout
+    assert run("user", "link", "nobody").exit_code == 1
+    assert json.loads(run("user", "sessions", "olga", "--json").stdout) == []
+    assert "ended 0 sessions" in run("user", "sessions", "olga", "--end").stderr
+
+
+def test_tokens_are_made_listed_and_revoked(run: Run) -> None:
+    run("user", "add", "anna", "--role", "admin", "--password-stdin", input="correct horse battery staple\n")
+    made = run("user", "token", "create", "anna", "report", "--scope", "operate", "--until", "30d")
+    assert made.exit_code == 0 and made.stdout.startswith("scp_") and len(made.stdout.split()) == 1
+    listed = run("user", "token", "list", "--json")
+    assert [(one["user"], one["name"], one["scopes"]) for one in json.loads(listed.stdout)] == [
+        ("anna", "report", ["operate"])
+    ]
+    assert made.stdout.strip() not in listed.stdout
+    assert run("user", "token", "create", "nobody", "x").exit_code == 1
+    assert run("user", "token", "revoke", "anna", "report").exit_code == 0
+    assert run("user", "token", "revoke", "anna", "report").exit_code == 1

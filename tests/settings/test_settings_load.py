@@ -122,6 +122,8 @@ def test_the_tree_cannot_be_changed(load: Load) -> None:
         ("[router]\nquiet_s = nan", ["router.quiet_s", "finite"]),
         ("[router]\nquiet_s = 0", ["router.quiet_s", "greater than 0"]),
         ("[ledger]\nurl = 'mysql://x'", ["ledger", "postgresql://USER@HOST/DATABASE"]),
+        ("[ledger]\nrows_days = 0", ["ledger.rows_days", "greater than 0"]),
+        ("[mining]\nextra_tags = ['0018,xx01 EVEN']", ["mining.extra_tags", "'0018,xx01 EVEN' is no element", "0019,100C"]),
         ("[dispatcher]\ninstances = 9", ["dispatcher.instances", "8"]),
         ("home = '/x'", ["home", "SCANPOST_HOME"]),
         ("[alerts.smtp]\nhost = 'mail'", ["alerts.smtp", "sender"]),

@@ -13,7 +13,7 @@ from webgui.limits import PER_ADDRESS, PER_NAME_AND_ADDRESS, WINDOW_S, LoginLimi
 from webgui.route import Route
 from webgui.routes import add_routes
 
-OPEN_POSTS = {"/login", "/setup"}
+OPEN_POSTS = {"/login", "/setup", "/reset"}
 
 
 def test_every_route_stands_in_the_permission_table(app):
@@ -21,9 +21,11 @@ def test_every_route_stands_in_the_permission_table(app):
         assert (route.method, route.resource.canonical) in app[PERMISSIONS]
 
 
-def test_only_log_in_and_setup_take_changes_from_strangers(app):
+def test_only_log_in_and_setup_take_changes_from_strangers(real_app):
     open_posts = {
-        path for (method, path), need in app[PERMISSIONS].items() if method not in SAFE_METHODS and need is Need.NOTHING
+        path
+        for (method, path), need in real_app[PERMISSIONS].items()
+        if method not in SAFE_METHODS and need is Need.NOTHING
     }
     assert open_posts == OPEN_POSTS
 

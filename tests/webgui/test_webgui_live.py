@@ -8,7 +8,8 @@ from aiohttp import WSMsgType
 from protocol.clock import ManualClock
 from webgui.config import WebConfig
 from webgui.figures import Reading
-from webgui.hub import MAX_PENDING_ROWS, Frame, Hub, Viewer, changes
+from webgui.hub import Hub, changes
+from webgui.viewer import MAX_PENDING_ROWS, Frame, Viewer
 
 
 def snap(topic):
@@ -94,10 +95,10 @@ async def test_viewers_share_the_encoded_frame(node):
     viewers = [hub.join() for _ in range(2)]
     for viewer in viewers:
         viewer.subscribe(frozenset({"targets"}))
-        viewer.take(hub)
+        viewer.take(hub.snapshot)
     node.document["targets"]["pacs"].update(state="failing", fails=3)
     await hub.tick()
-    first, second = (viewer.take(hub) for viewer in viewers)
+    first, second = (viewer.take(hub.snapshot) for viewer in viewers)
     assert first == second and first[0] is second[0]
 
 
@@ -131,7 +132,7 @@ async def test_figures_that_cannot_be_made_do_not_end_the_feed(node):
 def viewer_of(*topics):
     viewer, hub = Viewer(), Hub(None, WebConfig(), ManualClock())
     viewer.subscribe(frozenset(topics))
-    viewer.take(hub)
+    viewer.take(hub.snapshot)
     return viewer, hub
 
 
@@ -139,7 +140,7 @@ def test_a_slow_viewer_gets_the_last_value_of_each_field():
     viewer, hub = viewer_of("targets")
     viewer.offer([Frame("d", "targets", 1, {"a": {"x": "1", "y": "1"}, "b": {"x": "1"}})])
     viewer.offer([Frame("d", "targets", 2, {"a": {"x": "2"}, "b": None})])
-    (text,) = viewer.take(hub)
+    (text,) = viewer.take(hub.snapshot)
     assert text == Frame("d", "targets", 2, {"a": {"x": "2", "y": "1"}, "b": None}).text
 
 
@@ -153,9 +154,9 @@ def test_a_viewer_beyond_its_bound_starts_over():
     viewer, hub = viewer_of("arrivals")
     hub.topics = {"arrivals": {"1": {"x": "1"}}}
     viewer.offer([Frame("d", "arrivals", 1, {str(n): {"x": "1"} for n in range(MAX_PENDING_ROWS + 1)})])
-    texts = viewer.take(hub)
+    texts = viewer.take(hub.snapshot)
     assert texts == ['{"t":"resync"}', Frame("snap", "arrivals", 0, {"1": {"x": "1"}}).text]
-    assert viewer.take(hub) == []
+    assert viewer.take(hub.snapshot) == []
 
 
 @pytest.mark.parametrize(

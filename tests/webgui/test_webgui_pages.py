@@ -89,6 +89,11 @@ async def test_errors_are_pages_for_people_and_json_for_programs(admin):
     assert (wrong.status, wrong.headers["Allow"]) == (405, "GET,HEAD")
 
 
+async def test_who_may_not_see_a_page_is_told_so_on_a_page(real_viewer):
+    answer = await real_viewer.get("/users", headers=PAGE)
+    assert answer.status == 403 and "Only admins may do this." in await answer.text()
+
+
 async def test_static_files_are_kept_for_good_under_their_hash_only(app, client):
     answer = await client.get(app[ASSETS].url("app.css"))
     assert answer.status == 200 and "immutable" in answer.headers["Cache-Control"]

@@ -13,6 +13,9 @@ import pytest
 from protocol.settings import load_settings
 from protocol.wire import lanes
 from protocol.wire.bus import Station
+from protocol.wire.codec import pack
+from protocol.wire.events import DeliveryProgress
+from protocol.wire.messages import envelope
 from webgui import feed
 
 
@@ -92,25 +95,28 @@ async def test_settings_that_cannot_be_used_are_one_line_and_exit_78(tmp_path, v
 
 async def test_an_event_on_the_bus_makes_the_page_look(tmp_path):
     settings = load_settings(home=tmp_path, environ={})
-    poked = asyncio.Event()
+    said = envelope(DeliveryProgress(5, 7, "pacs", 20, 200), source="/n/d/0", time=1.0)
+    poked, heard = asyncio.Event(), []
     station = Station(lanes.endpoints(settings))
     try:
         station.open(lanes.BUS_OUT, bind=True)
-        context = feed.listen(settings, poked.set)
+        context = feed.listen(settings, poked.set, lambda *told: heard.append(told))
         await anext(context)
         async with asyncio.timeout(10):
-            while not poked.is_set():
+            while not (poked.is_set() and heard):
                 station.poll(0)
                 station.send(lanes.BUS_OUT, [b"ev.image.stored.", b""])
+                station.send(lanes.BUS_OUT, [b"tmp.delivery.progress.pacs.", pack(said.to_map())])
                 await asyncio.sleep(0.01)
         await anext(context, None)
+        assert set(heard) == {(5, 20, 200)}
     finally:
         station.close()
 
 
 async def test_without_bus_nothing_is_opened(tmp_path):
     settings = load_settings(home=tmp_path, environ={"SCANPOST_BUS__ENABLED": "false"})
-    context = feed.listen(settings, lambda: None)
+    context = feed.listen(settings, lambda: None, lambda *_: None)
     await anext(context)
     await anext(context, None)
     assert not (tmp_path / "run").exists()

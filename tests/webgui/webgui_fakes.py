@@ -4,6 +4,9 @@ import asyncio
 import copy
 import json
 
+from webgui.measures import Measures
+from webgui.news import News
+
 PASSWORD = "correct horse battery"
 HOME = {"Sec-Fetch-Site": "same-origin"}
 PAGE = {"Accept": "text/html"}
@@ -52,7 +55,9 @@ class FakeNode:
         self.document = copy.deepcopy(STATUS)
         self.arrivals = [dict(ARRIVAL)]
         self.failure = None
+        self.measured = Measures()
         self.looks = 0
+        self.changed, self.toasts = set(), []
 
     def status(self):
         self.looks += 1
@@ -62,6 +67,16 @@ class FakeNode:
 
     def last_arrivals(self, limit):
         return copy.deepcopy(self.arrivals[:limit])
+
+    def measures(self):
+        if self.failure:
+            raise self.failure
+        return self.measured
+
+    def news(self):
+        told = News(frozenset(self.changed), tuple(self.toasts))
+        self.changed, self.toasts = set(), []
+        return told
 
 
 async def log_in(client, name, password=PASSWORD):
@@ -76,8 +91,8 @@ class Socket:
     def __init__(self, ws):
         self.ws = ws
 
-    async def subscribe(self, *topics):
-        await self.ws.send_json({"op": "sub", "topics": list(topics)})
+    async def subscribe(self, *topics, marks=(), events=False):
+        await self.ws.send_json({"op": "sub", "topics": list(topics), "marks": list(marks), "events": events})
 
     async def frame(self, fits, limit_s=5.0):
         async with asyncio.timeout(limit_s):

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-import re
 
 import aiohttp_jinja2
 from aiohttp import web
 
 from protocol.errors import AccessDenied
 from webgui import auth
+from webgui.answers import local_path
 from webgui.forms import text_field
 from webgui.keys import ACCOUNTS
-
-_LOCAL_PATH = re.compile(r"/(?![/\\])[^\x00-\x1f\\]*\Z")
 
 
 async def show(request: web.Request) -> web.StreamResponse:
     """The form; who is logged in already goes on."""
     if await auth.find_session(request):
-        raise web.HTTPSeeOther(_next(request.query.get("next", "")))
+        raise web.HTTPSeeOther(local_path(request.query.get("next", "")))
     return await _form(request, request.query.get("next", ""))
 
 
@@ -29,7 +27,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
     name, going_to = text_field(form, "name").strip().lower(), text_field(form, "next")
     try:
         user = await auth.check_password(request, name, text_field(form, "password"))
-        answer = web.Response(status=303, headers={"Location": _next(going_to)})
+        answer = web.Response(status=303, headers={"Location": local_path(going_to)})
         await auth.log_in(request, answer, user)
     except auth.TooManyAttempts as exc:
         minutes = math.ceil(exc.wait_s / 60)
@@ -53,8 +51,3 @@ async def _form(
     needs_setup = await auth.in_thread(request.app[ACCOUNTS].needs_setup)
     context = {"next": going_to, "name": name, "error": error, "needs_setup": needs_setup}
     return aiohttp_jinja2.render_template("login.html", request, context, status=status)
-
-
-def _next(path: str) -> str:
-    """A path of ours; anything that could lead elsewhere becomes the dashboard."""
-    return path if _LOCAL_PATH.match(path) else "/"

@@ -6,14 +6,14 @@
   const REST_MS = 1000;
 
   // Regions: <section id="queue-rows" data-refresh="queue">. Fetched again when the socket says that the topic changed,
-  // and every ten seconds; what is selected, focused or open survives (morph).
+  // and every ten seconds; what is selected, focused or open survives (morph). Without a socket also <tbody id data-topic>.
 
   let fetching = false, again = false, last = 0;
 
   const busy = () => document.hidden || document.querySelector('dialog[open]') || document.querySelector('[data-refresh]:has(input:focus)');
 
   const refresh = async () => {
-    const regions = [...document.querySelectorAll('[data-refresh][id]')];
+    const regions = [...document.querySelectorAll(document.body.dataset.live === 'on' ? '[data-refresh][id]' : '[data-refresh][id], [data-topic][id]')];
     if (!regions.length || busy()) return;
     if (fetching) { again = true; return; }
     fetching = true;

@@ -4,8 +4,8 @@
   const choices = ['system', 'light', 'dark'];
   const symbols = { system: 'system', light: 'sun', dark: 'moon' };
   const root = document.documentElement;
-  let choice = 'system';
-  try { choice = localStorage.getItem('scanpost-theme') || 'system'; } catch { /* storage is off: system it is */ }
+  let choice = root.dataset.theme || 'system';
+  try { choice = localStorage.getItem('scanpost-theme') || choice; } catch { /* storage is off: system it is */ }
   if (!choices.includes(choice)) choice = 'system';
   root.dataset.theme = choice;
 
@@ -26,5 +26,9 @@
       show();
     });
     show();
+    // What is chosen for the account counts here, too: this browser's own choice is forgotten.
+    document.getElementById('preferences')?.addEventListener('submit', () => {
+      try { localStorage.removeItem('scanpost-theme'); } catch { /* nothing is kept */ }
+    });
   });
 })();

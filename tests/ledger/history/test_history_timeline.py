@@ -85,6 +85,12 @@ EVENTS = [
     (EventFilter(since=EPOCH + 36.0), {"arrival.decided", "arrival.held"}),
     (EventFilter(until=EPOCH + 3.0), {"association.opened", "arrival.opened"}),
     (EventFilter(types="nothing."), set()),
+    (EventFilter(subject=f"image/{SOP}"), {"image.received", "image.duplicate"}),
+    (EventFilter(subject=f"image/{SOP}", types="image.received"), {"image.received"}),
+    (EventFilter(types="image.", until=EPOCH + 4.5), {"image.received"}),
+    (EventFilter(types="image.", arrival=1), {"image.received", "image.duplicate"}),
+    (EventFilter(types="image.", arrival=2), set()),
+    (EventFilter(subject="arrival/1", types="arrival.opened"), {"arrival.opened"}),
 ]  # fmt: skip
 
 
@@ -93,12 +99,13 @@ def test_events_are_found_by_type_object_severity_and_time(look, history):
     assert found == EVENTS
 
 
-@pytest.mark.parametrize("types", ["", "delivery."])
-def test_pages_of_events_show_each_once_the_newest_first(look, history, types):
-    wanted = [one.id for one in reversed(history) if one.type.startswith(types)]
+@pytest.mark.parametrize("fields", [{}, {"types": "delivery."}, {"arrival": 1}])
+def test_pages_of_events_show_each_once_the_newest_first(look, history, fields):
+    wanted = [one.id for one in reversed(history) if one.type.startswith(fields.get("types", ""))
+              and one.data.get("arrival") == fields.get("arrival", one.data.get("arrival"))]  # fmt: skip
     seen, mark = [], None
     while True:
-        page = look(events, None, EventFilter(types=types), mark, 7)
+        page = look(events, None, EventFilter(**fields), mark, 7)
         seen += [row["id"] for row in page.rows]
         mark = page.next
         if mark is None:

@@ -12,7 +12,7 @@ from protocol.routing.parse import dump
 from protocol.routing.publishing import mark_of, plan
 from webgui import answers, changes, inputs, publishing
 from webgui.areas.config import history, models
-from webgui.csvs import csv_answer
+from webgui.csvs import download
 from webgui.keys import NODE
 
 LIST = "/config/versions"
@@ -28,7 +28,7 @@ async def versions(request: web.Request) -> web.Response:
     )
     if asked.format == "csv":
         columns = ("number", "time", "author", "reason", "parent", "changes")
-        return csv_answer("versions.csv", columns, [[row[name] for name in columns] for row in rows])
+        return download("versions.csv", columns, [[row[name] for name in columns] for row in rows])
     problems = await node.run(node.routing.problems)
     return answers.page(request, "config/versions.html", rows=rows, after=after, asked=asked, problems=problems)
 

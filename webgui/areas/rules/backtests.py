@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from webgui import answers, guards, inputs, publishing
-from webgui.areas.rules import acts, form, models, pages, reading, words
-from webgui.csvs import csv_answer
+from webgui import answers, guards, inputs, patients, publishing
+from webgui.areas.rules import acts, form, models, pages, reading, trying, words
+from webgui.csvs import download
 from webgui.guards import Need
 from webgui.jobs import Job, JobRefused
 from webgui.keys import JOBS, NODE, RULES, SESSION
@@ -27,6 +27,8 @@ async def start(request: web.Request) -> web.Response:
     made = form.read(values)
     node, source = request.app[NODE], request.app[RULES]
     version = await publishing.current(node)
+    if not patients.sees(request):
+        trying.refuse_guessing(made.when)
     given = str(values.get("days") or "30")
     days = int(given) if given in map(str, WINDOWS) else 30
     configuration = form.drafted(made, version.configuration)
@@ -47,7 +49,7 @@ async def show(request: web.Request) -> web.Response:
     asked, job = inputs.query(request, models.Trial), _job(request)
     result = told(job.result, asked.rule) if job.result is not None else None
     if result is not None and asked.format == "csv":
-        return csv_answer("backtest.csv", ("difference", "arrival", "active", "draft"),
+        return download("backtest.csv", ("difference", "arrival", "active", "draft"),
                           [[row["kind"], row["arrival"], row["active"], row["draft"]] for row in result["listed"]])  # fmt: skip
     if result is not None:
         await _pin(request, asked.rule, result)

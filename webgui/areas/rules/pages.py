@@ -10,9 +10,9 @@ from aiohttp import web
 from protocol.errors import RoutingError, ScanpostError
 from protocol.routing.parse import to_data
 from protocol.routing.versions import Version
-from webgui import answers, inputs, modelform, publishing
+from webgui import answers, inputs, modelform, patients, publishing
 from webgui.areas.rules import builder, describing, form, models, notices, reading, suggesting, trying, words
-from webgui.csvs import csv_answer
+from webgui.csvs import download
 from webgui.keys import NODE, RULES
 
 COLUMNS = ("place", "name", "mode", "when", "english", "then", "priority", "owner", "today", "total", "last", "errors",
@@ -25,7 +25,7 @@ async def listing(request: web.Request) -> web.Response:
     version, rows = await reading.listed(request, asked)
     if asked.format == "csv":
         told = [row | {"warnings": "; ".join(one["text"] for one in row["warnings"])} for row in rows]
-        return csv_answer("rules.csv", COLUMNS, [[row[name] for name in COLUMNS] for row in told])
+        return download("rules.csv", COLUMNS, [[row[name] for name in COLUMNS] for row in told])
     drafts = await request.app[NODE].run(reading.drafts_of(request).all)
     names = {rule.name for rule in version.configuration.rules}
     return answers.page(
@@ -116,7 +116,11 @@ async def try_(request: web.Request) -> web.Response:
     version = await publishing.current(request.app[NODE])
     source = request.app[RULES]
 
+    sees = patients.sees(request)
+
     def run() -> Any:
+        if not sees and not asked.files and not asked.pasted:
+            trying.refuse_guessing(made.when)
         configuration, name = form.for_trying(made, version.configuration)
         return trying.shown(configuration, name, *trying.case_of(asked, source, configuration))
 

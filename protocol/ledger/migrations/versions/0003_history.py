@@ -39,7 +39,21 @@ def upgrade() -> None:
         postgresql_ops={"patient_folded": "varchar_pattern_ops"},
     )  # fmt: skip
     op.create_index("quarantine_association", "quarantine", ["node", "association"])
+    _lighter()
     _fill()
+
+
+def _lighter() -> None:
+    """Events of single images leave all indexes but that of their image."""
+    for name in ("type", "subject", "arrival", "delivery", "receipt"):
+        op.drop_index(f"event_{name}", "event")
+    other = where("type <> 'image.received'")
+    op.create_index("event_type", "event", ["type", "time"], **other)
+    op.create_index("event_subject", "event", ["subject", "time"], **other)
+    of = ["epoch", "seq"]
+    op.create_index("event_arrival", "event", ["node", "arrival", *of], **where("arrival IS NOT NULL AND receipt IS NULL"))
+    op.create_index("event_delivery", "event", ["node", "delivery", *of], **where("delivery IS NOT NULL"))
+    op.create_index("event_receipt", "event", ["node", "receipt", *of], **where("receipt IS NOT NULL"))
 
 
 def _fill() -> None:

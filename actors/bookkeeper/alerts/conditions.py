@@ -1,0 +1,215 @@
+"""What is wrong, out of what was seen: readings in, symptoms out. Pure; it must not look at anything itself.
+
+A text says what is wrong since when and what to do first. It holds no patient data and no words of a peer, and no length
+of time that grows: what stands is not to change with every look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from actors.bookkeeper.alerts.certificates import Ending
+from actors.bookkeeper.alerts.silent import Silent
+from protocol.causes import Cause, hint
+from protocol.settings.alerts import Alerts
+from protocol.spool.alerting import CRITICAL, INFO, WARNING, Symptom
+from protocol.spool.looking import Trouble
+from protocol.spool.watching import Some
+
+HOUR_S, DAY_S = 3600.0, 86_400.0
+DEGRADED_AFTER = 3
+RESTARTS = 3
+TOLD_OTHERWISE = frozenset({Cause.HELD_BY_PERSON, Cause.HELD_BY_RULE, Cause.TARGET_REMOVED})
+"""Causes of held deliveries of which a person knows, or of which another alert tells."""
+ALL_SILENT = 3
+
+
+@dataclass(frozen=True)
+class TargetReading:
+    """One target. Times are seconds UTC. `late`: since when a delivery waits that has waited too long."""
+
+    down_since: float | None = None
+    fails: int = 0
+    failed_lately: bool = False
+    waiting: int = 0
+    late: float | None = None
+
+
+@dataclass(frozen=True)
+class ActorReading:
+    """One program. `gone_s`, `failing_s`: for how long (seconds) it has not been there, or failed; 0: it is, it does not."""
+
+    gone_s: float = 0.0
+    failing_s: float = 0.0
+    starts: int = 0
+    """Within the last quarter of an hour."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was seen at `now` (seconds UTC). `disk_full_at`: when images will be refused, None: not foreseeable."""
+
+    now: float
+    targets: Mapping[str, TargetReading] = field(default_factory=dict)
+    troubles: Sequence[Trouble] = ()
+    held: Mapping[str, Some] = field(default_factory=dict)
+    quarantined: Mapping[str, Some] = field(default_factory=dict)
+    actors: Mapping[str, ActorReading] = field(default_factory=dict)
+    silent: Mapping[str, Silent] = field(default_factory=dict)
+    sources_known: int = 0
+    disk_full_at: float | None = None
+    certificates: Sequence[Ending] = ()
+    unsent: Mapping[str, float] = field(default_factory=dict)
+    """Channels whose letters nobody takes, and since when."""
+    unset: frozenset[str] = frozenset()
+    """Channels that rules name and the settings do not have."""
+
+
+When = Callable[[float], str]
+
+
+def symptoms(seen: Readings, limits: Alerts, when: When) -> dict[str, Symptom]:
+    """Everything that is wrong, by key. `when` writes a time (seconds UTC) for people."""
+    found: list[Symptom] = []
+    found += _targets(seen, limits, when)
+    found += _deliveries(seen)
+    found += _arrivals(seen)
+    found += _actors(seen, limits)
+    found += _silent(seen, when)
+    found += _certificates(seen, when)
+    found += _channels(seen, when)
+    if seen.disk_full_at is not None:
+        text = f"the disk fills up: images will be refused at about {when(seen.disk_full_at)}; see `scanpost clean`"
+        found.append(Symptom("disk.soon", text))
+    return {one.key: one for one in found}
+
+
+def count(number: int, one: str, many: str) -> str:
+    """A number with its noun."""
+    return f"{number} {one if number == 1 else many}"
+
+
+def _targets(seen: Readings, limits: Alerts, when: When) -> list[Symptom]:
+    found = []
+    parked = {one.target for one in seen.troubles if one.state == "parked"}  # says more than how many attempts failed
+    for name, target in seen.targets.items():
+        about = f"target/{name}"
+        waits = count(target.waiting, "delivery waits", "deliveries wait")
+        why = _why(seen, name)
+        if target.down_since is not None:
+            if seen.now - target.down_since >= limits.target_down_s:
+                severity = CRITICAL if target.waiting else WARNING
+                text = f"target {name} is down since {when(target.down_since)}{why}; {waits}"
+                found.append(Symptom(f"target.down.{name}", text, severity, about, target.waiting))
+        elif target.fails >= DEGRADED_AFTER and target.failed_lately and name not in parked:
+            text = f"target {name} is there, but {target.fails} attempts in a row failed{why}; {waits}"
+            found.append(Symptom(f"target.degraded.{name}", text, WARNING, about, target.waiting))
+        if target.late is not None:
+            text = f"the oldest delivery to {name} has waited since {when(target.late)}; {waits}"
+            found.append(Symptom(f"delivery.late.{name}", text, WARNING, about, target.waiting))
+    return found
+
+
+def _why(seen: Readings, target: str) -> str:
+    """What most of its deliveries wait for, in our own words."""
+    for trouble in seen.troubles:  # the most first
+        if trouble.target == target and trouble.state == "retrying":
+            return f" ({hint(trouble.cause).means.rstrip('.')})"
+    return ""
+
+
+def _deliveries(seen: Readings) -> list[Symptom]:
+    """One alert for each target and cause, however many they are."""
+    found = []
+    for one in seen.troubles:
+        means = hint(one.cause)
+        if one.state == "parked":
+            what, severity = count(one.count, "delivery has", "deliveries have"), CRITICAL
+            text = f"{what} used up all attempts to {one.target}: {means.means} {means.first}"
+        elif one.state == "held" and one.cause not in TOLD_OTHERWISE:
+            what, severity = count(one.count, "delivery is", "deliveries are"), WARNING
+            text = f"{what} held for {one.target}: {means.means} {means.first}"
+        else:
+            continue
+        key = f"delivery.{one.state}.{one.target}.{one.cause}"
+        found.append(Symptom(key, text, severity, f"target/{one.target}", one.count))
+    return found
+
+
+def _arrivals(seen: Readings) -> list[Symptom]:
+    found = []
+    for calling_ae, held in seen.held.items():
+        are = "is" if held.size == 1 else "are"
+        text = (
+            f"{held.size} series of {calling_ae} {are} held until a person decides, the newest is {held.example}:"
+            " `scanpost series list --state held`"
+        )
+        found.append(Symptom(f"arrival.held.{calling_ae}", text, WARNING, f"source/{calling_ae}", held.size))
+    for calling_ae, bad in seen.quarantined.items():
+        what = count(bad.size, "object", "objects")
+        text = f"{what} of {calling_ae} could not be read or placed and went to quarantine: `scanpost quarantine list`"
+        found.append(Symptom(f"quarantine.{calling_ae}", text, WARNING, f"source/{calling_ae}", bad.size))
+    return found
+
+
+def _actors(seen: Readings, limits: Alerts) -> list[Symptom]:
+    found = []
+    for name, actor in seen.actors.items():
+        about, log = f"actor/{name}", f"its log: log/{name}.log"
+        if actor.gone_s and actor.gone_s >= limits.actor_down_s:
+            text = f"{name} is not running; start it: `scanpost restart {name.partition('-')[0]}`; {log}"
+            found.append(Symptom(f"actor.down.{name}", text, CRITICAL, about))
+        elif actor.failing_s and actor.failing_s >= limits.actor_down_s:
+            found.append(
+                Symptom(f"actor.failing.{name}", f"{name} fails at its work and tries again; {log}", CRITICAL, about)
+            )
+        if actor.starts >= RESTARTS:
+            text = f"{name} was started {RESTARTS} times or more within a quarter of an hour; {log}"
+            found.append(Symptom(f"actor.restarting.{name}", text, WARNING, about))
+    return found
+
+
+def _silent(seen: Readings, when: When) -> list[Symptom]:
+    """If most are silent together it is a holiday, or the network: one alert."""
+    if len(seen.silent) >= ALL_SILENT and 2 * len(seen.silent) > seen.sources_known:
+        what = f"{len(seen.silent)} of {seen.sources_known} sources are silent for longer than is usual at this time"
+        text = f"{what}: a holiday, or the network between them and this node"
+        return [Symptom("source.silent.most", text, WARNING, "", len(seen.silent))]
+    return [
+        Symptom(
+            f"source.silent.{name}",
+            f"nothing came from {name} since {when(one.since)}, longer than is usual for it at this time of the week",
+            WARNING,
+            f"source/{name}",
+        )
+        for name, one in seen.silent.items()
+    ]
+
+
+def _certificates(seen: Readings, when: When) -> list[Symptom]:
+    found = []
+    for one in seen.certificates:
+        key, about = f"certificate.{one.file.name}", one.file.about
+        what = f"the certificate {one.file.path.name} ({one.file.name})"
+        if one.ends is None:
+            found.append(Symptom(key, f"{what} cannot be read: {one.error}", WARNING, about))
+        elif one.ends - seen.now <= 30 * DAY_S:
+            left = one.ends - seen.now
+            severity = CRITICAL if left <= DAY_S else WARNING if left <= 7 * DAY_S else INFO
+            words = "has ended on" if left <= 0 else "ends on"
+            found.append(Symptom(key, f"{what} {words} {when(one.ends)}; renew it", severity, about))
+    return found
+
+
+def _channels(seen: Readings, when: When) -> list[Symptom]:
+    words = {"mail": "mails", "webhook": "webhooks"}
+    found = [
+        Symptom(f"channel.{name}", f"{words[name]} with alerts are not taken since {when(since)}: `scanpost alerts test {name}`",
+                WARNING, f"channel/{name}")
+        for name, since in seen.unsent.items()
+    ]  # fmt: skip
+    for name in sorted(seen.unset):
+        text = f"rules want {words[name]} sent, and alerts.{'smtp.host' if name == 'mail' else 'webhook'} is not set; nobody is told"
+        found.append(Symptom(f"channel.unset.{name}", text, WARNING, f"channel/{name}"))
+    return found

@@ -1,0 +1,107 @@
+"""Alerts as the bookkeeper has them: its parts in turn, each guarded, so that what one cannot answer stops none of the others.
+It must never wait for a server, and nothing here may keep events from the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from actors.bookkeeper.alerts.calls import Step
+from actors.bookkeeper.alerts.post import Post
+from actors.bookkeeper.alerts.readings import Reader
+from actors.bookkeeper.alerts.rules import Notifications
+from actors.bookkeeper.alerts.trying import try_channel
+from actors.bookkeeper.alerts.watch import Looks, Watch
+from actors.bookkeeper.alerts.words import clock_words
+from actors.bookkeeper.hand import Hand, ThreadHand
+from protocol.errors import DiskFailed, OutOfSpace
+
+if TYPE_CHECKING:
+    from actors.base import Context
+    from protocol.spool.commands import Command
+
+WATCH_EVERY_S, RULES_EVERY_S, POST_EVERY_S = 10.0, 2.0, 2.0
+AGAIN_S = 30.0
+"""After an error of a part."""
+STOP_WAIT_S = 5.0
+TEST = "alerts.test"
+
+
+class Part:
+    """Something that is done every so often, and left alone for a while after an error."""
+
+    def __init__(self, name: str, every_s: float, work: Callable[[], None]) -> None:
+        self.name, self.every_s, self.work = name, every_s, work
+        self.due = float("-inf")
+
+
+class AlertDesk:
+    """See the module. One thread calls."""
+
+    def __init__(self, context: Context, *, reader: Looks | None = None, post: Post | None = None) -> None:
+        self._context = context
+        when = clock_words(context.settings.node.zone)
+        self._notifications = Notifications(context)
+        self._post = post or Post(context, when)
+        watch = Watch(context, reader or Reader(context), when)
+        self._tester: Hand = ThreadHand(context.wire.wake)
+        self._trying: Command | None = None
+        self._parts = (
+            Part("watch", WATCH_EVERY_S, lambda: watch.round(lambda: self._notifications.unset)),
+            Part("rules", RULES_EVERY_S, self._notifications.round),
+            Part("post", POST_EVERY_S, self._post.round),
+            Part("test", 1.0, self._tests),
+        )
+
+    def round(self) -> None:
+        """Whatever is due. Lets through only what has to end the process (DiskFailed)."""
+        for part in self._parts:
+            now = self._context.clock.monotonic()
+            if now < part.due and not (part.name == "post" and self._post.busy):
+                continue
+            try:
+                part.work()
+                part.due = now + part.every_s
+            except (DiskFailed, MemoryError):
+                raise
+            except OutOfSpace as exc:
+                part.due = now + AGAIN_S
+                self._context.log.warning("alerts_not_recorded", part=part.name, error=str(exc))
+            except Exception:
+                part.due = now + AGAIN_S
+                self._context.log.error("alerts_failed", part=part.name, exc_info=True)
+
+    def stop(self) -> None:
+        """Let letters on their way arrive; whoever takes longer gets them again from the next process."""
+        self._post.wait(STOP_WAIT_S)
+
+    # ---- tests of a channel that the page asks for ------------------------------------------------------------------
+    def _tests(self) -> None:
+        if self._trying is not None:
+            self._finish(self._trying)
+            return
+        for command in self._context.spool.commands.pending("bookkeeper", 1):
+            channel = str(command.arguments.get("channel", ""))
+            if command.kind != TEST:
+                self._context.spool.commands.fail(command.id, f"the bookkeeper cannot do {command.kind}")
+                continue
+            self._trying = command
+            settings = self._context.settings
+            self._tester.give(partial(try_channel, settings.alerts, settings.node.name, channel))
+
+    def _finish(self, command: Command) -> None:
+        if self._tester.busy:
+            return
+        self._trying = None
+        try:
+            steps = self._tester.take()
+        except Exception as exc:
+            steps = [Step("test", False, 0.0, f"internal error: {type(exc).__name__}")]
+        answer = json.dumps({"ok": all(one.ok for one in steps), "steps": [one.__dict__ for one in steps]})
+        if all(one.ok for one in steps):
+            self._context.spool.commands.finish(command.id, answer)
+        else:
+            self._context.spool.commands.fail(command.id, answer)

@@ -1,0 +1,51 @@
+"""The ledger's table for data mining: one row of typed columns for each completed arrival. See docs/mining.md for what
+each column holds; protocol/ledger/mining/columns makes the rows. It must not hold names, ids or birth dates.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, MetaData, String, Table
+from sqlalchemy.dialects.postgresql import JSONB
+
+_PLAIN = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+SHORT, WORDS = 64, 255  # characters
+
+_TEXTS = {
+    "study_uid": SHORT, "series_uid": SHORT, "sop_class_uid": SHORT, "transfer_syntax_uid": SHORT, "modality": SHORT,
+    "body_part": SHORT, "laterality": SHORT, "protocol": WORDS, "series_description": WORDS, "study_description": WORDS,
+    "procedure": WORDS, "manufacturer": WORDS, "model": WORDS, "station": WORDS, "device_serial": WORDS, "software": WORDS,
+    "institution": WORDS, "department": WORDS, "sequence_name": WORDS, "scanning_sequence": WORDS, "sequence_variant": WORDS,
+    "mr_acquisition": SHORT, "contrast_agent": WORDS, "patient_position": SHORT, "view_position": SHORT, "sex": SHORT,
+}  # fmt: skip
+_NUMBERS = (
+    "contrast_volume", "slice_thickness", "slice_spacing", "pixel_spacing", "field_strength", "repetition_time",
+    "echo_time", "inversion_time", "flip_angle", "kvp", "tube_current", "exposure", "exposure_time", "pitch", "ctdivol",
+    "dlp", "dose_area", "entrance_dose", "activity", "study_time", "series_time", "acquisition_time", "age_years",
+)  # fmt: skip
+
+
+def series_table(metadata: MetaData) -> Table:
+    """The table `series`. Times are seconds since 1970 UTC."""
+    return Table(
+        "series", metadata,
+        Column("node", String(WORDS), primary_key=True),
+        Column("arrival", BigInteger, primary_key=True, autoincrement=False),
+        Column("received", Double),  # its first image
+        Column("completed", Double),
+        Column("scanner", String(WORDS)),  # the source's name, the calling AE title of strangers
+        Column("calling_ae", String(SHORT)),
+        Column("addendum_of", BigInteger),
+        Column("images", BigInteger),
+        Column("bytes", BigInteger),
+        *(Column(name, String(length)) for name, length in _TEXTS.items()),
+        *(Column(name, Double) for name in _NUMBERS),
+        Column("contrast", Integer),  # 1: contrast was used, 0: nothing says so
+        Column("rows", BigInteger),
+        Column("columns", BigInteger),
+        Column("frames", BigInteger),
+        Column("erased", Double),  # as in `arrival`
+        Column("extra", _PLAIN),  # patient data until a site knows better: the values of mining.extra_tags
+        Index("series_received", "received"),
+        Index("series_study", "study_uid"),
+        Index("series_protocol", "scanner", "protocol", "received"),
+    )  # fmt: skip

@@ -1,0 +1,250 @@
+"""What pages show of arrivals and deliveries: lines of lists with their deliveries and what people call a series.
+It only looks, and never walks a whole table: the texts that have no index are compared over the newest arrivals alone.
+
+Patient data stands in `about`, and in nothing else that is given here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.selection import Selection
+from protocol.spool.database import Database
+from protocol.spool.selecting import ARRIVALS, DELIVERIES, page, where
+from protocol.spool.settling import plain
+from protocol.wire.codec import unpack_stored
+
+ABOUT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyDate", "StudyDescription",
+         "SeriesDescription", "SeriesNumber", "BodyPartExamined", "ProtocolName")  # fmt: skip
+LOOKED_THROUGH = 3000
+"""So many of the newest arrivals are looked through for a text that has no index; takes a tenth of a second."""
+AT_ONCE = 500
+GROUPED = 20_000
+"""So many of the newest deliveries are put into groups that have no index."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Ids, newest first. `seen`: how many arrivals were looked through for the text; `whole`: there were no others."""
+
+    ids: list[int]
+    seen: int = 0
+    whole: bool = True
+
+
+class Browsing:
+    """The spool as lists."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    # ---- arrivals -----------------------------------------------------------------------------------------------
+    def search(
+        self, selection: Selection, text: str, before: int | None, limit: int, look: int = LOOKED_THROUGH
+    ) -> Found:  # fmt: skip
+        """Arrivals that match and of which `text` is a number, UID, AE title, accession number, patient's id or the
+        beginning of the patient's name; `look`: so many are looked through for those that have no index.
+        """
+        with self._db.read() as connection:
+            exact = _exact(connection, text)
+            seen = page(connection, ARRIVALS, selection, before, look)
+            exact |= _same_series(connection, text, seen)
+            wanted = {*exact, *(id for id, about in _abouts(connection, seen) if means(about, text))}
+            ids = [id for id in sorted(wanted, reverse=True) if before is None or id < before]
+            ids = _matching(connection, selection, ids)
+        return Found(ids[:limit], len(seen), len(seen) < look)
+
+    def arrivals(self, ids: Iterable[int]) -> dict[int, Row]:
+        """Lines of these arrivals: the row, `about` (patient data), `deliveries` and the `rules` that routed it."""
+        ids = list(ids)
+        rows: dict[int, Row] = {}
+        with self._db.read() as connection:
+            for some in _parts(ids):
+                marks = ",".join("?" * len(some))
+                for row in connection.execute(f"SELECT * FROM arrival WHERE id IN ({marks})", some):
+                    rows[row["id"]] = {**plain(row), "about": _about(row["header"]), "deliveries": [], "rules": []}
+                for row in connection.execute(
+                    f"SELECT * FROM delivery WHERE arrival IN ({marks}) ORDER BY id", some
+                ):  # fmt: skip
+                    if row["arrival"] in rows:
+                        rows[row["arrival"]]["deliveries"].append(dict(row))
+                for row in connection.execute(
+                    f"SELECT arrival, rule FROM arrival_rule WHERE arrival IN ({marks}) ORDER BY rule", some
+                ):
+                    if row["arrival"] in rows:
+                        rows[row["arrival"]]["rules"].append(row["rule"])
+        return rows
+
+    def about(self, ids: Iterable[int]) -> dict[int, Row]:
+        """What people call these arrivals; patient data. What was forgotten or purged has nothing."""
+        with self._db.read() as connection:
+            return dict(_abouts(connection, list(ids)))
+
+    def associations(self, arrival: int) -> list[Row]:
+        """Those that brought images of an arrival, as long as they are kept, with how many of it."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT s.* FROM arrival_association x JOIN association s ON s.id = x.association WHERE x.arrival = ?"
+                " ORDER BY s.opened LIMIT 200",
+                (arrival,),
+            ).fetchall()
+        return [{**dict(row), "id": row["id"].hex()} for row in rows]
+
+    def reception(self, arrival: int) -> Row:
+        """When the first and the last image came (seconds UTC), and which SOP classes and transfer syntaxes there are."""
+        with self._db.read() as connection:
+            times = connection.execute(
+                "SELECT min(stored), max(stored) FROM image WHERE arrival = ?", (arrival,)
+            ).fetchone()
+            kinds = connection.execute(
+                "SELECT sop_class_uid, transfer_syntax_uid, count(*) AS images, sum(bytes) AS bytes FROM image"
+                " WHERE arrival = ? GROUP BY 1, 2 ORDER BY 3 DESC",
+                (arrival,),
+            ).fetchall()
+        return {"first": times[0], "last": times[1], "kinds": [dict(row) for row in kinds]}
+
+    def images(self, arrival: int, after: int = 0, limit: int = 100) -> list[Row]:
+        """Images of an arrival behind position `after`, each with what its targets answered other than success."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT receipt, position, sop_uid, sop_class_uid, transfer_syntax_uid, bytes, stored, superseded FROM image"
+                " WHERE arrival = ? AND position > ? ORDER BY position LIMIT ?",
+                (arrival, after, limit),
+            ).fetchall()
+            answers: dict[int, list[Row]] = defaultdict(list)
+            if rows:
+                for row in connection.execute(
+                    "SELECT x.position, x.state, x.status, d.target FROM delivery d JOIN delivery_image x ON x.delivery = d.id"
+                    " WHERE d.arrival = ? AND x.position BETWEEN ? AND ? ORDER BY d.id",
+                    (arrival, rows[0]["position"], rows[-1]["position"]),
+                ):
+                    answers[row["position"]].append(dict(row))
+        return [
+            {**dict(row), "receipt": row["receipt"].hex(), "answers": answers[row["position"]],
+             "superseded": row["superseded"].hex() if row["superseded"] else None}
+            for row in rows
+        ]  # fmt: skip
+
+    def problems(self, delivery: int, limit: int = 100) -> list[Row]:
+        """Images of a delivery that a target did not plainly take, with its status."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT x.position, x.state, x.status, x.comment, i.sop_uid FROM delivery_image x"
+                " LEFT JOIN image i ON i.receipt = x.receipt WHERE x.delivery = ? AND x.state IN ('warning', 'refused')"
+                " ORDER BY x.position LIMIT ?",
+                (delivery, limit),
+            ).fetchall()
+        return [dict(row) for row in rows]
+
+    def header(self, arrival: int, most: int = 2000) -> tuple[Row, dict[str, list[Any]], int]:
+        """Header values of the first image, other values that further images have (keyword -> some of them), and of how
+        many images. Patient data.
+        """
+        with self._db.read() as connection:
+            row = connection.execute("SELECT header FROM arrival WHERE id = ?", (arrival,)).fetchone()
+            rows = connection.execute(
+                "SELECT header FROM image WHERE arrival = ? ORDER BY position LIMIT ?", (arrival, most)
+            ).fetchall()
+        first: Row = unpack_stored(row["header"]) if row is not None and row["header"] else {}
+        other: dict[str, list[Any]] = defaultdict(list)
+        for one in rows:
+            for name, value in (unpack_stored(one["header"]) if one["header"] else {}).items():
+                if len(other[name]) < 5 and value not in other[name] and value != first.get(name):
+                    other[name].append(value)
+        return first, {name: values for name, values in other.items() if values}, len(rows)
+
+    # ---- deliveries ---------------------------------------------------------------------------------------------
+    def groups(self, selection: Selection, by: str, limit: int = 50) -> list[tuple[str, int]]:
+        """How many of the newest GROUPED deliveries that match belong to what, the most first; `by` is rule, study or source."""
+        column, join = {
+            "rule": ("r.rule", "JOIN arrival_rule r ON r.arrival = n.arrival"),
+            "study": ("a.study_uid", "JOIN arrival a ON a.id = n.arrival"),
+            "source": ("a.calling_ae", "JOIN arrival a ON a.id = n.arrival"),
+        }[by]
+        text, values = where(DELIVERIES, selection)
+        with self._db.read() as connection:
+            rows = connection.execute(
+                f"SELECT {column} AS name, count(*) AS count FROM (SELECT x.arrival FROM delivery x WHERE {text}"
+                f" ORDER BY x.id DESC LIMIT ?) n {join} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?",
+                (*values, GROUPED, limit),
+            ).fetchall()
+        return [(row["name"], row["count"]) for row in rows]
+
+
+# ---- texts ------------------------------------------------------------------------------------------------------
+def means(about: Mapping[str, Any], text: str) -> bool:
+    """Whether people mean this series by a text: its accession number, patient's id, or the beginning of the name."""
+    wanted = text.strip().casefold()
+    if not wanted:
+        return False
+    if any(str(about.get(name, "")).strip().casefold() == wanted for name in ("AccessionNumber", "PatientID")):
+        return True
+    name = _folded(str(about.get("PatientName", "")))
+    return len(wanted) > 1 and (name.startswith(_folded(wanted)) or any(
+        part.startswith(_folded(wanted)) for part in name.split(" ")))  # fmt: skip
+
+
+def _folded(text: str) -> str:
+    """Family and given name as words: `Doe^John`, `Doe, John` and `doe john` are one."""
+    return " ".join(text.casefold().replace("^", " ").replace(",", " ").replace("=", " ").split())
+
+
+def _exact(connection: sqlite3.Connection, text: str) -> set[int]:
+    """Arrivals that an index finds."""
+    wanted = text.strip()
+    asked: list[tuple[str, tuple[Any, ...]]] = [
+        ("SELECT id FROM arrival INDEXED BY arrival_study WHERE study_uid = ? ORDER BY id DESC LIMIT 1000", (wanted,)),
+        (
+            "SELECT arrival FROM image INDEXED BY image_sop WHERE sop_uid = ? AND superseded IS NULL LIMIT 1000",
+            (wanted,),
+        ),
+    ]
+    if not ("." in wanted and wanted.replace(".", "").isdigit()):
+        sender = (
+            "SELECT id FROM arrival INDEXED BY arrival_sender WHERE calling_ae IN (?, ?) ORDER BY id DESC LIMIT 1000"
+        )
+        asked = [(sender, (wanted, wanted.upper()))]
+    if wanted.isdecimal() and len(wanted) < 19:
+        asked.append(("SELECT id FROM arrival WHERE id = ?", (int(wanted),)))
+    return {row[0] for sql, values in asked for row in connection.execute(sql, values)}
+
+
+def _same_series(connection: sqlite3.Connection, text: str, seen: Sequence[int]) -> set[int]:
+    """Arrivals of a series UID among those that are looked through: it has no index."""
+    if not seen or "." not in text:
+        return set()
+    sql = "SELECT id FROM arrival WHERE series_uid = ? AND id BETWEEN ? AND ?"
+    return {row[0] for row in connection.execute(sql, (text.strip(), seen[-1], seen[0]))}
+
+
+def _matching(connection: sqlite3.Connection, selection: Selection, ids: Sequence[int]) -> list[int]:
+    text, values = where(ARRIVALS, selection)
+    kept: list[int] = []
+    for some in _parts(ids):
+        marks = ",".join("?" * len(some))
+        sql = f"SELECT x.id FROM arrival x WHERE x.id IN ({marks}) AND {text} ORDER BY x.id DESC"
+        kept += [row[0] for row in connection.execute(sql, (*some, *values))]
+    return kept
+
+
+def _abouts(connection: sqlite3.Connection, ids: Sequence[int]) -> Iterable[tuple[int, Row]]:
+    for some in _parts(ids):
+        marks = ",".join("?" * len(some))
+        for row in connection.execute(f"SELECT id, header FROM arrival WHERE id IN ({marks})", some):
+            yield row["id"], _about(row["header"])
+
+
+def _about(header: bytes | None) -> Row:
+    values = unpack_stored(header) if header else {}
+    return {name: values[name] for name in ABOUT if values.get(name) not in (None, "")}
+
+
+def _parts(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+    for start in range(0, len(ids), AT_ONCE):
+        yield ids[start : start + AT_ONCE]

@@ -1,0 +1,84 @@
+"""Values for data mining that nobody scans every image for: read once, of one image of an arrival that is complete.
+It must not change anything, and a file that cannot be read costs the ledger these values and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.errors import UnreadableImage
+from protocol.fsops import FsOps
+from protocol.header.mined import MINED_KEYWORDS, mined_keys
+from protocol.header.scan import scan, scan_head
+from protocol.spool.database import Database
+from protocol.spool.part10 import MAX_META, decode
+from protocol.spool.places import Places
+
+FIRST_READ = 64 << 10  # bytes; nearly every header is shorter
+MOST_READ = 4 << 20  # a longer header is left out
+MOST_KEPT = 64 << 10  # characters of all values together: they travel in an event
+
+
+@dataclass(frozen=True)
+class MinedTerms:
+    """What is wanted: elements besides the fixed ones, as a site writes them, and the zone in which scanners tell time."""
+
+    extra_tags: tuple[str, ...] = ()
+    zone: str = "UTC"
+
+
+class Mined:
+    """The part of the spool that looks into a stored image for more."""
+
+    def __init__(self, database: Database, places: Places, fs: FsOps) -> None:
+        self._db, self._places, self._fs = database, places, fs
+
+    def of(self, arrival: int, terms: MinedTerms) -> dict[str, Any]:
+        """What the event of the completed arrival tells for data mining: values, names of extra ones, zone.
+
+        Every image is scanned for the usual values already; here is only what they lack.
+        """
+        try:
+            extra = mined_keys(terms.extra_tags)
+            values = self._values(arrival, frozenset({*MINED_KEYWORDS, *terms.extra_tags}))
+        except (ValueError, UnreadableImage, OSError):
+            extra, values = (), {}
+        wanted = {*MINED_KEYWORDS, *extra}
+        return {
+            "values": _bounded({k: v for k, v in values.items() if k in wanted}),
+            "extra": list(extra),
+            "zone": terms.zone,
+        }
+
+    def _values(self, arrival: int, keywords: frozenset[int | str]) -> dict[str, Any]:
+        with self._db.read() as connection:
+            row = connection.execute(
+                "SELECT file FROM image WHERE arrival = ? AND superseded IS NULL ORDER BY position LIMIT 1", (arrival,)
+            ).fetchone()
+        if row is None:
+            return {}
+        with self._fs.open_read(self._places.images / row["file"]) as file:
+            data = file.read(MAX_META + FIRST_READ)
+            meta = decode(data)
+            while True:
+                found = scan_head(memoryview(data)[meta.offset :], meta.transfer_syntax_uid, extra=keywords)
+                if found is not None:
+                    return dict(found.values)
+                more = file.read(len(data)) if len(data) < MOST_READ else b""
+                if not more:
+                    return self._whole(data[meta.offset :], meta.transfer_syntax_uid, keywords)
+                data += more
+
+    def _whole(self, data: bytes, syntax: str, keywords: frozenset[int | str]) -> dict[str, Any]:
+        """An object without pixel data: what is there is all."""
+        return dict(scan(data, syntax, extra=keywords).values) if len(data) < MOST_READ else {}
+
+
+def _bounded(values: dict[str, Any]) -> dict[str, Any]:
+    """The largest go first, if all together are too long for an event."""
+    sizes = {key: len(str(value)) for key, value in values.items()}
+    while values and sum(sizes.values()) > MOST_KEPT:
+        largest = max(sizes, key=lambda key: sizes[key])
+        del sizes[largest], values[largest]
+    return values

@@ -1,0 +1,351 @@
+"""What is wrong with a node raises alerts, people are told as they should be, and a quiet night tells nobody."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from protocol.fsops import Room
+from protocol.spool.letters import Item
+from protocol.spool.sightings import note
+from protocol.spool.steps import target_failed
+from protocol.testing.images import TestImage
+from tests.bookkeeper.alerts.alert_rig import DAY, HOUR, MINUTE, MONDAY, WEEK, AlertRig
+from tests.certificates import Authority
+
+# ---- targets and deliveries
+
+
+def down(node: AlertRig, name: str = "pacs") -> None:
+    node.spool.targets.leave_alone(name, node.now + 30, "connection refused by 10.1.2.3")
+
+
+def test_a_target_that_stays_down_is_told_once_and_its_end_once(rig) -> None:
+    node = rig()
+    node.publish("pacs")
+    node.series(1, "pacs")
+    down(node)
+    node.after(MINUTE)
+    assert node.standing() == [], "a moment is no outage"
+    node.after(3 * MINUTE)
+    assert node.standing() == ["target.down.pacs"]
+    alert = node.alert("target.down.pacs")
+    assert (alert.severity, alert.about, alert.count) == ("critical", "target/pacs", 1)
+    assert "1 delivery waits" in alert.text and "10.1.2.3" not in alert.text
+    assert len(node.sent) == 1 and node.subjects()[0].startswith("[scanpost node1] CRITICAL: target pacs is down")
+    node.spool.targets.answers("pacs")
+    node.after(4 * MINUTE)
+    assert len(node.sent) == 1 and node.standing() == ["target.down.pacs"], "it may be down again in a moment"
+    node.after(3 * MINUTE)
+    assert node.standing() == [] and len(node.sent) == 2 and "over: target pacs" in node.subjects()[1]
+    assert len(node.events("alert.raised")) == len(node.events("alert.cleared")) == 1
+
+
+def test_a_target_that_comes_and_goes_is_one_alert(rig) -> None:
+    node = rig()
+    node.publish("pacs")
+    down(node)
+    node.after(5 * MINUTE)
+    for _ in range(6):
+        node.spool.targets.answers("pacs")
+        node.after(2 * MINUTE)
+        down(node)
+        node.after(2 * MINUTE)
+    assert len(node.events("alert.raised")) == 1 and len(node.sent) == 1
+
+
+def test_with_nothing_waiting_it_is_a_warning_and_becomes_critical_with_the_first_series(rig) -> None:
+    node = rig()
+    node.publish("pacs")
+    down(node)
+    node.after(10 * MINUTE)
+    assert node.alert("target.down.pacs").severity == "warning" and len(node.sent) == 1
+    node.series(1, "pacs")
+    node.after(2 * MINUTE)
+    assert node.alert("target.down.pacs").severity == "critical" and len(node.sent) == 2
+
+
+def test_a_paused_target_is_not_down(rig) -> None:
+    node = rig()
+    node.publish("pacs")
+    down(node)
+    command = node.spool.commands.ask("target.pause", "ann", {"target": "pacs"})
+    node.spool.targets.pause("pacs", "moved", "ann", None, command)
+    node.after(10 * MINUTE)
+    assert node.standing() == []
+
+
+def test_five_hundred_failures_are_one_alert_and_one_mail(rig) -> None:
+    node = rig()
+    node.publish("pacs", "archive")
+    for study in range(1, 51):
+        node.series(study, "pacs")
+    assert node.park() == 50
+    node.after(2 * MINUTE)
+    assert node.standing() == ["delivery.parked.pacs.images_refused"] and len(node.sent) == 1
+    alert = node.alert("delivery.parked.pacs.images_refused")
+    assert alert.count == 50 and alert.text.startswith("50 deliveries have used up all attempts to pacs")
+    assert "peer's own words" not in node.texts() + alert.text
+    for study in range(51, 60):
+        node.series(study, "pacs")
+    node.park()
+    node.after(10 * MINUTE)
+    assert node.alert(alert.key).count == 59 and len(node.sent) == 1, "more of it is no new mail"
+    assert len(node.events("alert.updated")) == 1
+    node.series(99, "archive")
+    node.park("timeout")
+    node.after(5 * MINUTE)
+    assert len(node.sent) == 2, "another target and cause is"
+
+
+def test_a_delivery_that_waits_too_long(rig) -> None:
+    node = rig(**{"alerts.repeat_h": []})
+    node.publish("pacs", "archive", archive={"schedule": {"start": "20:00", "end": "06:00"}})
+    node.series(1, "pacs", "archive")
+    node.after(3.9 * HOUR, step=300)
+    assert node.standing() == []
+    node.after(0.5 * HOUR, step=60)
+    assert node.standing() == ["delivery.late.pacs"], "the other one waits for its hours"
+
+
+def test_a_target_that_is_there_and_fails(rig) -> None:
+    node = rig()
+    node.publish("pacs")
+    node.series(1, "pacs")
+    for _ in range(3):
+        claim = node.world.claim()
+        node.spool.deliveries.retry(claim, node.now, "0110", "processing_failed")
+        with node.spool.database.write() as tx:
+            target_failed(tx, "pacs", "0110 the peer's own words")
+    node.after(MINUTE)
+    assert node.standing() == ["target.degraded.pacs"]
+    text = node.alert("target.degraded.pacs").text
+    assert "Storing failed inside the target" in text and "own words" not in text
+
+
+# ---- arrivals, quarantine
+
+
+def test_held_series_and_quarantined_objects_are_told_by_source(rig) -> None:
+    node = rig()
+    node.series(1, outcome="hold")
+    node.series(2, outcome="hold")
+    node.world.send(node.world.connect("MR 2"), TestImage(study=9), reason="cannot be read")
+    node.after(2 * MINUTE)
+    assert node.standing() == ["arrival.held.CT1", "quarantine.MR 2"]
+    assert node.alert("arrival.held.CT1").count == 2 and node.alert("quarantine.MR 2").about == "source/MR 2"
+    assert len(node.sent) == 1 and node.subjects() == ["[scanpost node1] 2 alerts"]
+    node.after(DAY + HOUR, step=600)
+    assert node.standing() == ["arrival.held.CT1"], "a day after the last object"
+
+
+# ---- programs
+
+
+def test_a_program_that_is_gone_or_fails_or_restarts(rig) -> None:
+    node = rig()
+    node.after(5 * MINUTE)
+    assert node.standing() == []
+    node.end("router")
+    node.after(30)
+    assert node.standing() == []
+    node.start("router", pid=101)
+    node.after(2 * MINUTE)
+    node.end("cleaner")
+    node.start("receiver", "failing")
+    node.after(2 * MINUTE)
+    assert node.standing() == ["actor.down.cleaner", "actor.failing.receiver"]
+    node.start("cleaner")
+    node.start("receiver")
+    node.after(7 * MINUTE)
+    assert node.standing() == []
+    for pid in (102, 103, 104):
+        node.start("router", pid=pid)
+        node.after(MINUTE)
+    assert node.standing() == ["actor.restarting.router"]
+
+
+def test_the_web_page_counts_once_it_ran(rig) -> None:
+    node = rig()
+    node.start("webgui")
+    node.after(MINUTE)
+    node.end("webgui")
+    node.after(2 * MINUTE)
+    assert node.standing() == ["actor.down.webgui"]
+
+
+# ---- disk, certificates
+
+
+def test_a_disk_that_fills_up_is_told_hours_before(rig) -> None:
+    node = rig(**{"alerts.disk_h": 6.0})
+    free = 100e9
+    for _ in range(18):
+        node.world.disk.set_room(Room(int(free), None))
+        node.after(10 * MINUTE, step=300)
+        free -= 2.5e9  # 15 GB an hour, above a reserve of 5 GB
+    assert node.standing() == ["disk.soon"]
+    assert "images will be refused at about 20" in node.alert("disk.soon").text
+    node.world.disk.set_room(Room(int(400e9), None))
+    node.after(2 * HOUR, step=300)
+    assert node.standing() == []
+
+
+@pytest.mark.parametrize(
+    ("days", "severity"), [(29.0, "info"), (6.0, "warning"), (0.5, "critical"), (-1.0, "critical"), (200.0, None)]
+)
+def test_a_certificate_that_ends(rig, tmp_path, days: float, severity: str | None) -> None:
+    pair = Authority(tmp_path / "ca").issue("node", days=days)
+    node = rig(**{"webgui.tls.cert": str(pair.cert), "webgui.tls.key": str(pair.key)})
+    node.world.clock.advance(time.time() - node.now)
+    node.after(2 * MINUTE)
+    assert node.standing() == ([] if severity is None else ["certificate.webgui"])
+    if severity is not None:
+        assert node.alert("certificate.webgui").severity == severity
+        node.after(3 * HOUR, step=300)
+        assert len(node.sent) == (1 if severity == "info" else 2), "what has time is not repeated"
+
+
+def test_a_certificate_of_a_target_that_cannot_be_read(rig, tmp_path) -> None:
+    node = rig()
+    (tmp_path / "ca.pem").write_text("nothing")
+    tls = {"ca": str(tmp_path / "ca.pem"), "cert": str(tmp_path / "gone.pem"), "key": str(tmp_path / "gone.key")}
+    node.publish("pacs", pacs={"tls": tls})
+    node.after(2 * MINUTE)
+    assert node.standing() == ["certificate.target.pacs", "certificate.target.pacs.ca"]
+    assert "No such file" in node.alert("certificate.target.pacs").text
+    assert "holds no certificate" in node.alert("certificate.target.pacs.ca").text
+
+
+# ---- sources
+
+
+def weeks(node: AlertRig, number: int) -> None:
+    """A scanner that works from 8 to 18 on weekdays."""
+    for hour in range(24 * 7 * number):
+        weekday, clock = (hour // 24) % 7, hour % 24
+        if weekday < 5 and 8 <= clock < 18:
+            node.world.clock.advance(MONDAY + hour * HOUR + 60 - node.now)
+            node.world.receive(TestImage(study=1, instance=1), calling_ae="CT1")
+            with node.spool.database.write() as tx:
+                note(tx, "CT1", "10.0.0.1", "SCANPOST", "", None)
+            node.after(10)
+
+
+@pytest.mark.slow
+def test_a_source_that_falls_silent_at_work_is_told_and_nights_and_weekends_are_not(rig) -> None:
+    node = rig()
+    node.world.clock.jump_wall(MONDAY - node.now)
+    weeks(node, 3)
+    assert node.sent == []
+    node.after(MONDAY + 3 * WEEK + 8.5 * HOUR - node.now, step=600)
+    assert node.events("alert.raised") == [], "a weekend and the Monday's first half hour"
+    node.after(5 * HOUR, step=600)
+    assert node.standing() == ["source.silent.CT1"] and node.alert("source.silent.CT1").about == "source/CT1"
+    assert "2027-01-29 18:00" in node.alert("source.silent.CT1").text
+
+
+# ---- a quiet night
+
+
+@pytest.mark.slow
+def test_a_quiet_healthy_day_and_weekend_tell_nobody_and_write_nothing(rig) -> None:
+    node = rig()
+    node.publish("pacs")
+    node.world.clock.jump_wall(MONDAY + 4 * DAY + 15 * HOUR - node.now)  # a Friday afternoon
+    for study in range(1, 4):
+        node.series(study, "pacs")
+        node.deliver()
+        node.after(20 * MINUTE, step=60)
+    before = node.spool.outbox.head()
+    node.after(3 * DAY, step=120)
+    assert node.sent == [] and node.standing() == [] and node.spool.outbox.head() == before
+    assert [line for line in node.log.lines if line[0] in ("error", "critical")] == []
+
+
+# ---- acknowledged, silenced, repeated
+
+
+@pytest.mark.slow
+def test_reminders_come_at_growing_distance_until_somebody_acknowledges(rig) -> None:
+    node = rig()
+    node.series(1, outcome="hold")
+    times = []
+    for _ in range(12 * 60):
+        node.after(10 * MINUTE, step=300)
+        times += [round((node.now - MONDAY) / HOUR)] * (len(node.sent) - len(times))
+    waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+    assert waits[:4] == [1, 4, 24, 24] and "still: " in node.subjects()[1]
+    node.spool.alerts.acknowledge("arrival.held.CT1", "ann", "asked the ward")
+    before = len(node.sent)
+    node.after(3 * DAY, step=600)
+    assert len(node.sent) == before
+
+
+def test_what_is_silenced_is_told_when_the_silence_ends_if_it_still_stands(rig) -> None:
+    node = rig()
+    node.spool.alerts.silence("source/CT1", node.now + 2 * HOUR, "ann", "the scanner is serviced")
+    node.series(1, outcome="hold")
+    node.series(2, outcome="hold")
+    node.after(1.9 * HOUR, step=60)
+    assert node.standing() == ["arrival.held.CT1"] and node.sent == []
+    node.after(0.2 * HOUR, step=60)
+    assert len(node.sent) == 1
+
+
+def test_what_an_actor_raises_is_told_like_everything_else(rig) -> None:
+    node = rig()
+    node.spool.notices.raise_alert("clock", "cleaning pauses: the clock jumped by +3.0 hours")
+    node.after(2 * MINUTE)
+    assert "the clock jumped" in node.subjects()[0]
+    for _ in range(5):
+        node.spool.notices.clear_alert("clock")
+        node.after(MINUTE)
+        node.spool.notices.raise_alert("clock", "cleaning pauses: the clock jumped by +3.0 hours")
+        node.after(MINUTE)
+    assert len(node.sent) == 1, "an actor that wavers fills no mailbox"
+    node.spool.notices.clear_alert("clock")
+    node.after(7 * MINUTE)
+    assert len(node.sent) == 2 and node.standing() == []
+
+
+def test_what_was_never_told_is_not_said_to_be_over(rig) -> None:
+    node = rig()
+    node.spool.alerts.silence("*", node.now + HOUR, "ann")
+    node.spool.notices.raise_alert("clock", "x")
+    node.after(MINUTE)
+    node.spool.notices.clear_alert("clock")
+    node.after(2 * HOUR, step=60)
+    assert node.sent == []
+
+
+def test_without_a_channel_nothing_is_told_and_who_sets_one_up_hears_of_all_that_stands(rig) -> None:
+    node = rig(**{"alerts.smtp.host": ""})
+    node.series(1, outcome="hold")
+    node.after(DAY, step=600)
+    assert node.standing() == ["arrival.held.CT1"] and node.spool.letters.piles() == []
+    node.set()
+    node.hire()
+    node.after(2 * MINUTE)
+    assert len(node.sent) == 1
+
+
+def test_what_reports_an_event_without_an_end_stands_for_a_day(rig) -> None:
+    node = rig()
+    node.spool.notices.report("ledger.gap", "its history has a hole")
+    node.after(23 * HOUR, step=600)
+    assert node.standing() == ["ledger.gap"]
+    node.after(2 * HOUR, step=600)
+    assert node.standing() == []
+
+
+def test_a_part_that_fails_stops_no_other(rig, monkeypatch) -> None:
+    node = rig()
+    monkeypatch.setattr(node.spool.watching, "held", lambda: 1 / 0)
+    node.spool.notices.raise_alert("clock", "x")
+    node.spool.letters.tell([], [Item("mail", {"kind": "test", "text": "hello"})])
+    node.after(2 * MINUTE)
+    assert len(node.sent) == 1 and "hello" in node.texts()
+    failed = [line for line in node.log.lines if line[1] == "alerts_failed"]
+    assert 3 <= len(failed) <= 5 and failed[0][2]["part"] == "watch"

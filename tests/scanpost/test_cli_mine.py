@@ -1,0 +1,60 @@
+"""`scanpost mine` as people and spreadsheets use it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from rules_node import Home
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def mined(home: Home, tmp_path: Path) -> Home:
+    for name in ("=Thorax", "Head"):
+        home.series(Modality="MR", ProtocolName=name, PatientID="P1")
+    home.tell_ledger()
+    return home
+
+
+def test_ready_queries_answer_as_table_sheet_and_json(mined: Home, run: Run) -> None:
+    assert "Head" in run("mine", "contrast").output
+    rows = list(csv.DictReader(run("mine", "contrast", "--csv").stdout.splitlines()))
+    assert [(row["protocol"], row["series"]) for row in rows] == [("'=Thorax", "1"), ("Head", "1")]
+    assert [row["protocol"] for row in json.loads(run("mine", "contrast", "--json").stdout)] == ["=Thorax", "Head"]
+
+
+def test_the_window_and_the_source_count(mined: Home, run: Run) -> None:
+    day = time.strftime("%Y-%m-%d", time.localtime(time.time() - 86_400))
+    assert json.loads(run("mine", "software", "--source", "MR1", "--from", day, "--json").stdout)[0]["series"] == 2
+    for words in (("--source", "CT9"), ("--to", day), ("--modality", "CT"), ("--days", "1", "--node", "other")):
+        done = run("mine", "software", *words)
+        assert "nothing was found" in done.stderr and done.stdout == ""
+    assert "--days, or --from" in run("mine", "software", "--days", "3", "--from", day, code=2).output
+    assert "before --to" in run("mine", "software", "--from", day, "--to", "2020-01-01", code=2).output
+
+
+def test_every_query_is_listed_and_described(run: Run, home: Home) -> None:
+    for one in json.loads(run("mine", "list", "--json").stdout):
+        assert "mine_" in run("mine", "describe", one["query"]).output
+        assert "Example:" in run("mine", one["query"], "--help").output
+
+
+def test_own_sql_comes_from_a_file_or_standard_input(mined: Home, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "q.sql").write_text("SELECT protocol FROM mine_series ORDER BY 1;")
+    done = run("mine", "sql", str(tmp_path / "q.sql"), "--limit", "1", "--json")
+    assert json.loads(done.stdout) == [{"protocol": "=Thorax"}] and "only the first 1 rows" in done.stderr
+    assert "4" in run("mine", "sql", "-", input="SELECT sum(images) AS n FROM mine_series").output
+    done = run("mine", "sql", "-", input="DELETE FROM series", code=1)
+    assert "scanpost: the ledger cannot answer this" in done.output and "Traceback" not in done.output
+
+
+def test_a_ledger_that_is_not_there_is_said_in_one_line(run: Run) -> None:
+    done = run("mine", "dose", code=1)
+    assert done.output.startswith("scanpost: ") and done.output.count("\n") == 1

@@ -1,0 +1,111 @@
+"""The pages of a study and of a patient, and their twins for programs. It must not decide anything."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+
+from protocol.errors import LedgerUnavailable, NotFound
+from protocol.header.uids import valid_uid
+from protocol.ledger.history import Filter, search_arrivals
+from protocol.ledger.history.abouts import abouts
+from protocol.spool import Spool
+from protocol.spool.browsing import ABOUT
+from webgui import answers
+from webgui.areas.series.asked import SeriesQuery
+from webgui.areas.series.finding import AWAY, find
+from webgui.areas.series.lanes import Study, lanes, studies, study
+from webgui.areas.series.lines import Line, of_ledger, of_spool
+from webgui.areas.series.pages import patient_link
+from webgui.keys import NODE
+from webgui.patientkeys import PatientKeys
+
+MOST = 1000  # series of one study or patient
+
+
+async def _of_study(request: web.Request) -> tuple[list[Line], list[str]]:
+    """The series of the study in the address, the oldest first. Raises NotFound."""
+    uid = request.match_info["uid"]
+    if not valid_uid(uid):
+        raise NotFound("this is no study instance UID")
+    found = await find(request.app[NODE], SeriesQuery(study=uid), "", MOST)
+    if not found.lines:
+        raise NotFound("there is no such study")
+    return sorted(found.lines, key=lambda line: (line.time, line.id)), found.notes
+
+
+async def show_study(request: web.Request) -> web.Response:
+    """GET /studies/{uid}."""
+    node = request.app[NODE]
+    lines, notes = await _of_study(request)
+    times = await node.spool(lambda spool: _times(spool, lines))
+    head = study(lines[0].study_uid, lines)
+    patient = next((line for line in lines if line.patient_id), lines[0])
+    return answers.page(request, "series/study.html", head=head, lines=lines, remarks=notes, who=patient,
+                        patient=patient_link(request, patient), axis=lanes(lines, times, node.clock.now()))  # fmt: skip
+
+
+def _times(spool: Spool, lines: list[Line]) -> dict[int, dict[str, Any]]:
+    found = spool.browsing.arrivals(line.id for line in lines)
+    return {
+        id: {"last": row["last_image"],
+             "deliveries": [(one["target"], one["created"], one["finished"], one["state"]) for one in row["deliveries"]]}
+        for id, row in found.items()
+    }  # fmt: skip
+
+
+async def _of_patient(request: web.Request) -> tuple[str, list[Line], list[str]]:
+    """Patient's id, series, notes. Raises NotFound."""
+    node = request.app[NODE]
+    keys, key = PatientKeys(node.places.config), request.match_info["key"]
+    patient_id = await node.run(lambda: keys.patient_id(key))
+
+    def ask(connection: Any) -> list[Line]:
+        page = search_arrivals(connection, node.name, Filter(patient_id=patient_id), None, MOST)
+        about = abouts(connection, [(row["node"], row["arrival"]) for row in page.rows], ABOUT)
+        return [of_ledger(row, about.get((row["node"], row["arrival"]), {})) for row in page.rows]
+
+    try:
+        lines, notes = await node.ledger(ask), []
+    except LedgerUnavailable:
+        lines, notes = [], [AWAY]
+    live = await node.spool(lambda spool: _in_spool(spool, patient_id, lines))
+    lines = [*live.values(), *(line for line in lines if line.id not in live)]
+    if not lines:
+        raise NotFound("nothing is known of this patient any more")
+    return patient_id, lines, notes
+
+
+def _in_spool(spool: Spool, patient_id: str, known: list[Line]) -> dict[int, Line]:
+    """The patient's series among those that the ledger named and the newest of the spool."""
+    found = spool.browsing.search(SeriesQuery().selection(), patient_id, None, MOST)
+    rows = spool.browsing.arrivals({*found.ids, *(line.id for line in known)})
+    return {id: line for id, row in rows.items() if (line := of_spool(row)).patient_id == patient_id}
+
+
+async def show_patient(request: web.Request) -> web.Response:
+    """GET /patients/{key}."""
+    patient_id, lines, notes = await _of_patient(request)
+    newest = max(lines, key=lambda line: line.time)
+    return answers.page(
+        request, "series/patient.html", patient_id=patient_id, who=newest, remarks=notes, studies=studies(lines)
+    )
+
+
+def _plain(one: Study) -> dict[str, Any]:
+    return {name: value for name, value in asdict(one).items() if name != "chips"}
+
+
+async def api_study(request: web.Request) -> web.Response:
+    """GET /api/v1/studies/{uid}."""
+    lines, notes = await _of_study(request)
+    head = study(lines[0].study_uid, lines)
+    return answers.given({"study": _plain(head), "series": [line.plain() for line in lines], "notes": notes})
+
+
+async def api_patient(request: web.Request) -> web.Response:
+    """GET /api/v1/patients/{key}."""
+    patient_id, lines, notes = await _of_patient(request)
+    return answers.given({"patient_id": patient_id, "studies": [_plain(one) for one in studies(lines)], "notes": notes})
