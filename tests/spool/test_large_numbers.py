@@ -313,3 +313,22 @@ def test_what_a_target_keeps_for_long_costs_the_search_for_what_may_go_nothing(s
     assert steps() < few + 500
     told = forecast(spool.database, late, 1e9 + 100)
     assert told.total.series == 50 and sum(kept.amount.series for kept in told.kept) == 50 + 20 * MANY
+
+
+def test_what_pages_show_of_series_and_queue_walks_through_no_table(spool):
+    (receipt,) = receive(spool, incoming("1.2.3.1"))
+    spool.arrivals.close(receipt.arrival, "idle")
+    spool.arrivals.decide(receipt.arrival, Verdict("route", 1, [TargetChoice("pacs")], rules=["all"]))
+    (delivery,) = spool.deliveries.of_arrival(receipt.arrival)
+    statements, browsing = Statements(spool), spool.browsing
+    for text in ("1.2.3", "CT1", "Doe", str(receipt.arrival)):
+        browsing.search(Selection(modality="CT"), text, None, 50)
+    assert browsing.arrivals([receipt.arrival])[receipt.arrival]["rules"] == ["all"]
+    for look in (browsing.associations, browsing.reception, browsing.confirmations, browsing.images, browsing.header):
+        look(receipt.arrival)
+    browsing.about([receipt.arrival])
+    browsing.problems(delivery["id"])
+    for filters in FILTERS:
+        browsing.counts(Selection(states=UNFINISHED, **filters))
+    # The newest so many of all, from the end of the table.
+    assert [walk for walk in statements.walks() if "WHERE 1 ORDER BY x.id DESC LIMIT 3000" not in walk[1]] == []
