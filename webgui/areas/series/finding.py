@@ -103,9 +103,11 @@ def _together(spool: Spool, node: str, asked: SeriesQuery, text: str, lines: Seq
     if asked.after:
         return merged
     known, oldest = {line.id for line in lines}, 0.0 if last or not lines else min(line.time for line in lines)
-    newest = spool.browsing.search(asked.selection(), text, None, NEWEST, NEWEST).ids if text else [
-        row["id"] for row in spool.arrivals.select(asked.selection(), limit=NEWEST)
-    ]  # fmt: skip
+    if text:
+        newest = spool.browsing.search(asked.selection(), text, None, NEWEST, NEWEST).ids
+    else:
+        rows = spool.arrivals.select(asked.selection(), limit=NEWEST)
+        newest = [row["id"] for row in rows if row["opened"] >= oldest]
     more = spool.browsing.arrivals(id for id in newest if id not in known)
     fresh = [of_spool(row) for row in more.values() if row["opened"] >= oldest]
     return [*sorted(fresh, key=lambda line: (line.time, line.id), reverse=True), *merged]
