@@ -20,7 +20,7 @@ from protocol.errors import LedgerUnavailable
 from protocol.ledger.bulk import UNFIT, add, put
 from protocol.ledger.engine import database_errors, kind_of, refuses_record, writer
 from protocol.ledger.entries import Entry, entry_of, fold
-from protocol.ledger.forgetting import forget_headers
+from protocol.ledger.forgetting import Ages, forget
 from protocol.ledger.migrate import upgrade_on
 from protocol.ledger.tables import alert, cursor, event, metadata
 from protocol.wire.messages import Envelope
@@ -132,13 +132,13 @@ class Ledger:
             self.close()
             raise
 
-    def forget(self, before: float) -> int:
-        """Forget header values of arrivals older than `before` (seconds since 1970), a chunk; 0: none was left.
+    def forget(self, ages: Ages) -> int:
+        """Forget what is older than `ages` say, a chunk; 0: nothing old was left.
 
         Raises LedgerUnavailable; then the ledger must be opened again.
         """
         with self._transaction() as connection:
-            gone = forget_headers(connection, self.node, before)
+            gone = forget(connection, self.node, ages)
             self._effects.step("ledger.forget")
         return gone
 
