@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from actors.base import Actor, Context
 from actors.bookkeeper.ages import ages_at
 from actors.bookkeeper.alerts.desk import AlertDesk
+from actors.bookkeeper.balance import BalanceDesk
 from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from actors.bookkeeper.lag import Lag
@@ -59,7 +60,8 @@ class BookkeeperActor(Actor):
     NAME: ClassVar[str] = "bookkeeper"
 
     def __init__(
-        self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None, alerts: AlertDesk | None = None
+        self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None, alerts: AlertDesk | None = None,
+        balance: BalanceDesk | None = None,
     ) -> None:  # fmt: skip
         super().__init__(context)
         self._alerts = alerts
@@ -67,6 +69,7 @@ class BookkeeperActor(Actor):
         self._ledger = ledger or Ledger(settings.ledger.url, settings.node.name, clock=context.clock)
         self._hand: Hand = hand or ThreadHand(context.wire.wake)
         self._figures = FiguresDesk(context.spool, context.clock, context.log)
+        self._balance = balance
         self._at: Cursor | None = None  # what is read next stands behind it; None while the ledger is not open
         self._stored = Cursor(0, 0)  # the ledger's own cursor
         self._finish: Callable[[Any], float] | None = None  # what to do with the result of the job under way
@@ -81,13 +84,16 @@ class BookkeeperActor(Actor):
         self._lag = Lag(context.spool, context.clock, settings.ledger.lag_alert_s)
 
     def start(self) -> None:
-        """From now on alerts are looked after, too."""
+        """From now on alerts and the balance are looked after, too."""
         self._alerts = self._alerts or AlertDesk(self.context)
+        self._balance = self._balance or BalanceDesk(self.context, self._ledger.node)
 
     def one_pass(self, nudges: list[Nudge]) -> float:
         if self._alerts is not None:
             self._alerts.round()  # first: alerts must come while the database is away, too
         more = self._figures.round()
+        if self._balance is not None:
+            self._balance.round(self._how_far())
         if self._lag.look(self._how_far()):
             self.context.wire.committed()
         wait = self._carry(nudges)

@@ -30,9 +30,9 @@ def upgrade_on(connection: Connection) -> None:
     """`upgrade` inside the caller's transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
-    configuration = _configuration()
-    if revision(connection) == ScriptDirectory.from_config(configuration).get_current_head():
+    if revision(connection) == newest_revision():
         return
+    configuration = _configuration()
     configuration.attributes["connection"] = connection
     try:
         command.upgrade(configuration, "head")
@@ -43,6 +43,11 @@ def upgrade_on(connection: Connection) -> None:
 def revision(connection: Connection) -> str | None:
     """The revision the tables have; None for an empty database."""
     return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest_revision() -> str | None:
+    """The revision that this program's tables have."""
+    return ScriptDirectory.from_config(_configuration()).get_current_head()
 
 
 def _configuration() -> Config:

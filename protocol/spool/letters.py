@@ -41,7 +41,10 @@ class Pile(NamedTuple):
 
 @dataclass(frozen=True)
 class Letter:
-    """What one recipient is sent; repeated with the same `id` and `body` until it is taken. Times are seconds UTC."""
+    """What one recipient is sent; repeated with the same `id` and `body` until it is taken. Times are seconds UTC.
+
+    `body` has subject, text, count and items; once the letter has ended subject and count alone.
+    """
 
     id: int
     recipient: str
@@ -177,10 +180,15 @@ def _add(tx: Transaction, items: Sequence[Item]) -> None:
 
 
 def _end(tx: Transaction, id: int, state: str, error: str) -> Any:
+    """Its text is forgotten at once: where the settings allow it, it holds names of patients."""
+    row = tx.one("SELECT body FROM letter WHERE id = ? AND state = 'waiting'", (id,))
+    if row is None:
+        return None
+    body = unpack_stored(row["body"])
+    kept = pack({name: body[name] for name in ("subject", "count") if name in body})
     return tx.one(
-        "UPDATE letter SET state = ?, error = ?, ended = ?, attempts = attempts + 1 WHERE id = ? AND state = 'waiting'"
-        " RETURNING *",
-        (state, error, tx.now, id),
+        "UPDATE letter SET state = ?, error = ?, ended = ?, attempts = attempts + 1, body = ? WHERE id = ? RETURNING *",
+        (state, error, tx.now, kept, id),
     )
 
 

@@ -159,6 +159,7 @@ def test_items_become_one_letter_which_is_kept_until_it_is_taken(spool: Spool, c
     spool.letters.sent(id)
     spool.letters.sent(id)
     assert spool.letters.waiting() == [] and spool.letters.list()[0].state == "sent"
+    assert spool.letters.list()[0].body == {"count": 3}, "the text is forgotten"
     assert events(spool, "letter.sent") == [{"letter": id, "channel": "mail", "items": 3, "attempts": 2}]
     assert spool.letters.tidy(clock.now() + 1) == 1 and spool.letters.list() == []
 
