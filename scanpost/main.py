@@ -47,11 +47,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "spool": ("scanpost.spool:spool", "Check the spool, or make it again from the image files."),
     "backup": ("scanpost.spool:backup", "Copy the state of the spool while everything runs."),
     "restore": ("scanpost.spool:restore", "Put a backup in place."),
-    "patient": ("scanpost.patient:patient", "One patient: erase on request."),
     "history": ("scanpost.history:history", "The past, out of the ledger: search, show, where an image went."),
     "ledger": ("scanpost.ledger:ledger", "The database of history: status, copy it into another one."),
+    "patient": ("scanpost.patient:patient", "One patient: erase on request."),
     "mine": ("scanpost.mine:mine", "Data mining: ready queries over the history, your own SQL, export."),
     "config": ("scanpost.config:config", "Show and check the settings."),
+    "audit": ("scanpost.audit:audit", "Who did what: list, verify, export."),
     "user": ("scanpost.user:user", "Accounts of the web page: users, roles, links, sessions, tokens."),
 }
 
