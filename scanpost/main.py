@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("scanpost.spool:restore", "Put a backup in place."),
     "history": ("scanpost.history:history", "The past, out of the ledger: search, show, where an image went."),
     "ledger": ("scanpost.ledger:ledger", "The database of history: status, copy it into another one."),
+    "patient": ("scanpost.patient:patient", "One patient: erase on request."),
     "mine": ("scanpost.mine:mine", "Data mining: ready queries over the history, your own SQL, export."),
     "config": ("scanpost.config:config", "Show and check the settings."),
     "audit": ("scanpost.audit:audit", "Who did what: list, verify, export."),

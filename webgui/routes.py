@@ -8,6 +8,7 @@ from aiohttp import web
 
 from webgui import live
 from webgui.areas.acts import routes as acts_routes
+from webgui.areas.alerts import routes as alerts_routes
 from webgui.areas.audit import routes as audit_routes
 from webgui.areas.config import routes as config_routes
 from webgui.areas.dashboard import pages as dashboard
@@ -61,6 +62,7 @@ NODE_ROUTES: tuple[Route, ...] = (
     *acts_routes.ROUTES,
     *quarantine_routes.ROUTES,
     *queue_routes.ROUTES,
+    *alerts_routes.ROUTES,
     *audit_routes.ROUTES,
     *series_routes.ROUTES,
     *upload_routes.ROUTES,

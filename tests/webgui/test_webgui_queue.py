@@ -235,3 +235,19 @@ async def test_quarantine_shows_the_reason_and_only_admins_may_let_go(real, real
         row["receipt"],
     )
     await text_of(real_admin, "/quarantine/ffffffffff", 404)
+
+
+async def test_of_many_only_the_newest_are_counted_by_what_has_no_index_and_the_page_says_so(
+    real_viewer, queue, monkeypatch
+):
+    monkeypatch.setattr("protocol.spool.browsing.GROUPED", 2)
+    told = await listed(real_viewer, "?source=CT1")
+    assert not told["counted_all"] and sum(told["counts"].values()) <= 2
+    assert re.search(r'class="count[^"]*">\d\+<', await text_of(real_viewer, "/queue?source=CT1"))
+    assert (await listed(real_viewer))["counted_all"]
+
+
+async def test_what_is_not_among_the_newest_is_found_all_the_same(real_viewer, queue, monkeypatch):
+    monkeypatch.setattr("protocol.spool.selecting.LOOKED_AT_FIRST", 1)
+    assert len((await listed(real_viewer, "?source=CT1&limit=2"))["deliveries"]) == 2
+    assert len((await listed(real_viewer, "?rule=all&modality=CT"))["deliveries"]) == 4

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from real_node import ALL
@@ -10,7 +11,7 @@ from webgui_fakes import HOME, PAGE
 from protocol.routing.model import Rule
 from protocol.testing.images import TestImage
 from webgui.areas.rules import form, words
-from webgui.keys import JOBS
+from webgui.keys import CONFIG, JOBS
 
 CARDIAC = {
     "name": "cardiac", "when": "Modality == 'CT' and contains(StudyDescription, 'chest')", "action": "route",
@@ -174,6 +175,13 @@ async def test_a_past_series_is_tried_clause_by_clause_with_its_values(real, rea
     data = sent(ALL | {"when": "SenderAET == 'CT1' and Modality == 'XX'"}, was="all", arrival=str(number))
     text = await (await post(real_viewer, "/rules/try", data, 200)).text()
     assert "No match" in text and "SenderAET is <b>CT1</b>" in text and "With all rules" in text
+
+
+async def test_who_sees_patients_masked_cannot_find_them_out_by_testing_rules(real, real_app, real_viewer):
+    real_app[CONFIG] = replace(real_app[CONFIG], mask_phi="viewers")
+    data = sent(CARDIAC | {"when": "PatientName == 'X'"}, arrival=str(real.arrival()))
+    assert "masked for you" in await (await post(real_viewer, "/rules/try", data, 422)).text()
+    await post(real_viewer, "/rules/backtest", data, 422)
 
 
 async def test_a_pasted_header_is_tried_and_markup_in_it_stays_text(real_viewer):

@@ -58,14 +58,6 @@ def _tabs(asked: QueueQuery, counts: dict[str, int]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def counts(spool: Spool, asked: QueueQuery) -> dict[str, int]:
-    """How many unfinished deliveries match the filters, by state."""
-    found: dict[str, int] = {}
-    for (state, _), count in spool.bulk.matching(DELIVERIES, asked.selection(UNFINISHED)).items():
-        found[state] = found.get(state, 0) + count
-    return found
-
-
 def groups(spool: Spool, asked: QueueQuery) -> list[tuple[str, int]]:
     """How many of the list belong to what."""
     if asked.group == "target":
@@ -85,8 +77,9 @@ def _lines(spool: Spool, asked: QueueQuery, limit: int, sees: bool) -> list[Line
 
 def _found(spool: Spool, asked: QueueQuery, sees: bool) -> dict[str, Any]:
     lines = _lines(spool, asked, asked.limit + 1, sees)
+    counts, whole = spool.browsing.counts(asked.selection(UNFINISHED))
     return {
-        "lines": lines[: asked.limit], "further": len(lines) > asked.limit, "counts": counts(spool, asked),
+        "lines": lines[: asked.limit], "further": len(lines) > asked.limit, "counts": counts, "whole": whole,
         "groups": groups(spool, asked), "failures": failures(spool.deliveries.causes(asked.target or None))[:SHOWN_FAILURES],
     }  # fmt: skip
 
@@ -99,7 +92,8 @@ async def api(request: web.Request) -> web.Response:
     lines: list[Line] = found["lines"]
     return answers.given({
         "deliveries": [one.plain() for one in lines], "next": lines[-1].id if found["further"] else None,
-        "counts": found["counts"], "groups": [{"name": name, "count": count} for name, count in found["groups"]],
+        "counts": found["counts"], "counted_all": found["whole"],
+        "groups": [{"name": name, "count": count} for name, count in found["groups"]],
     })  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from webgui import answers, guards, inputs, publishing
-from webgui.areas.rules import acts, form, models, pages, reading, words
+from webgui import answers, guards, inputs, patients, publishing
+from webgui.areas.rules import acts, form, models, pages, reading, trying, words
 from webgui.csvs import download
 from webgui.guards import Need
 from webgui.jobs import Job, JobRefused
@@ -27,6 +27,8 @@ async def start(request: web.Request) -> web.Response:
     made = form.read(values)
     node, source = request.app[NODE], request.app[RULES]
     version = await publishing.current(node)
+    if not patients.sees(request):
+        trying.refuse_guessing(made.when)
     given = str(values.get("days") or "30")
     days = int(given) if given in map(str, WINDOWS) else 30
     configuration = form.drafted(made, version.configuration)

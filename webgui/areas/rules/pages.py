@@ -10,7 +10,7 @@ from aiohttp import web
 from protocol.errors import RoutingError, ScanpostError
 from protocol.routing.parse import to_data
 from protocol.routing.versions import Version
-from webgui import answers, inputs, modelform, publishing
+from webgui import answers, inputs, modelform, patients, publishing
 from webgui.areas.rules import builder, describing, form, models, notices, reading, suggesting, trying, words
 from webgui.csvs import download
 from webgui.keys import NODE, RULES
@@ -116,7 +116,11 @@ async def try_(request: web.Request) -> web.Response:
     version = await publishing.current(request.app[NODE])
     source = request.app[RULES]
 
+    sees = patients.sees(request)
+
     def run() -> Any:
+        if not sees and not asked.files and not asked.pasted:
+            trying.refuse_guessing(made.when)
         configuration, name = form.for_trying(made, version.configuration)
         return trying.shown(configuration, name, *trying.case_of(asked, source, configuration))
 

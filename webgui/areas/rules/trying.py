@@ -11,13 +11,14 @@ from typing import Any
 
 from aiohttp import web
 
-from protocol.errors import UnreadableHeader
+from protocol.errors import RuleSyntaxError, UnreadableHeader
 from protocol.header.part10 import values_of
 from protocol.header.pasted import read_pasted
 from protocol.routing.judging import Case
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.rules.compiler import compile_rule
 from protocol.routing.trying import tried
+from webgui import patients
 from webgui.areas.rules import words
 from webgui.rules_source import RulesSource
 
@@ -80,6 +81,16 @@ def _images(
     if not images:
         raise UnreadableHeader(notes[0] if notes else "no file")
     return images, notes
+
+
+def refuse_guessing(when: str) -> None:
+    """Who sees patients masked could find out by asking rules. Raises UnreadableHeader; a faulty condition passes."""
+    try:
+        told = sorted(patients.KEYS.intersection(compile_rule(when).keywords))
+    except RuleSyntaxError:
+        return
+    if told:
+        raise UnreadableHeader(f"patient data are masked for you, and this condition reads {', '.join(told)}")
 
 
 def shown(

@@ -119,7 +119,7 @@ def patient_link(request: web.Request, line: Line) -> str:
 
 def _person(one: Story) -> list[tuple[str, str]]:
     about = one.about
-    shown = [("Patient", one.line.patient), ("Patient ID", one.line.patient_id), ("Born", str(about.get("PatientBirthDate", ""))),
+    shown = [("Patient", one.line.patient), ("Patient ID", one.line.patient_id), ("Born", words.date(about.get("PatientBirthDate"))),
              ("Sex", str(about.get("PatientSex", ""))), ("Accession number", one.line.accession),
              ("Study", one.line.study_description), ("Body part", str(about.get("BodyPartExamined", ""))),
              ("Protocol", str(about.get("ProtocolName", "")))]  # fmt: skip

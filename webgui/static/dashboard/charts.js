@@ -5,6 +5,8 @@
   const home = document.getElementById('charts');
   if (!home || typeof uPlot === 'undefined') return;
   const LIVE_S = 3600, EVERY_MS = 60000, HEIGHT = 132;
+  // On a wall the charts fill their card.
+  const high = () => (document.documentElement.classList.contains('wall') && innerWidth >= 900 ? Math.max(HEIGHT, home.clientHeight - 50) : HEIGHT);
   const figures = [...home.querySelectorAll('figure')];
   const sync = uPlot.sync('charts');
   let span = Number(home.dataset.span), width = Number(home.dataset.width), range = home.dataset.range, unit = 'images';
@@ -43,7 +45,7 @@
   const axis = (extra) => ({ stroke: colour('--soft'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif', ...extra });
 
   const options = (series) => ({
-    width: Math.max(200, home.querySelector('figure').clientWidth), height: HEIGHT, legend: { show: false },
+    width: Math.max(200, home.querySelector('figure').clientWidth), height: high(), legend: { show: false },
     cursor: { sync: { key: sync.key }, y: false, points: { size: 6 } },
     scales: { x: { time: true }, y: { range: (plot, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [axis({ size: 24, values: (plot, ticks) => ticks.map((tick) => clock(tick).slice(0, width < 60 && span <= 600 ? 8 : 5)), space: 70 }), axis({ size: 46, values: (plot, ticks) => ticks.map((tick) => number(tick)) })],
@@ -164,7 +166,7 @@
       draw(true);
     });
   }
-  new ResizeObserver(() => { for (const [n, plot] of plots.entries()) plot.setSize({ width: Math.max(200, figures[n].clientWidth), height: HEIGHT }); }).observe(home);
+  new ResizeObserver(() => { for (const [n, plot] of plots.entries()) plot.setSize({ width: Math.max(200, figures[n].clientWidth), height: high() }); }).observe(home);
   const again = () => { if (plots.length) draw(true); };
   document.getElementById('theme')?.addEventListener('click', () => setTimeout(again));
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', again);
