@@ -15,6 +15,7 @@ from webgui.areas.dashboard import routes as dashboard_routes
 from webgui.areas.help import routes as help_routes
 from webgui.areas.people import routes as people_routes
 from webgui.areas.series import routes as series_routes
+from webgui.areas.system import routes as system_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import health, login, metrics, rules, setup, static
 from webgui.route import TABLE, Route
@@ -55,6 +56,7 @@ NODE_ROUTES: tuple[Route, ...] = (
     *help_routes.ROUTES,
     *dashboard_routes.ROUTES,
     *alerts_routes.ROUTES,
+    *system_routes.ROUTES,
     *audit_routes.ROUTES,
     *series_routes.ROUTES,
     *config_routes.ROUTES,
