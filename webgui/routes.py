@@ -13,6 +13,7 @@ from webgui.areas.config import routes as config_routes
 from webgui.areas.dashboard import pages as dashboard
 from webgui.areas.dashboard import routes as dashboard_routes
 from webgui.areas.help import routes as help_routes
+from webgui.areas.logs import routes as logs_routes
 from webgui.areas.people import routes as people_routes
 from webgui.areas.series import routes as series_routes
 from webgui.areas.system import routes as system_routes
@@ -57,6 +58,7 @@ NODE_ROUTES: tuple[Route, ...] = (
     *dashboard_routes.ROUTES,
     *alerts_routes.ROUTES,
     *system_routes.ROUTES,
+    *logs_routes.ROUTES,
     *audit_routes.ROUTES,
     *series_routes.ROUTES,
     *config_routes.ROUTES,
