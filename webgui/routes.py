@@ -13,6 +13,7 @@ from webgui.areas.help import routes as help_routes
 from webgui.areas.people import routes as people_routes
 from webgui.areas.rules import routes as rule_routes
 from webgui.areas.series import routes as series_routes
+from webgui.areas.sources import routes as source_routes
 from webgui.areas.targets import routes as target_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import dashboard, health, login, metrics, rules, setup, static
@@ -50,6 +51,7 @@ NODE_ROUTES: tuple[Route, ...] = (
     *people_routes.ROUTES,
     *rule_routes.ROUTES,
     *target_routes.ROUTES,
+    *source_routes.ROUTES,
 )
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
 
