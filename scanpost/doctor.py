@@ -36,7 +36,7 @@ def doctor(options: Options, quick: bool, as_json: bool) -> None:
 
     \b
     Checks: conservation of images, every file, the database, spool against ledger, configuration, actors,
-    targets, disk, clock.
+    targets, disk, clock, alerts.
     """
     with opened(options) as (settings, spool):
         findings = list(examine(settings, spool, files=not quick))
@@ -63,6 +63,7 @@ def examine(settings: Settings, spool: Spool, *, files: bool = True) -> Iterator
     yield from _actors(document)
     yield from _targets(document)
     yield from _machine(spool, document)
+    yield from _alerts(settings, spool)
 
 
 def _list(name: str, problems: list[str], good: str) -> Iterator[Finding]:
@@ -91,18 +92,20 @@ def _routing(settings: Settings) -> Iterator[Finding]:
 def _ledger(settings: Settings, spool: Spool, document: dict[str, Any]) -> Iterator[Finding]:
     """The ledger may lag while it is away, that is no loss; once it has caught up it must agree with the spool."""
     from protocol.errors import LedgerError
-    from protocol.ledger.compare import compare, reach
+    from protocol.ledger.compare import reach
+    from scanpost.accounting import against_ledger
 
     behind, problems = document["outbox"]["bookkeeper_behind"], []
     try:
         if behind:
             reach(settings.ledger.url)
         else:
-            problems = compare(settings.ledger.url, settings.node.name, spool.accounting)
+            differences, behind = against_ledger(settings, spool, wait_s=5.0)
+            problems = [one.text for one in differences]
     except LedgerError as exc:
         yield Finding("ledger", "warning", f"{exc}; nothing is lost, {behind} events wait")
         return
-    if behind:
+    if behind and not problems:
         yield Finding("ledger", "warning", f"{behind} events are not yet written to the ledger")
         return
     yield from _list("ledger", problems, "the ledger knows every image of the spool")
@@ -144,3 +147,14 @@ def _machine(spool: Spool, document: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("clock", "bad", f"the clock is {ahead:.0f} s behind the newest event; set it")
     else:
         yield Finding("clock", "good", "not behind the newest event")
+
+
+def _alerts(settings: Settings, spool: Spool) -> Iterator[Finding]:
+    """What stands and nobody takes care of, and whether anybody is told."""
+    open_ones = [one for one in spool.alerts.list() if one.state == "open"]
+    for one in open_ones:
+        yield Finding("alert", "warning", f"{one.severity}: {one.text} ({one.key})")
+    if not open_ones:
+        yield Finding("alerts", "good", "none is open")
+    if not settings.alerts.smtp.host and not settings.alerts.webhook.url:
+        yield Finding("alerts", "warning", "nobody is told: set alerts.smtp or alerts.webhook (docs/alerts.md)")

@@ -107,7 +107,7 @@ def _changes(envelope: Envelope, problems: set[str]) -> list[Change]:
         except Unfit as exc:
             problems.add(f"not projected: {exc}")
             continue
-        first = fit_row(table, change.first, problems) if change.first else change.first
+        first = fit_row(table, change.first, problems) if change.first else None
         fitting.append(Change(change.table, key, fit_row(table, change.values, problems), first))
     return fitting
 
@@ -120,14 +120,19 @@ class Group(NamedTuple):
     first: tuple[str, ...]  # columns that only a new row gets
 
 
-def fold(changes: Iterable[Change]) -> list[Group]:
-    """One row per object, later values over earlier ones, grouped by table and columns."""
-    rows: dict[tuple[str, tuple[Any, ...]], tuple[dict[str, Any], dict[str, Any]]] = {}
-    for change in changes:
-        row, first = rows.setdefault((change.table, tuple(change.key.items())), (dict(change.key), dict(change.first)))
-        row.update(change.values)
+def fold(changes: Iterable[Change], node: str) -> list[Group]:
+    """One row per object of a node, later values over earlier ones, grouped by table and columns."""
+    rows: dict[tuple[str, tuple[Any, ...]], tuple[dict[str, Any], dict[str, Any] | None]] = {}
+    for table, key, values, first in changes:
+        place = (table, tuple(key.values()))
+        if place in rows:
+            rows[place][0].update(values)
+        else:
+            rows[place] = ({"node": node, **key, **values}, first)
     groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[dict[str, Any]]] = {}
     for (table, _), (row, first) in rows.items():
-        only = tuple(sorted(first.keys() - row.keys()))
-        groups.setdefault((table, tuple(sorted(row)), only), []).append({**first, **row} if only else row)
+        only = tuple(name for name in first if name not in row) if first else ()
+        if first and only:
+            row |= {name: first[name] for name in only}
+        groups.setdefault((table, tuple(row), only), []).append(row)
     return [Group(table, found, only) for (table, _, only), found in groups.items()]

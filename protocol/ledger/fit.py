@@ -10,6 +10,8 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
+from itertools import repeat
+from operator import gt
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Double, Integer, LargeBinary, String, Table
@@ -17,6 +19,7 @@ from sqlalchemy import JSON, BigInteger, Column, Double, Integer, LargeBinary, S
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 _MAX64, _MAX32 = 2**63, 2**31
 _ENDLESS = 1 << 30
+NAME_AT_LEAST = 64  # characters that every text column takes
 MAX_DEPTH = 32  # of nested values; PostgreSQL and json both end much later
 Fitter = Callable[[Any, set[str]], Any]
 
@@ -25,25 +28,70 @@ class Unfit(Exception):
     """A key cannot be made to fit, so there is no row to write."""
 
 
-def fit_row(table: Table, values: Mapping[str, Any], problems: set[str]) -> dict[str, Any]:
+def fit_row(table: Table, values: dict[str, Any], problems: set[str]) -> dict[str, Any]:
     """The row as both databases take it; what had to be changed is added to `problems` as ``column: why``.
 
-    Raises Unfit if a key column has no usable value.
+    Raises Unfit if a key column has no usable value. The row may be `values` itself.
     """
+    if _shape(table, tuple(values)).holds(values):
+        return values
     fitters = _fitters(table)
     row: dict[str, Any] = {}
     for name, value in values.items():
-        fitter, length, is_key = fitters[name]
-        if type(value) is str and 0 < len(value) <= length and value.isascii() and "\0" not in value:
-            row[name] = value
-        elif is_key:
-            found: set[str] = set()
-            row[name] = fitter(value, found)
-            if found or row[name] is None:
-                raise Unfit(f"{table.name}.{name}: {'; '.join(found) or 'missing'}")
-        else:
-            row[name] = None if value is None else fitter(value, problems)
+        fitter, is_key = fitters[name]
+        if not is_key:
+            row[name] = fitter(value, problems)
+            continue
+        found: set[str] = set()
+        row[name] = fitter(value, found)
+        if found or row[name] is None:
+            raise Unfit(f"{table.name}.{name}: {'; '.join(found) or 'missing'}")
     return row
+
+
+class _Shape:
+    """Values of a table under certain names, to be tested all at once: texts, whole numbers, and the rest one by one."""
+
+    def __init__(self, table: Table, names: tuple[str, ...]) -> None:
+        columns = [table.c[name] for name in names]
+        self._texts = [column.name for column in columns if isinstance(column.type, String)]
+        self._limits = [_length(table.c[name]) for name in self._texts]
+        self._wholes = [column.name for column in columns if isinstance(column.type, Integer)]
+        self._numbers = [column.name for column in columns if isinstance(column.type, Double)]
+        self._plain = [column.name for column in columns if isinstance(column.type, JSON)]
+        self._keys = [column.name for column in columns if column.primary_key]
+
+    def holds(self, values: dict[str, Any]) -> bool:
+        """Whether all certainly fit as they are; what is uncommon is left to the fitters. None fits where no key is."""
+        texts = [value for name in self._texts if (value := values[name]) is not None]
+        try:
+            joined = "".join(texts)
+        except TypeError:
+            return False
+        if not joined.isascii() or "\0" in joined or type(joined) is not str:
+            return False
+        if len(texts) == len(self._limits):
+            if any(map(gt, map(len, texts), self._limits)):
+                return False
+        elif any(map(gt, map(len, texts), repeat(NAME_AT_LEAST))):
+            return False
+        for name in self._wholes:
+            value = values[name]
+            if value is not None and not (type(value) is int and -_MAX32 <= value < _MAX32):
+                return False
+        for name in self._numbers:
+            value = values[name]
+            if value is not None and not (type(value) is float and -1e300 < value < 1e300):
+                return False
+        for name in self._keys:
+            if values[name] is None:
+                return False
+        return all(_good(values[name]) for name in self._plain)
+
+
+@lru_cache(maxsize=1000)
+def _shape(table: Table, names: tuple[str, ...]) -> _Shape:
+    return _Shape(table, names)
 
 
 def fit(column: Column[Any], value: Any, problems: set[str]) -> Any:
@@ -52,9 +100,9 @@ def fit(column: Column[Any], value: Any, problems: set[str]) -> Any:
 
 
 @lru_cache(maxsize=100)
-def _fitters(table: Table) -> dict[str, tuple[Fitter, int, bool]]:
-    """Each column's fitter, how long a text may be (0: it holds none), and whether it is a key."""
-    return {column.name: (_fitter(column), _length(column), column.primary_key) for column in table.c}
+def _fitters(table: Table) -> dict[str, tuple[Fitter, bool]]:
+    """Each column's fitter, and whether it is a key."""
+    return {column.name: (_fitter(column), column.primary_key) for column in table.c}
 
 
 def _length(column: Column[Any]) -> int:

@@ -7,8 +7,7 @@ Unknown types change nothing (the event itself is kept); a missing field leaves 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from protocol.ledger.headers import kept_headers
 from protocol.ledger.mining.columns import series_values
@@ -17,14 +16,13 @@ from protocol.states import ArrivalState, AssociationState, DeliveryState
 from protocol.wire.messages import Envelope
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """Values to set in the row with this key of a table; the row is made, with `first` too, if it is not there."""
 
     table: str
-    key: Mapping[str, Any]
-    values: Mapping[str, Any]
-    first: Mapping[str, Any] = field(default_factory=dict)
+    key: dict[str, Any]
+    values: dict[str, Any]
+    first: dict[str, Any] | None = None
 
 
 Rule = Callable[[Envelope], list[Change]]
@@ -37,6 +35,7 @@ EVENT_ONLY = frozenset(
         "alert.silenced",
         "alert.unsilenced",
         "association.rejected",
+        "audit.head",
         "command.answered",
         "command.asked",
         "commitment.answered",

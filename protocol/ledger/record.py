@@ -9,9 +9,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, select, text, update
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from protocol.clock import Clock, SystemClock
@@ -20,7 +20,7 @@ from protocol.errors import LedgerUnavailable
 from protocol.ledger.bulk import UNFIT, add, put
 from protocol.ledger.engine import database_errors, kind_of, refuses_record, writer
 from protocol.ledger.entries import Entry, entry_of, fold
-from protocol.ledger.forgetting import forget_headers
+from protocol.ledger.forgetting import Ages, forget
 from protocol.ledger.migrate import upgrade_on
 from protocol.ledger.tables import alert, cursor, event, metadata
 from protocol.wire.messages import Envelope
@@ -30,6 +30,11 @@ Position = tuple[int, int]
 CONSUMER = "bookkeeper"
 POISON = "ledger.refused"
 """Alert: some event could not be stored as it is; its bytes are kept."""
+
+
+def lock_key(node: str) -> int:
+    """PostgreSQL's advisory lock of a node's bookkeeper."""
+    return int.from_bytes(hashlib.sha256(f"scanpost {CONSUMER} {node}".encode()).digest()[:8], "big", signed=True)
 
 
 class NotAlone(LedgerUnavailable):
@@ -101,10 +106,7 @@ class Ledger:
         """SQLite's file belongs to this node alone, and the actor's lock guards it."""
         if connection.dialect.name != "postgresql":
             return
-        key = int.from_bytes(
-            hashlib.sha256(f"scanpost {CONSUMER} {self.node}".encode()).digest()[:8], "big", signed=True
-        )
-        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar():
+        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": lock_key(self.node)}).scalar():
             raise NotAlone(f"another bookkeeper writes for node {self.node}")
 
     def _begin_cursor(self, connection: Connection) -> None:
@@ -130,13 +132,13 @@ class Ledger:
             self.close()
             raise
 
-    def forget(self, before: float) -> int:
-        """Forget header values of arrivals older than `before` (seconds since 1970), a chunk; 0: none was left.
+    def forget(self, ages: Ages) -> int:
+        """Forget what is older than `ages` say, a chunk; 0: nothing old was left.
 
         Raises LedgerUnavailable; then the ledger must be opened again.
         """
         with self._transaction() as connection:
-            gone = forget_headers(connection, self.node, before)
+            gone = forget(connection, self.node, ages)
             self._effects.step("ledger.forget")
         return gone
 
@@ -203,8 +205,8 @@ class Ledger:
         try:
             with connection.begin_nested():
                 add(connection, event, [entry.row for entry in entries])
-                for group in fold(change for entry in entries for change in entry.changes):
-                    self._put(connection, metadata.tables[group.table], group.rows, group.first)
+                for group in fold((change for entry in entries for change in entry.changes), self.node):
+                    put(connection, metadata.tables[group.table], group.rows, group.first)
         except UNFIT as exc:
             return type(exc).__name__
         except StatementError as exc:
@@ -213,15 +215,9 @@ class Ledger:
             return kind_of(exc)
         return None
 
-    def _put(
-        self, connection: Connection, table: Table, rows: list[dict[str, Any]], first: tuple[str, ...] = ()
-    ) -> None:
-        """Insert, or set just these columns but those in `first`; all rows have the same ones, no two the same key."""
-        put(connection, table, [{"node": self.node, **row} for row in rows], first)
-
     def _alert_of(self, connection: Connection, recorded: Recorded) -> None:
         """Stands in the same transaction as what it is about; the bookkeeper's event about it may come to nothing."""
         if recorded.flagged:
             what = f"{len(recorded.flagged)} events could not be stored as they are; their bytes are kept"
-            row = {"alert": POISON, "text": what, "raised": self._clock.now(), "cleared": None}
-            self._put(connection, alert, [row])
+            row = {"node": self.node, "alert": POISON, "text": what, "raised": self._clock.now(), "cleared": None}
+            put(connection, alert, [row])

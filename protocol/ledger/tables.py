@@ -59,7 +59,7 @@ event = Table(
     Column("flag", Text),  # why the columns above are not the whole truth; then `raw` is
     Column("raw", LargeBinary),  # the envelope as msgpack, to the bit
     Index("event_order", "node", "epoch", "seq"),
-    Index("event_time", "time"),
+    Index("event_time", "node", "time", "epoch", "seq"),
 )  # fmt: skip
 # Nine of ten events tell that one image came. They are found by the image, and keep out of the other indexes, which
 # would cost more than all the rest of writing.
@@ -95,6 +95,7 @@ association = Table(
     Column("images", BigInteger),
     Column("bytes", BigInteger),
     Index("association_source", "calling_ae", "opened"),
+    Index("association_closed", "node", "closed"),
 )  # fmt: skip
 
 arrival = Table(
@@ -141,6 +142,11 @@ arrival = Table(
           postgresql_ops={"patient_folded": "varchar_pattern_ops"}),
     Index("arrival_state", "state", "opened"),
 )  # fmt: skip
+NAMED = "(patient_id IS NOT NULL OR patient_folded IS NOT NULL OR accession IS NOT NULL)"
+"""Arrivals of which is known who the patient was."""
+Index("arrival_named", arrival.c.node, arrival.c.completed, sqlite_where=text(NAMED), postgresql_where=text(NAMED))
+_gone = text("deleted IS NOT NULL")
+Index("arrival_gone", arrival.c.node, arrival.c.deleted, sqlite_where=_gone, postgresql_where=_gone)
 _described = text("headers IS NOT NULL")
 Index("arrival_described", arrival.c.node, arrival.c.completed,
       sqlite_where=_described, postgresql_where=_described)  # fmt: skip

@@ -4,7 +4,7 @@ each column holds; protocol/ledger/mining/columns makes the rows. It must not ho
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, MetaData, String, Table
+from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, MetaData, String, Table, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 _PLAIN = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -26,7 +26,7 @@ _NUMBERS = (
 
 def series_table(metadata: MetaData) -> Table:
     """The table `series`. Times are seconds since 1970 UTC."""
-    return Table(
+    made = Table(
         "series", metadata,
         Column("node", String(WORDS), primary_key=True),
         Column("arrival", BigInteger, primary_key=True, autoincrement=False),
@@ -49,3 +49,6 @@ def series_table(metadata: MetaData) -> Table:
         Index("series_study", "study_uid"),
         Index("series_protocol", "scanner", "protocol", "received"),
     )  # fmt: skip
+    tagged = text("extra IS NOT NULL")
+    Index("series_tagged", made.c.node, made.c.completed, sqlite_where=tagged, postgresql_where=tagged)
+    return made

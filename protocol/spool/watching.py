@@ -16,8 +16,9 @@ from protocol.wire.codec import unpack_stored
 COUNTED = 10_000  # held arrivals; nobody needs to know of more
 MOST_SOURCES = 500
 HOUR_S = 3600.0
-_NEW_HOURS = (
+_NEW_HOURS = (  # not of who was first seen today: AE titles are the peer's to invent
     "SELECT calling_ae, CAST(last / 3600 AS INTEGER) AS hour FROM sighting WHERE associations > 0 AND last > :since"
+    " AND first < :since - 86400"
     " EXCEPT SELECT calling_ae, hour FROM source_hour WHERE hour >= :since / 3600 - 1"
 )
 

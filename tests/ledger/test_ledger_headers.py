@@ -9,7 +9,7 @@ from protocol.header.diff import difference
 from protocol.header.packed import pack_headers, unpack_columns, unpack_header
 from protocol.ledger import tables
 from protocol.ledger.engine import writer
-from protocol.ledger.forgetting import CHUNK
+from protocol.ledger.forgetting import CHUNK, Ages
 from protocol.ledger.headers import SHARES, kept_headers, share_of
 from protocol.wire import events as e
 from tests.ledger.ledger_events import EPOCH, NODE, example, record, wrap
@@ -87,7 +87,7 @@ def test_old_header_values_are_forgotten_in_chunks_and_newer_ones_stay(open_ledg
     )
     record(ledger, [*old, new, flagged])
     before = EPOCH + 9_000.0
-    assert [ledger.forget(before) for _ in range(3)] == [CHUNK, 10 + 1, 0]
+    assert [ledger.forget(Ages(before)) for _ in range(3)] == [CHUNK, 10 + 1, 0]
     assert [row["arrival"] for row in look(rows)] == [CHUNK + 11]
     arrivals = {row["arrival"]: row for row in look(rows, tables.arrival)}
     assert [number for number, row in arrivals.items() if row["headers"]] == [CHUNK + 11]
@@ -100,7 +100,7 @@ def test_old_header_values_are_forgotten_in_chunks_and_newer_ones_stay(open_ledg
 def test_another_nodes_header_values_are_left_alone(open_ledger, look):
     other = open_ledger("other")
     record(other, [completed()])
-    assert open_ledger().forget(EPOCH + 9e9) == 0
+    assert open_ledger().forget(Ages(EPOCH + 9e9)) == 0
     assert look(lambda c: c.execute(select(func.count()).select_from(tables.header)).scalar()) == 1
 
 
@@ -108,7 +108,7 @@ def test_patient_data_in_events_of_earlier_versions_is_forgotten_too(open_ledger
     ledger = open_ledger()
     record(ledger, [wrap(example(e.ImageReceived), 1, phi={"header": {"PatientID": "P1"}}, time=EPOCH)])
     assert look(rows, tables.event)[0]["phi"] == {"header": {"PatientID": "P1"}}
-    assert ledger.forget(EPOCH + 1.0) == 1 and ledger.forget(EPOCH + 1.0) == 0
+    assert ledger.forget(Ages(EPOCH + 1.0)) == 1 and ledger.forget(Ages(EPOCH + 1.0)) == 0
     assert look(rows, tables.event)[0]["phi"] is None
 
 

@@ -159,6 +159,7 @@ def test_items_become_one_letter_which_is_kept_until_it_is_taken(spool: Spool, c
     spool.letters.sent(id)
     spool.letters.sent(id)
     assert spool.letters.waiting() == [] and spool.letters.list()[0].state == "sent"
+    assert spool.letters.list()[0].body == {"count": 3}, "the text is forgotten"
     assert events(spool, "letter.sent") == [{"letter": id, "channel": "mail", "items": 3, "attempts": 2}]
     assert spool.letters.tidy(clock.now() + 1) == 1 and spool.letters.list() == []
 
@@ -177,6 +178,17 @@ def test_items_of_events_and_how_far_they_were_seen_are_one(spool: Spool) -> Non
     with pytest.raises(TypeError):
         spool.letters.happened(Cursor(7, 10), [Item("mail:a@example.org", {"kind": object()})])
     assert spool.outbox.confirmed("notifier") == Cursor(7, 9)
+
+
+def test_words_about_an_erased_patient_are_taken_out_of_what_is_still_to_be_sent(spool: Spool) -> None:
+    ops = "mail:ops@example.org"
+    spool.letters.tell([], [Item(ops, {"arrival": 7, "text": "Meier"}), Item(ops, {"arrival": 8, "text": "Schmidt"})])
+    items = spool.letters.items(ops)
+    spool.letters.seal(items[:1], {"subject": "s", "text": "Meier", "count": 1, "items": [dict(items[0].body)]})
+    spool.letters.tell([], [Item(ops, {"arrival": 7, "text": "Meier"})])
+    assert spool.letters.forget({7}) == 2 and spool.letters.forget({7}) == 0
+    everything = str([*spool.letters.items(ops), *spool.letters.waiting()])
+    assert "Meier" not in everything and "Schmidt" in everything and "were erased" in everything
 
 
 def test_alerts_of_an_earlier_version_still_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

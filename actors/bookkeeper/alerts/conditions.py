@@ -23,6 +23,7 @@ RESTARTS = 3
 TOLD_OTHERWISE = frozenset({Cause.HELD_BY_PERSON, Cause.HELD_BY_RULE, Cause.TARGET_REMOVED})
 """Causes of held deliveries of which a person knows, or of which another alert tells."""
 ALL_SILENT = 3
+MOST_SOURCES, OTHERS = 20, "others"
 
 
 @dataclass(frozen=True)
@@ -139,18 +140,26 @@ def _deliveries(seen: Readings) -> list[Symptom]:
 
 def _arrivals(seen: Readings) -> list[Symptom]:
     found = []
-    for calling_ae, held in seen.held.items():
+    for calling_ae, held in _most(seen.held):
         are = "is" if held.size == 1 else "are"
         text = (
             f"{held.size} series of {calling_ae} {are} held until a person decides, the newest is {held.example}:"
             " `scanpost series list --state held`"
         )
         found.append(Symptom(f"arrival.held.{calling_ae}", text, WARNING, f"source/{calling_ae}", held.size))
-    for calling_ae, bad in seen.quarantined.items():
+    for calling_ae, bad in _most(seen.quarantined):
         what = count(bad.size, "object", "objects")
         text = f"{what} of {calling_ae} could not be read or placed and went to quarantine: `scanpost quarantine list`"
         found.append(Symptom(f"quarantine.{calling_ae}", text, WARNING, f"source/{calling_ae}", bad.size))
     return found
+
+
+def _most(by_source: Mapping[str, Some]) -> list[tuple[str, Some]]:
+    """Those with the most; all beyond MOST_SOURCES as one: AE titles are the peer's to invent."""
+    ordered = sorted(by_source.items(), key=lambda one: (-one[1].size, one[0]))
+    rest = ordered[MOST_SOURCES:]
+    others = [(OTHERS, Some(sum(one.size for _, one in rest), rest[0][1].example))] if rest else []
+    return [*ordered[:MOST_SOURCES], *others]
 
 
 def _actors(seen: Readings, limits: Alerts) -> list[Symptom]:

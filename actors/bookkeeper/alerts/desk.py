@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from actors.bookkeeper.alerts.trying import try_channel
 from actors.bookkeeper.alerts.watch import Looks, Watch
 from actors.bookkeeper.alerts.words import clock_words
 from actors.bookkeeper.hand import Hand, ThreadHand
-from protocol.errors import DiskFailed, OutOfSpace
+from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 
 if TYPE_CHECKING:
     from actors.base import Context
@@ -28,6 +29,7 @@ AGAIN_S = 30.0
 """After an error of a part."""
 STOP_WAIT_S = 5.0
 TEST = "alerts.test"
+FAILED = "alerts.failed."
 
 
 class Part:
@@ -36,6 +38,7 @@ class Part:
     def __init__(self, name: str, every_s: float, work: Callable[[], None]) -> None:
         self.name, self.every_s, self.work = name, every_s, work
         self.due = float("-inf")
+        self.failed = True  # a former process may have left its alert
 
 
 class AlertDesk:
@@ -50,8 +53,9 @@ class AlertDesk:
         self._tester: Hand = ThreadHand(context.wire.wake)
         self._trying: Command | None = None
         self._parts = (
-            Part("watch", WATCH_EVERY_S, lambda: watch.round(lambda: self._notifications.unset)),
+            Part("watch", WATCH_EVERY_S, lambda: watch.look(self._notifications.unset)),
             Part("rules", RULES_EVERY_S, self._notifications.round),
+            Part("tell", WATCH_EVERY_S, watch.tell),
             Part("post", POST_EVERY_S, self._post.round),
             Part("test", 1.0, self._tests),
         )
@@ -65,6 +69,7 @@ class AlertDesk:
             try:
                 part.work()
                 part.due = now + part.every_s
+                self._works(part)
             except (DiskFailed, MemoryError):
                 raise
             except OutOfSpace as exc:
@@ -73,6 +78,19 @@ class AlertDesk:
             except Exception:
                 part.due = now + AGAIN_S
                 self._context.log.error("alerts_failed", part=part.name, exc_info=True)
+                self._fails(part)
+
+    def _fails(self, part: Part) -> None:
+        """Who looks for trouble and cannot is trouble, and the other parts tell it."""
+        part.failed = True
+        text = f"the part of the bookkeeper for alerts that is called {part.name} fails; see log/bookkeeper.log"
+        with suppress(SpoolError):
+            self._context.spool.notices.raise_alert(FAILED + part.name, text)
+
+    def _works(self, part: Part) -> None:
+        if part.failed:
+            part.failed = False
+            self._context.spool.notices.clear_alert(FAILED + part.name)
 
     def stop(self) -> None:
         """Let letters on their way arrive; whoever takes longer gets them again from the next process."""
@@ -83,13 +101,11 @@ class AlertDesk:
         if self._trying is not None:
             self._finish(self._trying)
             return
-        for command in self._context.spool.commands.pending("bookkeeper", 1):
-            channel = str(command.arguments.get("channel", ""))
-            if command.kind != TEST:
-                self._context.spool.commands.fail(command.id, f"the bookkeeper cannot do {command.kind}")
-                continue
+        pending = self._context.spool.commands.pending("bookkeeper")
+        command = next((one for one in pending if one.kind == TEST), None)
+        if command is not None:
             self._trying = command
-            settings = self._context.settings
+            settings, channel = self._context.settings, str(command.arguments.get("channel", ""))
             self._tester.give(partial(try_channel, settings.alerts, settings.node.name, channel))
 
     def _finish(self, command: Command) -> None:

@@ -7,6 +7,7 @@ outage of the mail server there are two mails and not two hundred. A recipient t
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,8 @@ class Post:
             self._log.warning("letter_not_taken", **known)
 
     def wait(self, timeout_s: float) -> None:
-        """Let what is being carried come to an end, at most so long each."""
+        """Let what is being carried come to an end, all of it within so many seconds of real time."""
+        end = time.monotonic() + timeout_s
         for hand, _ in list(self._hands.values()):
-            hand.wait(timeout_s)
+            hand.wait(max(0.0, end - time.monotonic()))
         self._collect()

@@ -4,7 +4,7 @@ It must not send anything; `post` does. All it decides on stands in the spool.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actors.bookkeeper.alerts.conditions import Readings, symptoms
@@ -34,38 +34,36 @@ def channels(limits: Limits) -> list[str]:
 
 
 class Watch:
-    """One round after the other; see the module."""
+    """See the module."""
 
     def __init__(self, context: Context, reader: Looks, when: When) -> None:
         self._spool, self._clock, self._log = context.spool, context.clock, context.log
         self._limits, self._reader, self._when = context.settings.alerts, reader, when
         self._tidied = float("-inf")
 
-    def round(self, unset: Callable[[], frozenset[str]] = frozenset) -> None:
-        """Look and write down. `unset`: see Readings."""
-        seen = self._reader.look(unset())
+    def look(self, unset: frozenset[str] = frozenset()) -> None:
+        """Look, and write down what becomes of the alerts. `unset`: see Readings."""
+        seen = self._reader.look(unset)
         wrong = symptoms(seen, self._limits, self._when)
-        alerts = self._spool.alerts
-        todo = steps(alerts.all(), wrong, seen.now, self._limits.clear_after_s)
-        alerts.apply(todo)
+        todo = steps(self._spool.alerts.all(), wrong, seen.now, self._limits.clear_after_s)
+        self._spool.alerts.apply(todo)
         for step in todo:
             if action := _ACTIONS.get(step.what):
                 self._log.warning(action, alert=step.symptom.key)
-        self._tell(seen.now)
-        self._tidy(seen.now)
 
-    def _tell(self, now: float) -> None:
-        """Without any channel nothing is told, and nothing counts as told: who sets one up hears of all that stands."""
-        there = channels(self._limits)
+    def tell(self) -> None:
+        """Write down of what people are to be told, and let go of what is old.
+
+        Without any channel nothing is told, and nothing counts as told: who sets one up hears of all that stands.
+        """
+        there, now = channels(self._limits), self._clock.now()
         found = tellings(self._spool.alerts.all(), now, self._limits) if there else []
         if found:
             told = [Told(one.alert.key, one.alert.severity, one.what == "cleared") for one in found]
             self._spool.letters.tell(told, _items(found, there))
-
-    def _tidy(self, now: float) -> None:
         if self._clock.monotonic() >= self._tidied + TIDY_EVERY_S:
             self._tidied = self._clock.monotonic()
-            if not channels(self._limits):
+            if not there:
                 self._spool.alerts.forget_told()
             self._spool.alerts.tidy(now - KEEP_CLEARED_S)
             self._spool.letters.tidy(now - KEEP_LETTERS_S)

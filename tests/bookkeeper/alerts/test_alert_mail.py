@@ -2,67 +2,25 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
-import threading
-from contextlib import contextmanager
 from email import message_from_bytes
 from email.policy import default
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult
 
 from actors.bookkeeper.alerts import mail
 from actors.bookkeeper.alerts.calls import Refused
 from actors.bookkeeper.alerts.trying import try_channel
 from protocol.settings.alerts import Alerts, Smtp
+from tests.bookkeeper.alerts.mute import mute_server
 from tests.certificates import Authority
+from tests.mailserver import Box, smtp_server
 from tests.peers import HOST
 
 MAIL = mail.Mail(
     "node1.1.7", ("ops@example.org", "ct@example.org"), "over: alles in Ordnung", "Grüße\n", 1_800_000_000.0
 )
-
-
-class Box:
-    """What a server got; `refuse` answers a recipient, `answer` the message."""
-
-    def __init__(self) -> None:
-        self.taken: list[Any] = []
-        self.encrypted: list[bool] = []
-        self.refuse: dict[str, str] = {}
-        self.answer = "250 ok"
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
-        if address in self.refuse:
-            return self.refuse[address]
-        envelope.rcpt_tos.append(address)
-        return "250 ok"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        if self.answer.startswith("250"):
-            self.taken.append(envelope)
-            self.encrypted.append(session.ssl is not None)
-        return self.answer
-
-
-@contextmanager
-def smtp_server(box: Box, **how: Any) -> Any:
-    """A real server; gives its port. `ssl_context` makes it speak TLS from the first byte."""
-    controller = Controller(box, hostname=HOST, port=_free(), server_hostname="mail.test", **how)
-    controller.start()
-    try:
-        yield controller.port
-    finally:
-        controller.stop()
-
-
-def _free() -> int:
-    with socket.socket() as one:
-        one.bind((HOST, 0))
-        return int(one.getsockname()[1])
 
 
 def settings(port: int, **more: Any) -> Smtp:
@@ -102,8 +60,10 @@ def test_a_mail_goes_encrypted_and_with_login(tmp_path, how: str) -> None:
     secure, box = server_side(authority.issue("mail")), Box()
     (tmp_path / "password").write_text("s3cret\n")
 
-    def who(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-        return AuthResult(success=(data.login, data.password) == (b"node", b"s3cret"), handled=False)
+    answer = pytest.importorskip("aiosmtpd.smtp", reason="install the extra test: aiosmtpd").AuthResult
+
+    def who(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> Any:
+        return answer(success=(data.login, data.password) == (b"node", b"s3cret"), handled=False)
 
     login = {"authenticator": who, "auth_required": True, "auth_require_tls": how == "starttls"}
     served = {"ssl_context": secure} if how == "tls" else {"tls_context": secure, "require_starttls": True}
@@ -148,29 +108,6 @@ def test_what_passes_and_what_does_not_is_told_apart() -> None:
     with pytest.raises(Refused, match="connection: ") as refused:
         mail.send(settings(port), MAIL)
     assert refused.value.retryable
-
-
-@contextmanager
-def mute_server(drip: bool) -> Any:
-    """Takes connections and never says a whole word: nothing at all, or a byte each 50 ms."""
-    listening, over = socket.create_server((HOST, 0)), threading.Event()
-
-    def serve() -> None:
-        connection, _ = listening.accept()
-        with connection:
-            connection.sendall(b"" if not drip else b"220 hello\r\n")
-            while not over.wait(0.05):
-                try:
-                    connection.sendall(b"2" if drip else b"")
-                except OSError:
-                    return
-
-    threading.Thread(target=serve, daemon=True).start()
-    try:
-        yield listening.getsockname()[1]
-    finally:
-        over.set()
-        listening.close()
 
 
 @pytest.mark.slow

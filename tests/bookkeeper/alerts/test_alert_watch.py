@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 
+from protocol.errors import OutOfSpace
 from protocol.fsops import Room
 from protocol.spool.letters import Item
 from protocol.spool.sightings import note
@@ -349,3 +351,69 @@ def test_a_part_that_fails_stops_no_other(rig, monkeypatch) -> None:
     assert len(node.sent) == 1 and "hello" in node.texts()
     failed = [line for line in node.log.lines if line[1] == "alerts_failed"]
     assert 3 <= len(failed) <= 5 and failed[0][2]["part"] == "watch"
+
+
+def test_who_looks_for_trouble_and_cannot_is_trouble_itself(rig, monkeypatch) -> None:
+    node = rig()
+    real = node.spool.watching.held
+    monkeypatch.setattr(node.spool.watching, "held", lambda: 1 / 0)
+    node.after(3 * MINUTE)
+    assert node.standing() == ["alerts.failed.watch"] and "log/bookkeeper.log" in node.subjects()[0]
+    monkeypatch.setattr(node.spool.watching, "held", real)
+    node.after(10 * MINUTE)
+    assert node.standing() == [] and len(node.sent) == 2
+
+
+def test_a_thousand_invented_senders_are_no_thousand_alerts(rig) -> None:
+    node = rig()
+    for number in range(60):
+        node.world.send(
+            node.world.connect(f"X{number}"), TestImage(study=9, instance=number + 1), reason="cannot be read"
+        )
+    node.after(2 * MINUTE)
+    assert len(node.standing()) == 21 and node.alert("quarantine.others").count == 40 and len(node.sent) == 1
+
+
+def test_a_full_disk_keeps_nobody_from_looking(rig, monkeypatch) -> None:
+    node = rig()
+    real = node.spool.alerts.apply
+
+    def full(steps) -> None:
+        if steps:
+            raise OutOfSpace()
+
+    monkeypatch.setattr(node.spool.alerts, "apply", full)
+    node.series(1, outcome="hold")
+    node.after(5 * MINUTE)
+    assert {line[1] for line in node.log.lines} == {"alerts_not_recorded"} and node.standing() == []
+    monkeypatch.setattr(node.spool.alerts, "apply", real)
+    node.after(3 * MINUTE)
+    assert len(node.sent) == 1
+
+
+def test_the_page_has_a_channel_tested_by_a_command(rig) -> None:
+    node = rig(**{"alerts.smtp.host": ""})
+    id = node.spool.commands.ask("alerts.test", "ann", {"channel": "mail"}, "bookkeeper")
+    node.after(1)
+    assert node.desk._tester.wait(30)
+    node.after(3)
+    answered = node.spool.commands.find(id)
+    answer = json.loads(answered.answer)
+    assert answered.state == "failed" and answer["ok"] is False and answer["steps"][0]["name"] == "settings"
+
+
+def test_no_patient_s_data_is_in_any_alert_event_log_or_letter(rig) -> None:
+    """known-failures 45"""
+    node = rig()
+    node.publish("pacs")
+    for study in range(1, 4):
+        node.series(study, "pacs")
+    node.park("timeout")
+    node.series(4, outcome="hold")
+    node.world.send(node.world.connect(), TestImage(study=9), reason="cannot be read")
+    down(node)
+    node.after(10 * MINUTE)
+    assert len(node.standing()) == 4
+    everything = [node.spool.alerts.all(), node.sent, node.log.lines]
+    everything += [one.data for kind in ("raised", "updated") for one in node.events(f"alert.{kind}")]
+    assert "Test^Image" not in str(everything) and "T1" not in str(everything).replace("CT1", "")

@@ -16,7 +16,7 @@ from actors.bookkeeper.alerts.calls import Refused
 from actors.bookkeeper.alerts.post import document
 from actors.bookkeeper.alerts.trying import try_channel
 from protocol.settings.alerts import Alerts, Webhook
-from tests.bookkeeper.alerts.test_alert_mail import mute_server
+from tests.bookkeeper.alerts.mute import mute_server
 from tests.certificates import Authority
 from tests.http_peer import HttpPeer
 from tests.peers import HOST

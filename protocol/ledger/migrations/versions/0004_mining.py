@@ -3,6 +3,8 @@
 The views' columns are documented in docs/mining.md and relied upon; a later step may add some, never rename one.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
@@ -86,6 +88,11 @@ FORMS = {
 }  # fmt: skip
 
 
+def where(condition: str) -> dict[str, Any]:
+    """A partial index on both databases."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
 def spelled(statement: str, dialect: str) -> str:
     """A view in the words of a database: the innermost form first."""
     while (start := max(statement.rfind("{" + name + "(") for name in FORMS[dialect])) >= 0:
@@ -120,7 +127,12 @@ def upgrade() -> None:
     op.create_index("series_received", "series", ["received"])
     op.create_index("series_study", "series", ["study_uid"])
     op.create_index("series_protocol", "series", ["scanner", "protocol", "received"])
+    op.create_index("series_tagged", "series", ["node", "completed"], **where("extra IS NOT NULL"))
     op.add_column("arrival", sa.Column("erased", sa.Double()))
+    named = "(patient_id IS NOT NULL OR patient_folded IS NOT NULL OR accession IS NOT NULL)"
+    op.create_index("arrival_named", "arrival", ["node", "completed"], **where(named))
+    op.create_index("arrival_gone", "arrival", ["node", "deleted"], **where("deleted IS NOT NULL"))
+    op.create_index("association_closed", "association", ["node", "closed"])
     dialect = op.get_context().dialect.name
     for view in (MINE_SERIES, MINE_STUDIES, MINE_DELIVERIES, MINE_HOURS, PHI_SERIES):
         op.execute(sa.text(spelled(view, dialect).replace(":", r"\:")))

@@ -1,0 +1,144 @@
+"""Every page in a real browser: axe-core finds no violation, the console stays empty, nothing scrolls sideways; in both
+themes and at three widths. Pages of every area are found by walking the table.
+"""
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from walking import AE, EVIL, EvilImage, filled, parameters, table
+from webgui_fakes import PASSWORD
+
+from protocol.testing.images import TestImage
+
+playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed (extra: test)")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+AXE = (Path(__file__).parent / "vendor" / "axe.js").read_text()
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+WIDTHS = (360, 1280, 1920)
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# What an accessibility rule cannot know: our own wish is stricter, or the page is what it is.
+OFF = {"region": {"enabled": False}}
+EXPECTED = {404: ["/nothing-here"], 410: ["/reset", "/setup"]}
+PAGES_AT_ONCE = 2
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium: apt install chromium"),
+]
+
+LOOK = """async ([tags, off, only]) => {
+  const options = only ? { runOnly: { type: 'rule', values: only } } : { runOnly: { type: 'tag', values: tags }, rules: off };
+  const found = await axe.run(document, { ...options, resultTypes: ['violations'] });
+  return found.violations.map((one) => `${one.id}: ${one.help} | ` + one.nodes.slice(0, 3).map((node) => node.target.join(' ')
+    + ' ' + (node.any[0]?.message || node.all[0]?.message || node.none[0]?.message || '')).join(' ; '));
+}"""
+SIDEWAYS = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return '';
+  const over = [...document.body.querySelectorAll('*')].filter((one) => one.getBoundingClientRect().right > width + 1
+    && !one.closest('.scroll, pre, .sr'));
+  return `scrolls sideways: ${document.documentElement.scrollWidth} > ${width} ` + over.slice(-3).map((one) => one.outerHTML.slice(0, 120));
+}"""
+
+
+@pytest.fixture
+async def site(real, real_app, people):
+    """Address, a filled node, and the paths of all pages."""
+    usual = parameters(real, real.arrival(TestImage(), TestImage(instance=2)))
+    evil = parameters(real, real.arrival(EvilImage(study=2), calling_ae=AE), f"={EVIL}")
+    real.record()
+    people.tokens.create("ann", "nightly report", ["operate", "phi"])
+    people.record("eve", "10.0.0.7", "rules publish", "routing version 2", {"rules": ["a"]}, {"rules": ["a", EVIL]})
+    link = people.links.make("vera")
+    runner = web.AppRunner(real_app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        paths = [filled(route.path, usual) for route in table(real_app) if is_page(route)]
+        paths += [filled(path, evil) for path in ("/series/{id}", "/studies/{uid}", "/patients/{key}")]
+        yield (
+            f"http://127.0.0.1:{runner.addresses[0][1]}",
+            [*dict.fromkeys(paths), "/nothing-here"],
+            f"/reset?token={link}",
+        )
+    finally:
+        await runner.cleanup()
+
+
+def is_page(route):
+    """Whether a browser shows it; files are found out when they come."""
+    return route.method == "GET" and not route.in_api and route.path not in ("/ws", "/healthz", "/readyz", "/metrics")
+
+
+async def problems_of(page, url):
+    """What is wrong with one page."""
+    told = []
+    page.on("console", lambda message: told.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: told.append(f"console: {error}"))
+    await page.set_viewport_size({"width": 1280, "height": 800})
+    answer = await page.goto(url)
+    if "text/html" not in answer.headers.get("content-type", ""):
+        return []
+    if any(url.partition("?")[0].endswith(path) for path in EXPECTED.get(answer.status, ())):
+        told.clear()  # the browser itself writes such an answer to its console
+    elif answer.status != 200:
+        told.append(f"status {answer.status}")
+    await page.evaluate("document.documentElement.dataset.theme = 'light'")
+    await page.evaluate(AXE)
+    told += [f"1280 light: {one}" for one in await page.evaluate(LOOK, [TAGS, OFF, None])]
+    await page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    told += [f"1280 dark: {one}" for one in await page.evaluate(LOOK, [TAGS, OFF, ["color-contrast"]])]
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": 800})
+        if problem := await page.evaluate(SIDEWAYS):
+            told.append(f"{width}: {problem}")
+        if width == 360:
+            told += [f"360 dark: {one}" for one in await page.evaluate(LOOK, [TAGS, OFF, None])]
+    return told
+
+
+async def walk(context, home, paths):
+    """Problems by path, looked for in a few pages at a time."""
+    found, left = {}, list(reversed(paths))
+
+    async def work():
+        while left:
+            path = left.pop()
+            page = await context.new_page()
+            page.set_default_timeout(30_000)
+            try:
+                if told := await problems_of(page, home + path):
+                    found[path] = told
+            except playwright.Error as exc:
+                if "Download is starting" not in str(exc):
+                    found[path] = [str(exc)]
+            await page.close()
+
+    await asyncio.gather(*(work() for _ in range(PAGES_AT_ONCE)))
+    return found
+
+
+async def test_every_page_can_be_used_by_everybody(site):
+    home, paths, link = site
+    async with playwright.async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        stranger = await browser.new_context(color_scheme="light")
+        found = await walk(stranger, home, ["/login", link, "/reset?token=old", "/setup"])
+        context = await browser.new_context(color_scheme="light")
+        page = await context.new_page()
+        await page.goto(f"{home}/login")
+        await page.fill("[name=name]", "ann")
+        await page.fill("[name=password]", PASSWORD)
+        await page.click("button.primary")
+        await page.close()
+        found |= await walk(context, home, paths)
+        await browser.close()
+    lines = [f"{path}\n    " + "\n    ".join(told) for path, told in found.items() if told]
+    assert not lines, "\n" + "\n".join(lines)
+    assert len(paths) > 8
