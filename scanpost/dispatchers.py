@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from scanpost.audited import audited
 from scanpost.common import EXIT_FAILED, Options, json_option, pass_options, print_json, say
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def scale(settings: Settings, number: int | None, as_json: bool = False) -> None
     programs = manager(settings)
     missing: list[str] = []
     if number is not None:
+        before = wanted.dispatchers(settings)
         wanted.change(settings, programs, number)
+        audited(settings, "dispatchers", "node", {"dispatchers": before}, {"dispatchers": number})
         # Whether there is a bus was chosen when the node was started.
         with_bus = any(one.group == "bus" and one.wanted for one in programs.programs())
         missing = wait_until_ready(settings, number, with_bus, READY_S)

@@ -92,18 +92,20 @@ def _routing(settings: Settings) -> Iterator[Finding]:
 def _ledger(settings: Settings, spool: Spool, document: dict[str, Any]) -> Iterator[Finding]:
     """The ledger may lag while it is away, that is no loss; once it has caught up it must agree with the spool."""
     from protocol.errors import LedgerError
-    from protocol.ledger.compare import compare, reach
+    from protocol.ledger.compare import reach
+    from scanpost.accounting import against_ledger
 
     behind, problems = document["outbox"]["bookkeeper_behind"], []
     try:
         if behind:
             reach(settings.ledger.url)
         else:
-            problems = compare(settings.ledger.url, settings.node.name, spool.accounting)
+            differences, behind = against_ledger(settings, spool, wait_s=5.0)
+            problems = [one.text for one in differences]
     except LedgerError as exc:
         yield Finding("ledger", "warning", f"{exc}; nothing is lost, {behind} events wait")
         return
-    if behind:
+    if behind and not problems:
         yield Finding("ledger", "warning", f"{behind} events are not yet written to the ledger")
         return
     yield from _list("ledger", problems, "the ledger knows every image of the spool")

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "drain": ("scanpost.drain:drain", "Before maintenance: take no more images, deliver what is here."),
     "status": ("scanpost.status:status", "How the node stands."),
     "doctor": ("scanpost.doctor:doctor", "Prove that no image is missing; check what could stop the node."),
+    "accounting": ("scanpost.accounting:accounting", "The balance sheet: every image received, and where it is now."),
     "series": ("scanpost.series:series", "Series as they came in: list, show, route, hold, release, discard."),
     "queue": ("scanpost.queue:queue", "Deliveries: list, causes, retry, hold, release, cancel, priority, redirect."),
     "acts": ("scanpost.acts:acts", "What people did: who, when, why and what came of it; list, show."),
@@ -48,8 +49,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("scanpost.spool:restore", "Put a backup in place."),
     "history": ("scanpost.history:history", "The past, out of the ledger: search, show, where an image went."),
     "ledger": ("scanpost.ledger:ledger", "The database of history: status, copy it into another one."),
+    "patient": ("scanpost.patient:patient", "One patient: erase on request."),
     "mine": ("scanpost.mine:mine", "Data mining: ready queries over the history, your own SQL, export."),
     "config": ("scanpost.config:config", "Show and check the settings."),
+    "audit": ("scanpost.audit:audit", "Who did what: list, verify, export."),
     "user": ("scanpost.user:user", "Accounts of the web page: users, roles, links, sessions, tokens."),
 }
 

@@ -33,7 +33,7 @@ def _output(command: Callable[..., Any]) -> Callable[..., Any]:
     return json_option(command)
 
 
-def _window(command: Callable[..., Any]) -> Callable[..., Any]:
+def window(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of what is looked at."""
     for option in (
         click.option("--node", default="", help="Of one node only (several may share a database)."),
@@ -51,7 +51,21 @@ def _window(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group()
+class _Group(click.Group):
+    """With the export, whose file needs this one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), "export"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "export":
+            from scanpost.mine_export import export
+
+            return export
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Group)
 def mine() -> None:
     """Data mining: what was scanned, when, how, with which dose, and how it was delivered.
 
@@ -60,6 +74,7 @@ def mine() -> None:
       scanpost mine list                                    the ready queries
       scanpost mine contrast --days 90 --csv > contrast.csv
       scanpost mine protocol-drift --source ct1 --days 365
+      scanpost mine export --pseudonymise --key-file key --out trial7
       scanpost mine sql query.sql --limit 500               your own SELECT over the views of docs/mining.md
     """
 
@@ -106,7 +121,7 @@ def _ready(query: Query) -> click.Command:
 
     @click.command(query.name, help=f"{query.sentence} {query.about}\n\n\b\nExample: scanpost mine {query.name} --days 30",
                    short_help=query.sentence)  # fmt: skip
-    @_window
+    @window
     @_output
     @pass_options
     def command(
@@ -117,7 +132,7 @@ def _ready(query: Query) -> click.Command:
         from protocol.zones import zone_name
 
         settings = options.settings()
-        selection = _selection(options, days, since_text, until_text, scanner, modality, node)
+        selection = selection_of(options, days, since_text, until_text, scanner, modality, node)
         answer = ask_ready(
             settings.ledger.url, query, selection, zone_name(settings.node.zone), limit=limit, timeout_s=timeout_s
         )
@@ -154,7 +169,7 @@ def sql(options: Options, file: TextIO, limit: int, timeout_s: float, as_csv: bo
     _show(answer, as_csv, as_json, limit)
 
 
-def _selection(
+def selection_of(
     options: Options, days: float | None, since_text: str | None, until_text: str | None, scanner: str, modality: str,
     node: str,
 ) -> Selection:  # fmt: skip

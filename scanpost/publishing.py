@@ -14,6 +14,7 @@ import click
 
 from protocol.errors import RoutingError, SpoolMissing
 from scanpost.asking import opened, routing_of, who
+from scanpost.audited import audited_changes
 from scanpost.common import EXIT_CONFIGURATION, Options, print_json, say
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def edit(options: Options, change: Edit, reason: str, as_json: bool) -> None:
     versions = routing_of(settings)
     done = apply(versions, change, who(), reason, now_of(settings), ourselves(settings), in_use(options))
     changes = difference(done.before.configuration, done.after.configuration)
+    if changes:
+        audited_changes(settings, changes, done.after.number, reason)
     if as_json:
         print_json(published(done.after, changes, done.findings))
     for finding in done.findings:

@@ -11,6 +11,7 @@ import click
 
 from protocol.errors import RoutingError
 from scanpost.asking import routing_of, who
+from scanpost.audited import audited_changes
 from scanpost.common import Options, json_option, pass_options, print_json, say
 from scanpost.publishing import (
     FILE,
@@ -74,6 +75,7 @@ def import_(
         version = planned.current
         if not dry_run:
             version = versions.publish(planned.configuration, who(), reason, version.number, in_use(options))
+            audited_changes(options.settings(), planned.changes, version.number, reason)
     except RoutingError as exc:
         raise refused(exc, as_json) from exc
     if as_json:
@@ -159,6 +161,7 @@ def _back(
     version = current
     if not dry_run:
         version = versions.publish(earlier.configuration, who(), reason, current.number, in_use(options))
+        audited_changes(options.settings(), changes, version.number, reason)
     if as_json:
         print_json(published(version, changes) | {"dry_run": dry_run})
     if dry_run:

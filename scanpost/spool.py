@@ -8,6 +8,7 @@ import click
 
 from protocol.errors import SpoolError
 from scanpost.asking import opened
+from scanpost.audited import audited
 from scanpost.common import EXIT_FAILED, Options, json_option, pass_options, print_json, say
 
 
@@ -63,6 +64,7 @@ def rebuild(options: Options, as_json: bool) -> None:
     settings = options.settings()
     _down(settings.home)
     found = rebuild_spool(settings.home, node=settings.node.name, progress=lambda count: say(f"{count} images"))
+    audited(settings, "spool rebuild", "node", None, {"images": found.images, "arrivals": found.arrivals})
     if as_json:
         print_json({"images": found.images, "quarantined": found.quarantined, "arrivals": found.arrivals})
     say(f"{found.images} images in {found.arrivals} arrivals are held; {found.quarantined} quarantined")
@@ -75,7 +77,10 @@ def backup(options: Options, folder: Path) -> None:
     """Copy the database's state into FOLDER while everything runs; image files are backed up like any files."""
     from protocol.spool.maintenance import backup as copy
 
-    say(f"written: {copy(options.settings().home, folder)}")
+    settings = options.settings()
+    written = copy(settings.home, folder)
+    audited(settings, "backup", "node", None, {"folder": str(folder)})
+    say(f"written: {written}")
 
 
 @click.command()
@@ -89,6 +94,7 @@ def restore(options: Options, folder: Path, as_json: bool) -> None:
     settings = options.settings()
     _down(settings.home)
     found = put_back(settings.home, folder)
+    audited(settings, "restore", "node", None, {"folder": str(folder), **found})
     if as_json:
         print_json(found)
     say(", ".join(f"{count} {word.replace('_', ' ')}" for word, count in found.items()))

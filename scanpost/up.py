@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from protocol.programs import SLOTS
+from scanpost.audited import audited
 from scanpost.common import EXIT_FAILED, Options, pass_options, say
 
 if TYPE_CHECKING:
@@ -71,7 +72,11 @@ def down(options: Options) -> None:
     """Stop everything, in order; also what an earlier, killed supervisord left over."""
     from scanpost.node import stop_all
 
-    say("stopped" if stop_all(options.settings(), _STOPPED_S) else "nothing was running")
+    settings = options.settings()
+    stopped = stop_all(settings, _STOPPED_S)
+    if stopped:
+        audited(settings, "down", "node")
+    say("stopped" if stopped else "nothing was running")
 
 
 @click.command()
@@ -95,6 +100,7 @@ def restart(options: Options, actor: str | None) -> None:
     if actor is not None and actor not in names:
         raise click.BadParameter(f"there is no {actor!r}; one of {', '.join(names)}", param_hint="ACTOR")
     running = [one for one in every if one.wanted and actor in (None, one.group)]
+    audited(settings, "restart", actor or "node")
     for one in running:
         programs.stop(one.name)
         programs.start(one.name)

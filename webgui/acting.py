@@ -22,9 +22,8 @@ async def act(
     request: web.Request, kind: str, arguments: Mapping[str, Any], reason: str = "", executor: str = "router"
 ) -> Command:
     """Ask for an act in the name of who is logged in, with what came of it so far."""
-    user = request[SESSION].user.name
     given = {**arguments, **({"reason": reason.strip()[:LONGEST_REASON]} if reason.strip() else {})}
-    return await request.app[NODE].act(kind, user, given, executor)
+    return await request.app[NODE].act(kind, request[SESSION].who, given, executor)
 
 
 def told(command: Command) -> str:

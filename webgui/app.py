@@ -17,6 +17,7 @@ from protocol.accounts import Accounts, Preferences, User, preferences
 from protocol.clock import Clock, SystemClock
 from webgui import live, patients, words
 from webgui.areas.audit import pages as audit
+from webgui.areas.upload.taking import UPLOADS, Uploads
 from webgui.assets import Assets
 from webgui.config import WebConfig
 from webgui.errorpages import error_pages
@@ -59,7 +60,7 @@ def init_app(
     if node is not None:
         app[NODE] = node
         audit.setup(app)
-        app[SEARCHES] = Searches(clock)
+        app[SEARCHES], app[UPLOADS] = Searches(clock), Uploads()
         add_routes(app, NODE_ROUTES)
     _init_templates(app)
     app.on_response_prepare.append(add_headers)

@@ -5,8 +5,11 @@ Only what somebody can act upon stands here; each line says what is wrong and wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
+from protocol.spool.alerts import Alert
 from webgui import words
 
 STOPPED = frozenset({"missing", "stopped", "fatal"})
@@ -17,11 +20,26 @@ DOWN_AFTER = 3
 LEDGER_BEHIND = 20_000
 """Events: more than a busy minute, less than an hour of a ledger that is away."""
 
+LEVELS = ("bad", "warn", "held", "ok")
+WORDS = {"bad": "act now", "warn": "look", "held": "decide", "ok": "know"}
+ALERT_LEVELS = {"critical": "bad", "warning": "warn", "info": "ok"}
+PLACES = {
+    "actor": "/system", "disk": "/system", "wal": "/system", "draining": "/system", "ready": "/system", "ledger": "/system",
+    "accounting": "/system", "parked": "/queue?state=parked", "held": "/series?state=held", "quarantined": "/quarantine",
+    "oldest": "/queue?state=waiting", "routing": "/config/versions",
+}  # fmt: skip
+"""Where a symptom is looked at."""
+SAME = {
+    "delivery.parked.": "parked", "arrival.held.": "held", "quarantine.": "quarantined", "delivery.late.": "oldest",
+    "accounting.": "accounting", "ledger.": "ledger",
+}  # fmt: skip
+"""Beginning of an alert's key -> the symptom that says the same."""
+
 Row = dict[str, Any]
 
 
-def attention(status: dict[str, Any], error: str) -> dict[str, Row]:
-    """Lines by key, worst first."""
+def attention(status: dict[str, Any], error: str, alerts: Sequence[Alert] = (), now: float = 0.0) -> dict[str, Row]:
+    """Lines by key, worst first: open alerts, and what no alert tells yet (a look a second finds it sooner)."""
     found: dict[str, tuple[str, str]] = {}
     if error:
         found["spool"] = ("bad", f"The spool cannot be read: {error}")
@@ -29,12 +47,29 @@ def attention(status: dict[str, Any], error: str) -> dict[str, Row]:
         _node(status, found)
         _targets(status.get("targets", {}), found)
         _work(status, found)
-    ordered = sorted(found.items(), key=lambda item: item[1][0] != "bad")
-    words_of = {"bad": "act now", "warn": "look", "held": "decide"}
-    return {
-        key: {"order": place, "level": level, "chip": [[level, words_of[level]]], "text": text}
-        for place, (key, (level, text)) in enumerate(ordered)
+    standing = {one.key: one for one in alerts if one.state != "cleared"}
+    told = {one.about.replace("/", " ") for one in standing.values()} | {
+        key for beginning, key in SAME.items() if any(one.startswith(beginning) for one in standing)
     }
+    lines = {key: _line(key, level, text) for key, (level, text) in found.items() if key not in told}
+    lines |= {f"alert {one.key}": _alert(one, now) for one in standing.values() if one.state == "open"}
+    ordered = sorted(lines.items(), key=lambda item: LEVELS.index(item[1]["level"]))
+    return {key: {"order": place, **row} for place, (key, row) in enumerate(ordered)}
+
+
+def _line(key: str, level: str, text: str) -> Row:
+    kind, _, name = key.partition(" ")
+    href = f"/targets/{quote(name, safe='')}" if kind == "target" else PLACES.get(kind, "")
+    return {"level": level, "chip": [[level, WORDS[level]]], "text": text, "href": href, "alert": "", "since": ""}
+
+
+def _alert(one: Alert, now: float) -> Row:
+    level = ALERT_LEVELS.get(one.severity, "warn")
+    kind, _, name = one.about.partition("/")
+    href = f"/targets/{quote(name, safe='')}" if kind == "target" and name else "/alerts"
+    since = f"since {words.local_time(one.raised, now)}"
+    return {"level": level, "chip": [[level, WORDS[level]]], "text": f"{one.text[:1].upper()}{one.text[1:]}",
+            "href": href, "alert": one.key, "since": since}  # fmt: skip
 
 
 def images_unaccounted(images: dict[str, Any]) -> int:

@@ -6,18 +6,22 @@ of chips `[level, word]`; a level is one of `ok busy wait held warn bad off` and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
+from protocol.spool.alerts import Alert
 from webgui import words
 from webgui.attention import STOPPED, attention, images_unaccounted, is_down
-from webgui.rates import HISTORY_S, Point
+from webgui.outlook import Outlook, days_left
+from webgui.rates import Point
 
 Chip = list[str]
 Row = dict[str, Any]
 Topics = dict[str, dict[str, Row]]
 
+LONG_DAYS, SHORT_DAYS = 100, 2
+"""A disk that lasts longer is no news; one that lasts shorter is a worry."""
 SLOW_S, STUCK_S = 600.0, 3600.0
 """The oldest waiting delivery is called slow, then stuck, after this long."""
 
@@ -55,6 +59,9 @@ TARGET_LEVELS = {"up": "ok", "paused": "held", "failing": "warn", "removed": "of
 ACTOR_LEVELS = {"ready": "ok", "standby": "ok", "starting": "busy", "recovering": "busy", "stopping": "off"}
 
 
+PROGRAMS = ("bus", "receiver", "router", "dispatcher", "cleaner", "bookkeeper", "webgui")
+
+
 @dataclass(frozen=True)
 class Reading:
     """Everything one look at the node brought; `error` says why the spool could not be read."""
@@ -65,22 +72,31 @@ class Reading:
     at: float = 0.0
     """Wall time of the reading."""
     monotonic: float = 0.0
+    alerts: list[Alert] = field(default_factory=list)
+    outlook: Outlook = Outlook()
+    chart: dict[str, Row] = field(default_factory=dict)
+    """Rows of the live chart by start of their bucket (looking.py)."""
 
 
-def topics(reading: Reading, history: Iterable[Point]) -> Topics:
-    """All topics of the dashboard."""
-    status, points = reading.status, list(history)
-    rows = attention(status, reading.error)
+def topics(reading: Reading, now: Point | None) -> Topics:
+    """All topics of the dashboard. `now`: the rates of this moment."""
+    status, outlook = reading.status, reading.outlook
+    rows = attention(status, reading.error, reading.alerts, reading.at)
+    actors = status.get("actors", {})
     return {
         "summary": {"all": _summary(status, rows)},
         "attention": rows,
-        "kpi": _kpi(status, points[-1] if points else None),
+        "kpi": _kpi(status, now, outlook),
         "images": _images(status.get("images", {})),
-        "chart": _chart(points, reading.monotonic),
-        "actors": {name: _actor(name, actor) for name, actor in status.get("actors", {}).items()},
-        "targets": {name: _target(name, target, reading.at) for name, target in status.get("targets", {}).items()},
+        "chart": reading.chart,
+        "actors": {name: _actor(name, actor) for name, actor in actors.items()},
+        "programs": _programs(actors),
+        "targets": {
+            name: _target(name, target, reading.at, outlook.rates.get(name))
+            for name, target in status.get("targets", {}).items()
+        },
         "arrivals": {str(row["id"]): _arrival(row, reading.at) for row in reading.arrivals},
-        "disk": {"spool": _disk(status.get("disk", {}))},
+        "disk": {"spool": _disk(status.get("disk", {}), outlook)},
     }
 
 
@@ -89,7 +105,8 @@ def _summary(status: dict[str, Any], rows: dict[str, Row]) -> Row:
         return {"level": "off", "chip": [["off", "no figures yet"]]}
     if not rows:
         return {"level": "ok", "chip": [["ok", "all is well"]]}
-    level = "bad" if any(row["level"] == "bad" for row in rows.values()) else "warn"
+    levels = {row["level"] for row in rows.values()}
+    level = next((one for one in ("bad", "warn") if one in levels), "held")
     verb = "needs" if len(rows) == 1 else "need"
     return {"level": level, "chip": [[level, f"{words.count(len(rows), 'thing')} {verb} attention"]]}
 
@@ -98,26 +115,27 @@ def _tile(value: str, unit: str, level: str, word: str, note: str = "") -> Row:
     return {"value": value, "unit": unit, "level": level, "chip": [[level, word]], "note": note}
 
 
-def _kpi(status: dict[str, Any], now: Point | None) -> dict[str, Row]:
+def _kpi(status: dict[str, Any], now: Point | None, outlook: Outlook) -> dict[str, Row]:
     deliveries, images = status.get("deliveries", {}), status.get("images", {})
     queued = sum(deliveries.get(state) or 0 for state in ("waiting", "sending", "retrying", "confirming"))
     oldest = status.get("oldest_waiting_s")
     retrying, sending = deliveries.get("retrying") or 0, deliveries.get("sending") or 0
+    failed = f"{words.number(outlook.failed_day)} failed attempts in 24 h" if outlook.failed_day else ""
+    unwanted = f"{words.number(outlook.discarded_day)} series in 24 h" if outlook.discarded_day else ""
     return {
-        "in": _rate_tile(now.received if now else None, "receiving", f"{words.number(images.get('received'))} in all"),
-        "out": _rate_tile(
-            now.sent if now else None, "sending", f"{words.count(sending, 'delivery', 'deliveries')} now"
-        ),
+        "in": _rate_tile(now.received if now else None, "receiving", f"{words.number(outlook.series_in_h)} series/h"),
+        "out": _rate_tile(now.sent if now else None, "sending", f"{words.number(outlook.series_out_h)} series/h"),
         "waiting": _tile(
             words.number(queued),
             "deliveries",
             "warn" if retrying else "busy" if queued else "ok",
             f"{words.number(retrying)} retrying" if retrying else "moving" if queued else "nothing waits",
+            f"{words.number(sending)} sending" if sending else "",
         ),
         "oldest": _tile(words.duration(oldest), "", *_age_chip(oldest)),
-        "parked": _alarm(deliveries.get("parked") or 0, "deliveries", "bad", "given up", "none"),
+        "parked": _alarm(deliveries.get("parked") or 0, "deliveries", "bad", "given up", "none", failed),
         "held": _alarm(images.get("held") or 0, "images", "held", "to be decided", "none"),
-        "discarded": _alarm(images.get("discarded") or 0, "images", "off", "kept, no rule", "none"),
+        "discarded": _alarm(images.get("discarded") or 0, "images", "off", "kept, no rule", "none", unwanted),
     }
 
 
@@ -127,8 +145,8 @@ def _rate_tile(value: float | None, word: str, note: str) -> Row:
     return _tile(words.rate(value), "images/s", *(("busy", word) if value > 0 else ("ok", "quiet")), note)
 
 
-def _alarm(count: int, unit: str, level: str, word: str, calm: str) -> Row:
-    return _tile(words.number(count), unit, *((level, word) if count else ("ok", calm)))
+def _alarm(count: int, unit: str, level: str, word: str, calm: str, note: str = "") -> Row:
+    return _tile(words.number(count), unit, *((level, word) if count else ("ok", calm)), note)
 
 
 def _age_chip(seconds: float | None) -> tuple[str, str]:
@@ -155,13 +173,20 @@ def _images(images: dict[str, Any]) -> dict[str, Row]:
     return rows
 
 
-def _chart(points: list[Point], now: float) -> dict[str, Row]:
-    """Keyed by whole seconds; a new point is one new key, an old one leaves."""
-    return {
-        str(int(point.at)): {"in": round(point.received, 2), "out": round(point.sent, 2)}
-        for point in points
-        if now - point.at <= HISTORY_S
-    }
+def _programs(actors: dict[str, Any]) -> dict[str, Row]:
+    """Actors of a kind together: how many of them run, in the order of their work."""
+    found: dict[str, list[str]] = {}
+    for name, actor in actors.items():
+        found.setdefault(name.split("-")[0].split(" ")[0], []).append(str(actor.get("state") or "unknown"))
+    rows = {}
+    for order, name in enumerate(sorted(found, key=lambda name: PROGRAMS.index(name) if name in PROGRAMS else 99)):
+        states = found[name]
+        there = sum(state not in STOPPED for state in states)
+        odd = [state for state in states if ACTOR_LEVELS.get(state) != "ok"]
+        level = "ok" if not odd else "bad" if there < len(states) else ACTOR_LEVELS.get(odd[0], "warn")
+        word = f"{there}/{len(states)}" + (f" {odd[0]}" if odd else "")
+        rows[name] = {"order": order, "name": name, "level": level, "chip": [[level, word]]}
+    return rows
 
 
 def _actor(name: str, actor: dict[str, Any]) -> Row:
@@ -177,7 +202,7 @@ def _actor(name: str, actor: dict[str, Any]) -> Row:
     }
 
 
-def _target(name: str, target: dict[str, Any], now: float) -> Row:
+def _target(name: str, target: dict[str, Any], now: float, rate: float | None = None) -> Row:
     state = str(target.get("state") or "unknown")
     level = "bad" if is_down(target) else TARGET_LEVELS.get(state, "warn")
     queued = sum(target.get(part) or 0 for part in ("waiting", "sending"))
@@ -190,6 +215,10 @@ def _target(name: str, target: dict[str, Any], now: float) -> Row:
         "waiting": words.number(queued),
         "oldest": words.duration(target.get("oldest_s")),
         "parked": [["bad", words.number(parked)]] if parked else words.NONE,
+        "rate": f"{words.rate(rate)}/s" if rate else words.NONE,
+        "href": f"/targets/{quote(name, safe='')}",
+        "paused": state == "paused",
+        "pausable": state not in ("paused", "removed"),
         "success": words.local_time(target.get("last_success"), now),
         "utc": words.utc_time(target.get("last_success")),
         "error": str(target.get("last_error") or ""),
@@ -205,6 +234,7 @@ def _arrival(row: dict[str, Any], now: float) -> Row:
     return {
         "order": -float(row.get("opened") or 0),
         "level": ARRIVAL_CHIPS.get(state, ("off", state))[0],
+        "href": f"/series/{row['id']}",
         "time": words.local_time(row.get("opened"), now),
         "utc": words.utc_time(row.get("opened")),
         "source": str(row.get("source") or ""),
@@ -215,7 +245,7 @@ def _arrival(row: dict[str, Any], now: float) -> Row:
     }
 
 
-def _disk(disk: dict[str, Any]) -> Row:
+def _disk(disk: dict[str, Any], outlook: Outlook) -> Row:
     free, reserve = disk.get("free_bytes"), disk.get("reserve_bytes")
     if free is None:
         return _tile(words.NONE, "", "off", "unknown")
@@ -225,5 +255,8 @@ def _disk(disk: dict[str, Any]) -> Row:
         chip = ("warn", "running full")
     else:
         chip = ("ok", "enough room")
-    note = f"reserve {words.size(reserve)}" if reserve else ""
+    left = days_left(free, reserve, outlook.net_bytes_day)
+    note = f"{left:.1f} days left" if left is not None and left < LONG_DAYS else ""
+    if left is not None and left < SHORT_DAYS and chip[0] == "ok":
+        chip = ("warn", "fills up")
     return _tile(words.size(free), "free", *chip, note)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,19 +15,20 @@ from protocol.clock import Clock
 from protocol.errors import ScanpostError
 from webgui.config import WebConfig
 from webgui.figures import Reading, Row, Topics, topics
+from webgui.looking import Looker
 from webgui.measures import Measures
-from webgui.news import News
+from webgui.outlook import Curves
 from webgui.progress import Progress
 from webgui.rates import Rates
 from webgui.source import Source
 from webgui.viewer import Frame, Viewer
 
-ARRIVALS_SHOWN = 20
 MIN_GAP_S = 0.5
 """Wake-ups make ticks earlier, but not more frequent than 2 Hz."""
 MARK_GAP_S = 1.0
 """A page is told at most this often that a list of its changed."""
 PROGRESS_GAP_S = 0.25
+CURVES_S, CURVES_KEPT = 30.0, 4
 PROGRESS = "progress"
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ class Hub:
     """The newest reading, its topics, and the viewers."""
 
     def __init__(self, source: Source, config: WebConfig, clock: Clock) -> None:
-        self._source, self._config, self._clock = source, config, clock
+        self.source, self._config, self._clock = source, config, clock
+        self._looker = Looker(source, clock)
         self.rates, self._progress = Rates(), Progress()
         self._lock = asyncio.Lock()
         self._poked, self._heard = asyncio.Event(), asyncio.Event()
@@ -45,6 +48,7 @@ class Hub:
         self._due: set[str] = set()
         self._marked: dict[str, float] = {}
         self._bars: dict[str, Row] = {}
+        self._curves: OrderedDict[tuple[int, int, int], Curves] = OrderedDict()
         self.reading = Reading(at=float("-inf"), monotonic=float("-inf"))
         self.topics: Topics = {}
         self.seq = 0
@@ -104,20 +108,35 @@ class Hub:
         async with self._lock:
             if max_age_s and self._clock.monotonic() - self.reading.monotonic <= max_age_s:
                 return
-            self.reading, news = await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+            former = self.reading
+            look = self._looker.look
+            self.reading, news = await asyncio.get_running_loop().run_in_executor(self._thread, look, former)
             if not self.reading.error:
                 images = self.reading.status.get("images", {})
                 self.rates.add(self.reading.monotonic, images.get("received") or 0, sent_so_far(self.reading.status))
-            former, self.topics = self.topics, topics(self.reading, self.rates.history)
+            before, self.topics = self.topics, topics(self.reading, self.rates.now)
             self.seq += 1
             frames = [
                 Frame("d", topic, self.seq, changed)
                 for topic, rows in self.topics.items()
-                if (changed := changes(former.get(topic, {}), rows))
+                if (changed := changes(before.get(topic, {}), rows))
             ]
             told = [Frame("event", "", self.seq, toast) for toast in news.toasts]
-            self._offer([*frames, *self._marks(news.topics), *told])
+            marks = news.topics | {"flow"} if self.reading.outlook != former.outlook else news.topics
+            self._offer([*frames, *self._marks(marks), *told])
             self._offer_progress()
+
+    async def curves(self, width: int, since: float, until: float) -> Curves:
+        """What charts of a longer time show; kept for a while, as everybody asks for the same few."""
+        key = (width, int(since // CURVES_S), int(until // CURVES_S))
+        if key not in self._curves:
+            look = self.source.curves
+            self._curves[key] = await asyncio.get_running_loop().run_in_executor(
+                self._thread, look, width, since, until
+            )
+            while len(self._curves) > CURVES_KEPT:
+                self._curves.popitem(last=False)
+        return self._curves[key]
 
     async def measures(self) -> Measures | None:
         """What /metrics tells beyond the status document; None if it cannot be read now."""
@@ -126,7 +145,7 @@ class Hub:
 
     def _measure(self) -> Measures | None:
         try:
-            return self._source.measures()
+            return self.source.measures()
         except ScanpostError as exc:
             log.warning("metrics cannot be read: %s", exc, extra={"action": "webgui_measures_failed"})
             return None
@@ -163,20 +182,6 @@ class Hub:
         if changed := changes(former, self._bars):
             self.seq += 1
             self._offer([Frame("d", PROGRESS, self.seq, changed)])
-
-    def _read(self) -> tuple[Reading, News]:
-        """In a thread. A source that fails is shown on the page, with the last figures; it never ends the page."""
-        news, error = News(), ""
-        status, arrivals = self.reading.status, self.reading.arrivals
-        try:
-            status, arrivals = self._source.status(), self._source.last_arrivals(ARRIVALS_SHOWN)
-            news = self._source.news()
-        except ScanpostError as exc:
-            error = str(exc)
-        except Exception as exc:
-            log.exception("status cannot be read", extra={"action": "webgui_status_failed"})
-            error = type(exc).__name__
-        return Reading(status, arrivals, error, self._clock.now(), self._clock.monotonic()), news
 
 
 def sent_so_far(status: dict[str, Any]) -> int:

@@ -71,12 +71,16 @@ class Node:
         except TimeoutError as exc:
             raise LedgerUnavailable(f"no answer for {LEDGER_WAIT_S:.0f} s") from exc
 
+    async def nudge(self) -> None:
+        """Something was committed: who waits need not wait for its next look."""
+        await self.run(self._poke)
+
     async def act(
         self, kind: str, by: str, arguments: Mapping[str, Any], executor: str = "router", wait_s: float = ANSWER_WAIT_S
     ) -> Command:
         """Write down what somebody wants and wait a while for the answer; its state is "new" if there is none yet."""
         id = await self.spool(lambda spool: spool.commands.ask(kind, by, arguments, executor))
-        await self.run(self._poke)
+        await self.nudge()
         end = self.clock.monotonic() + wait_s
         while True:
             command = await self.spool(lambda spool: spool.commands.find(id))

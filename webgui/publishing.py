@@ -5,7 +5,6 @@ It must not decide what may be published (protocol/routing does) nor know forms 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from protocol.errors import RoutingConflict, RoutingError, SpoolMissing
 from protocol.fsops import RealFs
+from protocol.routing.audited import entries
 from protocol.routing.checks.findings import Finding
 from protocol.routing.checks.ourselves import ourselves
 from protocol.routing.checks.whole import errors_of, examine
@@ -26,7 +26,6 @@ from webgui.answers import go
 from webgui.keys import ACCOUNTS, NODE, SESSION
 from webgui.node import Node
 
-MOST_AUDITED = 20  # parts of one publication that get an entry each; more are told together
 UNDO = "/config/undo"
 
 
@@ -171,34 +170,6 @@ def sentence(text: str) -> str:
 async def _audited(request: web.Request, made: Made, reason: str) -> Made:
     if made.changed:
         accounts, who, where = request.app[ACCOUNTS], request[SESSION].user.name, auth.address(request)
-        await auth.in_thread(lambda: [accounts.record(who, where, *entry) for entry in entries(made, reason)])
+        told = entries(made.changes, made.after.number, reason)
+        await auth.in_thread(lambda: [accounts.record(who, where, *entry) for entry in told])
     return made
-
-
-def entries(made: Made, reason: str) -> list[tuple[str, str, Any, Any]]:
-    """Action, object, before and after of each changed part, for the audit. Values of test cases stay out: they are
-    somebody's.
-    """
-    stamp = {"version": made.after.number, "reason": reason}
-    found = []
-    for change in made.changes[:MOST_AUDITED]:
-        before, after = _values(change, 0), _values(change, 1)
-        found.append((f"config.{change.kind}", change.title, before or None, after | stamp))
-    rest: Sequence[Change] = made.changes[MOST_AUDITED:]
-    if rest:
-        found.append(("config.changed", f"{len(rest)} more parts", None, {"what": summary(rest)} | stamp))
-    return found
-
-
-def _values(change: Change, side: int) -> dict[str, Any]:
-    places = {"place": (change.before, change.after)[side]} if change.kind == "moved" else {}
-    fields: Mapping[str, Any] = {one.field: (one.old, one.new)[side] for one in change.fields}
-    return places | {
-        name: _count(value) if name.startswith("tests") else value
-        for name, value in fields.items()
-        if value is not None
-    }
-
-
-def _count(value: Any) -> Any:
-    return f"{len(value)} test cases" if isinstance(value, list) else "changed"

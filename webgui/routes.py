@@ -7,13 +7,21 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from webgui import live
+from webgui.areas.acts import routes as acts_routes
+from webgui.areas.alerts import routes as alerts_routes
 from webgui.areas.audit import routes as audit_routes
 from webgui.areas.config import routes as config_routes
+from webgui.areas.dashboard import pages as dashboard
+from webgui.areas.dashboard import routes as dashboard_routes
 from webgui.areas.help import routes as help_routes
 from webgui.areas.people import routes as people_routes
+from webgui.areas.quarantine import routes as quarantine_routes
+from webgui.areas.queue import routes as queue_routes
+from webgui.areas.rules import routes as rule_routes
 from webgui.areas.series import routes as series_routes
+from webgui.areas.upload import routes as upload_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
-from webgui.pages import dashboard, health, login, metrics, rules, setup, static
+from webgui.pages import health, login, metrics, rules, setup, static
 from webgui.route import TABLE, Route
 
 ROUTES: tuple[Route, ...] = (
@@ -29,6 +37,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/", dashboard.show, Need.VIEWER),
     Route("GET", "/ws", live.socket, Need.VIEWER),
     Route("GET", "/api/v1/status", dashboard.api, Need.VIEWER, "The document of `scanpost status --json`."),
+    Route(
+        "GET",
+        "/api/v1/dashboard/chart",
+        dashboard.chart,
+        Need.VIEWER,
+        "Rates and queues over time.",
+        query=dashboard.ChartQuery,
+    ),
 )
 
 RULE_ROUTES: tuple[Route, ...] = (
@@ -42,10 +58,17 @@ RULE_ROUTES: tuple[Route, ...] = (
 
 NODE_ROUTES: tuple[Route, ...] = (
     *help_routes.ROUTES,
+    *dashboard_routes.ROUTES,
+    *acts_routes.ROUTES,
+    *quarantine_routes.ROUTES,
+    *queue_routes.ROUTES,
+    *alerts_routes.ROUTES,
     *audit_routes.ROUTES,
     *series_routes.ROUTES,
+    *upload_routes.ROUTES,
     *config_routes.ROUTES,
     *people_routes.ROUTES,
+    *rule_routes.ROUTES,
 )
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
 

@@ -11,19 +11,22 @@ from typing import Any, Protocol
 
 from protocol.clock import Clock
 from protocol.dispatchers import dispatchers
-from protocol.errors import SpoolMissing
+from protocol.errors import RoutingError, SpoolMissing
 from protocol.fsops import RealFs
 from protocol.routing.versions import RoutingVersions
 from protocol.settings import Settings
+from protocol.spool.alerts import Alert
 from protocol.spool.outbox import Cursor
 from protocol.spool.places import Places
 from protocol.spool.spool import Spool, open_spool
 from protocol.spool.status import node_status
 from webgui.measures import Measures, measure
 from webgui.news import SAYINGS, News, toasts, topics_of
+from webgui.outlook import DAY_S, Backlog, Curves, Mark, Outlook, curves, look
 
 GIGABYTE = 1e9
 LOUD = 200
+MOST_MARKS = 50
 RECEIVING = {"receiver": 1}
 """What must be ready so that images can be received and stored."""
 
@@ -43,6 +46,15 @@ class Source(Protocol):
     def news(self) -> News:
         """What happened since the last call."""
 
+    def alerts(self) -> list[Alert]:
+        """What stands and needs a person, worst first."""
+
+    def outlook(self) -> Outlook:
+        """Figures of the last hour and day."""
+
+    def curves(self, width: int, since: float, until: float) -> Curves:
+        """What charts show, in buckets of `width` seconds between two moments (seconds UTC)."""
+
 
 class SpoolSource:
     """Reads the spool of this node. It opens it at the first look, so the page is there before the spool is."""
@@ -54,6 +66,8 @@ class SpoolSource:
         self._routing = RoutingVersions(self._places.routing, self._fs, clock)
         self._seen: Cursor | None = None
         self._accounts: tuple[int, ...] = ()
+        self._backlog = Backlog()
+        self._marks: dict[int, Mark] = {}
 
     def status(self) -> dict[str, Any]:
         """The status document; actors that should be there and are not stand in it as `missing`."""
@@ -70,6 +84,8 @@ class SpoolSource:
         _add_missing(document["actors"], expected_actors(self._settings))
         for name, target in document["targets"].items():
             target["address"] = _address(configured.get(name))
+        waits = {name: target["waiting"] + target["sending"] for name, target in document["targets"].items()}
+        self._backlog.add(document["time"], waits)
         document["problems"] = [problem.message for problem in self._routing.problems()]
         return document
 
@@ -110,6 +126,22 @@ class SpoolSource:
         changed = topics_of(happened.kinds)
         return News(changed | {"audit", "users"} if seen != self._accounts else changed, toasts(happened.events))
 
+    def alerts(self) -> list[Alert]:
+        """Those of the spool."""
+        return self._open().alerts.list()
+
+    def outlook(self) -> Outlook:
+        """Out of the statistics that the bookkeeper keeps."""
+        now, current = self._clock.now(), self._routing.current()
+        if current.number not in self._marks:
+            self._marks = {one.number: one for one in _marks(self._routing, current.number, now - DAY_S)}
+        marks = tuple(one for one in self._marks.values() if one.at >= now - DAY_S)
+        return look(self._open(), current.configuration, marks, now)
+
+    def curves(self, width: int, since: float, until: float) -> Curves:
+        """Statistics, and the queues as this page saw them."""
+        return curves(self._open(), width, since, until, self._backlog)
+
     def close(self) -> None:
         """Let go of the spool."""
         if self._spool is not None:
@@ -131,6 +163,20 @@ class SpoolSource:
 
     def _has_images(self) -> bool:
         return self._places.images.is_dir() and any(self._places.images.iterdir())
+
+
+def _marks(routing: RoutingVersions, newest: int, since: float) -> list[Mark]:
+    """The versions since then, oldest first; of a long history no more is read than that."""
+    found: list[Mark] = []
+    for number in range(newest, max(0, newest - MOST_MARKS), -1):
+        try:
+            version = routing.get(number)
+        except RoutingError:
+            continue
+        found.append(Mark(version.time, version.number, version.author))
+        if version.time < since:
+            break
+    return found[::-1]
 
 
 def _touched(file: Path) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from actors.base import Actor, Context
 from actors.bookkeeper.ages import ages_at
 from actors.bookkeeper.alerts.desk import AlertDesk
+from actors.bookkeeper.balance import BalanceDesk
+from actors.bookkeeper.deeds import DeedsDesk
 from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from actors.bookkeeper.lag import Lag
@@ -59,7 +61,8 @@ class BookkeeperActor(Actor):
     NAME: ClassVar[str] = "bookkeeper"
 
     def __init__(
-        self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None, alerts: AlertDesk | None = None
+        self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None, alerts: AlertDesk | None = None,
+        balance: BalanceDesk | None = None,
     ) -> None:  # fmt: skip
         super().__init__(context)
         self._alerts = alerts
@@ -67,6 +70,8 @@ class BookkeeperActor(Actor):
         self._ledger = ledger or Ledger(settings.ledger.url, settings.node.name, clock=context.clock)
         self._hand: Hand = hand or ThreadHand(context.wire.wake)
         self._figures = FiguresDesk(context.spool, context.clock, context.log)
+        self._deeds = DeedsDesk(context)
+        self._balance = balance
         self._at: Cursor | None = None  # what is read next stands behind it; None while the ledger is not open
         self._stored = Cursor(0, 0)  # the ledger's own cursor
         self._finish: Callable[[Any], float] | None = None  # what to do with the result of the job under way
@@ -81,13 +86,17 @@ class BookkeeperActor(Actor):
         self._lag = Lag(context.spool, context.clock, settings.ledger.lag_alert_s)
 
     def start(self) -> None:
-        """From now on alerts are looked after, too."""
+        """From now on alerts and the balance are looked after, too."""
         self._alerts = self._alerts or AlertDesk(self.context)
+        self._balance = self._balance or BalanceDesk(self.context, self._ledger.node)
 
     def one_pass(self, nudges: list[Nudge]) -> float:
         if self._alerts is not None:
             self._alerts.round()  # first: alerts must come while the database is away, too
         more = self._figures.round()
+        more = self._deeds.round() or more
+        if self._balance is not None:
+            self._balance.round(self._how_far())
         if self._lag.look(self._how_far()):
             self.context.wire.committed()
         wait = self._carry(nudges)
@@ -109,6 +118,7 @@ class BookkeeperActor(Actor):
     def stop(self) -> None:
         """Let the batch under way end and tell the spool; a database that does not answer is left alone."""
         self._figures.close()
+        self._deeds.close()
         if self._alerts is not None:
             self._alerts.stop()
         if self._hand.wait(STOP_WAIT_S):
@@ -199,7 +209,8 @@ class BookkeeperActor(Actor):
             old = (
                 self.context.clock.now() - self.context.settings.cleaner.outbox_days * DAY_S
             )  # taps can replay the rest
-            gone = self.context.spool.outbox.trim(self._figures.trim_before(old), {CONSUMER}, TRIM_AT_ONCE)
+            old = self._deeds.trim_before(self._figures.trim_before(old))
+            gone = self.context.spool.outbox.trim(old, {CONSUMER}, TRIM_AT_ONCE)
             self._trim_at = now + (PACE_S if gone >= TRIM_AT_ONCE else TRIM_EVERY_S)
         if now >= self._forget_at:
             ages = ages_at(self.context.clock.now(), self.context.settings)

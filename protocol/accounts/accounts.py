@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from protocol.accounts import preferences as prefer
+from protocol.accounts.chain import Chain
 from protocol.accounts.database import Database
 from protocol.accounts.links import VALID_S as SETUP_VALID_S
 from protocol.accounts.links import Links, insert_user
@@ -42,6 +43,7 @@ class Accounts:
         self.tokens = Tokens(self._store)
         self.links = Links(self._store, self._passwords)
         self.trail = Trail(self._store)
+        self.chain = Chain(self._store)
 
     def close(self) -> None:
         """Close the file."""

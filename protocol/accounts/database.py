@@ -89,6 +89,13 @@ _SCHEMA = (
     CREATE INDEX audit_action ON audit (action, number);
     CREATE INDEX audit_time ON audit (time);
     """,
+    """
+    CREATE TABLE carried (
+        name  TEXT PRIMARY KEY,
+        epoch INTEGER NOT NULL,
+        seq   INTEGER NOT NULL
+    ) STRICT;
+    """,
 )
 """Migration n leads from user_version n to n + 1. Without foreign keys meanwhile: a table that is made again keeps the rows
 that point at it."""

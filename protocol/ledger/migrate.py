@@ -17,16 +17,17 @@ from protocol.ledger.engine import database_errors
 _ONE_AT_A_TIME = 0x5CA47057  # advisory lock: several nodes may start on one PostgreSQL
 
 
-def upgrade(engine: Engine) -> None:
+def upgrade(engine: Engine, to: str = "head") -> None:
     """Make or change the tables, all steps in one transaction; does nothing if they are as they should be.
 
-    Raises LedgerUnavailable, or LedgerError if a newer program wrote the ledger.
+    `to`: a schema number on the way, for tests of what was left there. Raises LedgerUnavailable, or LedgerError if a newer
+    program wrote the ledger.
     """
     with database_errors(), engine.begin() as connection:
-        upgrade_on(connection)
+        upgrade_on(connection, to)
 
 
-def upgrade_on(connection: Connection) -> None:
+def upgrade_on(connection: Connection, to: str = "head") -> None:
     """`upgrade` inside the caller's transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
@@ -35,7 +36,7 @@ def upgrade_on(connection: Connection) -> None:
     configuration = _configuration()
     configuration.attributes["connection"] = connection
     try:
-        command.upgrade(configuration, "head")
+        command.upgrade(configuration, to)
     except CommandError as exc:
         raise LedgerError("the ledger was written by a newer scanpost; update this one") from exc
 

@@ -35,6 +35,7 @@ EVENT_ONLY = frozenset(
         "alert.silenced",
         "alert.unsilenced",
         "association.rejected",
+        "audit.head",
         "command.answered",
         "command.asked",
         "commitment.answered",

@@ -59,7 +59,7 @@ event = Table(
     Column("flag", Text),  # why the columns above are not the whole truth; then `raw` is
     Column("raw", LargeBinary),  # the envelope as msgpack, to the bit
     Index("event_order", "node", "epoch", "seq"),
-    Index("event_time", "time"),
+    Index("event_time", "node", "time", "epoch", "seq"),
 )  # fmt: skip
 # Nine of ten events tell that one image came. They are found by the image, and keep out of the other indexes, which
 # would cost more than all the rest of writing.

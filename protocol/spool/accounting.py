@@ -4,13 +4,19 @@ It only reads; an image has the state of its arrival, superseded and quarantined
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from protocol.fsops import FsOps
+from protocol.spool.balancing import Balancing, Problem
 from protocol.spool.database import Database
 from protocol.spool.places import Places
 from protocol.states import ArrivalState, DeliveryState
+
+MOST_PROBLEMS = 20
+IMAGE_STATES = ("open", "waiting", "in_delivery", "delivered", "discarded", "held", "quarantined", "deleted")
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,32 @@ class Figures:
         return self.received - sum(self.images.values())
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """Images by state: of the node, of each source and of each day (UTC) that still has rows. `purged`: of the deleted ones
+    so many have no rows any more, so no source and no day.
+    """
+
+    figures: Figures
+    sources: dict[str, dict[str, int]]
+    days: dict[str, dict[str, int]]
+    purged: int
+
+
+class ArrivalFigures(NamedTuple):
+    """An arrival as the ledger is compared with; `images` are those that have rows, superseded ones too."""
+
+    id: int
+    state: str
+    images: int
+
+
 class Accounting:
     """Sums over the tables."""
 
     def __init__(self, database: Database, places: Places, fs: FsOps) -> None:
         self._db, self._places, self._fs = database, places, fs
+        self.balancing = Balancing(database, places, fs)
 
     def figures(self) -> Figures:
         """One consistent look."""
@@ -64,14 +91,40 @@ class Accounting:
 
     def balance(self, *, files: bool = False) -> list[str]:
         """Everything that does not add up, in words; [] is healthy. `files` also looks at each file's size."""
+        return [problem.line for problem in self.problems(files=files)]
+
+    def problems(self, *, files: bool = False, limit: int = MOST_PROBLEMS) -> list[Problem]:
+        """Everything that does not add up, with the images concerned, at most `limit` of each kind; [] is healthy.
+
+        `files` also looks at each file's size.
+        """
+        found = self.totals()
+        found += islice(self.balancing.all(), limit)
+        return found + list(islice(self._files(), limit)) if files else found
+
+    def totals(self) -> list[Problem]:
+        """Whether all images received are in some state: two sums, so it may be asked every minute."""
         figures = self.figures()
-        problems = []
-        if figures.missing:
-            problems.append(f"{figures.received} images received, but {sum(figures.images.values())} accounted for")
-        problems += self._counters() + self._states()
-        if files:
-            problems += self._files()
-        return problems
+        if not figures.missing:
+            return []
+        accounted = sum(figures.images.values())
+        return [Problem(f"{figures.received} images received, but {accounted} accounted for")]
+
+    def sheet(self, days: int = 14) -> Sheet:
+        """The balance sheet: where the images of each source, and of each of the last days that brought some, are now."""
+        with self._db.read() as connection:
+            sources = connection.execute(
+                "SELECT calling_ae, state, sum(images - superseded), sum(superseded) FROM arrival GROUP BY calling_ae, state"
+                " UNION ALL SELECT calling_ae, 'quarantined', count(*), 0 FROM quarantine WHERE state = 'kept' GROUP BY calling_ae"
+            ).fetchall()
+            by_day = connection.execute(
+                "SELECT date(opened, 'unixepoch'), state, sum(images - superseded), sum(superseded) FROM arrival GROUP BY 1, state"
+                " UNION ALL SELECT date(stored, 'unixepoch'), 'quarantined', count(*), 0 FROM quarantine"
+                " WHERE state = 'kept' GROUP BY 1"
+            ).fetchall()
+            purged = connection.execute("SELECT value FROM total WHERE name = 'purged'").fetchone()[0]
+        newest = dict(sorted(_states(by_day).items(), reverse=True)[:days])
+        return Sheet(self.figures(), _states(sources), newest, int(purged))
 
     def receipts(self, after: str = "", limit: int = 500) -> list[str]:
         """Receipts of images in hexadecimal, in order, a page at a time; for comparing with the ledger."""
@@ -81,48 +134,32 @@ class Accounting:
             ).fetchall()
         return [row[0].hex() for row in rows]
 
-    def states(self, after: int = 0, limit: int = 500) -> dict[int, str]:
-        """State of each arrival, in the order of ids, a page at a time."""
+    def arrivals(self, after: int = 0, limit: int = 500) -> list[ArrivalFigures]:
+        """Arrivals with their state and how many images have rows, in the order of ids, a page at a time."""
         with self._db.read() as connection:
             rows = connection.execute(
-                "SELECT id, state FROM arrival WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
+                "SELECT id, state, (SELECT count(*) FROM image WHERE arrival = a.id) FROM arrival a WHERE id > ?"
+                " ORDER BY id LIMIT ?",
+                (after, limit),
             ).fetchall()
-        return {row[0]: row[1] for row in rows}
+        return [ArrivalFigures(*row) for row in rows]
 
-    def _counters(self) -> list[str]:
-        """Counters of arrivals against their rows."""
+    def known(self, ids: Sequence[int]) -> set[int]:
+        """Those of these arrivals that are here."""
         with self._db.read() as connection:
-            rows = connection.execute(
-                "SELECT a.id FROM arrival a LEFT JOIN (SELECT arrival, count(*) AS n, sum(superseded IS NOT NULL) AS s,"
-                " sum(bytes) AS b FROM image GROUP BY arrival) i ON i.arrival = a.id"
-                " WHERE a.images <> coalesce(i.n, 0) OR a.superseded <> coalesce(i.s, 0) OR a.bytes <> coalesce(i.b, 0) LIMIT 20"
-            ).fetchall()
-            lost = connection.execute(
-                "SELECT count(*) FROM image WHERE arrival NOT IN (SELECT id FROM arrival)"
-            ).fetchone()[0]
-        problems = [f"arrival {row['id']}: its counters are not those of its images" for row in rows]
-        return problems + ([f"{lost} images belong to no arrival"] if lost else [])
+            return {id for id in ids if connection.execute("SELECT 1 FROM arrival WHERE id = ?", (id,)).fetchone()}
 
-    def _states(self) -> list[str]:
-        """States of arrivals against their deliveries."""
+    def here(self, receipts: Sequence[str]) -> set[str]:
+        """Those of these images that have a row."""
         with self._db.read() as connection:
-            rows = connection.execute(
-                "SELECT a.id, a.state, sum(d.state NOT IN ('delivered', 'cancelled')) AS unfinished"
-                " FROM arrival a JOIN delivery d ON d.arrival = a.id GROUP BY a.id"
-                " HAVING (a.state = 'in_delivery' AND unfinished = 0)"
-                " OR (a.state IN ('delivered', 'discarded', 'deleted') AND unfinished > 0) LIMIT 20"
-            ).fetchall()
-            idle = connection.execute(
-                "SELECT id FROM arrival WHERE state = 'in_delivery' AND id NOT IN (SELECT arrival FROM delivery) LIMIT 20"
-            ).fetchall()
-        problems = [
-            f"arrival {row['id']} is {row['state']} with {row['unfinished']} unfinished deliveries" for row in rows
-        ]
-        return problems + [f"arrival {row['id']} is in delivery without any delivery" for row in idle]
+            return {
+                one
+                for one in receipts
+                if connection.execute("SELECT 1 FROM image WHERE receipt = ?", (bytes.fromhex(one),)).fetchone()
+            }
 
-    def _files(self) -> list[str]:
+    def _files(self) -> Iterator[Problem]:
         """Every image that is not deleted has its file, as long as it was."""
-        problems: list[str] = []
         after: Any = b""
         while True:
             with self._db.read() as connection:
@@ -131,16 +168,15 @@ class Accounting:
                     " WHERE a.state <> 'deleted' AND i.receipt > ? ORDER BY i.receipt LIMIT 500", (after,)).fetchall()  # fmt: skip
             if not rows:
                 break
-            problems += [text for row in rows if (text := self._file_problem(row))]
+            for row in rows:
+                if text := self._file_problem(row):
+                    yield Problem(text, row["arrival"])
             after = rows[-1]["receipt"]
         with self._db.read() as connection:
             kept = connection.execute("SELECT receipt FROM quarantine WHERE state = 'kept'").fetchall()
-        problems += [
-            f"quarantined object {row['receipt'].hex()} has no file"
-            for row in kept
-            if not self._fs.exists(self._places.quarantine / row["receipt"].hex())
-        ]
-        return problems
+        for row in kept:
+            if not self._fs.exists(self._places.quarantine / row["receipt"].hex()):
+                yield Problem(f"quarantined object {row['receipt'].hex()} has no file")
 
     def _file_problem(self, row: Any) -> str:
         try:
@@ -150,3 +186,14 @@ class Accounting:
         if size != row["bytes"] + row["offset"]:
             return f"image {row['receipt'].hex()} of arrival {row['arrival']} has {size} bytes instead of {row['bytes'] + row['offset']}"
         return ""
+
+
+def _states(rows: list[Any]) -> dict[str, dict[str, int]]:
+    """{source or day: {state: images}} of rows (name, state of an arrival, images, superseded ones)."""
+    found: dict[str, dict[str, int]] = {}
+    for name, state, images, superseded in rows:
+        states = found.setdefault(name, dict.fromkeys(IMAGE_STATES, 0))
+        states["open" if state == "closed" else state] += int(images)
+        if state != ArrivalState.DELETED:
+            states["quarantined"] += int(superseded)
+    return found

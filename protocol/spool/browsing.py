@@ -7,14 +7,14 @@ Patient data stands in `about`, and in nothing else that is given here.
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from protocol.selection import Selection
 from protocol.spool.database import Database
-from protocol.spool.selecting import ARRIVALS, DELIVERIES, page, where
+from protocol.spool.selecting import ARRIVALS, DELIVERIES, narrowed, newest, page, split, where
 from protocol.spool.settling import plain
 from protocol.wire.codec import unpack_stored
 
@@ -23,8 +23,8 @@ ABOUT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "Accessio
 LOOKED_THROUGH = 3000
 """So many of the newest arrivals are looked through for a text that has no index; takes a tenth of a second."""
 AT_ONCE = 500
-GROUPED = 20_000
-"""So many of the newest deliveries are put into groups that have no index."""
+GROUPED = 5000
+"""So many of the newest deliveries are counted or put into groups by what has no index."""
 
 Row = dict[str, Any]
 
@@ -160,6 +160,20 @@ class Browsing:
         return first, {name: values for name, values in other.items() if values}, len(rows)
 
     # ---- deliveries ---------------------------------------------------------------------------------------------
+    def counts(self, selection: Selection) -> tuple[dict[str, int], bool]:
+        """How many deliveries match, by state, and whether these are all: by what has no index only the newest GROUPED of
+        those that match otherwise are counted.
+        """
+        quick, slow = split(selection)
+        text, values = where(DELIVERIES, quick)
+        with self._db.read() as connection:
+            if quick == selection:
+                sql = f"SELECT x.state, count(*) FROM delivery x WHERE {text} GROUP BY 1"
+                return dict(connection.execute(sql, values).fetchall()), True
+            ids = newest(connection, quick, None, GROUPED + 1)
+            found = Counter(state for _, state in narrowed(connection, slow, ids[:GROUPED]))
+        return dict(found), len(ids) <= GROUPED
+
     def groups(self, selection: Selection, by: str, limit: int = 50) -> list[tuple[str, int]]:
         """How many of the newest GROUPED deliveries that match belong to what, the most first; `by` is rule, study or source."""
         column, join = {

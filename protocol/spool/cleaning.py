@@ -77,8 +77,11 @@ class Cleaning:
                     found += [Candidate(row["since"], row["id"]) for row in rows]
         return sorted(found)[:limit]
 
-    def mark(self, id: int, retention: Retention) -> bool:
-        """Mark one arrival deleted, if it still may go: looked at again inside the transaction. False if it may not."""
+    def mark(self, id: int, retention: Retention, policy: str = "") -> bool:
+        """Mark one arrival deleted, if it still may go: looked at again inside the transaction. False if it may not.
+
+        `policy` is told as the reason, if it is not the retention.
+        """
         with self._db.write() as tx:
             row = tx.one("SELECT * FROM arrival WHERE id = ?", (id,))
             if row is None or row["state"] not in ARRIVAL_DELETABLE:
@@ -95,7 +98,7 @@ class Cleaning:
             if not marked:
                 return False
             tx.add("deleted", row["images"])
-            policy = f"{row['state']} and older than its retention"
+            policy = policy or f"{row['state']} and older than its retention"
             tx.emit(ArrivalDeleted(id, row["calling_ae"], row["images"], row["bytes"], policy), correlation=id)
         return True
 

@@ -7,7 +7,7 @@ A recipient is `mail` or `webhook` (those of the settings), or `mail:ADDRESS`, `
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -162,6 +162,22 @@ class Letters:
             if row is not None:
                 tx.emit(LetterGivenUp(id, _channel(row), _count(row), row["attempts"]))
 
+    def forget(self, arrivals: Collection[int]) -> int:
+        """Take what rules say of these arrivals out of what is still to be sent, since their patient is erased; of how many.
+
+        That something happened is told all the same, without the words.
+        """
+        gone = 0
+        with self._db.write() as tx:
+            for table in ("letter_item", "letter"):
+                waits = " WHERE state = 'waiting'" if table == "letter" else ""
+                for row in tx.all(f"SELECT id, body FROM {table}{waits}"):
+                    body = _without_words(unpack_stored(row["body"]), arrivals)
+                    if body is not None:
+                        tx.execute(f"UPDATE {table} SET body = ? WHERE id = ?", (pack(body), row["id"]))
+                        gone += 1
+        return gone
+
     def tidy(self, ended_before: float) -> int:
         """Let go of letters that ended before then; how many went."""
         old = "SELECT id FROM letter WHERE ended < ? LIMIT ?"
@@ -170,6 +186,17 @@ class Letters:
                 return 0
         with self._db.write() as tx:
             return tx.changed(f"DELETE FROM letter WHERE id IN ({old})", (ended_before, AT_ONCE))
+
+
+def _without_words(body: dict[str, Any], arrivals: Collection[int]) -> dict[str, Any] | None:
+    """An item or a letter without the words about these arrivals; None: it has none."""
+    if "items" not in body:
+        return {**body, "text": ""} if body.get("arrival") in arrivals and body.get("text") else None
+    items = [_without_words(one, arrivals) for one in body["items"]]
+    if not any(items):
+        return None
+    kept = [new or old for new, old in zip(items, body["items"], strict=True)]
+    return {**body, "items": kept, "text": f"{body.get('subject', '')}\n\nThe words of this message were erased.\n"}
 
 
 def _add(tx: Transaction, items: Sequence[Item]) -> None:

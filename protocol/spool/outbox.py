@@ -91,6 +91,14 @@ class Outbox:
             ).fetchall()
         return [_envelope(row) for row in rows], Cursor(epoch, max(upto, after.seq))
 
+    def newest_of(self, type: str, limit: int = 200) -> list[Envelope]:
+        """The newest events of a type that are still here, newest first; it may look at every event."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT * FROM event WHERE type = ? ORDER BY seq DESC LIMIT ?", (type, limit)
+            ).fetchall()
+        return [_envelope(row) for row in rows]
+
     def head(self) -> Cursor:
         """Where the newest event stands (seq of the last one ever recorded, even if it was trimmed)."""
         with self._db.read() as connection:

@@ -34,7 +34,7 @@ class Purging:
             for row in arrivals:
                 if removed >= limit:
                     break
-                removed += _purge_one(tx, row, limit - removed)
+                removed += purge_one(tx, row, limit - removed)
         return removed
 
     def records(self, before: float, limit: int = AT_ONCE) -> int:
@@ -101,7 +101,7 @@ class Purging:
             )
 
 
-def _purge_one(tx: Transaction, row: Any, limit: int) -> int:
+def purge_one(tx: Transaction, row: Any, limit: int) -> int:
     """A part of a large arrival: its counters follow, so that the books balance between two parts."""
     id = row["id"]
     gone = tx.all(

@@ -46,6 +46,18 @@ class Rulebook:
             found.setdefault(rule, {})[result] = int(count)
         return found
 
+    def daily(self, since_day: str = "") -> dict[str, dict[str, int]]:
+        """{rule: {day (UTC): how often it was true}} since a day; of a shadow rule how often it would have applied."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT rule, day, sum(count) FROM rule_count WHERE day >= ? AND result = 'true' GROUP BY rule, day",
+                (since_day,),
+            ).fetchall()
+        found: dict[str, dict[str, int]] = {}
+        for rule, day, count in rows:
+            found.setdefault(rule, {})[day] = int(count)
+        return found
+
     def forget(self, before: float) -> int:
         """Drop counters of days, and of quotas' periods, before a time (seconds UTC); how many rows.
 

@@ -7,8 +7,9 @@ A walk goes through one state after the other, each along an index, so that all 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from protocol.selection import Selection
@@ -27,6 +28,10 @@ class Kind:
     order: str  # of a walk through one state; its index begins with the state
 
 
+SLOW = ("source", "rule", "modality", "series")
+"""Filters of deliveries that no index of theirs answers."""
+LOOKED_AT_FIRST = 2000  # deliveries
+PART = 500  # ids in one statement
 DELIVERIES = Kind("delivery", "created", "target, id")
 ARRIVALS = Kind("arrival", "opened", "id")
 
@@ -92,11 +97,48 @@ def page(
     connection: sqlite3.Connection, kind: Kind, selection: Selection, before: int | None, limit: int
 ) -> list[int]:  # fmt: skip
     """Ids of what matches, newest first; `before` is the last id of the page before."""
+    if kind is DELIVERIES and any(getattr(selection, name) is not None for name in SLOW) and selection.study is None:
+        # What has no index is asked of the newest first: most often they fill the page, and else little is lost.
+        found = _of_newest(connection, selection, before, limit)
+        if len(found) == limit:
+            return found
     text, values = where(kind, selection)
     if before is not None:
         text, values = f"({text}) AND x.id < ?", [*values, before]
     sql = f"SELECT x.id FROM {kind.table} x WHERE {text} ORDER BY x.id DESC LIMIT ?"
     return [row[0] for row in connection.execute(sql, (*values, limit))]
+
+
+def split(selection: Selection) -> tuple[Selection, Selection]:
+    """Of deliveries: what an index answers, and what has to be asked of each row's arrival."""
+    slow = replace(selection, states=(), target=None, cause=None, study=None, since=None, until=None)
+    return replace(selection, source=None, rule=None, modality=None, series=None), slow
+
+
+def newest(connection: sqlite3.Connection, selection: Selection, before: int | None, limit: int) -> list[int]:
+    """Ids of the newest deliveries of a selection."""
+    text, values = where(DELIVERIES, selection)
+    if before is not None:
+        text, values = f"({text}) AND x.id < ?", [*values, before]
+    sql = f"SELECT x.id FROM delivery x WHERE {text} ORDER BY x.id DESC LIMIT ?"
+    return [row[0] for row in connection.execute(sql, (*values, limit))]
+
+
+def narrowed(connection: sqlite3.Connection, selection: Selection, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Of these deliveries, newest first, those that match, each with its state."""
+    text, values = where(DELIVERIES, selection)
+    for start in range(0, len(ids), PART):
+        some = ids[start : start + PART]
+        marks = ",".join("?" * len(some))
+        sql = f"SELECT x.id, x.state FROM delivery x WHERE x.id IN ({marks}) AND {text} ORDER BY x.id DESC"
+        for row in connection.execute(sql, (*some, *values)).fetchall():
+            yield row[0], row[1]
+
+
+def _of_newest(connection: sqlite3.Connection, selection: Selection, before: int | None, limit: int) -> list[int]:
+    quick, slow = split(selection)
+    found = narrowed(connection, slow, newest(connection, quick, before, LOOKED_AT_FIRST))
+    return [id for id, _ in islice(found, limit)]
 
 
 def counts(connection: sqlite3.Connection, kind: Kind, selection: Selection) -> dict[tuple[str, str], int]:

@@ -25,6 +25,7 @@ from protocol.spool.confirmations import Confirmations
 from protocol.spool.database import Database, create_database
 from protocol.spool.deliveries import Deliveries
 from protocol.spool.draining import Draining
+from protocol.spool.erasing import Erasing
 from protocol.spool.figures.reading import Statistics
 from protocol.spool.images import Images
 from protocol.spool.letters import Letters
@@ -79,6 +80,7 @@ class Spool:
         self.singles = Singles(database)
         self.rules = Rulebook(database)
         self.repeats = Repeats(database)
+        self.erasing = Erasing(database, self.cleaning)
         self.mined = Mined(database, self.places, fs)
         self.statistics = Statistics(self.places.figures, clock)
 

@@ -634,6 +634,17 @@ class CommandAnswered(Event):
     reason: str = ""
 
 
+@event("audit.head", "audit/{number}", severity=DEBUG)
+@dataclass(frozen=True)
+class AuditHead(Event):
+    """Where the audit's chain stands, once an hour if it moved: entry and link (hexadecimal). Entries that are cut off its
+    end later are missed by it.
+    """
+
+    number: int
+    link: str
+
+
 @event("node.drain.begun", "node/drain", severity=WARNING)
 @dataclass(frozen=True)
 class NodeDrainBegun(Event):

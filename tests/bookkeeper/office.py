@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from actors.base import make_context, passes
 from actors.bookkeeper.actor import BookkeeperActor
+from actors.bookkeeper.balance import BalanceDesk
 from actors.bookkeeper.hand import OwnHand
 from protocol.clock import ManualClock
 from protocol.fsops import RealFs
@@ -41,14 +42,17 @@ class Office:
         self._ledgers.append(ledger)
         settings = SimpleNamespace(
             home=self.home, cleaner=SimpleNamespace(outbox_days=7.0, rows_days=90.0),
-            ledger=SimpleNamespace(headers_days=365.0, patient_days=None, rows_days=None, lag_alert_s=300.0),
+            ledger=SimpleNamespace(
+                headers_days=365.0, patient_days=None, rows_days=None, lag_alert_s=300.0, url=url or self.url
+            ),
         )  # fmt: skip
         context = make_context(
             settings, self.spool, wire=wire or self.wire, log=structlog.get_logger(), clock=self.clock, fs=RealFs(),
             rng=random.Random(1), routing=object(),
         )  # fmt: skip
         if kind is BookkeeperActor:
-            return BookkeeperActor(context, ledger=ledger, hand=hand or OwnHand())
+            return BookkeeperActor(context, ledger=ledger, hand=hand or OwnHand(),
+                                    balance=BalanceDesk(context, NODE, hand=OwnHand()))  # fmt: skip
         return kind(context, ledger=ledger)
 
     def happen(self, count=1):

@@ -123,6 +123,12 @@ def test_health_readiness_and_metrics_need_no_log_in_and_count_images(node, fold
     received = evidence.images(node)["received"]
     wait_until(lambda: metrics()["scanpost_images_received_total"] == received, 30, "metrics show every image", 0.5)
     assert metrics()['scanpost_actor_up{actor="router"}'] == 1
+    counted = [
+        f'scanpost_{name}{{target="pacs"}}' for name in ("images_sent_total", "end_to_end_latency_seconds_count")
+    ]
+    wait_until(lambda: all(metrics().get(name) for name in counted), 30, "figures of what was delivered", 0.5)
+    assert metrics()["scanpost_accounting_missing_images"] == 0
+    assert node.json("accounting", "--ledger")["ledger"]["differences"] == []
 
 
 # ---- commands -----------------------------------------------------------------------------------------------------
@@ -167,6 +173,19 @@ def test_people_pause_a_target_and_change_the_queue(node, folder):
     wait_until(lambda: is_delivered(node, sent[0].series_uid), 60, "it is delivered after all")
     assert not [e for e in events(node, "delivery.claimed")
                 if e.data["delivery"] == mine[0] and e.time < events(node, "target.resumed")[0].time]  # fmt: skip
+    about = [
+        ("target.pause", "target pacs"),
+        ("queue.hold", f"delivery {delivery}"),
+        ("target.resume done", "target pacs"),
+    ]
+
+    def audited() -> bool:
+        entries = node.json("audit", "list", "--since", "10m", "--limit", "1000")
+        done = [(one["action"], one["object"].partition(" (")[0]) for one in entries if one["who"].startswith("cli:")]
+        return all(done.count(one) >= 1 for one in about)
+
+    wait_until(audited, 30, "what people did stands in the audit", 0.5)
+    assert node.json("audit", "verify")["good"]
 
 
 def test_tap_counts_filters_and_says_when_nothing_came(node, folder):

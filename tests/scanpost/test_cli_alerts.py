@@ -99,3 +99,15 @@ def test_the_test_button_says_what_is_missing(run) -> None:
 @pytest.mark.parametrize("words", [["--help"], ["silence", "--help"], ["test", "--help"]])
 def test_every_command_explains_itself(run, words: list[str]) -> None:
     assert "Usage" in run(*words).output
+
+
+def test_doctor_names_what_nobody_takes_care_of_and_that_nobody_is_told(tmp_path, run, spool) -> None:
+    def told() -> list[str]:
+        done = CliRunner().invoke(cli, ["--home", str(tmp_path), "doctor", "--json"])
+        return [one["text"] for one in json.loads(done.stdout)["findings"] if one["check"].startswith("alert")]
+
+    assert told() == ["none is open", "nobody is told: set alerts.smtp or alerts.webhook (docs/alerts.md)"]
+    spool.alerts.apply([Step("raise", DOWN)])
+    assert told()[0] == "critical: target pacs is down (target.down.pacs)"
+    run("ack", DOWN.key)
+    assert told()[0] == "none is open"

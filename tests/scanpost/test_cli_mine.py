@@ -12,6 +12,8 @@ import pytest
 from click.testing import Result
 from rules_node import Home
 
+from protocol.accounts import Accounts
+
 Run = Callable[..., Result]
 
 
@@ -58,3 +60,18 @@ def test_own_sql_comes_from_a_file_or_standard_input(mined: Home, run: Run, tmp_
 def test_a_ledger_that_is_not_there_is_said_in_one_line(run: Run) -> None:
     done = run("mine", "dose", code=1)
     assert done.output.startswith("scanpost: ") and done.output.count("\n") == 1
+
+
+def test_an_export_needs_a_key_and_is_on_record(mined: Home, run: Run, tmp_path: Path) -> None:
+    key, out = tmp_path / "key", tmp_path / "trial"
+    words = ("mine", "export", "--key-file", str(key), "--out", str(out))
+    key.write_text("short")
+    assert "openssl rand" in run(*words, "--pseudonymise", code=2).output
+    key.write_text("a secret of enough letters")
+    assert not out.exists() and "--pseudonymise" in run(*words, code=2).output
+    assert json.loads(run(*words, "--pseudonymise", "--json").stdout)["rows"] == {"series": 2, "deliveries": 0}
+    assert "P1" not in (out / "series.csv").read_text()
+    assert "is there already" in run(*words, "--pseudonymise", code=1).output
+    accounts = Accounts(tmp_path / "accounts.sqlite3")
+    assert {entry.action for entry in accounts.audit_trail(2)} == {"mine export"}
+    accounts.close()

@@ -180,6 +180,17 @@ def test_items_of_events_and_how_far_they_were_seen_are_one(spool: Spool) -> Non
     assert spool.outbox.confirmed("notifier") == Cursor(7, 9)
 
 
+def test_words_about_an_erased_patient_are_taken_out_of_what_is_still_to_be_sent(spool: Spool) -> None:
+    ops = "mail:ops@example.org"
+    spool.letters.tell([], [Item(ops, {"arrival": 7, "text": "Meier"}), Item(ops, {"arrival": 8, "text": "Schmidt"})])
+    items = spool.letters.items(ops)
+    spool.letters.seal(items[:1], {"subject": "s", "text": "Meier", "count": 1, "items": [dict(items[0].body)]})
+    spool.letters.tell([], [Item(ops, {"arrival": 7, "text": "Meier"})])
+    assert spool.letters.forget({7}) == 2 and spool.letters.forget({7}) == 0
+    everything = str([*spool.letters.items(ops), *spool.letters.waiting()])
+    assert "Meier" not in everything and "Schmidt" in everything and "were erased" in everything
+
+
 def test_alerts_of_an_earlier_version_still_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "SCHEMA_VERSION", 4)
     spool = open_spool(tmp_path, create=True)

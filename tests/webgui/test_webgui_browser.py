@@ -87,7 +87,9 @@ async def figures_move(page, node):
     await page.wait_for_function(
         "() => document.querySelector('[data-topic=kpi] [data-key=in] [data-f=value]').textContent !== '0'"
     )
-    await page.wait_for_function("() => document.querySelector('#chart polyline.in').getAttribute('points').length > 0")
+    assert await page.locator("#charts canvas").count() == 2
+    await page.click("a[data-range='8h']")
+    assert page.url.endswith("/?range=8h")
 
 
 async def hostile_text_stays_text(page, node):

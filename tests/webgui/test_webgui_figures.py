@@ -1,14 +1,17 @@
 """From numbers to words and levels: pure functions."""
 
 import copy
+import dataclasses
 
 import pytest
 from webgui_fakes import STATUS
 
+from protocol.spool.alerts import Alert
 from webgui import words
+from webgui.areas.dashboard.charts import RANGES, drawing, top_of
 from webgui.attention import LEDGER_BEHIND, attention
-from webgui.chart import chart, top_of
 from webgui.figures import Reading, topics
+from webgui.outlook import Backlog, Mark, Outlook
 from webgui.rates import HISTORY_S, MEAN_S, Rates
 
 
@@ -68,13 +71,13 @@ def test_what_needs_acting_comes_first():
 
 
 def test_an_unreadable_spool_is_a_symptom_even_before_the_first_figures():
-    rows = topics(Reading(error="gone"), [])
+    rows = topics(Reading(error="gone"), None)
     assert "gone" in rows["attention"]["spool"]["text"]
     assert rows["summary"]["all"]["level"] == "bad"
 
 
 def test_every_level_goes_with_a_word():
-    for rows in topics(Reading(STATUS, at=1.8e9), []).values():
+    for rows in topics(Reading(STATUS, at=1.8e9), None).values():
         for row in rows.values():
             for value in row.values():
                 if isinstance(value, list):
@@ -83,7 +86,7 @@ def test_every_level_goes_with_a_word():
 
 @pytest.mark.parametrize(("seconds", "level"), [(None, "ok"), (30, "ok"), (600, "warn"), (3600, "bad")])
 def test_the_oldest_delivery_turns_slow_and_then_stuck(seconds, level):
-    rows = topics(Reading(changed(oldest_waiting_s=seconds)), [])
+    rows = topics(Reading(changed(oldest_waiting_s=seconds)), None)
     assert rows["kpi"]["oldest"]["level"] == level
 
 
@@ -114,12 +117,48 @@ def test_history_is_bounded():
     assert len(rates.history) <= HISTORY_S + 1
 
 
-def test_the_chart_ends_at_the_right_edge_and_fits_its_box():
-    drawn = chart({"100": {"in": 0.0, "out": 30.0}, "200": {"in": 45.0, "out": 0.0}})
-    assert drawn["top"] == "50 images/s"
+def test_the_chart_ends_at_the_right_edge_fits_its_box_and_marks_configurations():
+    rows = {"100": {"in": 0.0, "out": 30.0, "q": {}}, "400": {"in": 45.0, "out": 0.0, "q": {"pacs": 4, "ai": None}}}
+    drawn = drawing(rows, RANGES["10min"], [Mark(250.0, 42, "bob"), Mark(-900.0, 41, "ann")])
+    assert (drawn["top"], drawn["deepest"]) == ("50 images/s", "5 deliveries")
     assert drawn["in"].split()[-1] == "600.0,9.6"
-    assert drawn["out"].split()[0] == "400.0,32.4"
-    assert chart({})["in"] == ""
+    assert drawn["out"].split()[0] == "300.0,32.4"
+    assert drawn["queues"] == [("pacs", "600.0,17.2"), ("ai", "")]
+    assert drawn["marks"] == [(450.0, "version 42 by bob")]
+    assert drawing({}, RANGES["10min"], [])["in"] == ""
+
+
+def test_what_an_alert_tells_stands_once_and_can_be_taken_care_of():
+    alert = Alert("target.down.pacs", "target/pacs", "critical", "target pacs is down", 3, "watch", 1.0, 1.0)
+    status = changed(targets__pacs__state="failing", targets__pacs__fails=3, deliveries__parked=2)
+    found = attention(status, "", [alert], 100.0)
+    assert [row["alert"] for row in found.values()] == ["target.down.pacs", ""]
+    assert list(found) == ["alert target.down.pacs", "parked"]
+    taken = dataclasses.replace(alert, acknowledged=2.0)
+    assert list(attention(status, "", [taken], 100.0)) == ["parked"]
+
+
+@pytest.mark.parametrize(("net", "words"), [(0.0, ""), (-5.0, ""), (79e9, "5.0 days left"), (1.0, "")])
+def test_the_disk_says_how_long_it_lasts_if_it_fills(net, words):
+    row = topics(Reading(STATUS, outlook=Outlook(net_bytes_day=net)), None)["disk"]["spool"]
+    assert row["note"] == words
+
+
+def test_a_queue_nobody_looked_at_is_a_gap_not_zero():
+    backlog = Backlog()
+    backlog.add(105.0, {"pacs": 3, "quiet": 0})
+    backlog.add(125.0, {"pacs": 5})
+    assert backlog.series(10, [90, 100, 110, 120]) == {"pacs": [None, 3, None, 5]}
+    for second in range(0, 100_000, 10):
+        backlog.add(second, {"pacs": 1})
+    assert all(len(seen) <= Backlog.KEPT[width] for width, seen in backlog._seen.items())
+
+
+def test_programs_of_a_kind_stand_together():
+    status = changed(**{"actors__dispatcher-0": {"state": "ready"}, "actors__dispatcher 2": {"state": "missing"}})
+    rows = topics(Reading(status), None)["programs"]
+    assert list(rows) == ["receiver", "router", "dispatcher"]
+    assert rows["dispatcher"]["chip"] == [["bad", "1/2 missing"]]
 
 
 @pytest.mark.parametrize(("values", "top"), [([], 1), ([0.0], 1), ([1.0], 1), ([1.1], 2), ([4], 5), ([51], 100)])

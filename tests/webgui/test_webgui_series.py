@@ -2,11 +2,15 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
-from webgui_fakes import HOME, PAGE
+from webgui_fakes import HOME, PAGE, log_in
 
 from protocol.testing.images import TestImage
+from webgui.app import init_app
+from webgui.node import Node
+from webgui.source import SpoolSource
 
 
 class Evil(TestImage):
@@ -276,3 +280,53 @@ async def test_a_patients_page_has_an_address_that_tells_nobody_who_it_is(real, 
     told = await (await real_viewer.get(f"/api/v1{path}")).json()
     assert told["patient_id"] == "T1" and len(told["studies"]) == 2
     assert oct((real.settings.home / "config" / "patients.secret").stat().st_mode)[-3:] == "600"
+
+
+# ---- masked patient data ----------------------------------------------------------------------------------------
+@pytest.fixture
+async def masked(config, accounts, real, people, aiohttp_client):
+    """A client of an application that masks patient data for everybody."""
+    source, behind = SpoolSource(real.settings, real.clock), Node(real.settings, real.clock)
+    app = init_app(replace(config, mask_phi="everybody"), accounts, source, real.clock, None, behind)
+    yield await log_in(await aiohttp_client(app), "ann")
+    behind.close()
+    source.close()
+
+
+async def test_where_patients_are_masked_no_page_or_answer_says_who_it_is(real, masked):
+    real.publish({"name": "who", "when": "PatientName == 'Test^Image'", "action": "route", "targets": ["pacs"]})
+    id = real.arrival()
+    real.record()
+    study, pages = (
+        TestImage().study_uid,
+        [f"/series/{id}?tab={tab}" for tab in ("why", "deliveries", "files", "header", "events")],
+    )
+    pages += ["/series", f"/studies/{study}", "/queue", "/series?format=csv", "/queue?format=csv"]
+    pages += [
+        f"/api/v1/series/{id}",
+        f"/api/v1/series/{id}/header",
+        "/api/v1/series",
+        f"/api/v1/studies/{study}",
+        "/api/v1/queue",
+    ]
+    for path in pages:
+        text = await text_of(masked, path)
+        rule = "PatientName == 'Test^Image'"
+        text = text.replace(rule, "").replace(rule.replace("'", "&#39;"), "")
+        assert "Test^Image" not in text and "Test, Image" not in text, path
+    found = await masked.post(f"/series/{id}/find?tab=header", data={"find": "Test^Im"}, headers=HOME | PAGE)
+    assert "Nothing matches" in await found.text()
+
+
+async def test_where_patients_are_masked_searching_finds_none_out(real, masked):
+    id = real.arrival()
+    for text, expected in (("Test", []), ("T1", []), (TestImage().study_uid, [id]), ("CT1", [id])):
+        found = await masked.post("/api/v1/series/search", json={"q": text}, headers=HOME)
+        assert [one["id"] for one in (await found.json())["series"]] == expected, text
+
+
+async def test_revealed_a_page_shows_who_it_is(real, masked):
+    id = real.arrival()
+    await masked.post("/reveal", data={"path": f"/series/{id}"}, headers=HOME)
+    assert "Test, Image" in await text_of(masked, f"/series/{id}")
+    assert "Test, Image" not in await text_of(masked, "/series")

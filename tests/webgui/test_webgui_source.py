@@ -107,7 +107,7 @@ def test_actors_that_should_run_and_do_not_are_missing(spool, source, settings):
 def test_an_unusable_routing_file_is_shown(spool, source, settings, clock):
     publish(settings, clock)
     (settings.home / "config" / "routing" / "000002.json").write_text("{")
-    rows = topics(Reading(source.status()), [])
+    rows = topics(Reading(source.status()), None)
     assert "routing 0" in rows["attention"]
     assert "000002" in rows["attention"]["routing 0"]["text"]
 
@@ -115,7 +115,7 @@ def test_an_unusable_routing_file_is_shown(spool, source, settings, clock):
 def test_the_document_fills_every_topic_and_is_json(spool, source, settings, clock):
     publish(settings, clock)
     receive(spool, TestImage())
-    rows = topics(Reading(source.status(), source.last_arrivals(20), at=clock.now()), [])
+    rows = topics(Reading(source.status(), source.last_arrivals(20), at=clock.now()), None)
     json.dumps(rows)
     assert all(rows[topic] for topic in ("summary", "kpi", "images", "actors", "targets", "arrivals", "disk"))
     assert rows["images"]["received"]["chip"] == [["ok", "every image accounted for"]]

@@ -6,6 +6,7 @@ import json
 
 from webgui.measures import Measures
 from webgui.news import News
+from webgui.outlook import Curves, Outlook
 
 PASSWORD = "correct horse battery"
 HOME = {"Sec-Fetch-Site": "same-origin"}
@@ -58,6 +59,7 @@ class FakeNode:
         self.measured = Measures()
         self.looks = 0
         self.changed, self.toasts = set(), []
+        self.standing, self.seen = [], Outlook()
 
     def status(self):
         self.looks += 1
@@ -67,6 +69,17 @@ class FakeNode:
 
     def last_arrivals(self, limit):
         return copy.deepcopy(self.arrivals[:limit])
+
+    def alerts(self):
+        return list(self.standing)
+
+    def outlook(self):
+        return self.seen
+
+    def curves(self, width, since, until):
+        starts = list(range(int(since), int(until) + 1, width))
+        rates = [5.0 + start % 7 for start in starts]
+        return Curves(starts, rates, rates, rates, rates, {"pacs": [3 for _ in starts]})
 
     def measures(self):
         if self.failure:

@@ -6,18 +6,23 @@
   const REST_MS = 1000;
 
   // Regions: <section id="queue-rows" data-refresh="queue">. Fetched again when the socket says that the topic changed,
-  // and every ten seconds; what is selected, focused or open survives (morph). Without a socket also <tbody id data-topic>.
+  // and every ten seconds (data-calm: only when told); what is selected, focused or open survives (morph). Without a socket
+  // also <tbody id data-topic>.
 
   let fetching = false, again = false, last = 0;
+  const told = new Set();
 
   const busy = () => document.hidden || document.querySelector('dialog[open]') || document.querySelector('[data-refresh]:has(input:focus)');
 
   const refresh = async () => {
-    const regions = [...document.querySelectorAll(document.body.dataset.live === 'on' ? '[data-refresh][id]' : '[data-refresh][id], [data-topic][id]')];
+    const regions = document.body.dataset.live === 'on'
+      ? [...document.querySelectorAll('[data-refresh][id]')].filter((el) => el.dataset.calm === undefined || told.has(el.dataset.refresh))
+      : [...document.querySelectorAll('[data-refresh][id], [data-topic][id]')];
     if (!regions.length || busy()) return;
     if (fetching) { again = true; return; }
     fetching = true;
     last = Date.now();
+    told.clear();
     try {
       const answer = await fetch(location.href, { headers: { Accept: 'text/html', 'X-Refresh': '1' } });
       if (answer.redirected && new URL(answer.url).pathname === '/login') { location.reload(); return; }
@@ -43,7 +48,9 @@
   };
 
   document.addEventListener('scanpost:changed', (event) => {
-    if (document.querySelector(`[data-refresh~="${CSS.escape(event.detail)}"]`)) soon();
+    if (!document.querySelector(`[data-refresh~="${CSS.escape(event.detail)}"]`)) return;
+    told.add(event.detail);
+    soon();
   });
   setInterval(() => { if (Date.now() - last >= EVERY_MS) refresh(); }, EVERY_MS);
   document.addEventListener('visibilitychange', () => { if (!document.hidden) soon(); });

@@ -52,7 +52,8 @@
         else node.textContent = value;
       }
       for (const node of fields('title', name)) node.title = value;
-      for (const node of fields('href', name)) if (own(value)) node.setAttribute('href', value); else node.removeAttribute('href');
+      for (const node of fields('value', name)) node.value = value;
+      for (const node of fields('href', name)) if (own(String(value))) node.setAttribute('href', value); else node.removeAttribute('href');
       for (const node of fields('show', name)) node.hidden = !value;
     }
   };

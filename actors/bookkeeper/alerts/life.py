@@ -82,7 +82,8 @@ def _telling(alert: Alert, now: float, limits: Limits) -> str:
         return "" if alert.acknowledged is not None else "raised"
     if _rank(alert.severity) > _rank(alert.told_severity):
         return "worse"
-    if alert.acknowledged is not None or alert.severity == INFO or not limits.repeat_h or alert.told is None:
+    nobody_needs_it = alert.acknowledged is not None or alert.severity == INFO or alert.gone is not None
+    if nobody_needs_it or not limits.repeat_h or alert.told is None:
         return ""
     wait_s = limits.repeat_h[min(alert.tells, len(limits.repeat_h)) - 1] * HOUR_S
     return "again" if not 0 <= now - alert.told < wait_s else ""

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, literal, select, text, tuple_
 
 from protocol.errors import LedgerError
 from protocol.ledger.history.asked import EventFilter, Mark, Page, bounded, read_mark, written
-from protocol.ledger.history.rows import plain, together
-from protocol.ledger.tables import TOLD_BY_IMAGE, cursor, event, image
+from protocol.ledger.history.rows import aside, nodes_of, plain, together
+from protocol.ledger.tables import TOLD_BY_IMAGE, event, image
 from protocol.wire import events as _all_types  # noqa: F401  fills the registry
 from protocol.wire.messages import REGISTRY, WARNING
 
@@ -30,29 +30,22 @@ def events(
     limit, mark = bounded(limit), read_mark(after)
     if mark is not None and mark.way.partition(":")[0] != _WAY:
         raise LedgerError("this mark belongs to another search; begin at the first page")
-    nodes = _nodes(connection, node, asked)
-    tests = _tests(nodes, asked)
-    rows = plain(connection, together([_part([*tests, *way], mark, limit + 1) for way in _ways(nodes or [], asked)]))
-    rows = list({row["id"]: row for row in rows}.values())
-    rows.sort(key=lambda row: (row["time"], row["node"], row["epoch"], row["seq"]), reverse=True)
-    more, rows = len(rows) > limit, rows[:limit]
-    return Page(rows, _mark_of(rows[-1]) if more else None)
+    nodes = [node] if node is not None else nodes_of(connection)
+    tests = _tests(asked)
+    ways = [[*tests, *way] for way in _ways(connection, nodes, asked)]
+    if not ways:
+        return Page()
+    found = {tuple(row) for row in connection.execute(together([_part(way, mark, limit + 1) for way in ways]))}
+    keys = sorted(found, reverse=True)[: limit + 1]
+    wanted = select(*EVENT_COLUMNS).where(event.c.id.in_([key[-1] for key in keys[:limit]]))
+    rows = {row["id"]: row for row in plain(connection, wanted)}
+    shown = [rows[key[-1]] for key in keys[:limit] if key[-1] in rows]
+    return Page(shown, _mark_of(shown[-1]) if len(keys) > limit and shown else None)
 
 
-def _nodes(connection: Connection, node: str | None, asked: EventFilter) -> list[str] | None:
-    """The nodes to look at; None for all. Arrivals, deliveries and images are found by node and number."""
-    if node is not None:
-        return [node]
-    if asked.arrival is None and asked.delivery is None and not asked.subject.startswith("image/"):
-        return None
-    return [str(name) for name in connection.execute(select(cursor.c.node).distinct()).scalars()]
-
-
-def _tests(nodes: list[str] | None, asked: EventFilter) -> list[Any]:
+def _tests(asked: EventFilter) -> list[Any]:
     """What holds whichever way an event is found."""
-    tests: list[Any] = [] if nodes is None else [event.c.node.in_(nodes)]
-    if nodes is not None and len(nodes) == 1:
-        tests = [event.c.node == nodes[0]]
+    tests: list[Any] = []
     if asked.delivery is not None:
         tests.append(event.c.delivery == asked.delivery)
     if asked.severity >= WARNING:
@@ -66,31 +59,40 @@ def _tests(nodes: list[str] | None, asked: EventFilter) -> list[Any]:
     return tests
 
 
-def _ways(nodes: list[str], asked: EventFilter) -> list[list[Any]]:
+def _ways(connection: Connection, nodes: list[str], asked: EventFilter) -> list[list[Any]]:
     """Conditions, each with an index of its own; an event that one of them finds is wanted.
 
-    Each type that begins as asked has its own way, so that each gives its newest without sorting all. Events that an image
-    came stand in no index but that of the image.
+    Each type that begins as asked has its own way, and each node where only it is asked, so that each gives its newest
+    without sorting all. Events that an image came stand in no index but those of the time and of the image.
     """
-    found: list[list[Any]] = []
-    for kind in _kinds(asked.types):
-        of_kind = [event.c.type == kind] if kind else []
-        told = [] if kind == TOLD_BY_IMAGE else [_NOT_RECEIVED] if kind or asked.subject else []
-        if asked.subject:
-            found.append([event.c.subject == asked.subject, _NOT_RECEIVED, *of_kind, *_of_arrival(asked)])
-        elif asked.arrival is not None:
-            found.append([*_of_arrival(asked), event.c.receipt.is_(None), *of_kind])
-        else:
-            found.append([*of_kind, *told])
-        if asked.subject.startswith("image/"):
-            of_image = image.c.sop_uid == asked.subject.removeprefix("image/")
-        elif asked.arrival is not None and not asked.subject:
-            of_image = image.c.arrival == asked.arrival
-        else:
-            continue
+    if asked.delivery is not None or (asked.arrival is not None and not asked.subject):
+        found = [[event.c.node.in_(nodes), *(_of_arrival(asked) and [*_of_arrival(asked), event.c.receipt.is_(None)])]]
+    elif asked.subject:
+        found = [[aside(connection, event.c.node).in_(nodes), event.c.subject == asked.subject, _NOT_RECEIVED,
+                  *_of_arrival(asked)]]  # fmt: skip
+    elif asked.severity >= WARNING or (asked.types and asked.types != TOLD_BY_IMAGE):
+        found = [[aside(connection, event.c.node).in_(nodes)]]
+    else:
+        found = [[event.c.node == name] for name in nodes]
+    of_image = _of_image(asked)
+    if of_image is not None:
         receipts = select(image.c.receipt).where(image.c.node.in_(nodes), of_image)
-        found.append([event.c.receipt.in_(receipts), *of_kind, *_of_arrival(asked)])
-    return found
+        found.append([event.c.node.in_(nodes), event.c.receipt.in_(receipts), *_of_arrival(asked)])
+    kinds = _kinds(asked.types)
+    return [[*way, *_of_kind(kind)] for way in found for kind in kinds]
+
+
+def _of_kind(kind: str) -> list[Any]:
+    if not kind:
+        return []
+    return [event.c.type == kind, *([] if kind == TOLD_BY_IMAGE else [_NOT_RECEIVED])]
+
+
+def _of_image(asked: EventFilter) -> Any:
+    """Which images' own events are wanted too; None: none are."""
+    if asked.subject.startswith("image/"):
+        return image.c.sop_uid == asked.subject.removeprefix("image/")
+    return image.c.arrival == asked.arrival if asked.arrival is not None and not asked.subject else None
 
 
 def _of_arrival(asked: EventFilter) -> list[Any]:
@@ -105,7 +107,7 @@ def _kinds(types: str) -> list[str]:
 
 
 def _part(tests: list[Any], mark: Mark | None, limit: int) -> Any:
-    wanted = select(*EVENT_COLUMNS).where(*tests)
+    wanted = select(*_KEY, event.c.id).where(*tests)
     if mark is not None:
         epoch = int(mark.way.partition(":")[2] or 0)
         behind = tuple_(literal(mark.time), literal(mark.node), literal(epoch), literal(mark.number))

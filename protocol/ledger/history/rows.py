@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select, union_all
+from sqlalchemy import Connection, and_, literal_column, or_, select, union_all
 
 from protocol.ledger.history.asked import Plain
-from protocol.ledger.tables import arrival, delivery
+from protocol.ledger.tables import arrival, cursor, delivery
 
 ARRIVAL_COLUMNS = tuple(column for column in arrival.c if column.name != "headers")
 Key = tuple[str, int]
@@ -21,6 +21,20 @@ Key = tuple[str, int]
 def plain(connection: Connection, wanted: Any) -> list[Plain]:
     """The rows of a statement as dictionaries."""
     return [dict(row._mapping) for row in connection.execute(wanted)]
+
+
+def nodes_of(connection: Connection) -> list[str]:
+    """All nodes that write this ledger."""
+    return [str(name) for name in connection.execute(select(cursor.c.node).distinct()).scalars()]
+
+
+def aside(connection: Connection, column: Any) -> Any:
+    """A column that is tested but must not choose the index. SQLite would take the one of the node, which finds all rows,
+    because it spares a sort; PostgreSQL knows better by its statistics.
+    """
+    if connection.dialect.name != "sqlite":
+        return column
+    return literal_column(f"+{column.table.name}.{column.name}")
 
 
 def together(parts: list[Any]) -> Any:

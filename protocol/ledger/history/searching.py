@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Integer, and_, exists, func, literal, or_, se
 from protocol.errors import LedgerError
 from protocol.ledger.history.asked import Filter, Mark, Page, bounded, read_mark, written
 from protocol.ledger.history.matching import Meaning, meaning
-from protocol.ledger.history.rows import Key, arrivals_of, together, with_deliveries
-from protocol.ledger.tables import arrival, arrival_rule, cursor, delivery, image
+from protocol.ledger.history.rows import Key, arrivals_of, aside, nodes_of, together, with_deliveries
+from protocol.ledger.tables import arrival, arrival_rule, delivery, image
 from protocol.states import ArrivalState
 
 OPENED, TARGET, RULE = "opened", "target", "rule"
@@ -73,9 +73,8 @@ def _way(connection: Connection, asked: Filter) -> str:
         return OPENED
     if len(given) == 1 and not (asked.source or asked.modality):
         return given[0]
-    sizes = {way: _size(connection, way, ways[way]) for way in given}
-    if asked.source:
-        sizes[OPENED] = _size(connection, OPENED, asked.source)
+    sizes = {OPENED: _size(connection, OPENED, asked.source)} if asked.source else {}
+    sizes |= {way: _size(connection, way, ways[way]) for way in given}  # of equal ones the first: the source's
     return min(sizes, key=lambda way: sizes[way])
 
 
@@ -98,16 +97,23 @@ def _branches(
         yield _by_rule(node, asked)
     elif asked.q:
         for condition in _meant(connection, node, meaning(asked.q)):
-            yield _by_opening(node, asked, condition)
+            yield _by_opening(connection, node, asked, condition)
     elif node is None and not (asked.source or asked.modality or asked.study_uid or asked.patient_id or asked.state):
-        for name in connection.execute(select(cursor.c.node).distinct()).scalars():
-            yield _by_opening(str(name), asked)  # each along its index
+        for name in nodes_of(connection):
+            yield _by_opening(connection, name, asked)  # each along its index
     else:
-        yield _by_opening(node, asked)
+        yield _by_opening(connection, node, asked)
 
 
-def _by_opening(node: str | None, asked: Filter, *conditions: Any) -> tuple[Any, tuple[Any, ...]]:
-    wanted = select(*_MARK).where(*conditions, *_tests(node, asked), arrival.c.opened.is_not(None))
+def _by_opening(
+    connection: Connection, node: str | None, asked: Filter, *conditions: Any
+) -> tuple[Any, tuple[Any, ...]]:  # fmt: skip
+    wanted = select(*_MARK).where(*conditions, *_tests(None, asked), arrival.c.opened.is_not(None))
+    if node is not None:
+        narrow = bool(
+            conditions or asked.source or asked.modality or asked.study_uid or asked.patient_id or asked.state
+        )
+        wanted = wanted.where((aside(connection, arrival.c.node) if narrow else arrival.c.node) == node)
     if asked.target:
         wanted = wanted.where(exists().where(_same(delivery), _to(asked.target)))
     if asked.rule:
@@ -184,7 +190,7 @@ def _meant(connection: Connection, node: str | None, meant: Meaning) -> Iterator
     for name in meant.names:
         yield beginning(connection, arrival.c.patient_folded, name)
     if meant.number is not None:
-        nodes = [node] if node is not None else list(connection.execute(select(cursor.c.node).distinct()).scalars())
+        nodes = [node] if node is not None else nodes_of(connection)
         yield and_(arrival.c.node.in_(nodes), arrival.c.arrival == literal(meant.number, Integer))
     if meant.sop_uid:
         keys = _with_image(connection, node, meant.sop_uid)

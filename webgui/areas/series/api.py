@@ -7,11 +7,11 @@ from typing import Any
 
 from aiohttp import web
 
-from webgui import answers, inputs
+from webgui import answers, inputs, patients
 from webgui.areas.series.asked import SearchSeries, SeriesQuery
-from webgui.areas.series.finding import Listing, find
+from webgui.areas.series.finding import Listing
 from webgui.areas.series.pages import FORGOTTEN, number, raw_events, text_of
-from webgui.areas.series.story import story
+from webgui.areas.series.seeing import listing, whole
 from webgui.areas.series.tags import table
 from webgui.inputs import Invalid
 from webgui.keys import NODE
@@ -28,18 +28,18 @@ async def listed(request: web.Request) -> web.Response:
     text = text_of(request, asked)
     if text is None:
         raise Invalid({"s": FORGOTTEN})
-    return _page(await find(request.app[NODE], asked, text, asked.limit))
+    return _page(await listing(request, asked, text))
 
 
 async def searched(request: web.Request) -> web.Response:
     """POST /api/v1/series/search."""
     asked = await inputs.body(request, SearchSeries)
-    return _page(await find(request.app[NODE], asked, asked.q, asked.limit))
+    return _page(await listing(request, asked, asked.q))
 
 
 async def shown(request: web.Request) -> web.Response:
     """GET /api/v1/series/{id}."""
-    one = await story(request.app[NODE], number(request))
+    one, _ = await whole(request, number(request))
     steps: list[dict[str, Any]] = [
         {"time": step.time, "level": step.level, "title": step.title, "lines": [line for line in step.lines if line],
          "gap": step.gap, "help": step.help, "ahead": step.ahead,
@@ -69,7 +69,10 @@ async def header(request: web.Request) -> web.Response:
     first, other, looked = await request.app[NODE].spool(
         lambda spool: (spool.arrivals.get(id), spool.browsing.header(id))[1]
     )
-    return answers.given({"images": looked, "tags": [asdict(tag) for tag in table(first, other)]})
+    masked = () if patients.sees(request) else patients.KEYS
+    return answers.given(
+        {"images": looked, "tags": [asdict(tag) for tag in table(first, other, "", masked, patients.MASK)]}
+    )
 
 
 async def events(request: web.Request) -> web.Response:

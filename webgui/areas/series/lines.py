@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from webgui.areas.series import words
@@ -52,6 +52,11 @@ class Line:
         ]  # fmt: skip
         more = len(self.deliveries) - SHOWN_DELIVERIES
         return [*made, ("off", f"{more} more")] if more > 0 else made
+
+    def masked(self, mask: str) -> Line:
+        """The same for who may not see who the patient is."""
+        hidden = {name: mask for name in ("patient", "patient_id", "accession") if getattr(self, name)}
+        return replace(self, **hidden)  # type: ignore[arg-type]
 
     def plain(self) -> dict[str, Any]:
         """For programs."""

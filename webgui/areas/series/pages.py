@@ -12,12 +12,13 @@ from protocol.errors import LedgerUnavailable
 from protocol.header.dictionary import UIDS
 from protocol.ledger.history import EventFilter, Page, events
 from protocol.spool.browsing import ABOUT
-from webgui import answers, csvs, inputs
+from webgui import answers, csvs, inputs, patients
 from webgui.areas.series import tags, words
 from webgui.areas.series.asked import Search, SeriesQuery
-from webgui.areas.series.finding import Listing, find, find_all
+from webgui.areas.series.finding import Listing, find_all
 from webgui.areas.series.lines import COLUMNS, Line, cells
-from webgui.areas.series.story import Story, story
+from webgui.areas.series.seeing import listing, meant, seen, whole
+from webgui.areas.series.story import Story
 from webgui.areas.series.why import said
 from webgui.keys import CONFIG, NODE, SESSION
 from webgui.patientkeys import PatientKeys
@@ -45,10 +46,10 @@ async def show_list(request: web.Request) -> web.Response:
     asked = inputs.query(request, SeriesQuery)
     text = text_of(request, asked)
     if text is not None and asked.format == "csv":
-        lines = await find_all(request.app[NODE], asked, text, csvs.MOST_ROWS)
+        narrowed, wanted, _ = meant(request, asked, text)
+        lines = seen(request, await find_all(request.app[NODE], narrowed, wanted, csvs.MOST_ROWS))
         return csvs.download("series.csv", COLUMNS, (cells(line, csvs.when) for line in lines))
-    forgotten = Listing([], notes=[FORGOTTEN])
-    found = forgotten if text is None else await find(request.app[NODE], asked, text, asked.limit)
+    found = Listing([], notes=[FORGOTTEN]) if text is None else await listing(request, asked, text)
     return answers.page(request, "series/list.html", **await _list_context(request, asked, text or "", found))
 
 
@@ -88,12 +89,12 @@ async def show(request: web.Request) -> web.Response:
     id, node = number(request), request.app[NODE]
     tab = request.query.get("tab", "why")
     tab = tab if tab in dict(TABS) else "why"
-    one = await story(node, id)
+    one, clear = await whole(request, id, f"/series/{id}")
     configuration = (await node.run(node.routing.current)).configuration
     return answers.page(
         request, "series/show.html", id=id, one=one, line=one.line, tab=tab, tabs=TABS,
-        targets=[*configuration.targets, *configuration.groups], can=_can(one), patient=patient_link(request, one.line),
-        person=_person(one), words=words, uid_name=uid_name, **await _tab(request, one, tab),
+        targets=[*configuration.targets, *configuration.groups], can=_can(one), patient=patient_link(request, clear),
+        person=_person(one), words=words, here=f"/series/{id}?tab={tab}", uid_name=uid_name, **await _tab(request, one, tab),
     )  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def patient_link(request: web.Request, line: Line) -> str:
 
 def _person(one: Story) -> list[tuple[str, str]]:
     about = one.about
-    shown = [("Patient", one.line.patient), ("Patient ID", one.line.patient_id), ("Born", str(about.get("PatientBirthDate", ""))),
+    shown = [("Patient", one.line.patient), ("Patient ID", one.line.patient_id), ("Born", words.date(about.get("PatientBirthDate"))),
              ("Sex", str(about.get("PatientSex", ""))), ("Accession number", one.line.accession),
              ("Study", one.line.study_description), ("Body part", str(about.get("BodyPartExamined", ""))),
              ("Protocol", str(about.get("ProtocolName", "")))]  # fmt: skip
@@ -157,7 +158,9 @@ async def _header(request: web.Request, one: Story) -> dict[str, Any]:
     # A text that is looked for in values may be patient data: it comes by POST, and stays on this page.
     form = await request.post() if request.method == "POST" else {}
     wanted = str(form.get("find", ""))[:200]
-    return {"tags": tags.table(first, other, wanted), "looked": looked, "wanted": wanted, "about": ABOUT}
+    masked = () if patients.sees(request, f"/series/{one.line.id}") else patients.KEYS
+    found = tags.table(first, other, wanted, masked, patients.MASK)
+    return {"tags": found, "looked": looked, "wanted": wanted, "about": ABOUT}
 
 
 async def raw_events(request: web.Request, id: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from protocol.spool import Spool
 from protocol.wire.messages import ERROR, WARNING
 from webgui import words as general
 from webgui.areas.series.lines import Line, of_ledger, of_spool
-from webgui.areas.series.timeline import Step, Told, steps
+from webgui.areas.series.timeline import Step, Told, steps, with_days
 from webgui.areas.series.words import seconds as gap_words
 from webgui.node import Node
 
@@ -45,6 +45,12 @@ class Story:
     here: bool = True
     kept_until: float | None = None
     notes: list[str] = field(default_factory=list)
+    told: Told | None = None
+
+
+def retold(one: Story) -> Story:
+    """Its timeline again, out of decisions that were changed."""
+    return one if one.told is None else replace(one, steps=steps(replace(one.told, decisions=one.decisions)))
 
 
 async def story(node: Node, id: int) -> Story:
@@ -62,7 +68,7 @@ async def story(node: Node, id: int) -> Story:
         attempts, notes = [], [NO_LEDGER]
     told = replace(told, attempts=attempts)
     return Story(line, told.arrival, about, steps(told), list(told.decisions), list(told.deliveries), attempts,
-                 told.reception["kinds"], True, told.kept_until, notes)  # fmt: skip
+                 told.reception["kinds"], True, told.kept_until, notes, told)  # fmt: skip
 
 
 def _of_spool(spool: Spool, id: int) -> tuple[Told, Line, Row]:
@@ -97,7 +103,7 @@ async def _of_ledger_alone(node: Node, id: int) -> Story:
     found, about = answer
     arrival = {"addendum_of": 0, "called_ae": "", "address": "", **found.arrival, "id": id}
     return Story(
-        of_ledger(found.arrival, about), arrival, about, [_step(entry) for entry in tell(found)],
+        of_ledger(found.arrival, about), arrival, about, with_days([_step(entry) for entry in tell(found)]),
         attempts=attempts_of(found.events, {}), here=False, notes=[ONLY_LEDGER],
     )  # fmt: skip
 

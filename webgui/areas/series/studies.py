@@ -13,12 +13,13 @@ from protocol.ledger.history import Filter, search_arrivals
 from protocol.ledger.history.abouts import abouts
 from protocol.spool import Spool
 from protocol.spool.browsing import ABOUT
-from webgui import answers
+from webgui import answers, patients
 from webgui.areas.series.asked import SeriesQuery
 from webgui.areas.series.finding import AWAY, find
 from webgui.areas.series.lanes import Study, lanes, studies, study
 from webgui.areas.series.lines import Line, of_ledger, of_spool
 from webgui.areas.series.pages import patient_link
+from webgui.areas.series.seeing import seen
 from webgui.keys import NODE
 from webgui.patientkeys import PatientKeys
 
@@ -41,10 +42,12 @@ async def show_study(request: web.Request) -> web.Response:
     node = request.app[NODE]
     lines, notes = await _of_study(request)
     times = await node.spool(lambda spool: _times(spool, lines))
-    head = study(lines[0].study_uid, lines)
+    shown = seen(request, lines)
+    head = study(lines[0].study_uid, shown)
     patient = next((line for line in lines if line.patient_id), lines[0])
-    return answers.page(request, "series/study.html", head=head, lines=lines, remarks=notes, who=patient,
-                        patient=patient_link(request, patient), axis=lanes(lines, times, node.clock.now()))  # fmt: skip
+    (who,) = seen(request, [patient])
+    return answers.page(request, "series/study.html", head=head, lines=shown, remarks=notes, who=who,
+                        patient=patient_link(request, patient), axis=lanes(shown, times, node.clock.now()))  # fmt: skip
 
 
 def _times(spool: Spool, lines: list[Line]) -> dict[int, dict[str, Any]]:
@@ -87,10 +90,11 @@ def _in_spool(spool: Spool, patient_id: str, known: list[Line]) -> dict[int, Lin
 
 async def show_patient(request: web.Request) -> web.Response:
     """GET /patients/{key}."""
-    patient_id, lines, notes = await _of_patient(request)
+    _, lines, notes = await _of_patient(request)
+    lines = seen(request, lines)
     newest = max(lines, key=lambda line: line.time)
     return answers.page(
-        request, "series/patient.html", patient_id=patient_id, who=newest, remarks=notes, studies=studies(lines)
+        request, "series/patient.html", patient_id=newest.patient_id, who=newest, remarks=notes, studies=studies(lines)
     )
 
 
@@ -101,11 +105,19 @@ def _plain(one: Study) -> dict[str, Any]:
 async def api_study(request: web.Request) -> web.Response:
     """GET /api/v1/studies/{uid}."""
     lines, notes = await _of_study(request)
-    head = study(lines[0].study_uid, lines)
-    return answers.given({"study": _plain(head), "series": [line.plain() for line in lines], "notes": notes})
+    shown = seen(request, lines)
+    head = study(lines[0].study_uid, shown)
+    return answers.given({"study": _plain(head), "series": [line.plain() for line in shown], "notes": notes})
 
 
 async def api_patient(request: web.Request) -> web.Response:
     """GET /api/v1/patients/{key}."""
     patient_id, lines, notes = await _of_patient(request)
-    return answers.given({"patient_id": patient_id, "studies": [_plain(one) for one in studies(lines)], "notes": notes})
+    lines = seen(request, lines)
+    return answers.given(
+        {
+            "patient_id": patients.shown(request, patient_id),
+            "studies": [_plain(one) for one in studies(lines)],
+            "notes": notes,
+        }
+    )

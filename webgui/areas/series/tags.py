@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +25,16 @@ class Tag:
     other: list[str]
 
 
-def table(first: Mapping[str, Any], other: Mapping[str, Sequence[Any]], find: str = "") -> list[Tag]:
-    """All elements in the order of their tags; with `find` those in whose tag, name or value it occurs."""
-    rows = [_tag(name, first.get(name), other.get(name, ())) for name in {*first, *other}]
+def table(
+    first: Mapping[str, Any], other: Mapping[str, Sequence[Any]], find: str = "", masked: Collection[str] = (), mask: str = ""
+) -> list[Tag]:  # fmt: skip
+    """All elements in the order of their tags; with `find` those in whose tag, name or value it occurs. The values of
+    `masked` keywords are not shown, and not found.
+    """
+    rows = [
+        _tag(name, mask if name in masked else first.get(name), () if name in masked else other.get(name, ()))
+        for name in {*first, *other}
+    ]
     wanted = find.strip().casefold()
     if wanted:
         rows = [row for row in rows if any(wanted in part.casefold() for part in

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from protocol.causes import hint
@@ -33,6 +34,14 @@ class Step:
     gap: str = ""
     ahead: bool = False
     """It has not happened yet."""
+    day: str = ""
+    """The first of its day."""
+
+    @property
+    def clock(self) -> str:
+        """Time of day of this machine, to the millisecond for what has happened."""
+        told = datetime.fromtimestamp(self.time)
+        return told.strftime("%H:%M") if self.ahead else f"{told:%H:%M:%S}.{told.microsecond // 1000:03}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,13 @@ def steps(told: Told) -> list[Step]:
         gap = 0.0 if before is None or step.ahead else step.time - before
         made.append(replace(step, gap=words.seconds(gap) if gap >= LITTLE_S else ""))
         before = step.time
-    return made
+    return with_days(made)
+
+
+def with_days(found: Sequence[Step]) -> list[Step]:
+    """The same, each first one of a day with its date."""
+    days = [f"{datetime.fromtimestamp(step.time):%A, %d %B %Y}" for step in found]
+    return [replace(step, day="" if at and days[at - 1] == days[at] else days[at]) for at, step in enumerate(found)]
 
 
 # ---- receiving --------------------------------------------------------------------------------------------------

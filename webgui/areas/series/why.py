@@ -6,7 +6,7 @@ Everything here holds tag values: patient data.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,16 @@ def said(row: Data) -> Said:
     return Said(
         row["id"], row["time"], row["revision"], chip, row["reason"], deliveries, rules, earlier, row["command"]
     )
+
+
+def hidden(data: Any, keys: Collection[str], mask: str) -> Any:
+    """A copy of an explanation without the values of these keywords, for who may not see them."""
+    if isinstance(data, Mapping):
+        copy = {key: hidden(value, keys, mask) for key, value in data.items()}
+        return (
+            {**copy, "value": mask, "note": ""} if data.get("name") in keys and data.get("value") is not None else copy
+        )
+    return [hidden(one, keys, mask) for one in data] if isinstance(data, list | tuple) else data
 
 
 def rule_said(one: Data) -> RuleSaid:

@@ -76,3 +76,9 @@ def person(name: object) -> str:
     parts = [part.strip() for part in first.split("^")]
     family, given = parts[0], " ".join(part for part in parts[1:3] if part)
     return f"{family}, {given}" if family and given else family or given
+
+
+def date(value: object) -> str:
+    """A date (PS3.5 section 6.2, DA) as 2026-01-31; anything else as it is."""
+    text = str(value or "")
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isdecimal() else text

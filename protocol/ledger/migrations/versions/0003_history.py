@@ -51,6 +51,8 @@ def _lighter() -> None:
     op.create_index("event_type", "event", ["type", "time"], **other)
     op.create_index("event_subject", "event", ["subject", "time"], **other)
     of = ["epoch", "seq"]
+    op.drop_index("event_time", "event")
+    op.create_index("event_time", "event", ["node", "time", *of])
     op.create_index("event_arrival", "event", ["node", "arrival", *of], **where("arrival IS NOT NULL AND receipt IS NULL"))
     op.create_index("event_delivery", "event", ["node", "delivery", *of], **where("delivery IS NOT NULL"))
     op.create_index("event_receipt", "event", ["node", "receipt", *of], **where("receipt IS NOT NULL"))

@@ -1,0 +1,51 @@
+"""`scanpost accounting`: the balance sheet, its exit code, and that it names the images; with --ledger against the ledger."""
+
+import json
+
+from protocol.ledger.record import Ledger
+from protocol.settings import load_settings
+from protocol.spool.outbox import Cursor
+
+
+def carry(home, tmp_path):
+    """All events into the ledger, as the bookkeeper does."""
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.sqlite3", load_settings(tmp_path, environ={}).node.name)
+    at = Cursor(*ledger.open().position)
+    batch = home.spool.outbox.read(at, 10_000)
+    after = Cursor(batch[-1].epoch, batch[-1].seq)
+    ledger.record(batch, at, after)
+    ledger.close()
+    home.spool.outbox.confirm("bookkeeper", after)
+
+
+def test_a_sheet_that_balances_exits_0_and_shows_sources_and_days(home, run, three):
+    said = run("accounting").output
+    assert "received" in said and "MR1" in said and "every image is accounted for" in said
+    document = json.loads(run("accounting", "--json").stdout)
+    assert document["balanced"] and document["missing"] == 0 and document["problems"] == []
+    assert document["received"] == sum(document["images"].values()) == 6
+    assert {name: sum(states.values()) for name, states in document["sources"].items()} == {"MR1": 4, "MR2": 2}
+
+
+def test_an_image_that_is_missing_is_named_and_exits_1(home, run, three):
+    with home.spool.database.write() as tx:
+        receipt = tx.one("SELECT receipt FROM image ORDER BY receipt LIMIT 1")[0]
+        tx.execute("DELETE FROM image WHERE receipt = ?", (receipt,))
+    assert receipt.hex() in run("accounting", code=1).output
+    (problem,) = json.loads(run("accounting", "--json", code=1).stdout)["problems"]
+    assert problem["receipts"] == [receipt.hex()]
+    assert receipt.hex() in run("doctor", "--quick", code=1).output
+
+
+def test_the_ledger_is_compared_and_only_what_it_should_know_counts(home, run, three, tmp_path):
+    carry(home, tmp_path)
+    document = json.loads(run("accounting", "--ledger", "--wait", "0", "--json").stdout)
+    assert document["ledger"]["differences"] == []
+    home.series(calling_ae="MR3", Modality="MR")
+    said = run("accounting", "--ledger", "--wait", "0").output
+    assert "events behind" in said
+    with home.spool.database.write() as tx:
+        tx.execute("UPDATE arrival SET state = 'held' WHERE id = ?", (three[0],))
+    carry(home, tmp_path)
+    said = run("accounting", "--ledger", "--wait", "0", code=1).output
+    assert f"arrival {three[0]} is held in the spool, in_delivery in the ledger" in said

@@ -1,0 +1,19 @@
+"""The addresses of quarantine. It must not hold behaviour."""
+
+from __future__ import annotations
+
+from webgui.areas.quarantine import pages
+from webgui.areas.quarantine.pages import Discard, QuarantineQuery
+from webgui.guards import Need
+from webgui.route import Route
+
+ROUTES = (
+    Route("GET", "/quarantine", pages.show_list, Need.VIEWER),
+    Route("GET", "/quarantine/{receipt}", pages.show, Need.VIEWER),
+    Route("POST", "/quarantine/{receipt}/discard", pages.discard, Need.ADMIN),
+    Route("GET", "/api/v1/quarantine", pages.api_list, Need.VIEWER, "Objects that could not be read or placed, newest first.",
+          query=QuarantineQuery),
+    Route("GET", "/api/v1/quarantine/{receipt}", pages.api, Need.VIEWER, "One object: why it is here, and where its bytes are."),
+    Route("POST", "/api/v1/quarantine/{receipt}/discard", pages.api_discard, Need.ADMIN, "Delete one object for good.",
+          body=Discard),
+)  # fmt: skip

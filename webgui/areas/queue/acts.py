@@ -1,0 +1,127 @@
+"""What people do to deliveries: forms, the page that asks once more, and their twin for programs.
+It must not carry anything out; the router does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from protocol.acts import CAN, states_for
+from protocol.errors import StepRefused
+from protocol.selection import read_selection
+from protocol.spool import Spool
+from protocol.spool.selecting import DELIVERIES
+from webgui import acting, answers, inputs
+from webgui.areas.queue import words
+from webgui.areas.queue.asked import TABS, QueueAct, QueueActs
+from webgui.inputs import Invalid
+from webgui.keys import NODE
+
+MANY = 100
+"""So many are meant on purpose; of more the number has to be typed."""
+ASKED_AGAIN = ("cancel", "redirect")
+UNDO = {"hold": "release", "release": "hold"}
+MOST_UNDONE = 50
+"""Ids that a flash can carry."""
+
+
+async def submit(request: web.Request) -> web.Response:
+    """POST /queue/act. Acts that cannot be taken back, or that are for several, are asked about once more."""
+    asked, node = await inputs.body(request, QueueAct), request.app[NODE]
+    if asked.act == "redirect" and not asked.to:
+        raise Invalid({"to": "name the target to send them to"})
+    if asked.scope == "ids" and not asked.ids:
+        return answers.go(request, asked.address(), "Nothing was ticked.", "warn")
+    which: dict[str, Any] = {"ids": asked.ids}
+    count = len(asked.ids)
+    if asked.scope == "match":
+        selection = asked.selection(_states(asked))
+        which = {"where": selection.plain()}
+        count = await node.spool(lambda spool: sum(spool.bulk.matching(DELIVERIES, selection).values()))
+    if not count:
+        return answers.go(request, asked.address(), "Nothing matches any more.", "warn")
+    if _unsure(asked, count):
+        return _ask(request, asked, count)
+    before = await node.spool(lambda spool: _priority(spool, asked))
+    command = await acting.act(request, f"queue.{asked.act}", {**which, **asked.more()}, asked.reason)
+    return acting.back(request, command, asked.address(), *_undo(asked, before))
+
+
+def _unsure(asked: QueueAct, count: int) -> bool:
+    """Whether to ask once more: `confirmed` says it was asked, `count` that our page did, where many have to be typed."""
+    if asked.confirmed:
+        return count > MANY and bool(asked.count) and asked.typed.strip() != str(count)
+    return asked.act in ASKED_AGAIN or count > 1
+
+
+def _states(asked: QueueAct) -> tuple[str, ...]:
+    """The states of the tab that the act is for. Raises StepRefused."""
+    can = CAN[f"queue.{asked.act}"]
+    states = tuple(state for state in TABS.get(asked.state, (asked.state,)) if state in can)
+    if not states:
+        raise StepRefused(f"{words.ACTS[asked.act][0]} is not for these; it is for {', '.join(can)} ones")
+    return states
+
+
+def _priority(spool: Spool, asked: QueueAct) -> str:
+    """What the priority of a single delivery was."""
+    if asked.act != "priority" or len(asked.ids) != 1:
+        return ""
+    rank = int(spool.deliveries.get(asked.ids[0])["priority"])
+    return words.PRIORITIES[rank][0] if 0 <= rank < len(words.PRIORITIES) else ""
+
+
+def _undo(asked: QueueAct, before: str) -> tuple[str, dict[str, str] | None]:
+    """Path and fields that take it back, where that is possible."""
+    if not asked.ids or len(asked.ids) > MOST_UNDONE:
+        return "", None
+    fields = {"ids": " ".join(map(str, asked.ids)), "confirmed": "true", "reason": "undone", "state": asked.state}
+    if asked.act in UNDO:
+        return "/queue/undo", {**fields, "act": UNDO[asked.act]}
+    return ("/queue/undo", {**fields, "act": "priority", "priority": before}) if before else ("", None)
+
+
+async def undo(request: web.Request) -> web.Response:
+    """POST /queue/undo: as /queue/act, with the ids in one field."""
+    given = await inputs.values(request)
+    ids = [int(one) for one in str(given.get("ids", "")).split() if one.isdecimal() and len(one) < 19][:MOST_UNDONE]
+    asked = QueueAct.model_validate(
+        {**{name: given[name] for name in ("act", "priority", "reason", "state") if name in given}, "ids": ids}
+    )
+    if not ids:
+        raise Invalid({"ids": "there is nothing to undo"})
+    command = await acting.act(request, f"queue.{asked.act}", {"ids": ids, **asked.more()}, asked.reason)
+    return acting.back(request, command, asked.address())
+
+
+def _ask(request: web.Request, asked: QueueAct, count: int) -> web.Response:
+    """The page that says what would be done to how many."""
+    wrong = "That is not their number." if asked.confirmed else ""
+    title, symbol = words.ACTS[asked.act]
+    return answers.page(request, "queue/confirm.html", 200, asked=asked, count=count, many=count > MANY, title=title,
+                        symbol=symbol, consequence=words.CONSEQUENCES[asked.act], wrong=wrong, back=asked.address())  # fmt: skip
+
+
+async def api(request: web.Request) -> web.Response:
+    """POST /api/v1/queue/acts/{act}."""
+    act = request.match_info["act"]
+    if act not in words.ACTS:
+        raise web.HTTPNotFound(text=f"Nothing can be done by that name; there are {', '.join(words.ACTS)}.")
+    asked = await inputs.body(request, QueueActs)
+    if bool(asked.ids) == (asked.where is not None):
+        raise Invalid({"ids": "give either ids, or where: what they have in common"})
+    if act == "redirect" and not asked.to:
+        raise Invalid({"to": "name the target or group to send them to"})
+    which: dict[str, Any] = {"ids": asked.ids}
+    if asked.where is not None:
+        selection = read_selection(asked.where, "delivery")
+        if selection.empty:
+            raise Invalid({"where": "nothing is said that they have in common"})
+        states_for(f"queue.{act}", selection)
+        which = {"where": selection.plain()}
+    more: dict[str, str] = (
+        {"priority": asked.priority} if act == "priority" else {"to": asked.to} if act == "redirect" else {}
+    )
+    return acting.given(await acting.act(request, f"queue.{act}", {**which, **more}, asked.reason))

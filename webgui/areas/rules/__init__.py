@@ -1,0 +1,1 @@
+"""Rules: the list, the editor with its test panel and backtest, drafts, activation."""

@@ -1,0 +1,89 @@
+"""What the rule pages and the API of rules are asked with. It must not judge beyond shapes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+Reason = Annotated[str, Field(max_length=500)]
+
+
+class Listing(BaseModel):
+    """Which rules: those that hold `q` in name, condition, targets or owner; of a mode; with warnings only."""
+
+    q: str = ""
+    mode: Literal["", "active", "shadow", "off"] = ""
+    warn: bool = False
+    format: Literal["html", "csv"] = "html"
+
+
+class Opening(BaseModel):
+    """What a new rule starts from: an arrival, or a copy of another rule."""
+
+    from_: Annotated[int | None, Field(alias="from")] = None
+    copy_: Annotated[str, Field(alias="copy")] = ""
+
+
+class Editing(BaseModel):
+    """Whether to open the draft, and which arrival to try."""
+
+    draft: bool = False
+    arrival: int | None = None
+
+
+class Mode(BaseModel):
+    """Switch a rule."""
+
+    mode: Literal["active", "shadow", "off"]
+    reason: Reason = ""
+
+
+class Move(BaseModel):
+    """Up, down, or to a place from 1."""
+
+    to: Annotated[str, Field(pattern=r"^(up|down|[1-9]\d{0,5})$")]
+    reason: Reason = ""
+
+
+class Order(BaseModel):
+    """All names in their new order: a list, or a text with commas."""
+
+    names: list[str]
+    reason: Reason = ""
+
+
+class Why(BaseModel):
+    """Why something is done."""
+
+    reason: Reason = ""
+
+
+class Lint(BaseModel):
+    """A condition as text, or as rows of the builder, which become text first."""
+
+    when: Annotated[str, Field(max_length=20_000)] = ""
+    builder: dict[str, Any] | None = None
+
+
+class Completing(BaseModel):
+    """What was typed so far of a name; `values_of`: whose values to tell instead."""
+
+    prefix: Annotated[str, Field(max_length=64)] = ""
+    values_of: Annotated[str, Field(max_length=128)] = ""
+
+
+class Put(BaseModel):
+    """A rule to add or to change. `base`: the version that it was read from; refused if the rule changed since."""
+
+    rule: dict[str, Any]
+    base: int | None = None
+    place: Annotated[int | None, Field(ge=1)] = None
+    reason: Reason = ""
+
+
+class Trial(BaseModel):
+    """Which backtest result to show, of which rule."""
+
+    rule: str = ""
+    format: Literal["html", "csv"] = "html"

@@ -1,0 +1,36 @@
+"""The addresses of rules. It must not hold behaviour."""
+
+from __future__ import annotations
+
+from webgui.areas.rules import acts, api, backtests, models, pages
+from webgui.guards import Need
+from webgui.route import Route
+
+_API = "/api/v1/rules"
+
+ROUTES = (
+    Route("GET", "/rules", pages.listing, Need.VIEWER),
+    Route("GET", "/rules/new", pages.new, Need.VIEWER),
+    Route("POST", "/rules/edit", acts.edit, Need.ADMIN),
+    Route("POST", "/rules/try", pages.try_, Need.VIEWER),
+    Route("POST", "/rules/backtest", backtests.start, Need.VIEWER),
+    Route("GET", "/rules/backtests/{id}", backtests.show, Need.VIEWER),
+    Route("POST", "/rules/backtests/{id}/cancel", backtests.cancel, Need.VIEWER),
+    Route("POST", "/rules/order", acts.order, Need.ADMIN),
+    Route("GET", "/rules/{name}", pages.one, Need.VIEWER),
+    Route("POST", "/rules/{name}/mode", acts.mode, Need.ADMIN),
+    Route("POST", "/rules/{name}/move", acts.move, Need.ADMIN),
+    Route("POST", "/rules/{name}/delete", acts.delete, Need.ADMIN),
+    Route("POST", "/rules/{name}/forget", acts.forget_draft, Need.ADMIN),
+    Route("POST", f"{_API}/lint", pages.lint, Need.VIEWER,
+          "What the compiler says of a condition: English, rows of a builder, or the fault with its place.", body=models.Lint),
+    Route("POST", f"{_API}/complete", pages.complete, Need.VIEWER,
+          "Names that a condition may read, with VR and values seen on this site.", body=models.Completing),
+    Route("POST", f"{_API}/order", api.order, Need.ADMIN, "Put the rules in an order.", body=models.Order),
+    Route("GET", f"{_API}/{{name}}", api.one, Need.VIEWER, "One rule with its counters, test results and warnings."),
+    Route("PUT", f"{_API}/{{name}}", api.put, Need.ADMIN, "Add or change a rule.", body=models.Put),
+    Route("DELETE", f"{_API}/{{name}}", api.delete, Need.ADMIN, "Forget a rule.", body=models.Why),
+    Route("POST", f"{_API}/{{name}}/mode", api.mode, Need.ADMIN, "Switch a rule to active, shadow or off.",
+          body=models.Mode),
+    Route("POST", f"{_API}/{{name}}/move", api.move, Need.ADMIN, "Move a rule up, down or to a place.", body=models.Move),
+)  # fmt: skip

@@ -1,0 +1,80 @@
+"""The list of rules as rows: what each does in plain English, how often it applied, and what is odd about it.
+
+Pure: configuration, counters and findings come in. It must not read anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from protocol.routing.checks.findings import Finding
+from protocol.routing.model import RoutingConfiguration, Rule
+from protocol.routing.rules.english import english
+from webgui.areas.rules import words
+
+DAYS = 30
+_PLACE = re.compile(r"rules\[(\d+)\]")
+Daily = Mapping[str, Mapping[str, int]]
+
+
+def listed(
+    configuration: RoutingConfiguration, daily: Daily, counts: Mapping[str, Mapping[str, int]],
+    findings: Sequence[Finding], today: date,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """One row for each rule, in order."""
+    said: dict[int, list[Finding]] = {}
+    for finding in findings:
+        match = _PLACE.match(finding.place)
+        if match is not None:
+            said.setdefault(int(match[1]), []).append(finding)
+    return [
+        _row(at, rule, daily.get(rule.name, {}), counts.get(rule.name, {}), said.get(at, []), today)
+        for at, rule in enumerate(configuration.rules)
+    ]
+
+
+def _row(
+    at: int, rule: Rule, days: Mapping[str, int], counts: Mapping[str, int], findings: Sequence[Finding], today: date
+) -> dict[str, Any]:  # fmt: skip
+    series = [days.get((today - timedelta(days=ago)).isoformat(), 0) for ago in range(DAYS - 1, -1, -1)]
+    level, word = words.MODES[rule.mode]
+    return {
+        "place": at + 1, "name": rule.name, "mode": rule.mode, "level": level, "word": word,
+        "english": english(rule.compiled.tree), "when": rule.when, "action": rule.action,
+        "then": words.then(rule.action, rule.targets, rule.trigger), "targets": list(rule.targets),
+        "priority": rule.priority, "owner": rule.owner, "comment": rule.comment, "stop": rule.stop,
+        "fallback": rule.fallback, "expires": rule.expires, "tests": len(rule.tests),
+        "today": series[-1], "total": sum(series), "line": spark(series), "last": max(days, default=None),
+        "errors": counts.get("error", 0), "warnings": warnings(rule, findings, sum(series), counts.get("error", 0)),
+    }  # fmt: skip
+
+
+def warnings(rule: Rule, findings: Sequence[Finding], total: int, errors: int) -> list[dict[str, str]]:
+    """What is odd, worst first: level, message, cure."""
+    found = [
+        {"level": "bad" if one.level == "error" else "warn", "text": one.message, "cure": one.cure} for one in findings
+    ]
+    if errors:
+        found.append({"level": "bad", "text": f"came to an error {errors} times in {DAYS} days",
+                      "cure": "Those series are flagged: look at why"})  # fmt: skip
+    if rule.mode != "active":
+        found += [
+            {"level": "warn", "text": text, "cure": "It cannot be activated like that"} for text in rule.failed_tests()
+        ]
+    if rule.mode != "off" and not total and not found:
+        found.append({"level": "wait", "text": f"no match in {DAYS} days", "cure": "Test it on a past series"})
+    if rule.compiled.text == "True" and rule.mode != "off" and not rule.fallback and rule.action != "route":
+        found.append({"level": "warn", "text": "always applies", "cure": "Narrow its condition"})
+    return sorted(found, key=lambda one: ("bad", "warn", "wait").index(one["level"]))
+
+
+def spark(values: Sequence[int], width: int = 90, height: int = 20) -> str:
+    """Points of a small line, `x,y x,y ...`; empty where there was nothing."""
+    top = max(values, default=0)
+    if not top:
+        return ""
+    step = width / max(1, len(values) - 1)
+    return " ".join(f"{at * step:.1f},{height - 1 - value / top * (height - 2):.1f}" for at, value in enumerate(values))
