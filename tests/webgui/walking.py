@@ -42,7 +42,9 @@ def parameters(real, arrival, patient_id="T1"):
     """What stands for the parameters of paths: by the path's beginning, else by name."""
     found = real.spool.arrivals.get(arrival)
     key = PatientKeys(real.settings.home / "config").key(patient_id)
+    act = real.spool.commands.ask("series.hold", "ann", {"ids": [arrival], "reason": "<b>why</b>"})
     return {
+        "/acts": str(act), "/api/v1/acts": str(act),
         "/rules": "all", "/api/v1/rules": "all", "/users": "vera", "/api/v1/users": "vera", "/help/docs": "rules",
         "/sources": "ct1", "/api/v1/sources": "ct1",
         "id": str(arrival), "number": "1", "uid": found["study_uid"], "name": "pacs", "digest": "0", "key": key,
