@@ -49,15 +49,10 @@ def parameters(real, arrival, patient_id="T1"):
     """What stands for the parameters of paths: by the path's beginning, else by name."""
     found = real.spool.arrivals.get(arrival)
     key = PatientKeys(real.settings.home / "config").key(patient_id)
-<<<<<<< HEAD
-    act = str(real.spool.commands.ask("target.resume", "ann", {"target": "pacs"}))
+    act = str(real.spool.commands.ask("series.hold", "ann", {"ids": [arrival], "reason": "<b>why</b>"}))
     real.receive(Misplaced(study=9))
     (quarantined,) = real.spool.quarantine.list(1)
-=======
-    act = real.spool.commands.ask("series.hold", "ann", {"ids": [arrival], "reason": "<b>why</b>"})
->>>>>>> web-people
     return {
-        "/acts": str(act), "/api/v1/acts": str(act),
         "/rules": "all", "/api/v1/rules": "all", "/users": "vera", "/api/v1/users": "vera", "/help/docs": "rules",
         "/sources": "ct1", "/api/v1/sources": "ct1",
         "/acts": act, "/api/v1/acts": act, "receipt": quarantined["receipt"],

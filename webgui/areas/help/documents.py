@@ -64,7 +64,7 @@ def document(name: str) -> Document:
 def render(text: str, known: frozenset[str] = frozenset()) -> Markup:
     """HTML of a document; `known` are the names that its links may lead to. Its first heading is left to the page."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    parser.validateLink = lambda url: (
+    parser.validateLink = lambda url:  # type: ignore[method-assign] (
         url.startswith(("https://", "/help", "#")) or not re.match(r"[a-z][a-z0-9+.-]*:|//", url, re.I)
     )
     tokens = parser.parse(_DETAILS.sub(lambda match: f"**{match[1]}**\n" if match[1] else "", text))

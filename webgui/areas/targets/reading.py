@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from protocol.certificates import endings
 from protocol.errors import SpoolError, SpoolMissing
@@ -21,7 +22,13 @@ from webgui.node import Node
 
 DAY_S = 86_400.0
 SOON_S = 30 * DAY_S
-MODELS = {"dicom": DicomTarget, "dicomweb": DicomWebTarget, "folder": FolderTarget, "s3": S3Target, "sftp": SftpTarget}
+MODELS: dict[str, type[BaseModel]] = {
+    "dicom": DicomTarget,
+    "dicomweb": DicomWebTarget,
+    "folder": FolderTarget,
+    "s3": S3Target,
+    "sftp": SftpTarget,
+}
 SPECS = {
     kind: modelform.specs(model, words.FIELDS, ("type",), words.SHOWN[kind]) for kind, model in MODELS.items()
 }  # fmt: skip
