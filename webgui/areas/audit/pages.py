@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import hdrs, web

@@ -29,7 +29,8 @@ async def show(request: web.Request) -> web.Response:
 
 
 def _document(request: web.Request) -> dict[str, Any]:
-    return openapi.document(list(request.app[TABLE]), request.app[CONFIG].version)
+    table = request.app[TABLE]
+    return openapi.document(table, request.app[CONFIG].version)
 
 
 def _entry(document: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
