@@ -49,7 +49,7 @@ def parameters(real, arrival, patient_id="T1"):
     """What stands for the parameters of paths: by the path's beginning, else by name."""
     found = real.spool.arrivals.get(arrival)
     key = PatientKeys(real.settings.home / "config").key(patient_id)
-    act = str(real.spool.commands.ask("target.resume", "ann", {"target": "pacs"}))
+    act = str(real.spool.commands.ask("series.hold", "ann", {"ids": [arrival], "reason": "<b>why</b>"}))
     real.receive(Misplaced(study=9))
     (quarantined,) = real.spool.quarantine.list(1)
     return {
