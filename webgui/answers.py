@@ -53,7 +53,7 @@ def go(
     fields: dict[str, str] | None = None,
 ) -> web.Response:  # fmt: skip
     """After a form: see `path`, where `text` is shown once. `path` is our own, never one out of the request."""
-    response = web.Response(status=303, headers={hdrs.LOCATION: path})
+    response = web.Response(status=303, headers={hdrs.LOCATION: local_path(path)})
     if text:
         told = json.dumps(asdict(Flash(text[:LONGEST_TEXT], level, undo, fields)), separators=(",", ":"))
         response.set_cookie(FLASH, quote(told, safe=""), max_age=FLASH_S, path="/", httponly=True, samesite="Lax",
