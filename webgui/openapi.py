@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from webgui.guards import Need
-from webgui.route import API, Route
+from webgui.guards import API, Need
+from webgui.route import Route
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PARAMETER = re.compile(r"{(\w+)(?::((?:[^{}]|{[^{}]*})+))?}")
@@ -26,7 +26,7 @@ ERRORS = {
     "404": "There is no such thing.",
     "409": "Not possible now: its state does not allow it, or somebody else was first.",
     "413": "Too much data.",
-    "422": "Something is missing or wrong; `fields` says what.",
+    "422": "Something is missing or wrong; fields says what.",
     "503": "The spool or the ledger is away, or nobody can carry it out; try again.",
 }
 NEEDS = {

@@ -20,8 +20,11 @@ from webgui.areas.quarantine import routes as quarantine_routes
 from webgui.areas.queue import routes as queue_routes
 from webgui.areas.rules import routes as rule_routes
 from webgui.areas.series import routes as series_routes
+from webgui.areas.sources import routes as source_routes
 from webgui.areas.system import routes as system_routes
+from webgui.areas.targets import routes as target_routes
 from webgui.areas.upload import routes as upload_routes
+from webgui.areas.welcome import routes as welcome_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import health, login, metrics, rules, setup, static
 from webgui.route import TABLE, Route
@@ -73,6 +76,9 @@ NODE_ROUTES: tuple[Route, ...] = (
     *config_routes.ROUTES,
     *people_routes.ROUTES,
     *rule_routes.ROUTES,
+    *target_routes.ROUTES,
+    *source_routes.ROUTES,
+    *welcome_routes.ROUTES,
 )
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
 

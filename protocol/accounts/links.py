@@ -10,7 +10,7 @@ import sqlite3
 
 from protocol.accounts.passwords import Passwords, check_name
 from protocol.accounts.records import Role, User
-from protocol.accounts.store import Store, digest, find_user
+from protocol.accounts.store import Store, day_time, digest, find_user
 from protocol.errors import AccessDenied, AccountError
 
 VALID_S = 86400.0
@@ -37,7 +37,7 @@ class Links:
             db.execute(
                 "INSERT OR REPLACE INTO link (user, digest, expires) VALUES (?,?,?)", (user, digest(token), expires)
             )
-            self._store.note(db, by, address, "user link", user, None, {"expires": expires})
+            self._store.note(db, by, address, "user link", user, None, {"expires": day_time(expires)})
         return token
 
     def user_of(self, token: str) -> str | None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import sqlite3
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from protocol.accounts import audit
 from protocol.accounts.database import Database
@@ -29,6 +30,11 @@ class Store:
     ) -> None:  # fmt: skip
         """An audit entry within the caller's transaction."""
         audit.append(db, self.clock.now(), who, address, action, object, before, after)
+
+
+def day_time(seconds: float | None) -> str | None:
+    """A moment as it stands in the audit: people read it."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def digest(token: str) -> bytes:

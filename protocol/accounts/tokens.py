@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from protocol.accounts.records import RANK, Role, Scope, Session, Token, User
-from protocol.accounts.store import Store, digest, find_user, to_user
+from protocol.accounts.store import Store, day_time, digest, find_user, to_user
 from protocol.errors import AccountError
 
 PREFIX = "scp_"
@@ -50,7 +50,7 @@ class Tokens:
                 "INSERT INTO token (digest, user, name, scopes, created, expires) VALUES (?,?,?,?,?,?)",
                 (digest(secret), user, name, " ".join(wanted), now, expires),
             )
-            told = {"token": name, "scopes": list(wanted), "expires": expires}
+            told = {"token": name, "scopes": list(wanted), "expires": day_time(expires)}
             self._store.note(db, by, address, "token create", user, None, told)
         return secret
 
@@ -68,7 +68,7 @@ class Tokens:
             row = db.execute(f"DELETE FROM token WHERE user = ? AND {column} = ? RETURNING *", (user, token)).fetchone()
             if row is None:
                 raise AccountError(f"{user[:80]!r} has no token {str(token)[:80]!r}")
-            before = {"token": row["name"], "scopes": row["scopes"].split(), "expires": row["expires"]}
+            before = {"token": row["name"], "scopes": row["scopes"].split(), "expires": day_time(row["expires"])}
             self._store.note(db, by, address, "token revoke", user, before)
 
     def find(self, secret: str, address: str = "") -> Session | None:

@@ -87,8 +87,9 @@ async def undo(request: web.Request) -> web.Response:
     """POST /queue/undo: as /queue/act, with the ids in one field."""
     given = await inputs.values(request)
     ids = [int(one) for one in str(given.get("ids", "")).split() if one.isdecimal() and len(one) < 19][:MOST_UNDONE]
-    asked = QueueAct.model_validate(
-        {**{name: given[name] for name in ("act", "priority", "reason", "state") if name in given}, "ids": ids}
+    asked = inputs.judged(
+        QueueAct,
+        {**{name: given[name] for name in ("act", "priority", "reason", "state") if name in given}, "ids": ids},
     )
     if not ids:
         raise Invalid({"ids": "there is nothing to undo"})
