@@ -16,6 +16,8 @@ from webgui.keys import CONFIG
 _LOCAL_PATH = re.compile(r"/(?![/\\])[^\x00-\x1f\\]*\Z")
 FLASH = "scanpost-flash"
 FLASH_S = 30
+URL_SIGNS = "/?&=%#:@!$'()*+,;[]~"
+"""What stands in an address as it is; whatever else a name in it holds, line ends above all, is escaped."""
 LONGEST_TEXT = 400  # characters: a cookie has 4 kB
 
 
@@ -53,7 +55,7 @@ def go(
     fields: dict[str, str] | None = None,
 ) -> web.Response:  # fmt: skip
     """After a form: see `path`, where `text` is shown once. `path` is our own, never one out of the request."""
-    response = web.Response(status=303, headers={hdrs.LOCATION: local_path(path)})
+    response = web.Response(status=303, headers={hdrs.LOCATION: quote(local_path(path), safe=URL_SIGNS)})
     if text:
         told = json.dumps(asdict(Flash(text[:LONGEST_TEXT], level, undo, fields)), separators=(",", ":"))
         response.set_cookie(FLASH, quote(told, safe=""), max_age=FLASH_S, path="/", httponly=True, samesite="Lax",

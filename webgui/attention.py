@@ -51,8 +51,8 @@ def attention(status: dict[str, Any], error: str, alerts: Sequence[Alert] = (), 
     told = {one.about.replace("/", " ") for one in standing.values()} | {
         key for beginning, key in SAME.items() if any(one.startswith(beginning) for one in standing)
     }
-    lines = {key: _line(key, level, text) for key, (level, text) in found.items() if key not in told}
-    lines |= {f"alert {one.key}": _alert(one, now) for one in standing.values() if one.state == "open"}
+    lines = {f"alert {one.key}": _alert(one, now) for one in standing.values() if one.state == "open"}
+    lines |= {key: _line(key, level, text) for key, (level, text) in found.items() if key not in told}
     ordered = sorted(lines.items(), key=lambda item: LEVELS.index(item[1]["level"]))
     return {key: {"order": place, **row} for place, (key, row) in enumerate(ordered)}
 

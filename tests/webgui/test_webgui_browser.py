@@ -67,6 +67,7 @@ async def background(page):
 
 async def test_the_dashboard_lives_in_a_real_browser(page, node):
     await figures_move(page, node)
+    await news_is_told_wherever_one_is(page, node)
     await hostile_text_stays_text(page, node)
     await rows_do_not_move_under_the_pointer(page, node)
     await colours_follow_system_and_button(page)
@@ -90,6 +91,14 @@ async def figures_move(page, node):
     assert await page.locator("#charts canvas").count() == 2
     await page.click("a[data-range='8h']")
     assert page.url.endswith("/?range=8h")
+
+
+async def news_is_told_wherever_one_is(page, node):
+    node.toasts = [{"id": 1, "sev": "bad", "text": f"ai7 does not answer {EVIL}", "href": "/nowhere"}]
+    await has_text(page, "#toasts", f"ai7 does not answer {EVIL}")
+    assert await page.locator("#toasts img").count() == 0
+    await page.click("#toasts button")
+    assert await page.locator("#toasts .toast").count() == 0
 
 
 async def hostile_text_stays_text(page, node):

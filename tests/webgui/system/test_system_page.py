@@ -9,6 +9,7 @@ from webgui_fakes import HOME, PAGE
 
 from protocol.errors import ScanpostError
 from protocol.programs import NotRunning, Program
+from protocol.wire.events import ActorStarted
 from webgui.areas.system import acts, looks
 
 PATIENT = "MUELLER^EVA"
@@ -53,6 +54,13 @@ async def test_programs_disk_database_and_licences_stand_there(programs, real_ad
     for word in ("router", "dispatcher_01", "Support bundle", "aiohttp", "uplot", "Apache", "may go now"):
         assert word in page, word
     assert "dispatcher_05" not in page  # a slot that nobody wants is no program that is down
+
+
+async def test_how_often_programs_were_started_is_known_from_the_ledger(programs, real, real_admin):
+    for pid in (1, 2):
+        real.spool.outbox.record(ActorStarted("router", pid, "1", "boot"))
+    real.record()
+    assert (await (await real_admin.get("/api/v1/system")).json())["starts"]["router"] == 2
 
 
 async def test_without_a_process_manager_the_page_says_so(programs, real_admin):

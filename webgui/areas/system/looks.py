@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections import Counter
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +14,8 @@ import psutil
 
 from protocol.errors import LedgerError, ScanpostError
 from protocol.ledger.compare import reach
+from protocol.ledger.engine import Connection
+from protocol.ledger.history import EventFilter, events
 from protocol.programs import Program, manager
 from protocol.routing.targets import Target
 from protocol.settings import Settings
@@ -22,6 +25,7 @@ from protocol.spool.retention import retention_at
 from webgui.attention import STOPPED
 from webgui.figures import ACTOR_LEVELS
 
+MOST_STARTS = 1000
 OURS = ("webgui:webgui",)
 """Programs that answer this very page: they can be restarted, not stopped."""
 PROGRAM_LEVELS = {"RUNNING": "ok", "STARTING": "busy", "BACKOFF": "bad", "FATAL": "bad", "STOPPING": "off"}
@@ -58,6 +62,12 @@ def programs(settings: Settings) -> tuple[list[Program], str]:
     except ScanpostError as exc:
         return [], str(exc)
     return [one for one in found if one.group != "demo" or one.pid], ""
+
+
+def starts(connection: Connection, node: str, since: float) -> Counter[str]:
+    """How often each actor was started since then, as the ledger knows."""
+    found = events(connection, node, EventFilter(types="actor.started", since=since), limit=MOST_STARTS)
+    return Counter(str(one["subject"]).removeprefix("actor/") for one in found.rows)
 
 
 def rows(actors: dict[str, Any], found: list[Program], now: float) -> list[dict[str, Any]]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from aiohttp import hdrs, web
 
 from protocol import dispatchers
+from protocol.errors import LedgerError
 from protocol.programs import SLOTS
 from protocol.spool import Spool
 from webgui import answers, words
 from webgui.areas.system import bundle, looks
 from webgui.keys import HUB, NODE
-from webgui.outlook import days_left
+from webgui.outlook import DAY_S, days_left
 from webgui.recorded import record
 
 VENDOR = Path(__file__).parents[2] / "static" / "vendor" / "VENDOR.json"
@@ -57,6 +59,13 @@ async def _look(request: web.Request) -> dict[str, Any]:
     left = days_left(disk.get("free_bytes"), disk.get("reserve_bytes"), hub.reading.outlook.net_bytes_day)
     targets = dict((await node.run(node.routing.current)).configuration.targets)
 
+    try:
+        starts: Counter[str] | None = await node.ledger(
+            lambda connection: looks.starts(connection, node.name, now - DAY_S)
+        )
+    except LedgerError:
+        starts = None
+
     def spool_part(spool: Spool) -> dict[str, Any]:
         stood = spool.draining.state()
         return {
@@ -67,6 +76,7 @@ async def _look(request: web.Request) -> dict[str, Any]:
 
     return {
         "rows": await node.run(lambda: looks.rows(status.get("actors", {}), programs, now)),
+        "starts": starts,
         "manager_away": away,
         "dispatchers": dispatchers.dispatchers(settings),
         "draining": status.get("draining"),

@@ -6,13 +6,14 @@
   if (!home || typeof uPlot === 'undefined') return;
   const LIVE_S = 3600, EVERY_MS = 60000, HEIGHT = 132;
   // On a wall the charts fill their card.
-  const high = () => (document.documentElement.classList.contains('wall') && innerWidth >= 900 ? Math.max(HEIGHT, home.clientHeight - 50) : HEIGHT);
+  const high = () => (document.documentElement.classList.contains('wall') && innerWidth >= 900 ? Math.max(HEIGHT, home.parentElement.clientHeight - 64) : HEIGHT);
   const figures = [...home.querySelectorAll('figure')];
   const sync = uPlot.sync('charts');
   let span = Number(home.dataset.span), width = Number(home.dataset.width), range = home.dataset.range, unit = 'images';
   let marks = JSON.parse(home.dataset.marks || '[]');
   let plots = [], names = [], live = new Map(), fetched = null, asked = 0;
 
+  const size = () => Math.max(11, Math.round(parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.7));
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const QUEUES = ['--wait', '--held', '--warn', '--busy', '--bad', '--ok', '--accent', '--soft', '--off'];
   const number = (value) => (value === null || value === undefined ? '–' : value >= 100 || Number.isInteger(value) ? Math.round(value).toLocaleString('en').replaceAll(',', '\u202f') : value.toFixed(value >= 10 ? 1 : 2));
@@ -23,7 +24,7 @@
     ctx.save();
     ctx.strokeStyle = ctx.fillStyle = colour('--soft');
     ctx.setLineDash([4, 4]);
-    ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.font = `${size() * devicePixelRatio}px system-ui, sans-serif`;
     let right = -Infinity;
     for (const { at, label } of marks) {
       const x = plot.valToPos(at, 'x', true);
@@ -35,20 +36,20 @@
       if (plot === plots[0] && x > right) {
         const wide = ctx.measureText(label).width;
         const from = Math.min(x + 4 * devicePixelRatio, bbox.left + bbox.width - wide);
-        ctx.fillText(label, from, bbox.top + 11 * devicePixelRatio);
+        ctx.fillText(label, from, bbox.top + size() * devicePixelRatio);
         right = from + wide + 8 * devicePixelRatio;
       }
     }
     ctx.restore();
   };
 
-  const axis = (extra) => ({ stroke: colour('--soft'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif', ...extra });
+  const axis = (extra) => ({ stroke: colour('--soft'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: `${size()}px system-ui, sans-serif`, ...extra });
 
   const options = (series) => ({
     width: Math.max(200, home.querySelector('figure').clientWidth), height: high(), legend: { show: false },
     cursor: { sync: { key: sync.key }, y: false, points: { size: 6 } },
     scales: { x: { time: true }, y: { range: (plot, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
-    axes: [axis({ size: 24, values: (plot, ticks) => ticks.map((tick) => clock(tick).slice(0, width < 60 && span <= 600 ? 8 : 5)), space: 70 }), axis({ size: 46, values: (plot, ticks) => ticks.map((tick) => number(tick)) })],
+    axes: [axis({ size: 2.2 * size(), values: (plot, ticks) => ticks.map((tick) => clock(tick).slice(0, width < 60 && span <= 600 ? 8 : 5)), space: 6.4 * size() }), axis({ size: 4.2 * size(), space: 2.6 * size(), values: (plot, ticks) => ticks.map((tick) => number(tick)) })],
     series: [{}, ...series],
     hooks: { draw: [drawMarks], setCursor: [say] },
   });
