@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,8 +75,12 @@ def _sqlite_connect(path: Path, role: str) -> Callable[[], sqlite3.Connection]:
     def connect() -> sqlite3.Connection:
         if role == "writer":
             # It holds patient data; opened only if new: closing a descriptor would drop SQLite's locks on the file.
-            with suppress(FileExistsError):
+            try:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            except FileExistsError:
+                pass
+            except OSError as exc:  # no folder, no right: as good as a database that is away
+                raise sqlite3.OperationalError(f"{path}: {exc.strerror}") from exc
         mode = "rw" if role == "writer" else "ro"  # who reads only never runs a checkpoint
         connection = sqlite3.connect(
             f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=SQLITE_WAIT_S, isolation_level=None,

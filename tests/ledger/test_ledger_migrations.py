@@ -82,3 +82,10 @@ def test_postgresql_urls_get_the_driver(given):
 def test_other_databases_are_refused(given):
     with pytest.raises(LedgerError):
         normalised(given)
+
+
+@pytest.mark.parametrize("place", ["missing/ledger.sqlite3", "file/ledger.sqlite3"])
+def test_a_ledger_in_a_folder_that_is_none_counts_as_away(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerUnavailable, match=r"ledger\.sqlite3"):
+        upgrade(writer(f"sqlite:///{tmp_path / place}"))
