@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -29,7 +30,7 @@ async def test(request: web.Request) -> web.Response:
         raise web.HTTPConflict(text=f"Not now: {exc}.") from exc
     if inputs.is_json(request):
         return answers.given({"id": job.id}, 202)
-    return answers.go(request, f"/targets/{name}?test={job.id}")
+    return answers.go(request, f"/targets/{quote(name)}?test={job.id}")
 
 
 async def look(request: web.Request) -> web.Response:
@@ -47,21 +48,25 @@ async def pause(request: web.Request) -> web.Response:
     command = await acting.act(request, "target.pause", {"target": name, "until": until}, asked.reason)
     if inputs.is_json(request):
         return acting.given(command)
-    return acting.back(request, command, f"/targets/{name}", f"/targets/{name}/resume", {})
+    return acting.back(request, command, f"/targets/{quote(name)}", f"/targets/{quote(name)}/resume", {})
 
 
 async def resume(request: web.Request) -> web.Response:
     """Go on."""
     asked, name = await inputs.body(request, models.Why), request.match_info["name"]
     command = await acting.act(request, "target.resume", {"target": name}, asked.reason)
-    return acting.given(command) if inputs.is_json(request) else acting.back(request, command, f"/targets/{name}")
+    return (
+        acting.given(command) if inputs.is_json(request) else acting.back(request, command, f"/targets/{quote(name)}")
+    )
 
 
 async def redirect(request: web.Request) -> web.Response:
     """All that waits for it goes to another one."""
     asked, name = await inputs.body(request, models.Redirect), request.match_info["name"]
     command = await acting.act(request, "queue.redirect", {"where": {"target": name}, "to": asked.to}, asked.reason)
-    return acting.given(command) if inputs.is_json(request) else acting.back(request, command, f"/targets/{name}")
+    return (
+        acting.given(command) if inputs.is_json(request) else acting.back(request, command, f"/targets/{quote(name)}")
+    )
 
 
 async def delete(request: web.Request) -> web.Response:
