@@ -16,6 +16,7 @@ from bench.backtest import backtest
 from bench.bad_targets import bad_targets
 from bench.deciding import deciding
 from bench.end_to_end import end_to_end
+from bench.figures import figures
 from bench.history import history
 from bench.idle import idle
 from bench.images import SETS
@@ -23,6 +24,7 @@ from bench.latency import latency
 from bench.ledger import ledger
 from bench.machine import facts
 from bench.nagle import nagle
+from bench.pages import pages
 from bench.profile import profile
 from bench.queue import queue
 from bench.receive import receive
@@ -37,7 +39,7 @@ BENCHES: dict[str, Callable[[Session], None]] = {
     "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
     "associations": associations, "idle": idle, "profile": profile, "rules": rules, "backtest": backtest,
     "deciding": deciding, "end_to_end": end_to_end, "queue": queue, "selections": selections, "bad_targets": bad_targets,
-    "ledger": ledger, "history": history,
+    "ledger": ledger, "history": history, "figures": figures, "pages": pages,
 }  # fmt: skip
 TOGETHER = {"deliver": ("end_to_end", "queue", "latency", "bad_targets")}
 RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -60,8 +60,9 @@ def clean(
 def _look(settings: Settings, spool: Spool, at_text: str | None) -> tuple[Forecast, dict[str, Any]]:
     """What goes, and whether cleaning runs at that moment."""
     from actors.cleaner.disk import Disk
-    from actors.cleaner.times import opens_at, retention_at
+    from actors.cleaner.times import opens_at
     from protocol.spool.forecast import forecast
+    from protocol.spool.retention import retention_at
     from scanpost.moments import moment
 
     zone, now = settings.node.zone, time.time()

@@ -161,13 +161,20 @@ def send_one(settings: Settings, number: int) -> tuple[bool, str]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """`python -m scanpost.demo [SECONDS]`: goes on for ten minutes unless told otherwise; returns the exit code."""
+    """`python -m scanpost.demo [SECONDS]`: goes on for ten minutes unless told otherwise; returns the exit code.
+
+    `python -m scanpost.demo once [NUMBER]` only sends one series to the node that runs, without target and rule.
+    """
     stop = threading.Event()
     try:
         settings = load_settings()
     except ConfigurationError as exc:
         print(f"scanpost: {exc}", file=sys.stderr)
         return 78
+    if argv and argv[0] == "once":
+        arrived, told = send_one(settings, int(argv[1]) if len(argv) > 1 else 0)
+        print(told, flush=True)
+        return 0 if arrived else 1
     for which in (signal.SIGTERM, signal.SIGINT):
         # A thread sets it: a handler that interrupts wait() must not take the same lock.
         signal.signal(which, lambda *_: threading.Thread(target=stop.set, daemon=True).start())

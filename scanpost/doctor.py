@@ -35,7 +35,7 @@ def doctor(options: Options, quick: bool, as_json: bool) -> None:
     """Prove that no image is missing, and check what could stop the node. Exit 0 healthy, 1 not.
 
     \b
-    Checks: conservation of images, every file, the database, spool against ledger, configuration, actors,
+    Checks: conservation of images, every file, the database, spool against ledger, the audit, configuration, actors,
     targets, disk, clock, alerts.
     """
     with opened(options) as (settings, spool):
@@ -60,6 +60,7 @@ def examine(settings: Settings, spool: Spool, *, files: bool = True) -> Iterator
     yield from _list("database", check(spool), "integrity check passed")
     yield from _routing(settings)
     yield from _ledger(settings, spool, document)
+    yield from _audit(settings)
     yield from _actors(document)
     yield from _targets(document)
     yield from _machine(spool, document)
@@ -109,6 +110,29 @@ def _ledger(settings: Settings, spool: Spool, document: dict[str, Any]) -> Itera
         yield Finding("ledger", "warning", f"{behind} events are not yet written to the ledger")
         return
     yield from _list("ledger", problems, "the ledger knows every image of the spool")
+
+
+def _audit(settings: Settings) -> Iterator[Finding]:
+    """Each entry of the audit against the chain; what was cut off its end `scanpost audit verify` looks for."""
+    from protocol.accounts import Accounts
+    from protocol.errors import AccountError
+
+    path = settings.home / "accounts.sqlite3"
+    if not path.exists():
+        return
+    try:
+        accounts = Accounts(path)
+    except AccountError as exc:
+        yield Finding("audit", "bad", f"cannot be read: {exc}")
+        return
+    try:
+        checked = accounts.trail.check()
+    finally:
+        accounts.close()
+    if checked.broken is None:
+        yield Finding("audit", "good", f"{checked.entries} entries fit the chain")
+    else:
+        yield Finding("audit", "bad", f"entry {checked.broken} was changed, or one before it is gone (docs/audit.md)")
 
 
 def _actors(document: dict[str, Any]) -> Iterator[Finding]:

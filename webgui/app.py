@@ -23,8 +23,8 @@ from webgui.config import WebConfig
 from webgui.errorpages import error_pages
 from webgui.guards import PERMISSIONS, Need, add_headers, may, origin, permission
 from webgui.hub import Hub
-from webgui.jobs import Jobs
-from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LIMITER, NODE, REVEALED, RULES, SESSION
+from webgui.jobs import LADDER, Jobs
+from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LADDERS, LIMITER, NODE, REVEALED, RULES, SESSION
 from webgui.limits import WINDOW_S, LoginLimiter
 from webgui.node import Node
 from webgui.route import TABLE
@@ -52,7 +52,7 @@ def init_app(
     app[LIMITER].remember(accounts.trail.refused_since(clock.now() - WINDOW_S))
     app[TABLE] = []
     app[PERMISSIONS], app[live.SOCKETS], app[REVEALED] = {}, set(), {}
-    app[JOBS] = Jobs(clock)
+    app[JOBS], app[LADDERS] = Jobs(clock), Jobs(clock, LADDER, "target test")
     add_routes(app)
     if rules is not None:
         app[RULES] = rules
@@ -120,6 +120,7 @@ def _menu(request: web.Request, user: User | None) -> list[dict[str, object]]:
 
 async def _end_jobs(app: web.Application) -> None:
     await app[JOBS].close()
+    await app[LADDERS].close()
 
 
 async def _tick(app: web.Application) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""Backtests as processes of their own: started, watched, ended; a few at a time, and their results kept for a while.
+"""Backtests and target tests as processes of their own: started, watched, ended; a few at a time, and their results kept for a while.
 It must not know HTTP or rules; a job that nobody ends is ended after its time.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 from protocol.clock import Clock
 
 COMMAND = (sys.executable, "-m", "protocol.ledger.trial_job")
+LADDER = (sys.executable, "-m", "actors.targets.ladder_job")
 AT_ONCE = 2
 """Jobs of all users together: each takes the cores for seconds that the node needs, too."""
 KEPT = 20
@@ -55,8 +56,8 @@ class Job:
 class Jobs:
     """The jobs of this process. Only for its event loop."""
 
-    def __init__(self, clock: Clock, command: Sequence[str] = COMMAND) -> None:
-        self._clock, self._command = clock, command
+    def __init__(self, clock: Clock, command: Sequence[str] = COMMAND, noun: str = "backtest") -> None:
+        self._clock, self._command, self._noun = clock, command, noun
         self._jobs: OrderedDict[str, Job] = OrderedDict()
 
     async def start(self, owner: str, line: str) -> Job:
@@ -64,9 +65,9 @@ class Jobs:
         self._forget()
         running = [job for job in self._jobs.values() if job.state == "running"]
         if any(job.owner == owner for job in running):
-            raise JobRefused("you have a backtest under way; wait for it, or cancel it")
+            raise JobRefused(f"you have a {self._noun} under way; wait for it, or cancel it")
         if len(running) >= AT_ONCE:
-            raise JobRefused("too many backtests are under way; try again in a minute")
+            raise JobRefused(f"too many {self._noun}s are under way; try again in a minute")
         job = Job(uuid.uuid4().hex, owner, self._clock.monotonic())
         self._jobs[job.id] = job
         job.task = asyncio.create_task(self._run(job, line))

@@ -56,10 +56,14 @@ def _schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def specs(model: type[BaseModel], words: Words, leave: Sequence[str] = (), shown: Sequence[str] = ()) -> list[Spec]:
-    """The fields of a model in its order; those that are neither required nor `shown` are folded away."""
+    """The fields of a model: those that are `shown`, in that order, then the rest, folded away unless required."""
     made = _schema(model)
-    found = _of(made, made, words, "", tuple(leave))
-    return [replace(one, folded=not one.required and one.name.split(".")[0] not in shown) for one in found]
+    places = {name: at for at, name in enumerate(shown)}
+    found = [
+        replace(one, folded=not one.required and one.name.split(".")[0] not in places)
+        for one in _of(made, made, words, "", tuple(leave))
+    ]
+    return sorted(found, key=lambda one: (one.folded, places.get(one.name.split(".")[0], len(places))))
 
 
 def _of(

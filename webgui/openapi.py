@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from webgui.guards import Need
-from webgui.route import API, Route
+from webgui.guards import API, Need
+from webgui.route import Route
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PARAMETER = re.compile(r"{(\w+)(?::((?:[^{}]|{[^{}]*})+))?}")

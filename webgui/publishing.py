@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -171,5 +172,6 @@ async def _audited(request: web.Request, made: Made, reason: str) -> Made:
     if made.changed:
         accounts, who, where = request.app[ACCOUNTS], request[SESSION].user.name, auth.address(request)
         told = entries(made.changes, made.after.number, reason)
-        await auth.in_thread(lambda: [accounts.record(who, where, *entry) for entry in told])
+        for entry in told:
+            await auth.in_thread(partial(accounts.record, who, where, *entry))
     return made

@@ -14,12 +14,17 @@ from webgui.areas.config import routes as config_routes
 from webgui.areas.dashboard import pages as dashboard
 from webgui.areas.dashboard import routes as dashboard_routes
 from webgui.areas.help import routes as help_routes
+from webgui.areas.logs import routes as logs_routes
 from webgui.areas.people import routes as people_routes
 from webgui.areas.quarantine import routes as quarantine_routes
 from webgui.areas.queue import routes as queue_routes
 from webgui.areas.rules import routes as rule_routes
 from webgui.areas.series import routes as series_routes
+from webgui.areas.sources import routes as source_routes
+from webgui.areas.system import routes as system_routes
+from webgui.areas.targets import routes as target_routes
 from webgui.areas.upload import routes as upload_routes
+from webgui.areas.welcome import routes as welcome_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import health, login, metrics, rules, setup, static
 from webgui.route import TABLE, Route
@@ -63,12 +68,17 @@ NODE_ROUTES: tuple[Route, ...] = (
     *quarantine_routes.ROUTES,
     *queue_routes.ROUTES,
     *alerts_routes.ROUTES,
+    *system_routes.ROUTES,
+    *logs_routes.ROUTES,
     *audit_routes.ROUTES,
     *series_routes.ROUTES,
     *upload_routes.ROUTES,
     *config_routes.ROUTES,
     *people_routes.ROUTES,
     *rule_routes.ROUTES,
+    *target_routes.ROUTES,
+    *source_routes.ROUTES,
+    *welcome_routes.ROUTES,
 )
 """The areas' tables; there with a node behind the page (`keys.NODE`)."""
 

@@ -14,11 +14,11 @@ from actors.cleaner.chores import CONSUMERS, Chores
 from actors.cleaner.desk import Desk
 from actors.cleaner.disk import Ballast, Disk
 from actors.cleaner.pace import Pace
-from actors.cleaner.times import clock_trouble, retention_at
+from actors.cleaner.times import clock_trouble
 from actors.window import in_window
 from protocol.errors import OutOfSpace
 from protocol.spool.cleaning import BEGINNING
-from protocol.spool.retention import Retention
+from protocol.spool.retention import Retention, retention_at
 from protocol.wire.bus import Nudge
 
 CHUNK = 20  # arrivals, between two of which other writers get their turn

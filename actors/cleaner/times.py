@@ -1,35 +1,17 @@
-"""The cleaner's rules about time: what retention says now, whether the clock can be trusted, when the window opens.
+"""The cleaner's rules about time: whether the clock can be trusted, when the window opens.
 Pure: no clock is read and no setting looked up here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import tzinfo
 
 from actors.window import in_window
-from protocol.routing.targets import Target
-from protocol.settings.model import Cleaner as CleanerSettings
-from protocol.spool.retention import Retention
 
 HOUR_S, DAY_S, MINUTE_S = 3600.0, 86_400.0, 60.0
 CLOCK_PART_S = HOUR_S  # wall and monotonic clock may part this far: leap seconds and slewing are far below
 CLOCK_BEHIND_S = 5.0  # the newest event may be this far ahead: other processes stamp theirs a moment later
 LOOK_AHEAD_S = 2 * DAY_S  # a window shorter than the hour that daylight saving skips may not open for a day
-
-
-def retention_at(now: float, settings: CleanerSettings, targets: Mapping[str, Target]) -> Retention:
-    """Who may go at `now` (seconds UTC): finished before these times. `targets` are those of the configuration."""
-
-    def before(hours: float | None) -> float | None:
-        return None if hours is None else now - hours * HOUR_S
-
-    return Retention(
-        before(settings.retention_delivered_h),
-        before(settings.retention_discarded_h),
-        before(settings.retention_quarantined_h),
-        {name: now - one.retention_h * HOUR_S for name, one in targets.items() if one.retention_h is not None},
-    )
 
 
 def clock_trouble(parted_s: float, now: float, newest_event: float) -> str:

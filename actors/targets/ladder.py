@@ -5,6 +5,7 @@ It must not know any type: each says its steps itself (`Target.rungs`).
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -26,18 +27,23 @@ class Step:
 
 def climb(settings: TargetSettings) -> list[Step]:
     """Try the steps of a target until one fails."""
+    return list(climbing(settings))
+
+
+def climbing(settings: TargetSettings) -> Iterator[Step]:
+    """The same, one step after the other, for who watches."""
     begun = time.monotonic()
     try:
         target = make_target(settings)
     except ScanpostError as exc:
-        return [Step("settings", False, time.monotonic() - begun, str(exc))]
-    steps: list[Step] = []
+        yield Step("settings", False, time.monotonic() - begun, str(exc))
+        return
     with closing(target.rungs()) as rungs:
         for rung in rungs:
-            steps.append(_step(rung))
-            if not steps[-1].ok:
-                break
-    return steps
+            step = _step(rung)
+            yield step
+            if not step.ok:
+                return
 
 
 def _step(rung: Rung) -> Step:

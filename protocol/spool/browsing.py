@@ -109,6 +109,16 @@ class Browsing:
             ).fetchall()
         return {"first": times[0], "last": times[1], "kinds": [dict(row) for row in kinds]}
 
+    def confirmations(self, arrival: int) -> list[Row]:
+        """Storage commitment that was asked of targets for an arrival (PS3.4 Annex J), oldest first."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT c.delivery, c.target, c.state, c.count, c.asked, c.answered, c.failed FROM delivery d"
+                " JOIN confirmation c ON c.delivery = d.id WHERE d.arrival = ? ORDER BY c.asked LIMIT 200",
+                (arrival,),
+            ).fetchall()
+        return [{**dict(row), "failed": len(unpack_stored(row["failed"])) if row["failed"] else 0} for row in rows]
+
     def images(self, arrival: int, after: int = 0, limit: int = 100) -> list[Row]:
         """Images of an arrival behind position `after`, each with what its targets answered other than success."""
         with self._db.read() as connection:

@@ -7,7 +7,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from protocol.routing.targets import Target
+from protocol.settings.model import Cleaner
 from protocol.states import ArrivalState
+
+HOUR_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -34,3 +38,17 @@ class Retention:
         if own is None:
             return None
         return min([own, *(self.targets[name] for name in reached if name in self.targets)])
+
+
+def retention_at(now: float, settings: Cleaner, targets: Mapping[str, Target]) -> Retention:
+    """Who may go at `now` (seconds UTC): finished before these times. `targets` are those of the configuration."""
+
+    def before(hours: float | None) -> float | None:
+        return None if hours is None else now - hours * HOUR_S
+
+    return Retention(
+        before(settings.retention_delivered_h),
+        before(settings.retention_discarded_h),
+        before(settings.retention_quarantined_h),
+        {name: now - one.retention_h * HOUR_S for name, one in targets.items() if one.retention_h is not None},
+    )

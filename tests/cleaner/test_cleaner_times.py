@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.cleaner.disk import Disk
-from actors.cleaner.times import clock_trouble, opens_at, retention_at
+from actors.cleaner.times import clock_trouble, opens_at
 from actors.window import in_window
 from protocol.fsops import Room
 from protocol.settings.model import Cleaner
+from protocol.spool.retention import retention_at
 
 BERLIN = ZoneInfo("Europe/Berlin")
 texts = st.builds("{:02d}:{:02d}".format, st.integers(0, 23), st.integers(0, 59))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from cleaner_rig import AT_ONCE, HOUR, Rig
 
-from actors.cleaner.times import retention_at
 from protocol.spool.forecast import Forecast, forecast
+from protocol.spool.retention import retention_at
 from protocol.testing.images import TestImage
 
 TEN = {**AT_ONCE, "cleaner.retention_delivered_h": 10.0, "cleaner.retention_discarded_h": 1.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from router_rig import ALL, CT, TARGETS, Rig
 
+from protocol.settings import load_settings
 from protocol.testing.images import TestImage
 from protocol.wire.nudges import Nudge
 
@@ -164,3 +165,15 @@ def test_fan_out_makes_one_delivery_per_target(rig):
     assert sorted(TARGETS) == ["archive", "pacs", "research"]
     priorities = {row["target"]: row["priority"] for row in node.spool.deliveries.list()}
     assert priorities == {"pacs": 0, "archive": 1}
+
+
+def test_a_closed_arrival_tells_for_mining_in_which_zone_its_scanner_tells_time(rig):
+    node: Rig = rig(CT)
+    more = {"node.time_zone": "Asia/Tokyo", "mining.extra_tags": ["PatientID"]}
+    node.settings = load_settings(node.world.home, more, environ={})
+    node.router = node.new_router()
+    node.world.receive(A)
+    node.work()
+    node.after(5)
+    (event,) = node.events("arrival.completed")
+    assert event.phi["mining"] == {"values": {"PatientID": "T1"}, "extra": ["PatientID"], "zone": "Asia/Tokyo"}

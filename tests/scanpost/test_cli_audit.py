@@ -72,6 +72,8 @@ def test_a_changed_entry_is_named(run, accounts, tmp_path):
     tamper(tmp_path, "UPDATE audit SET who = 'eve' WHERE number = 3")
     assert json.loads(run("audit", "verify", "--json", code=1).stdout)["first_broken"] == 3
     assert "entry 3" in run("audit", "verify", code=1).output
+    findings = json.loads(run("doctor", "--quick", "--json", code=1).stdout)["findings"]
+    assert [one["text"] for one in findings if one["check"] == "audit" and "entry 3" in one["text"]]
 
 
 def test_an_end_that_was_cut_off_is_named_by_the_head_that_was_told(home, run, accounts, tmp_path):

@@ -13,6 +13,7 @@ from rules_node import NODE, Home
 
 from protocol.accounts import Accounts
 from protocol.header.scan import Header
+from protocol.ledger.compare import compare
 from protocol.ledger.record import Ledger
 from protocol.spool import database as spool_database
 from protocol.spool.deliveries import ImageResult
@@ -87,6 +88,7 @@ def test_nothing_of_the_patient_is_left_and_the_books_balance(delivered: Home, r
     assert traces(tmp_path) == {}
     assert len(list(delivered.spool.places.images.glob("*/*/*.dcm"))) == files - 4
     assert delivered.spool.accounting.balance(files=True) == []
+    assert compare(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", NODE, delivered.spool.accounting) == []
     with sqlite3.connect(tmp_path / "ledger.sqlite3") as connection:
         rows = connection.execute(
             "SELECT patient_id, erased IS NOT NULL, state, images FROM arrival ORDER BY arrival"

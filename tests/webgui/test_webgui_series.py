@@ -98,6 +98,7 @@ async def test_a_mark_of_a_page_that_is_none_is_told(real_viewer, two):
     answer = await real_viewer.get("/api/v1/series?after=lxyz")
     assert answer.status == 422 and "after" in (await answer.json())["fields"]
     assert (await real_viewer.get("/api/v1/series?since=yesterday")).status == 422
+    assert (await real_viewer.get(f"/api/v1/series/{two[0]}/events?after=xyz")).status == 422
 
 
 @pytest.mark.parametrize("text", ["T1", "test", "Test, Image", "image", TestImage(study=2).study_uid, TestImage(study=2).sop_uid,

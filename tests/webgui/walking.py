@@ -38,15 +38,24 @@ class EvilImage(TestImage):
         return out.parent.getvalue()
 
 
+class Misplaced(TestImage):
+    """Its series has no valid UID: it goes to quarantine."""
+
+    def dataset(self):
+        return super().dataset().replace(self.series_uid.encode(), self.series_uid.replace(".", "x").encode())
+
+
 def parameters(real, arrival, patient_id="T1"):
     """What stands for the parameters of paths: by the path's beginning, else by name."""
     found = real.spool.arrivals.get(arrival)
     key = PatientKeys(real.settings.home / "config").key(patient_id)
-    act = real.spool.commands.ask("series.hold", "ann", {"ids": [arrival], "reason": "<b>why</b>"})
+    act = str(real.spool.commands.ask("series.hold", "ann", {"ids": [arrival], "reason": "<b>why</b>"}))
+    real.receive(Misplaced(study=9))
+    (quarantined,) = real.spool.quarantine.list(1)
     return {
-        "/acts": str(act), "/api/v1/acts": str(act),
         "/rules": "all", "/api/v1/rules": "all", "/users": "vera", "/api/v1/users": "vera", "/help/docs": "rules",
         "/sources": "ct1", "/api/v1/sources": "ct1",
+        "/acts": act, "/api/v1/acts": act, "receipt": quarantined["receipt"],
         "id": str(arrival), "number": "1", "uid": found["study_uid"], "name": "pacs", "digest": "0", "key": key,
         "act": "hold", "type": "dicom",
     }  # fmt: skip

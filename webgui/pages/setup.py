@@ -9,7 +9,7 @@ from protocol.accounts.passwords import PASSWORD_MIN
 from protocol.errors import AccessDenied, AccountError
 from webgui import auth
 from webgui.forms import text_field
-from webgui.keys import ACCOUNTS, HASHING
+from webgui.keys import ACCOUNTS, HASHING, NODE
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -32,7 +32,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
         return await _form(request, "")
     except AccountError as exc:
         return await _form(request, token, name, f"{str(exc)[:1].upper()}{str(exc)[1:]}.", 422)
-    answer = web.Response(status=303, headers={"Location": "/"})
+    answer = web.Response(status=303, headers={"Location": "/welcome" if NODE in request.app else "/"})
     await auth.log_in(request, answer, user)
     return answer
 

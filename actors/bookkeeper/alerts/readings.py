@@ -11,9 +11,9 @@ from actors.bookkeeper.alerts import certificates
 from actors.bookkeeper.alerts.conditions import HOUR_S, ActorReading, Readings, TargetReading
 from actors.bookkeeper.alerts.filling import Filling
 from actors.bookkeeper.alerts.silent import Silent, silence, slots
-from actors.cleaner.times import retention_at
 from protocol.dispatchers import dispatchers
 from protocol.spool.forecast import forecast
+from protocol.spool.retention import retention_at
 from protocol.spool.status import actors
 
 if TYPE_CHECKING:

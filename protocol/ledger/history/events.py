@@ -32,15 +32,21 @@ def events(
         raise LedgerError("this mark belongs to another search; begin at the first page")
     nodes = [node] if node is not None else nodes_of(connection)
     tests = _tests(asked)
-    ways = [[*tests, *way] for way in _ways(connection, nodes, asked)]
-    if not ways:
+    time = aside(connection, event.c.time) if _few(asked) else event.c.time
+    parts = [_part([*tests, *way], time, mark, limit + 1) for way in _ways(connection, nodes, asked)]
+    if not parts:
         return Page()
-    found = {tuple(row) for row in connection.execute(together([_part(way, mark, limit + 1) for way in ways]))}
+    found = {tuple(row) for row in connection.execute(together(parts))}
     keys = sorted(found, reverse=True)[: limit + 1]
     wanted = select(*EVENT_COLUMNS).where(event.c.id.in_([key[-1] for key in keys[:limit]]))
     rows = {row["id"]: row for row in plain(connection, wanted)}
     shown = [rows[key[-1]] for key in keys[:limit] if key[-1] in rows]
     return Page(shown, _mark_of(shown[-1]) if len(keys) > limit and shown else None)
+
+
+def _few(asked: EventFilter) -> bool:
+    """Whether what is asked of has few events, so that they are best found first and sorted then."""
+    return asked.delivery is not None or asked.arrival is not None or asked.subject.startswith("image/")
 
 
 def _tests(asked: EventFilter) -> list[Any]:
@@ -106,13 +112,13 @@ def _kinds(types: str) -> list[str]:
     return sorted({name for name in REGISTRY if name.startswith(types)} | {types})
 
 
-def _part(tests: list[Any], mark: Mark | None, limit: int) -> Any:
+def _part(tests: list[Any], time: Any, mark: Mark | None, limit: int) -> Any:
     wanted = select(*_KEY, event.c.id).where(*tests)
     if mark is not None:
         epoch = int(mark.way.partition(":")[2] or 0)
         behind = tuple_(literal(mark.time), literal(mark.node), literal(epoch), literal(mark.number))
-        wanted = wanted.where(event.c.time <= mark.time, tuple_(*_KEY) < behind)
-    return wanted.order_by(*(column.desc() for column in _KEY)).limit(limit)
+        wanted = wanted.where(time <= mark.time, tuple_(time, *_KEY[1:]) < behind)
+    return wanted.order_by(time.desc(), *(column.desc() for column in _KEY[1:])).limit(limit)
 
 
 def _mark_of(row: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ async def test_hostile_texts_are_text_on_every_page(real, real_app, callers, evi
         if route.method != "GET" or route.path == "/ws":
             continue
         answer = await client.get(filled(route.path, evil), headers=PAGE)
-        text = await answer.text()
+        text = (await answer.read()).decode("utf-8", "replace")  # the support bundle is a ZIP file
         assert answer.status < 500 or route.path == "/readyz", (route.path, text[:300])
         if answer.content_type == "text/html":
             assert runs(text) == [], route.path

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import hdrs, web
@@ -36,7 +37,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     accounts = request.app[ACCOUNTS]
     who, actions = await auth.in_thread(accounts.trail.choices)
     query = filters.as_query()
-    context = {
+    context: dict[str, Any] = {
         "entries": [(entry, differences(entry.before, entry.after)) for entry in entries],
         "filters": filters, "who": who, "actions": actions, "checked": await check(request), "query": query,
         "first": f"/audit?{urlencode(query)}" if filters.after else "",

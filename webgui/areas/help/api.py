@@ -24,12 +24,13 @@ async def show(request: web.Request) -> web.Response:
     for path, methods in made["paths"].items():
         for method, operation in methods.items():
             groups.setdefault(operation["tags"][0], []).append(_entry(made, path, method, operation))
-    context = {"groups": groups, "errors": openapi.ERRORS, "examples": EXAMPLES}
+    context: dict[str, Any] = {"groups": groups, "errors": openapi.ERRORS, "examples": EXAMPLES}
     return answers.page(request, "help/api.html", **context)
 
 
 def _document(request: web.Request) -> dict[str, Any]:
-    return openapi.document(request.app[TABLE], request.app[CONFIG].version)
+    table = request.app[TABLE]
+    return openapi.document(table, request.app[CONFIG].version)
 
 
 def _entry(document: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:

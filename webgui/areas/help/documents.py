@@ -61,12 +61,14 @@ def document(name: str) -> Document:
     return Document(name, _title(text, name), render(text, frozenset(titles())))
 
 
+def _is_good_link(url: str) -> bool:
+    return url.startswith(("https://", "/help", "#")) or not re.match(r"[a-z][a-z0-9+.-]*:|//", url, re.I)
+
+
 def render(text: str, known: frozenset[str] = frozenset()) -> Markup:
     """HTML of a document; `known` are the names that its links may lead to. Its first heading is left to the page."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    parser.validateLink = lambda url: (
-        url.startswith(("https://", "/help", "#")) or not re.match(r"[a-z][a-z0-9+.-]*:|//", url, re.I)
-    )
+    parser.validateLink = _is_good_link  # type: ignore[method-assign]
     tokens = parser.parse(_DETAILS.sub(lambda match: f"**{match[1]}**\n" if match[1] else "", text))
     if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1":
         tokens = tokens[3:]

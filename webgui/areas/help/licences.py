@@ -42,12 +42,16 @@ def vendored() -> list[Part]:
     return sorted({Part(one["package"], one["version"], one["licence"]) for one in entries}, key=lambda part: part.name)
 
 
+def _one(about: metadata.PackageMetadata, name: str) -> str:
+    return str(about[name]) if name in about else ""
+
+
 def _installed(name: str) -> Part | None:
     try:
         about = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return None
-    told = about.get("License-Expression") or about.get("License") or ""
+    told = _one(about, "License-Expression") or _one(about, "License")
     if not told or "\n" in told or len(told) > 60:
         classes = [
             line.rpartition("::")[2].strip()

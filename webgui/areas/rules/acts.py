@@ -5,6 +5,7 @@ It must not decide what may be published (protocol/routing does).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -64,7 +65,8 @@ async def _publish(request: web.Request, made: form.Form, version: Version, mode
         made.others = [fault.line() for fault in exc.faults]
         return await pages.editor(request, made, version, 422)
     drafts = reading.drafts_of(request)
-    await node.run(lambda: (drafts.forget(made.name), made.was and drafts.forget(made.was)))
+    for name in filter(None, (made.name, made.was)):
+        await node.run(partial(drafts.forget, name))
     what = {
         "active": "is active",
         "shadow": "runs in shadow: it is counted, nothing follows",

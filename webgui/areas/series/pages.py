@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from protocol.acts import CAN
-from protocol.errors import LedgerUnavailable
+from protocol.errors import LedgerError, LedgerUnavailable
 from protocol.header.dictionary import UIDS
 from protocol.ledger.history import EventFilter, Page, events
 from protocol.spool.browsing import ABOUT
@@ -20,6 +20,7 @@ from webgui.areas.series.lines import COLUMNS, Line, cells
 from webgui.areas.series.seeing import listing, meant, seen, whole
 from webgui.areas.series.story import Story
 from webgui.areas.series.why import said
+from webgui.inputs import Invalid
 from webgui.keys import CONFIG, NODE, SESSION
 from webgui.patientkeys import PatientKeys
 from webgui.searches import SEARCHES
@@ -173,5 +174,7 @@ async def raw_events(request: web.Request, id: int) -> dict[str, Any]:
         )
     except LedgerUnavailable:
         return {"away": True, "rows": [], "next": None}
+    except LedgerError as exc:
+        raise Invalid({"after": str(exc)}) from exc
     rows = [{**row, "text": json.dumps(row["data"], indent=2, ensure_ascii=False, default=str)} for row in page.rows]
     return {"away": False, "rows": rows, "next": page.next}

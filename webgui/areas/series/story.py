@@ -76,7 +76,7 @@ def _of_spool(spool: Spool, id: int) -> tuple[Told, Line, Row]:
     row = spool.browsing.arrivals([id])[id]
     told = Told(
         whole["arrival"], whole["decisions"], whole["deliveries"], whole["acts"], spool.browsing.associations(id),
-        spool.browsing.reception(id), spool.studies.waits_of(id),
+        spool.browsing.reception(id), spool.studies.waits_of(id), spool.browsing.confirmations(id),
     )  # fmt: skip
     return told, of_spool(row), row["about"]
 

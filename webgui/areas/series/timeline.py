@@ -55,13 +55,22 @@ class Told:
     associations: Sequence[Row] = ()
     reception: Row = field(default_factory=dict)
     waits: Sequence[Row] = ()
+    confirmations: Sequence[Row] = ()
     attempts: Sequence[Any] = ()
     kept_until: float | None = None
 
 
 def steps(told: Told) -> list[Step]:
     """Everything in order; what happened at one time stands as causes stand before effects."""
-    found = [*_received(told), *_decided(told), *_waited(told), *_delivered(told), *_acted(told), *_ended(told)]
+    found = [
+        *_received(told),
+        *_decided(told),
+        *_waited(told),
+        *_delivered(told),
+        *_confirmed(told),
+        *_acted(told),
+        *_ended(told),
+    ]
     found.sort(key=lambda step: step.time)
     before: float | None = None
     made = []
@@ -141,6 +150,17 @@ def _delivered(told: Told) -> Iterator[Step]:
             yield Step(row["finished"], "off", f"Delivery to {row['target']} was cancelled")
         elif row["state"] == "retrying":
             yield Step(row["due"], "wait", f"Next try at {row['target']}", ahead=True)
+
+
+def _confirmed(told: Told) -> Iterator[Step]:
+    for one in told.confirmations:
+        yield Step(
+            one["asked"], "busy", f"{one['target']} was asked to commit to {general.count(one['count'], 'image')}"
+        )
+        if one["answered"] is not None:
+            failed = one["failed"]
+            title = f"{one['target']} committed to " + (f"all but {failed}" if failed else "all of them")
+            yield Step(one["answered"], "bad" if failed else "ok", title)
 
 
 def _outcome(row: Row) -> str:

@@ -1,0 +1,108 @@
+"""Series, queue and upload in one real browser: search, tick, hold and undo by clicks, a dialog, an upload with its report."""
+
+import os
+import shutil
+
+import pytest
+from aiohttp import web
+from webgui_fakes import PASSWORD
+
+from protocol.causes import Cause
+from protocol.spool.part10 import fresh
+from protocol.testing.images import TestImage
+
+playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed (extra: test)")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium: apt install chromium"),
+]
+
+
+@pytest.fixture
+async def page(real_app, people):
+    """A logged-in page of a real node; anything on its console is an error."""
+    runner = web.AppRunner(real_app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with playwright.async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = await (await browser.new_context(base_url=f"http://127.0.0.1:{runner.addresses[0][1]}")).new_page()
+        page.set_default_timeout(20_000)
+        complaints = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.goto("/login")
+        await page.fill("[name=name]", "ann")
+        await page.fill("[name=password]", PASSWORD)
+        await page.click("button.primary")
+        await page.wait_for_selector("nav.menu")
+        yield page
+        await browser.close()
+        assert complaints == []
+    await runner.cleanup()
+
+
+async def test_an_operator_finds_acts_and_uploads_by_mouse_and_keyboard(page, real, tmp_path):
+    ids = [real.arrival(TestImage(study=number)) for number in (1, 2)]
+    real.answering()
+    await searching(page, ids)
+    await ticking_holding_and_undoing(page, real)
+    await retrying_a_group_of_failures_by_dialog(page, real)
+    await uploading(page, real, tmp_path)
+
+
+async def searching(page, ids):
+    await page.goto("/series")
+    await page.keyboard.press("/")
+    await page.keyboard.type("Test^Im")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/series?s=*")
+    assert await page.input_value("input[type=search]") == "Test^Im"
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"**/series/{ids[1]}")
+    assert await page.locator(".timeline .step").count() >= 5
+
+
+async def ticking_holding_and_undoing(page, real):
+    await page.goto("/queue")
+    await page.check("[data-tick-all]")
+    assert await page.locator("#bulk option[value=ids]").text_content() == "The 2 ticked"
+    await page.click("button[value=hold]")
+    await page.wait_for_selector("h1:has-text('2 deliveries?')")
+    await page.fill("[name=reason]", "PACS is moved")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".flash >> text=Undo")
+    assert {row["state"] for row in real.spool.deliveries.list()} == {"held"}
+    await page.click(".flash >> text=Undo")
+    await page.wait_for_selector(".flash >> text=Release: 2 deliveries")
+    assert {row["state"] for row in real.spool.deliveries.list()} == {"waiting"}
+
+
+async def retrying_a_group_of_failures_by_dialog(page, real):
+    owner = real.spool.workers.enter("dispatcher", "0").owner
+    claim = real.spool.deliveries.claim(owner, {"pacs": 9}, now=real.clock.now())
+    real.spool.deliveries.park(claim, "refused", Cause.CONNECTION_REFUSED)
+    await page.goto("/queue")
+    await page.click("text=Retry this")
+    await page.wait_for_selector("dialog[open] >> text=Retry 1 delivery to pacs now?")
+    await page.click("dialog button.primary")
+    await page.wait_for_selector(".flash >> text=Retry: 1 deliveries")
+    assert real.spool.deliveries.get(claim.delivery)["state"] == "waiting"
+
+
+async def uploading(page, real, tmp_path):
+    image = TestImage(study=5)
+    file, other = tmp_path / "a.dcm", tmp_path / "readme.txt"
+    file.write_bytes(fresh(image.sop_class_uid, image.sop_uid, image.transfer_syntax_uid) + image.dataset())
+    other.write_text("hello")
+    await page.goto("/upload")
+    await page.set_input_files("input[name=files]", [file, other])
+    await page.click("#upload button.primary")
+    await page.wait_for_selector("#upload-report [data-counts] >> text=1 stored")
+    assert await page.locator("#upload-report [data-files] tr").count() == 2
+    series = await page.get_attribute("#upload-report [data-series] a", "href")
+    assert real.spool.arrivals.get(int(series.rsplit("/", 1)[1]))["calling_ae"] == "UPLOAD"

@@ -1,0 +1,152 @@
+"""Targets and groups on the page and in the API: state, forms out of the models, the test ladder, pause, redirect, removal."""
+
+import pytest
+from real_node import ALL, PACS
+from webgui_fakes import HOME, PAGE
+
+from protocol.routing.groups import Group
+from webgui.areas.targets import reading, words
+from webgui.keys import LADDERS
+
+FOLDER = {"type": "folder", "name": "share", "was": "", "do": "save"}
+
+
+async def page(client, path, status=200):
+    answer = await client.get(path, headers=PAGE)
+    assert answer.status == status, await answer.text()
+    return await answer.text()
+
+
+async def post(client, path, data, status=303):
+    answer = await client.post(path, data=data, headers=HOME | PAGE, allow_redirects=False)
+    assert answer.status == status, await answer.text()
+    return answer
+
+
+async def call(client, method, path, status=200, **more):
+    answer = await client.request(method, f"/api/v1{path}", headers=HOME, **more)
+    assert answer.status == status, await answer.text()
+    return await answer.json()
+
+
+def targets(real):
+    return real.versions.current().configuration.targets
+
+
+@pytest.mark.parametrize("kind", list(words.TYPES))
+def test_every_setting_of_every_type_has_its_words(kind):
+    assert {spec.name for spec in reading.SPECS[kind]} <= set(words.FIELDS)
+    assert set(Group.model_fields) <= set(words.GROUP)
+
+
+async def test_the_list_shows_state_queue_address_and_who_uses_it(real, real_viewer):
+    real.arrival()
+    text = await page(real_viewer, "/targets")
+    assert "PACS @ 127.0.0.1:1" in text and "up" in text and "New target" not in text
+    found = (await call(real_viewer, "GET", "/targets"))["targets"][0]
+    assert (found["name"], found["waiting"], found["rules"]) == ("pacs", 1, ["all"])
+    assert "name,kind,address" in await (await real_viewer.get("/targets?format=csv")).text()
+
+
+@pytest.mark.parametrize("kind", list(words.TYPES))
+async def test_each_type_has_a_form_and_says_what_is_missing(kind, real_admin):
+    assert 'action="/targets/save"' in await page(real_admin, f"/targets/new?type={kind}")
+    text = await (await post(real_admin, "/targets/save", {"type": kind, "name": "x", "do": "save"}, 422)).text()
+    assert "missing" in text
+
+
+async def test_a_target_is_added_changed_renamed_with_its_rules_and_removed(real, real_admin, tmp_path):
+    await post(real_admin, "/targets/save", FOLDER | {"path": str(tmp_path), "create": "true", "retry.first_s": "30"})
+    assert (targets(real)["share"].path, targets(real)["share"].retry.first_s) == (str(tmp_path), 30)
+    text = await page(real_admin, "/targets/share")
+    assert "First retry" in text and 'value="30"' in text
+    pacs = {
+        "type": "dicom",
+        "was": "pacs",
+        "name": "archive",
+        "host": "10.0.0.9",
+        "port": "104",
+        "called_ae": "PACS",
+        "probe": "true",
+    }
+    await post(real_admin, "/targets/save", pacs)
+    now = real.versions.current().configuration
+    assert "pacs" not in now.targets and now.rules[0].targets == ("archive",)
+    await post(real_admin, "/targets/archive/delete", {}, 409)
+    await post(real_admin, "/targets/share/delete", {})
+    assert list(targets(real)) == ["archive"]
+
+
+async def test_faults_stand_at_their_fields_and_a_secret_is_never_repeated(real, real_admin):
+    data = {
+        "type": "dicomweb",
+        "name": "web",
+        "url": "https://x.org",
+        "token": "hunter2secret",
+        "timeout_s": "soon",
+        "do": "save",
+    }
+    text = await (await post(real_admin, "/targets/save", data, 422)).text()
+    assert "a secret is not written down here" in text and "must be a number" in text
+    assert "web" not in targets(real)
+
+
+async def test_a_test_climbs_the_ladder_of_what_stands_in_the_form(real, real_admin, real_app, tmp_path):
+    answer = await post(real_admin, "/targets/save", FOLDER | {"path": str(tmp_path / "none"), "do": "test"}, 200)
+    assert "testing" in await answer.text() and "share" not in targets(real)
+    job = next(iter(real_app[LADDERS]._jobs.values()))
+    await job.task
+    found = await call(real_admin, "GET", f"/targets/tests/{job.id}")
+    assert found["running"] is False and found["ok"] is False and found["steps"][-1]["ok"] is False
+
+
+async def test_an_operator_tests_a_target_in_force_and_reads_the_steps_on_its_page(
+    real, real_admin, real_app, tmp_path
+):
+    real.publish(ALL, targets={"pacs": PACS, "share": {"type": "folder", "path": str(tmp_path)}})
+    answer = await post(real_admin, "/targets/share/test", {})
+    await next(iter(real_app[LADDERS]._jobs.values())).task
+    assert "all good" in await page(real_admin, answer.headers["Location"])
+
+
+async def test_a_target_is_paused_with_a_reason_and_resumed(real, real_admin):
+    real.answering()
+    await post(real_admin, "/targets/pacs/pause", {"reason": "PACS update", "hours": "2"})
+    text = await page(real_admin, "/targets/pacs")
+    assert "Paused by ann" in text and "PACS update" in text
+    await post(real_admin, "/targets/pacs/resume", {})
+    assert (await call(real_admin, "GET", "/targets/pacs"))["state"] == "up"
+
+
+async def test_what_waits_goes_to_another_target(real, real_admin, tmp_path):
+    real.publish(ALL, targets={"pacs": PACS, "other": PACS | {"port": 2}})
+    real.arrival()
+    real.answering()
+    await post(real_admin, "/targets/pacs/redirect", {"to": "other"})
+    assert (await call(real_admin, "GET", "/targets/other"))["waiting"] == 1
+    await call(real_admin, "POST", "/targets/pacs/redirect", 409, json={"to": "nowhere"})
+
+
+async def test_groups_keep_the_order_of_their_members(real, real_admin):
+    real.publish(ALL, targets={"pacs": PACS, "b": PACS | {"port": 2}})
+    data = {"name": "ai", "mode": "failover", "members": ["pacs", "b"], "place-pacs": "2", "place-b": "1"}
+    await post(real_admin, "/groups/save", data)
+    assert real.versions.current().configuration.groups["ai"].members == ("b", "pacs")
+    assert "failover" in await page(real_admin, "/groups/ai")
+    text = await (await post(real_admin, "/groups/save", {"name": "none", "mode": "failover"}, 422)).text()
+    assert "at least 1" in text
+    await call(real_admin, "DELETE", "/groups/ai", json={})
+
+
+async def test_the_api_puts_and_deletes(real, real_admin):
+    await call(real_admin, "PUT", "/targets/new-one", json={"settings": PACS | {"port": 3}})
+    assert targets(real)["new-one"].port == 3
+    wrong = await call(real_admin, "PUT", "/targets/new-one", 422, json={"settings": PACS | {"port": 0}})
+    assert "port" in wrong["error"]
+    await call(real_admin, "DELETE", "/targets/new-one", json={})
+
+
+@pytest.mark.parametrize("path", ["/targets/save", "/targets/pacs/test", "/targets/pacs/pause", "/targets/pacs/resume",
+                                  "/targets/pacs/redirect", "/targets/pacs/delete", "/groups/save"])  # fmt: skip
+async def test_a_viewer_changes_no_target(real_viewer, path):
+    await post(real_viewer, path, FOLDER | {"to": "x"}, 403)

@@ -1,0 +1,87 @@
+"""Starting, stopping, scaling, draining, cleaning: asked of the process manager or of the actor that does it.
+It must not start or kill anything by itself, but for its own end when it is to be restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+from aiohttp import web
+
+from protocol import dispatchers
+from protocol.errors import NotFound, StepRefused
+from protocol.programs import manager
+from webgui import acting, answers, inputs
+from webgui.areas.system.looks import OURS
+from webgui.areas.system.models import Clean, Dispatchers, Drain, ProgramAct
+from webgui.auth import in_thread
+from webgui.keys import HUB, NODE
+from webgui.recorded import record
+
+PAGE = "/system"
+SOON_S = 0.5
+"""After the answer to "restart this page" was sent."""
+
+
+async def program(request: web.Request) -> web.Response:
+    """Start, stop or restart one program. Raises NotFound, StepRefused, NotRunning."""
+    form, settings = await inputs.body(request, ProgramAct), request.app[NODE].settings
+    if form.program in OURS and form.act == "stop":
+        raise StepRefused("this page would end and nobody could start it here again; use `scanpost down`")
+    programs = manager(settings)
+    known = await in_thread(programs.programs)
+    one = next((one for one in known if one.name == form.program), None)
+    if one is None:
+        raise NotFound(f"there is no program {form.program!r}")
+    await record(request, f"program.{form.act}", f"program/{form.program}", {"state": one.state}, {"wanted": form.act})
+    if form.program in OURS:
+        asyncio.get_running_loop().call_later(SOON_S, os.kill, os.getpid(), signal.SIGTERM)
+        return _done(request, "This page starts anew; it is back in a moment.", {"program": form.program})
+    if form.act in ("stop", "restart"):
+        await in_thread(lambda: programs.stop(form.program))
+    if form.act in ("start", "restart"):
+        await in_thread(lambda: programs.start(form.program))
+    word = {"start": "was started", "stop": "was stopped", "restart": "was restarted"}[form.act]
+    undo = {"stop": "start", "start": "stop"}.get(form.act, "")
+    return _done(request, f"{form.program} {word}.", {"program": form.program, "act": form.act},
+                 {"program": form.program, "act": undo} if undo else None, "/system/program")  # fmt: skip
+
+
+async def scale(request: web.Request) -> web.Response:
+    """Have so many dispatchers run, from now on. Raises NotRunning."""
+    form, settings = await inputs.body(request, Dispatchers), request.app[NODE].settings
+    before = dispatchers.dispatchers(settings)
+    await in_thread(lambda: dispatchers.change(settings, manager(settings), form.number))
+    await record(request, "dispatchers.change", "dispatchers", {"number": before}, {"number": form.number})
+    text = "1 dispatcher runs." if form.number == 1 else f"{form.number} dispatchers run."
+    return _done(
+        request, text, {"number": form.number, "before": before}, {"number": str(before)}, "/system/dispatchers"
+    )
+
+
+async def drain(request: web.Request) -> web.Response:
+    """Refuse new images, transiently, or take them again."""
+    form = await inputs.body(request, Drain)
+    command = await acting.act(request, "node.drain" if form.on else "node.resume", {}, form.reason)
+    if inputs.is_json(request):
+        return acting.given(command)
+    return acting.back(request, command, PAGE, "/system/drain", {"on": "false" if form.on else "true"})
+
+
+async def clean(request: web.Request) -> web.Response:
+    """Clean now, whatever the window."""
+    form = await inputs.body(request, Clean)
+    command = await acting.act(request, "clean.now", {}, form.reason, executor="cleaner")
+    return acting.given(command) if inputs.is_json(request) else acting.back(request, command, PAGE)
+
+
+def _done(
+    request: web.Request, text: str, body: dict[str, Any], fields: dict[str, str] | None = None, undo: str = ""
+) -> web.Response:
+    request.app[HUB].poke()
+    if inputs.is_json(request):
+        return answers.given({**body, "told": text})
+    return answers.go(request, PAGE, text, undo=undo if fields else "", fields=fields)

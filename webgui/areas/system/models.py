@@ -1,0 +1,43 @@
+"""What forms and programs send about the system. It must not carry anything out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from protocol.programs import SLOTS
+
+Reason = Annotated[str, StringConstraints(strip_whitespace=True)]
+
+
+class ProgramAct(BaseModel):
+    """What to do with one program."""
+
+    model_config = ConfigDict(extra="ignore")
+    program: str = Field(
+        min_length=1, max_length=100, description="As the list of programs names it, such as router:router"
+    )
+    act: Literal["start", "stop", "restart"] = Field(description="A stopped one stays stopped until it is started")
+
+
+class Dispatchers(BaseModel):
+    """How many dispatchers run."""
+
+    model_config = ConfigDict(extra="ignore")
+    number: int = Field(ge=1, le=SLOTS, description="Kept over restarts")
+
+
+class Drain(BaseModel):
+    """Letting nothing more in, or images again."""
+
+    model_config = ConfigDict(extra="ignore")
+    on: bool = Field(description="Whether new images are refused")
+    reason: Reason = Field("", max_length=500, description="Shown to everybody who wonders")
+
+
+class Clean(BaseModel):
+    """Cleaning now, whatever the window; retention counts all the same."""
+
+    model_config = ConfigDict(extra="ignore")
+    reason: Reason = Field(min_length=1, max_length=500, description="Kept with the record")

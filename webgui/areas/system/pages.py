@@ -1,0 +1,80 @@
+"""The page of the system, its JSON, and the support bundle. It must not decide what is wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from protocol import dispatchers
+from protocol.programs import SLOTS
+from protocol.spool import Spool
+from webgui import answers, words
+from webgui.areas.system import bundle, looks
+from webgui.keys import HUB, NODE
+from webgui.outlook import days_left
+from webgui.recorded import record
+
+VENDOR = Path(__file__).parents[2] / "static" / "vendor" / "VENDOR.json"
+
+
+async def show(request: web.Request) -> web.Response:
+    """The page."""
+    found = await _look(request)
+    vendor = json.loads(VENDOR.read_text())
+    context = {"size": words.size, "uptime": words.uptime, "number": words.number, "slots": SLOTS, "vendor": vendor}
+    return answers.page(request, "system/system.html", **context, **found)
+
+
+async def api(request: web.Request) -> web.Response:
+    """The same for programs."""
+    found = await _look(request)
+    return answers.given({name: value for name, value in found.items() if name != "node_status"})
+
+
+async def support(request: web.Request) -> web.Response:
+    """A ZIP file for whoever helps: no patient data, no secrets."""
+    node, hub = request.app[NODE], request.app[HUB]
+    await hub.fresh()
+    status = hub.reading.status
+    routing = await node.run(node.routing.current)
+    made = await node.spool(lambda spool: bundle.make(node.settings, routing, status, spool))
+    await record(request, "support.bundle", "support bundle", after={"bytes": len(made)})
+    name = time.strftime("scanpost-support-%Y%m%d-%H%M%S.zip", time.gmtime(node.clock.now()))
+    headers = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}"'}
+    return web.Response(body=made, content_type="application/zip", headers=headers)
+
+
+async def _look(request: web.Request) -> dict[str, Any]:
+    node, hub = request.app[NODE], request.app[HUB]
+    await hub.fresh()
+    status, settings, now = hub.reading.status, node.settings, node.clock.now()
+    programs, away = await node.run(lambda: looks.programs(settings))
+    disk = status.get("disk", {})
+    left = days_left(disk.get("free_bytes"), disk.get("reserve_bytes"), hub.reading.outlook.net_bytes_day)
+    targets = dict((await node.run(node.routing.current)).configuration.targets)
+
+    def spool_part(spool: Spool) -> dict[str, Any]:
+        stood = spool.draining.state()
+        return {
+            "files": looks.files(settings, spool),
+            "cleaning": looks.cleaning_document(looks.cleaning(settings, targets, spool, now)),
+            "left": None if stood is None else spool.draining.left().__dict__,
+        }
+
+    return {
+        "rows": await node.run(lambda: looks.rows(status.get("actors", {}), programs, now)),
+        "manager_away": away,
+        "dispatchers": dispatchers.dispatchers(settings),
+        "draining": status.get("draining"),
+        "disk": {**disk, "days_left": left, "net_bytes_day": hub.reading.outlook.net_bytes_day},
+        "window": settings.cleaner.window,
+        "ledger": await node.run(lambda: looks.ledger(settings, status.get("outbox", {}).get("bookkeeper_behind") or 0)),
+        "packages": await node.run(looks.packages),
+        "machine": looks.machine(),
+        "node_status": status,
+        **await node.spool(spool_part),
+    }  # fmt: skip

@@ -1,0 +1,16 @@
+"""The addresses of the first-run guide. It must not hold behaviour."""
+
+from __future__ import annotations
+
+from webgui.areas.welcome import pages
+from webgui.guards import Need
+from webgui.route import Route
+
+ROUTES = (
+    Route("GET", "/welcome", pages.show, Need.VIEWER),
+    Route("POST", "/welcome/sample", pages.sample, Need.OPERATOR),
+    Route(
+        "GET", "/api/v1/welcome", pages.given, Need.VIEWER, "What of the first steps is done: callers, targets, rules."
+    ),
+    Route("POST", "/api/v1/welcome/sample", pages.sample, Need.OPERATOR, "Send the bundled test study to this node."),
+)
