@@ -52,8 +52,8 @@ def go(
     request: web.Request, path: str, text: str = "", level: str = "ok", undo: str = "",
     fields: dict[str, str] | None = None,
 ) -> web.Response:  # fmt: skip
-    """After a form: see `path`, where `text` is shown once. `path` is our own, never one out of the request."""
-    response = web.Response(status=303, headers={hdrs.LOCATION: path})
+    """After a form: see `path`, where `text` is shown once. `path` is our own; a name in it may come from the request."""
+    response = web.Response(status=303, headers={hdrs.LOCATION: local_path(path)})
     if text:
         told = json.dumps(asdict(Flash(text[:LONGEST_TEXT], level, undo, fields)), separators=(",", ":"))
         response.set_cookie(FLASH, quote(told, safe=""), max_age=FLASH_S, path="/", httponly=True, samesite="Lax",
