@@ -54,7 +54,7 @@ def go(
     request: web.Request, path: str, text: str = "", level: str = "ok", undo: str = "",
     fields: dict[str, str] | None = None,
 ) -> web.Response:  # fmt: skip
-    """After a form: see `path`, where `text` is shown once. `path` is our own, never one out of the request."""
+    """After a form: see `path`, where `text` is shown once. `path` is our own; a name in it may come from the request."""
     response = web.Response(status=303, headers={hdrs.LOCATION: quote(local_path(path), safe=URL_SIGNS)})
     if text:
         told = json.dumps(asdict(Flash(text[:LONGEST_TEXT], level, undo, fields)), separators=(",", ":"))

@@ -68,6 +68,11 @@ def hide(request: web.Request, document: Any, keys: frozenset[str] = KEYS) -> An
     return document if sees(request) else _hidden(document, keys)
 
 
+def hide_values(request: web.Request, document: Any) -> Any:
+    """The same for documents that tell values as objects of `name` and `value`, as explanations of rules do."""
+    return document if sees(request) else _hidden_values(document)
+
+
 async def reveal(request: web.Request, path: str) -> None:
     """From now on this session sees patient data on that page, for a while. Written into the audit first.
 
@@ -100,4 +105,13 @@ def _hidden(value: Any, keys: frozenset[str]) -> Any:
                 for key, inner in value.items()}  # fmt: skip
     if isinstance(value, list | tuple):
         return [_hidden(inner, keys) for inner in value]
+    return value
+
+
+def _hidden_values(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        secret = value.get("name") in KEYS and "value" in value
+        return {key: MASK if secret and key == "value" else _hidden_values(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hidden_values(inner) for inner in value]
     return value

@@ -50,6 +50,7 @@ SIDEWAYS = """() => {
 @pytest.fixture
 async def site(real, real_app, people):
     """Address, a filled node, and the paths of all pages."""
+    real.publish(groups={"ai": {"mode": "balance", "members": ["pacs"]}}, sources={"ct1": {"calling_ae": "CT1"}})
     usual = parameters(real, real.arrival(TestImage(), TestImage(instance=2)))
     evil = parameters(real, real.arrival(EvilImage(study=2), calling_ae=AE), f"={EVIL}")
     real.record()

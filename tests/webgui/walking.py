@@ -54,7 +54,7 @@ def parameters(real, arrival, patient_id="T1"):
     (quarantined,) = real.spool.quarantine.list(1)
     return {
         "/rules": "all", "/api/v1/rules": "all", "/users": "vera", "/api/v1/users": "vera", "/help/docs": "rules",
-        "/sources": "ct1", "/api/v1/sources": "ct1",
+        "/sources": "ct1", "/groups": "ai", "/api/v1/groups": "ai", "/api/v1/sources": "ct1",
         "/acts": act, "/api/v1/acts": act, "receipt": quarantined["receipt"],
         "id": str(arrival), "number": "1", "uid": found["study_uid"], "name": "pacs", "digest": "0", "key": key,
         "act": "hold", "type": "dicom",

@@ -15,7 +15,7 @@ from protocol.header.pasted import read_pasted
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.parse import build, load_json, to_data
 from protocol.routing.trying import tried
-from webgui import auth
+from webgui import auth, patients
 from webgui.jobs import Job, JobRefused
 from webgui.keys import JOBS, RULES, SESSION
 
@@ -44,14 +44,23 @@ async def test(request: web.Request) -> web.Response:
     Body: {"header": text or object, "origin": {...}} or {"arrival": id}; {"rule": name or {"when": ...}}; {"routing": {...}}.
     """
     body = await _body(request)
-    return web.json_response(await _answered(lambda: _tried(request, body)))
+    told = await _answered(lambda: _tried(request, body))
+    return web.json_response(told if "arrival" not in body else patients.hide_values(request, told))
 
 
 async def start(request: web.Request) -> web.Response:
     """Start a backtest: {"days": 30, "routing": {...}}; without `routing` of the rules in force alone."""
     body = await _body(request)
     days = _number(body.get("days", 30), "days", 0.01, MAX_DAYS)
-    line = await _answered(lambda: request.app[RULES].trial(days, _draft(body)).to_line())
+
+    def prepared() -> str:
+        draft = _draft(body)
+        if draft is not None:
+            _refuse_guessing(request, body, draft)
+        line: str = request.app[RULES].trial(days, draft).to_line()
+        return line
+
+    line = await _answered(prepared)
     try:
         job = await request.app[JOBS].start(request[SESSION].user.name, line)
     except JobRefused as exc:
@@ -75,6 +84,7 @@ def _tried(request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
     source = request.app[RULES]
     revision, configuration, rule = _rules(request, body)
     if "arrival" in body:
+        _refuse_guessing(request, body, configuration)
         number = body["arrival"]
         if type(number) is not int:
             raise UnreadableHeader("arrival is the number of one")
@@ -103,6 +113,14 @@ def _rules(request: web.Request, body: dict[str, Any]) -> tuple[int, RoutingConf
     if not isinstance(rule, str):
         raise UnreadableHeader("rule is a name, or an object with when")
     return revision, configuration, rule
+
+
+def _refuse_guessing(request: web.Request, body: dict[str, Any], configuration: RoutingConfiguration) -> None:
+    """Who sees patients masked could find out by asking with conditions of their own. Raises UnreadableHeader."""
+    own = isinstance(body.get("rule"), dict) or body.get("routing") is not None
+    told = sorted(patients.KEYS.intersection(configuration.keywords)) if own and not patients.sees(request) else []
+    if told:
+        raise UnreadableHeader(f"patient data are masked for you, and these rules read {', '.join(told)}")
 
 
 def _draft(body: dict[str, Any]) -> RoutingConfiguration | None:
