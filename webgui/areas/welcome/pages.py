@@ -87,7 +87,8 @@ async def sample(request: web.Request) -> web.Response:
     accounts, who, where = request.app[ACCOUNTS], request[SESSION].user.name, auth.address(request)
     await auth.in_thread(lambda: accounts.record(who, where, "sample sent", "test study", None, {"result": text}))
     if inputs.is_json(request):
-        return answers.given({"sent": arrived, "text": text}, 200 if arrived else 503)
+        failed = {} if arrived else {"error": text}
+        return answers.given({"sent": arrived, "text": text, **failed}, 200 if arrived else 503)
     return answers.go(request, "/welcome", text, "ok" if arrived else "bad")
 
 
