@@ -40,6 +40,7 @@ class Bucket:
 def book(bucket: Bucket, now_ns: int, rate: float, size: int) -> tuple[Bucket, float]:
     """Book `size` bytes at `rate` bytes per second: the bucket afterwards, and for how many seconds they have to wait. Pure.
 
+    `size` is one piece at most: sessions that book more could owe honestly what counts as absurd here.
     Over any time what goes out is at most rate * time + BURST_S * rate, or + one piece where that is more. A bucket from
     the future (another boot, a clock that was set) or with an absurd debt counts as empty.
     """

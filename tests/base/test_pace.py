@@ -38,8 +38,9 @@ def paced(file: Path, rate: float, time: Time) -> Pace:
 @given(RATES, st.lists(st.tuples(st.floats(0, 5), st.integers(1, 2_000_000)), min_size=1, max_size=30))
 def test_over_any_time_no_more_goes_out_than_the_rate_and_one_burst_or_piece(rate, asked):
     bucket, now, sent = Bucket(), 0, []
-    for later_s, size in asked:
-        now += int(later_s * NS)
+    piece = Pace(Path("unused"), rate).piece
+    for later_s, wanted in asked:
+        now, size = now + int(later_s * NS), min(wanted, piece)
         bucket, wait_s = book(bucket, now, rate, size)
         sent.append((now / NS + wait_s, size))
     for first in range(len(sent)):

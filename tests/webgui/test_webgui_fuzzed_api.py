@@ -24,7 +24,7 @@ from webgui.route import TABLE, Route
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed (extra: test)")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-EXAMPLES = 6
+EXAMPLES = 4
 """Of each mode (what fits the description, what does not) per address."""
 ERROR = {
     "type": "object",

@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webgui.areas.system.scrub import LEFT_OUT, condition, line, rule, scrubbed
@@ -46,6 +46,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.text(), VALUES))
 def test_whatever_is_put_in_comes_out_as_json(data):
     json.dumps([scrubbed(data), line(data)])
