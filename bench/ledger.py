@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from actors.base import make_context
-from actors.bookkeeper.actor import BookkeeperActor
+from actors.bookkeeper.actor import BookkeeperActor, collect_rarely
 from bench.peers import Absent
 from bench.postgres import server
 from bench.runs import Result, Session
@@ -34,6 +34,7 @@ GOAL = 10_000  # events/s
 def ledger(session: Session) -> None:
     """Catch up once into each database, as often as asked."""
     count = max(20, round(SERIES * session.share))
+    collect_rarely()
     session.add([_measured(session, "SQLite", count, "")])
     try:
         with server() as url:
