@@ -58,6 +58,19 @@ def read_file_start(path: Path | str) -> FileStart:
     return FileStart(offset, size - offset, sop_class, instance, syntax)
 
 
+def start_in(data: bytes) -> tuple[int, str]:
+    """Where the data set begins in a file that is there as bytes, and its transfer syntax ("": none is named).
+
+    Raises UnreadableImage: no Part 10 file, or its file meta information is cut off.
+    """
+    found = _meta(data, complete=True)
+    assert found is not None
+    offset, values = found
+    if offset > len(data):
+        raise UnreadableImage("the file meta information is cut off")
+    return offset, _text(values.get(_SYNTAX, b""))
+
+
 def _text(value: bytes) -> str:
     return value.rstrip(b"\0 ").decode("ascii", "backslashreplace")
 

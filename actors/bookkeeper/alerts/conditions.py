@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from actors.bookkeeper.alerts.certificates import Ending
 from actors.bookkeeper.alerts.silent import Silent
 from protocol.causes import Cause, hint
+from protocol.certificates import Ending
 from protocol.settings.alerts import Alerts
 from protocol.spool.alerting import CRITICAL, INFO, WARNING, Symptom
 from protocol.spool.looking import Trouble

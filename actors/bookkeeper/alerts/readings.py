@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from actors.bookkeeper.alerts import certificates
 from actors.bookkeeper.alerts.conditions import HOUR_S, ActorReading, Readings, TargetReading
 from actors.bookkeeper.alerts.filling import Filling
 from actors.bookkeeper.alerts.silent import Silent, silence, slots
+from protocol import certificates
 from protocol.dispatchers import dispatchers
 from protocol.spool.forecast import forecast
 from protocol.spool.retention import retention_at
