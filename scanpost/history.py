@@ -79,11 +79,16 @@ def search(
         return
     of_all = ["node"] if all_nodes else []
     columns = ["id", "opened", "source", "modality", "images", "size", "state", "deliveries"]
-    print_answer(as_json, {"arrivals": page.rows, "next": page.next}, [*of_all, *columns], [
-        [*(row[name] for name in of_all), row["arrival"], when(row["opened"]), row["calling_ae"], row["modality"], row["images"], size(row["bytes"] or 0),
-         row["state"], ", ".join(f"{one['target']}: {one['state']}" for one in row["deliveries"])] for row in page.rows])  # fmt: skip
+    rows = [[*(row[name] for name in of_all), *_series_line(row)] for row in page.rows]
+    print_answer(as_json, {"arrivals": page.rows, "next": page.next}, [*of_all, *columns], rows)
     if page.next and not as_json:
         say(f"more: --after {page.next}")
+
+
+def _series_line(row: dict[str, Any]) -> list[Any]:
+    to = ", ".join(f"{one['target']}: {one['state']}" for one in row["deliveries"])
+    return [row["arrival"], when(row["opened"]), row["calling_ae"], row["modality"], row["images"], size(row["bytes"] or 0),
+            row["state"], to]  # fmt: skip
 
 
 @history.command()

@@ -133,7 +133,7 @@ def test_series_of_one_number_on_two_nodes_keep_their_histories_apart(carried):
         (row,) = carried.ask(search_arrivals, node, Filter()).rows
         assert (row["node"], row["study_uid"]) == (node, study)
         assert len(carried.ask(timeline, node, east)) == len(carried.ask(timeline, WEST, west)) > 0
-        (image,) = [one for one in carried.ask(image_history_of, node, "1.2.3.1")]
+        (image,) = carried.ask(image_history_of, node, "1.2.3.1")
         assert image["arrival"]["study_uid"] == study
     both = carried.ask(search_arrivals, None, Filter()).rows
     assert {row["node"] for row in both} == {EAST, WEST}
