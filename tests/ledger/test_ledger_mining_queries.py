@@ -101,7 +101,7 @@ def test_dose_gives_medians(made, ask):
     made.series(4)
     made.series(5, ProtocolName="No dose at all")
     (row,) = ask("dose")
-    assert (row["series"], row["with_ctdivol"], row["median_ctdivol"], row["max_ctdivol"]) == (4, 3, 5.0, 20.0)
+    assert (row["told_by"], row["times"], row["median_ctdivol"], row["max_ctdivol"]) == ("images", 4, 5.0, 20.0)
     assert row["median_dlp"] is None and row["median_kvp"] == 120.0
 
 
