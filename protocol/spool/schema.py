@@ -5,7 +5,7 @@ A change is one additive step appended to MIGRATIONS; older programs refuse a ne
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _COMMITMENTS = """
 -- Storage commitment (PS3.4 Annex J) that scanners asked of us. `images` and `reasons` are packed lists: of [SOP class UID,
@@ -138,6 +138,14 @@ CREATE TABLE source_hour (calling_ae TEXT NOT NULL, hour INTEGER NOT NULL, PRIMA
 CREATE INDEX source_hour_hour ON source_hour(hour);
 """
 
+_KEEPING = """
+-- Until when a person wants an arrival kept, whatever its retention (seconds UTC); NULL: nobody said so.
+ALTER TABLE arrival ADD COLUMN keep_until REAL;
+CREATE INDEX arrival_kept ON arrival(keep_until) WHERE keep_until IS NOT NULL;
+-- What an act changed as it was before, where its undo has to know: a state, a priority, a time.
+ALTER TABLE touched ADD COLUMN before TEXT NOT NULL DEFAULT '';
+"""
+
 # Version 1. A fresh database gets these and then every migration, so that both ways lead to the same tables.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -261,4 +269,5 @@ CREATE TABLE sighting (
     4: _COMMITMENTS,
     5: _RULES + _PEOPLE + _CLEANING
     + _ALERTS,
+    6: _KEEPING,
 }  # fmt: skip
