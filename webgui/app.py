@@ -17,6 +17,7 @@ from protocol.accounts import Accounts, Preferences, User, preferences
 from protocol.clock import Clock, SystemClock
 from webgui import live, patients, words
 from webgui.areas.audit import pages as audit
+from webgui.areas.rules.routes import ASKING
 from webgui.areas.upload.taking import UPLOADS, Uploads
 from webgui.assets import Assets
 from webgui.config import WebConfig
@@ -28,7 +29,7 @@ from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LADDERS, L
 from webgui.limits import WINDOW_S, LoginLimiter
 from webgui.node import Node
 from webgui.route import TABLE
-from webgui.routes import NODE_ROUTES, RULE_ROUTES, add_routes
+from webgui.routes import NODE_ROUTES, add_routes
 from webgui.rules_source import RulesSource
 from webgui.searches import SEARCHES, Searches
 from webgui.sections import SECTIONS
@@ -56,7 +57,7 @@ def init_app(
     add_routes(app)
     if rules is not None:
         app[RULES] = rules
-        add_routes(app, RULE_ROUTES)
+        add_routes(app, ASKING)
     if node is not None:
         app[NODE] = node
         audit.setup(app)
