@@ -18,6 +18,7 @@ from protocol.clock import Clock, SystemClock
 from webgui import live, patients, words
 from webgui.areas.audit import pages as audit
 from webgui.areas.system.pages import CLEANING
+from webgui.areas.rules.routes import ASKING
 from webgui.areas.upload.taking import UPLOADS, Uploads
 from webgui.assets import Assets
 from webgui.config import WebConfig
@@ -30,7 +31,7 @@ from webgui.lately import Lately
 from webgui.limits import WINDOW_S, LoginLimiter
 from webgui.node import Node
 from webgui.route import TABLE
-from webgui.routes import NODE_ROUTES, RULE_ROUTES, add_routes
+from webgui.routes import NODE_ROUTES, add_routes
 from webgui.rules_source import RulesSource
 from webgui.searches import SEARCHES, Searches
 from webgui.sections import SECTIONS
@@ -58,7 +59,7 @@ def init_app(
     add_routes(app)
     if rules is not None:
         app[RULES] = rules
-        add_routes(app, RULE_ROUTES)
+        add_routes(app, ASKING)
     if node is not None:
         app[NODE] = node
         audit.setup(app)
