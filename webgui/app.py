@@ -17,8 +17,8 @@ from protocol.accounts import Accounts, Preferences, User, preferences
 from protocol.clock import Clock, SystemClock
 from webgui import live, patients, words
 from webgui.areas.audit import pages as audit
-from webgui.areas.system.pages import CLEANING
 from webgui.areas.rules.routes import ASKING
+from webgui.areas.system.pages import CLEANING
 from webgui.areas.upload.taking import UPLOADS, Uploads
 from webgui.assets import Assets
 from webgui.config import WebConfig
