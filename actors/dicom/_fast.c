@@ -300,8 +300,67 @@ receive(PyObject *module, PyObject *args)
                          r.moved, r.began, r.deadline, r.command, r.command_end, pieces);
 }
 
+PyDoc_STRVAR(elements_doc,
+"elements(buffer, at, end)\n\nThe elements of a command set as {number: value}, or None if dimse.decode is to say what is wrong.");
+
+static PyObject *
+elements(PyObject *module, PyObject *args)
+{
+    Py_buffer buffer;
+    Py_ssize_t at, end;
+    PyObject *found = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*nn", &buffer, &at, &end))
+        return NULL;
+    if (at >= 0 && at <= end && end <= buffer.len)
+        found = PyDict_New();
+    else
+        PyErr_SetString(PyExc_ValueError, "positions outside of the buffer");
+    while (found != NULL && at < end) {
+        const unsigned char *p = (const unsigned char *)buffer.buf + at;
+        PyObject *number, *value;
+        uint32_t length;
+        int failed;
+        if (end - at < 8 || p[0] || p[1] || (uint64_t)(length = little32(p + 4)) > (uint64_t)(end - at - 8)) {
+            Py_DECREF(found);
+            PyBuffer_Release(&buffer);
+            Py_RETURN_NONE;
+        }
+        number = PyLong_FromLong(p[2] | p[3] << 8);
+        value = PyBytes_FromStringAndSize((const char *)p + 8, (Py_ssize_t)length);
+        failed = number == NULL || value == NULL || PyDict_SetItem(found, number, value) < 0;
+        Py_XDECREF(number);
+        Py_XDECREF(value);
+        if (failed)
+            Py_CLEAR(found);
+        at += 8 + (Py_ssize_t)length;
+    }
+    PyBuffer_Release(&buffer);
+    return found;
+}
+
+PyDoc_STRVAR(send_doc,
+"send(fd, data)\n\nSend what the kernel takes at once, and return how many bytes that was; other threads are not let in between."
+" Whatever else\nhappens, 0 is returned, and sending again tells.");
+
+static PyObject *
+send_now(PyObject *module, PyObject *args)
+{
+    int fd;
+    Py_buffer data;
+    ssize_t sent;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "iy*", &fd, &data))
+        return NULL;
+    sent = send(fd, data.buf, (size_t)data.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    PyBuffer_Release(&data);
+    return PyLong_FromSsize_t(sent > 0 ? (Py_ssize_t)sent : 0);
+}
+
 static PyMethodDef methods[] = {
     {"receive", receive, METH_VARARGS, receive_doc},
+    {"elements", elements, METH_VARARGS, elements_doc},
+    {"send", send_now, METH_VARARGS, send_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -9,12 +9,12 @@ import os
 from typing import Any
 
 VARIABLE = "SCANPOST_PURE_PYTHON"
-"""Set to anything it turns the helper off."""
+"""Set to 1 it turns the helper off."""
 
 
 def _load() -> tuple[Any, str]:
-    if os.environ.get(VARIABLE):
-        return None, f"turned off by {VARIABLE}"
+    if os.environ.get(VARIABLE, "0") not in ("", "0"):
+        return None, f"turned off by {VARIABLE}=1"
     try:
         return importlib.import_module("actors.dicom._fast"), ""
     except ImportError as exc:

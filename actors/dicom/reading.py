@@ -176,12 +176,16 @@ class Reader(Transport):
         at, end = self._help(part, busy_s, fresh=True)
         if at < 0:
             return None
-        message = Message(part.context_id, dimse.decode(self._view[at:end]))
+        message = Message(part.context_id, self._decode_command(at, end))
         if not message.command.has_data_set:
             return message
         message.dataset = bytearray()
         self._message = message
         return None
+
+    def _decode_command(self, at: int, end: int) -> dimse.Command:
+        elements = fast.helper.elements(self._buffer, at, end)
+        return dimse.decode(self._view[at:end]) if elements is None else dimse.Command(elements)
 
     def _help(self, part: _Part, busy_s: float, *, fresh: bool = False) -> tuple[int, int]:
         """Let the helper read on and take over where it stopped; where a command lies that it read (-1: none)."""

@@ -64,7 +64,11 @@ class Connection(Reader):
 
     def send_command(self, context_id: int, command: bytes, max_send: int, stall_s: float) -> None:
         """Send a command set that has no dataset."""
-        self.send(fragments(context_id, command, True, True, max_send), stall_s)
+        if len(command) + 6 > max_send:
+            self.send(fragments(context_id, command, True, True, max_send), stall_s)
+            return
+        size = len(command)
+        self.send([_PDU_AND_PDV.pack(pdus.P_DATA, size + 6, size + 2, context_id, 3) + command], stall_s)
 
     def abort(self, cause: BaseException | None = None, linger_s: float = 0.5) -> None:
         """Send the A-ABORT that the machine wants, if the connection still takes it at once; then let the peer close.
