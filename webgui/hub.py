@@ -42,7 +42,9 @@ class Hub:
         self._looker = Looker(source, clock)
         self.rates, self._progress = Rates(), Progress()
         self._lock = asyncio.Lock()
-        self._poked, self._heard = asyncio.Event(), asyncio.Event()
+        self._poked, self._came, self._heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.told = False
+        """Whether there is a bus that pokes; without one nobody says that nothing happened."""
         self._viewers: set[Viewer] = set()
         self._thread = ThreadPoolExecutor(1, "source")
         self._due: set[str] = set()
@@ -67,6 +69,11 @@ class Hub:
         """Something happened in the node: look soon."""
         self._poked.set()
 
+    def look(self) -> None:
+        """Somebody began to watch."""
+        self._came.set()
+        self._poked.set()
+
     def hear(self, delivery: int, sent: int, total: int) -> None:
         """A dispatcher says how far it is."""
         self._progress.hear(delivery, sent, total, self._clock.monotonic())
@@ -85,17 +92,27 @@ class Hub:
                     await self.tick()
                 except Exception:  # a document we cannot show must not end the feed for good
                     log.exception("figures cannot be made", extra={"action": "webgui_tick_failed"})
-                await asyncio.sleep(MIN_GAP_S if self._config.tick_s > MIN_GAP_S else 0)
-                watched = any(viewer.watching for viewer in self._viewers)
-                rest = (self._config.tick_s if watched else self._config.idle_tick_s) - MIN_GAP_S
-                try:
-                    await asyncio.wait_for(self._poked.wait(), max(rest, 0.01))
-                except TimeoutError:
-                    pass
+                await (self._pause() if self._watched else self._doze())
                 self._poked.clear()
+                self._came.clear()
         finally:
             bars.cancel()
             await asyncio.gather(bars, return_exceptions=True)
+
+    @property
+    def _watched(self) -> bool:
+        return any(viewer.watching for viewer in self._viewers)
+
+    async def _pause(self) -> None:
+        """Between two looks for somebody: a wake-up makes it shorter."""
+        tick_s = self._config.tick_s
+        await asyncio.sleep(MIN_GAP_S if tick_s > MIN_GAP_S else 0)
+        await _set_within(self._poked, tick_s - MIN_GAP_S)
+
+    async def _doze(self) -> None:
+        """Between two looks for nobody, until somebody comes; what happens does not make it shorter, only what does not longer."""
+        if not await _set_within(self._came, self._config.idle_tick_s) and self.told:
+            await _set_within(self._poked, self._config.still_tick_s - self._config.idle_tick_s)
 
     async def fresh(self, max_age_s: float = 2.0) -> Topics:
         """Topics that are at most this old; looks itself if nobody did."""
@@ -182,6 +199,15 @@ class Hub:
         if changed := changes(former, self._bars):
             self.seq += 1
             self._offer([Frame("d", PROGRESS, self.seq, changed)])
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for it, at most so long; whether it is set."""
+    try:
+        await asyncio.wait_for(event.wait(), max(seconds, 0.01))
+        return True
+    except TimeoutError:
+        return False
 
 
 def sent_so_far(status: dict[str, Any]) -> int:

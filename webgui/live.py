@@ -47,6 +47,8 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
         async for message in ws:
             if message.type is WSMsgType.TEXT:
                 _hear(viewer, message.data)
+                if viewer.watching:
+                    hub.look()
     finally:
         hub.leave(viewer)
         sockets.discard(ws)
