@@ -17,6 +17,8 @@ from protocol.accounts import Accounts, Preferences, User, preferences
 from protocol.clock import Clock, SystemClock
 from webgui import live, patients, words
 from webgui.areas.audit import pages as audit
+from webgui.areas.rules.routes import ASKING
+from webgui.areas.system.pages import CLEANING
 from webgui.areas.upload.taking import UPLOADS, Uploads
 from webgui.assets import Assets
 from webgui.config import WebConfig
@@ -25,10 +27,11 @@ from webgui.guards import PERMISSIONS, Need, add_headers, may, origin, permissio
 from webgui.hub import Hub
 from webgui.jobs import LADDER, Jobs
 from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LADDERS, LIMITER, NODE, REVEALED, RULES, SESSION
+from webgui.lately import Lately
 from webgui.limits import WINDOW_S, LoginLimiter
 from webgui.node import Node
 from webgui.route import TABLE
-from webgui.routes import NODE_ROUTES, RULE_ROUTES, add_routes
+from webgui.routes import NODE_ROUTES, add_routes
 from webgui.rules_source import RulesSource
 from webgui.searches import SEARCHES, Searches
 from webgui.sections import SECTIONS
@@ -56,11 +59,11 @@ def init_app(
     add_routes(app)
     if rules is not None:
         app[RULES] = rules
-        add_routes(app, RULE_ROUTES)
+        add_routes(app, ASKING)
     if node is not None:
         app[NODE] = node
         audit.setup(app)
-        app[SEARCHES], app[UPLOADS] = Searches(clock), Uploads()
+        app[SEARCHES], app[UPLOADS], app[CLEANING] = Searches(clock), Uploads(), Lately(clock)
         add_routes(app, NODE_ROUTES)
     _init_templates(app)
     app.on_response_prepare.append(add_headers)

@@ -83,7 +83,7 @@ async def findings_of(node: Node, configuration: RoutingConfiguration) -> tuple[
 
 async def publish(request: web.Request, edit: Edit, reason: str) -> Made:
     """A small edit on top of whatever is current. Raises what the edit raises, RoutingError, RoutingConflict."""
-    node, who = request.app[NODE], request[SESSION].user.name
+    node, who = request.app[NODE], request[SESSION].who
     busy = await in_use(node)
 
     def call() -> Made:
@@ -96,7 +96,7 @@ async def publish(request: web.Request, edit: Edit, reason: str) -> Made:
 
 async def publish_whole(request: web.Request, configuration: RoutingConfiguration, reason: str, parent: int) -> Made:
     """A whole configuration made from version `parent`. Raises RoutingError, RoutingConflict."""
-    node, who = request.app[NODE], request[SESSION].user.name
+    node, who = request.app[NODE], request[SESSION].who
     busy = await in_use(node)
 
     def call() -> Made:
@@ -117,7 +117,7 @@ async def publish_whole(request: web.Request, configuration: RoutingConfiguratio
 
 async def go_back(request: web.Request, number: int, reason: str) -> Made:
     """Publish version `number` again, whatever is odd about it: it has been in force. Raises RoutingError."""
-    node, who = request.app[NODE], request[SESSION].user.name
+    node, who = request.app[NODE], request[SESSION].who
     busy = await in_use(node)
 
     def call() -> Made:
@@ -170,7 +170,7 @@ def sentence(text: str) -> str:
 
 async def _audited(request: web.Request, made: Made, reason: str) -> Made:
     if made.changed:
-        accounts, who, where = request.app[ACCOUNTS], request[SESSION].user.name, auth.address(request)
+        accounts, who, where = request.app[ACCOUNTS], request[SESSION].who, auth.address(request)
         told = entries(made.changes, made.after.number, reason)
         for entry in told:
             await auth.in_thread(partial(accounts.record, who, where, *entry))

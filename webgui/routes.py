@@ -26,7 +26,7 @@ from webgui.areas.targets import routes as target_routes
 from webgui.areas.upload import routes as upload_routes
 from webgui.areas.welcome import routes as welcome_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
-from webgui.pages import health, login, metrics, rules, setup, static
+from webgui.pages import health, login, metrics, setup, static
 from webgui.route import TABLE, Route
 
 ROUTES: tuple[Route, ...] = (
@@ -50,15 +50,6 @@ ROUTES: tuple[Route, ...] = (
         "Rates and queues over time.",
         query=dashboard.ChartQuery,
     ),
-)
-
-RULE_ROUTES: tuple[Route, ...] = (
-    Route("GET", "/api/v1/rules", rules.show, Need.VIEWER, "The rules in force, with their counters."),
-    Route("POST", "/api/v1/rules/test", rules.test, Need.VIEWER, "Try rules on a header or a past arrival."),
-    Route("POST", "/api/v1/rules/backtest", rules.start, Need.VIEWER, "Start a backtest."),
-    Route("GET", "/api/v1/rules/backtest/{id}", rules.look, Need.VIEWER, "How far a backtest is, and its result."),
-    Route("DELETE", "/api/v1/rules/backtest/{id}", rules.cancel, Need.VIEWER, "End a backtest."),
-    Route("GET", "/api/v1/routing/schema", rules.schema, Need.VIEWER, "JSON Schema of the routing configuration."),
 )
 
 NODE_ROUTES: tuple[Route, ...] = (

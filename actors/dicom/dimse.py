@@ -94,7 +94,7 @@ def encode(elements: dict[int, int | bytes | str]) -> bytes:
     return _ELEMENT.pack(0, 0, 4) + struct.pack("<I", len(body)) + bytes(body)
 
 
-def decode(data: bytes | bytearray) -> Command:
+def decode(data: bytes | bytearray | memoryview) -> Command:
     """Read a command set.
 
     Raises:

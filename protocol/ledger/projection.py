@@ -35,6 +35,7 @@ EVENT_ONLY = frozenset(
         "actor.stopped",
         "alert.silenced",
         "alert.unsilenced",
+        "arrival.kept",
         "association.rejected",
         "audit.head",
         "command.answered",

@@ -96,11 +96,25 @@ def reason_of(arguments: Mapping[str, Any]) -> str:
     return given if isinstance(given, str) else ""
 
 
-def touch(tx: Transaction, act: Act, arrival: int, delivery: int = 0, refused: str = "") -> None:
-    """Remember that an act concerned an arrival, or one of its deliveries; `refused`: why it was not done there."""
+def touch(
+    tx: Transaction, act: Act, arrival: int, delivery: int = 0, refused: str = "", before: str = ""
+) -> None:  # fmt: skip
+    """Remember that an act concerned an arrival, or one of its deliveries; `refused`: why it was not done there.
+
+    `before`: what it changed, as it was before.
+    """
     if act.command:
         tx.execute(
-            "INSERT INTO touched (arrival, command, delivery, time, refused) VALUES (?, ?, ?, ?, ?)"
+            "INSERT INTO touched (arrival, command, delivery, time, refused, before) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (arrival, command, delivery) DO UPDATE SET time = excluded.time, refused = excluded.refused",
-            (arrival, act.command, delivery, tx.now, refused),
+            (arrival, act.command, delivery, tx.now, refused, before),
         )
+
+
+def was_before(tx: Transaction, command: int, arrival: int, delivery: int = 0) -> str:
+    """What an act changed, as it was before; "" if it changed nothing there, or nothing was to be remembered."""
+    row = tx.one(
+        "SELECT before FROM touched WHERE arrival = ? AND command = ? AND delivery = ? AND refused = ''",
+        (arrival, command, delivery),
+    )
+    return str(row["before"]) if row is not None else ""

@@ -10,7 +10,6 @@ from webgui.route import Route
 ROUTES = (
     Route("GET", "/queue", pages.show, Need.VIEWER),
     Route("POST", "/queue/act", acts.submit, Need.OPERATOR),
-    Route("POST", "/queue/undo", acts.undo, Need.OPERATOR),
     Route("GET", "/api/v1/queue", pages.api, Need.VIEWER, "Deliveries, newest first, and how many are in which state.",
           query=QueueQuery),
     Route("GET", "/api/v1/queue/causes", pages.api_causes, Need.VIEWER, "Why deliveries do not get on, by target and cause.",

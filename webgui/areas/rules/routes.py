@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from webgui.areas.rules import acts, api, backtests, models, pages
+from webgui.areas.rules import acts, api, asking, backtests, models, pages
 from webgui.guards import Need
 from webgui.route import Route
 
 _API = "/api/v1/rules"
+
+ASKING = (
+    Route("GET", _API, asking.show, Need.VIEWER, "The rules in force, with their counters."),
+    Route("POST", f"{_API}/test", asking.test, Need.VIEWER, "Try rules on a header or a past arrival."),
+    Route("POST", f"{_API}/backtest", asking.start, Need.VIEWER, "Start a backtest."),
+    Route("GET", f"{_API}/backtest/{{id}}", asking.look, Need.VIEWER, "How far a backtest is, and its result."),
+    Route("DELETE", f"{_API}/backtest/{{id}}", asking.cancel, Need.VIEWER, "End a backtest."),
+    Route("GET", "/api/v1/routing/schema", asking.schema, Need.VIEWER, "JSON Schema of the routing configuration."),
+)  # fmt: skip
+"""What needs `keys.RULES` alone: there also where the page has no node behind it."""
 
 ROUTES = (
     Route("GET", "/rules", pages.listing, Need.VIEWER),

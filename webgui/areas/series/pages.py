@@ -14,7 +14,7 @@ from protocol.ledger.history import EventFilter, Page, events
 from protocol.spool.browsing import ABOUT
 from webgui import answers, csvs, inputs, patients
 from webgui.areas.series import tags, words
-from webgui.areas.series.asked import Search, SeriesQuery
+from webgui.areas.series.asked import FILTERS, Search, SeriesQuery
 from webgui.areas.series.finding import Listing, find_all
 from webgui.areas.series.lines import COLUMNS, Line, cells
 from webgui.areas.series.seeing import listing, meant, seen, whole
@@ -66,6 +66,7 @@ async def _list_context(request: web.Request, asked: SeriesQuery, text: str, fou
         "asked": asked, "text": text, "found": found, "first": asked.address() if asked.after else "", "more": more,
         "chosen": [(name, value, asked.address(**{names.get(name, name): ""})) for name, value in chosen.items() if value],
         "rules": [rule.name for rule in configuration.rules], "targets": [*configuration.targets, *configuration.groups],
+        "acts": words.BULK, "filters": [(name, getattr(asked, name)) for name in FILTERS if getattr(asked, name)],
         "states": STATES, "csv": asked.address(format="csv"), "without_text": asked.address(s=""),
         "point_at": request.app[CONFIG],
     }  # fmt: skip
@@ -110,7 +111,7 @@ def _can(one: Story) -> dict[str, bool]:
     """Acts that this series is in the state for."""
     return {
         act: one.here and one.line.state in CAN[f"series.{act}"]
-        for act in ("route", "reroute", "hold", "release", "discard")
+        for act in ("route", "reroute", "hold", "release", "discard", "keep")
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webgui.areas.series import acts, api, pages, studies
+from webgui.areas.series import acts, api, many, pages, studies
 from webgui.areas.series.asked import SearchSeries, SeriesAct, SeriesActs, SeriesQuery
 from webgui.guards import Need
 from webgui.route import Route
@@ -12,6 +12,7 @@ LOOK, ACT = Need.VIEWER, Need.OPERATOR
 ROUTES = (
     Route("GET", "/series", pages.show_list, LOOK),
     Route("POST", "/series/search", pages.search, LOOK),
+    Route("POST", "/series/act", many.submit, ACT),
     Route("GET", "/series/{id}", pages.show, LOOK),
     Route("POST", "/series/{id}/find", pages.show, LOOK),
     Route("POST", "/series/{id}/{act}", acts.submit, ACT),

@@ -10,7 +10,7 @@ _API = "/api/v1/sources"
 
 ROUTES = (
     Route("GET", "/sources", pages.listing, Need.VIEWER),
-    Route("GET", "/sources/new", pages.new, Need.ADMIN),
+    Route("GET", "/sources/new", pages.new, Need.VIEWER),
     Route("POST", "/sources/save", pages.save, Need.ADMIN),
     Route("GET", "/sources/{name}", pages.one, Need.VIEWER),
     Route("POST", "/sources/{name}/suggested", pages.suggested, Need.ADMIN),

@@ -10,7 +10,7 @@ _API = "/api/v1/targets"
 
 ROUTES = (
     Route("GET", "/targets", pages.listing, Need.VIEWER),
-    Route("GET", "/targets/new", pages.new, Need.ADMIN),
+    Route("GET", "/targets/new", pages.new, Need.VIEWER),
     Route("POST", "/targets/save", pages.save, Need.ADMIN),
     Route("GET", "/targets/{name}", pages.one, Need.VIEWER),
     Route("POST", "/targets/{name}/test", acts.test, Need.OPERATOR),
@@ -18,7 +18,7 @@ ROUTES = (
     Route("POST", "/targets/{name}/resume", acts.resume, Need.OPERATOR),
     Route("POST", "/targets/{name}/redirect", acts.redirect, Need.OPERATOR),
     Route("POST", "/targets/{name}/delete", acts.delete, Need.ADMIN),
-    Route("GET", "/groups/new", pages.new_group, Need.ADMIN),
+    Route("GET", "/groups/new", pages.new_group, Need.VIEWER),
     Route("POST", "/groups/save", pages.save_group, Need.ADMIN),
     Route("GET", "/groups/{name}", pages.one_group, Need.VIEWER),
     Route("POST", "/groups/{name}/delete", acts.delete, Need.ADMIN),

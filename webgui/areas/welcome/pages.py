@@ -84,7 +84,7 @@ async def given(request: web.Request) -> web.Response:
 async def sample(request: web.Request) -> web.Response:
     """Send the bundled study to this node, as a scanner would."""
     arrived, text = await _send(request.app[NODE])
-    accounts, who, where = request.app[ACCOUNTS], request[SESSION].user.name, auth.address(request)
+    accounts, who, where = request.app[ACCOUNTS], request[SESSION].who, auth.address(request)
     await auth.in_thread(lambda: accounts.record(who, where, "sample sent", "test study", None, {"result": text}))
     if inputs.is_json(request):
         failed = {} if arrived else {"error": text}
