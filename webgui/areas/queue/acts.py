@@ -46,7 +46,9 @@ async def submit(request: web.Request) -> web.Response:
         return _ask(request, asked, count)
     before = await node.spool(lambda spool: _priority(spool, asked))
     command = await acting.act(request, f"queue.{asked.act}", {**which, **asked.more()}, asked.reason)
-    return acting.back(request, command, asked.address(), *_undo(asked, before))
+    # What is retried has no cause any more: the list of a cause would be empty, as if nothing had happened.
+    back = asked.address(cause="") if asked.act == "retry" else asked.address()
+    return acting.back(request, command, back, *_undo(asked, before))
 
 
 def _unsure(asked: QueueAct, count: int) -> bool:
