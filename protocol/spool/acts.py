@@ -63,10 +63,15 @@ class Progress:
 
     def answer(self, verb: str, noun: str) -> str:
         """In words: how many, and of the others why not. `noun` is in the plural."""
-        words = f"{verb}: {self.done} {ONE.get(noun, noun) if self.done == 1 else noun}"
+        words = f"{verb}: {counted(self.done, noun)}"
         for reason, (count, first) in self.skipped.items():
             words += f"; not {count}: {reason} (such as {first})"
         return words
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 delivery`, `3 deliveries`; `noun` is in the plural."""
+    return f"{count} {ONE.get(noun, noun) if count == 1 else noun}"
 
 
 def progress_of(packed: bytes | None) -> Progress | None:
