@@ -13,6 +13,7 @@ from webgui.areas.audit import routes as audit_routes
 from webgui.areas.config import routes as config_routes
 from webgui.areas.dashboard import pages as dashboard
 from webgui.areas.dashboard import routes as dashboard_routes
+from webgui.areas.dashboard.shapes import ChartAnswer, StatusAnswer
 from webgui.areas.help import routes as help_routes
 from webgui.areas.logs import routes as logs_routes
 from webgui.areas.people import routes as people_routes
@@ -41,7 +42,14 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/logout", login.leave, Need.VIEWER),
     Route("GET", "/", dashboard.show, Need.VIEWER),
     Route("GET", "/ws", live.socket, Need.VIEWER),
-    Route("GET", "/api/v1/status", dashboard.api, Need.VIEWER, "The document of `scanpost status --json`."),
+    Route(
+        "GET",
+        "/api/v1/status",
+        dashboard.api,
+        Need.VIEWER,
+        "The document of `scanpost status --json`.",
+        answer=StatusAnswer,
+    ),
     Route(
         "GET",
         "/api/v1/dashboard/chart",
@@ -49,6 +57,7 @@ ROUTES: tuple[Route, ...] = (
         Need.VIEWER,
         "Rates and queues over time.",
         query=dashboard.ChartQuery,
+        answer=ChartAnswer,
     ),
 )
 
