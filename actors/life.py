@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from actors.garbage import collect_rarely
 from actors.rhythm import Rhythm
 from actors.seat import Seat
 from protocol.clock import Clock, SystemClock
@@ -120,6 +121,7 @@ class Life:
     def _begin(self) -> None:
         boot = uuid.uuid4().hex
         self._record(ActorStarted(self._actor_name, os.getpid(), version(), boot))
+        collect_rarely()
         self._actor.start()
         self._say("recovering")
         found = self._actor.recover()

@@ -8,7 +8,6 @@ double an event; the spool is told how far the ledger is only so that old events
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -57,11 +56,6 @@ class Batch(NamedTuple):
     rows: Prepared
 
 
-def collect_rarely() -> None:
-    """A batch makes many small objects that live until it is written; looking for cycles among them cost a fifth of the time."""
-    gc.set_threshold(20_000, 20, 20)
-
-
 class BookkeeperActor(Actor):
     """Writes the ledger."""
 
@@ -94,7 +88,6 @@ class BookkeeperActor(Actor):
 
     def start(self) -> None:
         """From now on alerts and the balance are looked after, too."""
-        collect_rarely()
         self._alerts = self._alerts or AlertDesk(self.context)
         self._balance = self._balance or BalanceDesk(self.context, self._ledger.node)
 

@@ -876,7 +876,7 @@ class ArrivalUpdated(Event):
 @event("actor.status", "actor/{actor}", shard="actor", root="sys", severity=DEBUG)
 @dataclass(frozen=True)
 class ActorStatus(Event):
-    """Heartbeat of an actor, once a second."""
+    """Heartbeat of an actor: once a second while anything happens, every five seconds while nothing does."""
 
     actor: str
     pid: int
