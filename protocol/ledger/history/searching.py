@@ -2,13 +2,13 @@
 Each page is three short queries: keys of what matches, along one index; their rows; their deliveries.
 
 The order is that of the index walked, the mark's `way`: by opening, or, when a target or rule is the narrowest thing
-known, by when that target or rule came to the arrival. A page looks through LOOKED rows at most, and may show few of them.
+known, by when that target or rule came to the arrival. A page looks through LOOKS rows at most, and may show few of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Integer, and_, func, literal, or_, select, tuple_
@@ -24,7 +24,7 @@ OPENED, TARGET, RULE = "opened", "target", "rule"
 MAX_SAME_IMAGE = 1000  # arrivals with one SOP instance UID
 FEW = 2000  # rows that are looked through for one page without a thought
 COMPARED = 20_000  # rows up to which the sizes of two ways are compared
-LOOKED = 10_000  # rows of one way that are looked through for one page; some 50 ms
+LOOKS = (500, 5000)  # rows of one way that are looked through for one page, and if that finds too few
 SETTLED = frozenset({ArrivalState.DELIVERED, ArrivalState.DISCARDED, ArrivalState.DELETED})
 _MARK = (arrival.c.opened, arrival.c.node, arrival.c.arrival)
 
@@ -42,8 +42,11 @@ def search_arrivals(
     if way not in (OPENED, TARGET, RULE) or (way == TARGET and not asked.target) or (way == RULE and not asked.rule):
         raise LedgerError("this mark belongs to another search; begin at the first page")
     walks = list(_walks(connection, node, asked, way))
-    found, short = _keys(connection, walks, mark, limit + 1)
-    reached = _reached(connection, short, mark)
+    for look in (max(LOOKS[0], 2 * limit), max(LOOKS[1], 2 * limit)):
+        found, short = _keys(connection, walks, mark, limit + 1, look)
+        reached = _reached(connection, short, mark, look)
+        if reached is None:
+            break
     if reached is not None:  # what is behind it was not looked at
         found = [key for key in found if key >= reached]
     rows = arrivals_of(connection, [(one[1], one[2]) for one in found[:limit]])
@@ -75,7 +78,7 @@ class Walk:
 
 
 def _keys(
-    connection: Connection, walks: list[Walk], mark: Mark | None, limit: int
+    connection: Connection, walks: list[Walk], mark: Mark | None, limit: int, look: int
 ) -> tuple[list[tuple[float, str, int]], list[Walk]]:
     """(time, node, arrival) of the newest matches behind the mark, each arrival once; and the walks that gave too few, so
     that they may have ended before the end.
@@ -86,7 +89,7 @@ def _keys(
     for number, walk in enumerate(walks):
         part = walk.behind(mark)
         if walk.tests is not None:
-            looked = part.limit(LOOKED).subquery()
+            looked = part.limit(look).subquery()
             first = tuple(looked.c)[:3]
             part = select(*first).where(*walk.tests(looked)).order_by(*(column.desc() for column in first))
         parts.append(part.add_columns(literal(number).label("walk")).limit(limit))
@@ -100,12 +103,12 @@ def _keys(
     ]
 
 
-def _reached(connection: Connection, walks: list[Walk], mark: Mark | None) -> tuple[float, str, int] | None:
+def _reached(connection: Connection, walks: list[Walk], mark: Mark | None, look: int) -> tuple[float, str, int] | None:
     """How far was looked, if not to the end: the newest of the last rows that were looked at."""
     ends = []
     for walk in walks:
         if walk.tests is not None:
-            row = connection.execute(walk.behind(mark).offset(LOOKED - 1).limit(1)).first()
+            row = connection.execute(walk.behind(mark).offset(look - 1).limit(1)).first()
             if row is not None:
                 ends.append((float(row[0]), str(row[1]), int(row[2])))
     return max(ends, default=None)
@@ -132,8 +135,12 @@ def _way(connection: Connection, asked: Filter) -> str:
 
 def _size(connection: Connection, way: str, value: str, most: int) -> int:
     """How many rows a way has, counted up to `most`."""
-    column = {TARGET: delivery.c.target, RULE: arrival_rule.c.rule, OPENED: arrival.c.calling_ae}[way]
-    few = select(literal(1)).where(column == value).limit(most).subquery()
+    column, time = {
+        TARGET: (delivery.c.target, delivery.c.created), RULE: (arrival_rule.c.rule, arrival_rule.c.time),
+        OPENED: (arrival.c.calling_ae, arrival.c.opened),
+    }[way]  # fmt: skip
+    # In the order of its index, so that a database does not think of reading the table.
+    few = select(literal(1)).where(column == value).order_by(time).limit(most).subquery()
     return int(connection.execute(select(func.count()).select_from(few)).scalar_one())
 
 
@@ -156,22 +163,26 @@ def _walks(connection: Connection, node: str | None, asked: Filter, way: str) ->
 
 
 def _by_opening(connection: Connection, node: str | None, asked: Filter, *conditions: Any) -> Walk:
-    wanted = select(*_MARK).where(*conditions, *_tests(None, asked), arrival.c.opened.is_not(None))
-    if node is not None:
-        narrow = bool(
-            conditions or asked.source or asked.modality or asked.study_uid or asked.patient_id or asked.state
-        )
-        wanted = wanted.where((aside(connection, arrival.c.node) if narrow else arrival.c.node) == node)
+    few = bool(conditions or asked.study_uid or asked.patient_id)
+    wide = bool(asked.source or asked.modality or asked.state) and not few
+    # However many series a source sends, it may never have sent this modality, and to another node.
+    apart = bool(asked.source and asked.modality and wide and (not asked.state or asked.state in SETTLED))
+    walked = replace(asked, modality="") if apart else asked
+    wanted = select(*_MARK).where(*conditions, *_tests(None, walked), arrival.c.opened.is_not(None))
+    if node is not None and not wide:
+        wanted = wanted.where((aside(connection, arrival.c.node) if few else arrival.c.node) == node)
 
     def tests(row: Any) -> list[Any]:
-        found = []
+        found = _of_node(row, node) if wide else []
+        if apart:
+            found.append(_has(row, arrival, arrival.c.modality == asked.modality))
         if asked.target:
             found.append(_has(row, delivery, _to(asked.target)))
         if asked.rule:
             found.append(_has(row, arrival_rule, arrival_rule.c.rule == asked.rule))
         return found
 
-    return Walk(wanted, _MARK, tests if asked.target or asked.rule else None)
+    return Walk(wanted, _MARK, tests if wide or asked.target or asked.rule else None)
 
 
 def _by_target(node: str | None, asked: Filter, condition: Any) -> Walk:
@@ -185,12 +196,12 @@ def _by_target(node: str | None, asked: Filter, condition: Any) -> Walk:
             row, later, or_(later.c.target == asked.target, later.c.wanted == asked.target),
             or_(later.c.created > row.c.created, and_(later.c.created == row.c.created, later.c.delivery > row.c.delivery)),
         )  # fmt: skip
-        found = [~again, *_of_arrival(row, asked)]
+        found = [*_of_node(row, node), *_of_arrival(row, asked), ~again]
         if asked.rule:
             found.append(_has(row, arrival_rule, arrival_rule.c.rule == asked.rule))
         return found
 
-    return Walk(_narrowed(wanted, node, asked, delivery, delivery.c.created), key, tests)
+    return Walk(_since(wanted, asked, delivery.c.created), key, tests)
 
 
 def _by_rule(node: str | None, asked: Filter) -> Walk:
@@ -198,18 +209,23 @@ def _by_rule(node: str | None, asked: Filter) -> Walk:
     wanted = select(*key).where(arrival_rule.c.rule == asked.rule, arrival_rule.c.time.is_not(None))
 
     def tests(row: Any) -> list[Any]:
-        return [*_of_arrival(row, asked), *([_has(row, delivery, _to(asked.target))] if asked.target else [])]
+        return [
+            *_of_node(row, node),
+            *_of_arrival(row, asked),
+            *([_has(row, delivery, _to(asked.target))] if asked.target else []),
+        ]
 
-    return Walk(_narrowed(wanted, node, asked, arrival_rule, arrival_rule.c.time), key, tests)
+    return Walk(_since(wanted, asked, arrival_rule.c.time), key, tests)
 
 
-def _narrowed(wanted: Any, node: str | None, asked: Filter, table: Any, time: Any) -> Any:
-    """What is asked of the rows of the walk themselves."""
-    if node is not None:
-        wanted = wanted.where(table.c.node == node)
-    if asked.since is not None:
-        wanted = wanted.where(time >= asked.since)  # what came to an arrival came after its opening
-    return wanted
+def _since(wanted: Any, asked: Filter, time: Any) -> Any:
+    """What came to an arrival came after its opening."""
+    return wanted if asked.since is None else wanted.where(time >= asked.since)
+
+
+def _of_node(row: Any, node: str | None) -> list[Any]:
+    """Asked of the rows found: an index over the targets of all nodes may hold none of this one's."""
+    return [] if node is None else [row.c.node == node]
 
 
 def _of_arrival(row: Any, asked: Filter) -> list[Any]:
