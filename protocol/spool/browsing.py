@@ -24,7 +24,7 @@ ABOUT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "Accessio
 LOOKED_THROUGH = 3000
 """So many of the newest arrivals are looked through for a text that has no index; takes a tenth of a second."""
 AT_ONCE = 500
-GROUPED = 5000
+GROUPED = 2000
 """So many of the newest deliveries are counted or put into groups by what has no index."""
 
 Row = dict[str, Any]
@@ -37,6 +37,7 @@ class Found:
     ids: list[int]
     seen: int = 0
     whole: bool = True
+    last: int | None = None  # of those looked through
 
 
 class Browsing:
@@ -60,6 +61,21 @@ class Browsing:
             ids = [id for id in sorted(wanted, reverse=True) if before is None or id < before]
             ids = _matching(connection, selection, ids)
         return Found(ids[:limit], len(seen), len(seen) < look)
+
+    def newest(self, selection: Selection, look: int) -> list[int]:
+        """Ids of what matches among so many of the newest arrivals, newest first."""
+        with self._db.read() as connection:
+            return _matching(connection, selection, page(connection, ARRIVALS, Selection(), None, look))
+
+    def part(self, selection: Selection, before: int | None, limit: int) -> Found:
+        """A page of arrivals that must come at once, newest first: by what has no index, only LOOKED_THROUGH are looked at."""
+        if selection == Selection(states=selection.states, source=selection.source, study=selection.study):
+            with self._db.read() as connection:
+                return Found(page(connection, ARRIVALS, selection, before, limit))
+        with self._db.read() as connection:
+            seen = page(connection, ARRIVALS, Selection(), before, LOOKED_THROUGH)
+            ids = _matching(connection, selection, seen)
+        return Found(ids[:limit], len(seen), len(seen) < LOOKED_THROUGH, seen[-1] if seen else None)
 
     def arrivals(self, ids: Iterable[int]) -> dict[int, Row]:
         """Lines of these arrivals: the row, `about` (patient data), `deliveries` and the `rules` that routed it."""
@@ -191,20 +207,22 @@ class Browsing:
         return dict(matching), len(ids) <= GROUPED
 
     def groups(self, selection: Selection, by: str, limit: int = 50) -> list[tuple[str, int]]:
-        """How many of the newest GROUPED deliveries that match belong to what, the most first; `by` is rule, study or source."""
+        """How many of the newest GROUPED deliveries belong to what, as far as they match, the most first; `by` is rule, study or source."""
         column, join = {
             "rule": ("r.rule", "JOIN arrival_rule r ON r.arrival = n.arrival"),
             "study": ("a.study_uid", "JOIN arrival a ON a.id = n.arrival"),
             "source": ("a.calling_ae", "JOIN arrival a ON a.id = n.arrival"),
         }[by]
-        text, values = where(DELIVERIES, selection)
+        quick, slow = split(selection)
+        counts: Counter[str] = Counter()
         with self._db.read() as connection:
-            rows = connection.execute(
-                f"SELECT {column} AS name, count(*) AS count FROM (SELECT x.arrival FROM delivery x WHERE {text}"
-                f" ORDER BY x.id DESC LIMIT ?) n {join} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?",
-                (*values, GROUPED, limit),
-            ).fetchall()
-        return [(row["name"], row["count"]) for row in rows]
+            ids = newest(connection, quick, None, GROUPED)
+            if quick != selection:
+                ids = [id for id, _ in narrowed(connection, slow, ids)]
+            for some in _parts(ids):
+                sql = f"SELECT {column} FROM delivery n {join} WHERE n.id IN ({','.join('?' * len(some))})"
+                counts.update(row[0] for row in connection.execute(sql, some))
+        return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
 
 
 # ---- texts ------------------------------------------------------------------------------------------------------

@@ -43,15 +43,16 @@ def text_of(request: web.Request, asked: SeriesQuery) -> str | None:
     return request.app[SEARCHES].find(request[SESSION].user.name, asked.s) if asked.s else ""
 
 
-async def show_list(request: web.Request) -> web.Response:
+async def show_list(request: web.Request) -> web.StreamResponse:
     """GET /series."""
     asked = inputs.query(request, SeriesQuery)
     text = text_of(request, asked)
     if text is not None and asked.format == "csv":
         narrowed, wanted, _ = meant(request, asked, text)
         await taken(request, "series", asked, bool(text))
-        lines = seen(request, await find_all(request.app[NODE], narrowed, wanted, csvs.MOST_ROWS))
-        return csvs.download("series.csv", COLUMNS, (cells(line, csvs.when) for line in lines))
+        parts = find_all(request.app[NODE], narrowed, wanted, csvs.MOST_ROWS)
+        rows = ([cells(line, csvs.when) for line in seen(request, lines)] async for lines in parts)
+        return await csvs.stream(request, "series.csv", COLUMNS, rows)
     found = Listing([], notes=[FORGOTTEN]) if text is None else await listing(request, asked, text)
     return answers.page(request, "series/list.html", **await _list_context(request, asked, text or "", found))
 
