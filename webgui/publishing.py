@@ -27,6 +27,7 @@ from webgui.answers import go
 from webgui.keys import ACCOUNTS, NODE, SESSION
 from webgui.node import Node
 
+NOT_YET = ("no rule names ", "no active rule routes")
 UNDO = "/config/undo"
 
 
@@ -155,11 +156,19 @@ def done(request: web.Request, made: Made, path: str, what: str = "") -> web.Res
         return go(request, path, f"Nothing changed: version {made.after.number} stays in force.")
     words = what or sentence(summary(made.changes))
     text = f"{words} Version {made.after.number} is in force."
-    warnings = [one.message for one in made.findings if one.level == "warning"]
+    warnings = _worth_telling(made)
     if warnings:
         text += f" Note: {warnings[0]}." + (f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else "")
     back = UNDO if made.after.parent else ""
     return go(request, path, text, "warn" if warnings else "ok", back, {"version": str(made.after.number)})
+
+
+def _worth_telling(made: Made) -> list[str]:
+    """Warnings; but who adds targets before the rules that will name them is not told that no rule names them."""
+    found = [one.message for one in made.findings if one.level == "warning"]
+    if any(change.section == "rules" or change.kind != "added" for change in made.changes):
+        return found
+    return [text for text in found if not text.startswith(NOT_YET)]
 
 
 def sentence(text: str) -> str:

@@ -20,6 +20,7 @@ from actors.bookkeeper.deeds import DeedsDesk
 from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from actors.bookkeeper.lag import Lag
+from actors.rhythm import REST_S
 from protocol.errors import LedgerError, OutOfSpace
 from protocol.ledger.record import CONSUMER, POISON, Ledger, NotAlone, Opened, Prepared, Recorded
 from protocol.spool.outbox import Cursor
@@ -222,7 +223,7 @@ class BookkeeperActor(Actor):
         if now >= self._forget_at:
             ages = ages_at(self.context.clock.now(), self.context.settings)
             return self._give(lambda: self._ledger.forget(ages), self._forgotten)
-        return IDLE_S
+        return REST_S
 
     def _forgotten(self, gone: int) -> float:
         """A chunk of what is old went; go on soon until nothing is left."""

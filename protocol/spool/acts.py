@@ -14,6 +14,7 @@ from protocol.wire.codec import pack, unpack_stored
 MOST_REASONS = 20
 """Different reasons why something was not done that a long act keeps; further ones are counted together."""
 OTHER_REASONS = "for other reasons"
+ONE = {"deliveries": "delivery", "arrivals": "arrival"}
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,16 @@ class Progress:
         return replace(self, cursor=cursor)
 
     def answer(self, verb: str, noun: str) -> str:
-        """In words: how many, and of the others why not."""
-        words = f"{verb}: {self.done} {noun}"
+        """In words: how many, and of the others why not. `noun` is in the plural."""
+        words = f"{verb}: {counted(self.done, noun)}"
         for reason, (count, first) in self.skipped.items():
             words += f"; not {count}: {reason} (such as {first})"
         return words
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 delivery`, `3 deliveries`; `noun` is in the plural."""
+    return f"{count} {ONE.get(noun, noun) if count == 1 else noun}"
 
 
 def progress_of(packed: bytes | None) -> Progress | None:

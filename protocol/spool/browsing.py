@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol.selection import Selection
+from protocol.spool import tallying
 from protocol.spool.database import Database
 from protocol.spool.selecting import ARRIVALS, DELIVERIES, narrowed, newest, page, split, where
 from protocol.spool.settling import plain
@@ -179,12 +180,17 @@ class Browsing:
         quick, slow = split(selection)
         text, values = where(DELIVERIES, quick)
         with self._db.read() as connection:
+            if selection == Selection(states=selection.states, target=selection.target):
+                found = tallying.kept(connection).by_state(selection.target)
+                return {
+                    state: count for state, count in found.items() if not selection.states or state in selection.states
+                }, True
             if quick == selection:
                 sql = f"SELECT x.state, count(*) FROM delivery x WHERE {text} GROUP BY 1"
                 return dict(connection.execute(sql, values).fetchall()), True
             ids = newest(connection, quick, None, GROUPED + 1)
-            found = Counter(state for _, state in narrowed(connection, slow, ids[:GROUPED]))
-        return dict(found), len(ids) <= GROUPED
+            matching = Counter(state for _, state in narrowed(connection, slow, ids[:GROUPED]))
+        return dict(matching), len(ids) <= GROUPED
 
     def groups(self, selection: Selection, by: str, limit: int = 50) -> list[tuple[str, int]]:
         """How many of the newest GROUPED deliveries that match belong to what, the most first; `by` is rule, study or source."""

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import builtins
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import NotFound
 from protocol.selection import Selection
+from protocol.spool import tallying
 from protocol.spool.claiming import ANY_ORDER, Order, best_first
 from protocol.spool.database import Database
 from protocol.spool.selecting import DELIVERIES, page
-from protocol.states import DELIVERY_FINISHED, DeliveryState
+from protocol.spool.tallying import UNFINISHED  # IN uses the index, NOT IN not
 
 AT_ONCE = 500  # ids in one statement
 COUNTED = 1000  # deliveries; nobody needs to know of more
-UNFINISHED = tuple(
-    str(state) for state in DeliveryState if state not in DELIVERY_FINISHED
-)  # IN uses the index, NOT IN not
 
 
 @dataclass(frozen=True)
@@ -118,12 +115,5 @@ class Looking:
     def targets_in_use(self) -> dict[str, str]:
         """Targets that unfinished deliveries need, with why; they cannot be removed from the configuration."""
         with self._db.read() as connection:
-            rows = connection.execute(
-                f"SELECT target, target_group, count(*) AS count FROM delivery WHERE state IN {UNFINISHED!r}"
-                " GROUP BY target, target_group"
-            ).fetchall()
-        counts: Counter[str] = Counter()
-        for row in rows:
-            for name in {row["target"], row["target_group"]} - {""}:
-                counts[name] += row["count"]
+            counts = tallying.needed(connection)
         return {name: f"{count} unfinished deliveries" for name, count in counts.items()}

@@ -27,6 +27,7 @@ ELSEWHERE = {
     "consumer": "one row for each consumer that may hold back events",
     "event": "trimmed when it is old and every consumer has it (below)",
     "sighting": "the newest KEPT (test_sightings)",
+    "tally": "a row for each state, and state and target of deliveries that are there; kept by triggers (test_tally)",
     "unsynced": "goes when its file is synced, or written anew after a death (test_unsynced)",
 }
 ENDED = (

@@ -98,7 +98,7 @@ async def test_the_list_as_csv(real_viewer, queue):
 async def test_one_is_retried_at_once_and_the_answer_is_told(real, real_admin, queue):
     real.answering()
     done = await real_admin.post("/queue/act", data={"act": "retry", "ids": str(queue["parked"])}, headers=HOME | PAGE)
-    assert "Retry: 1 deliveries" in await done.text() and state(real, queue["parked"]) == "waiting"
+    assert "Retry: 1 delivery" in await done.text() and state(real, queue["parked"]) == "waiting"
 
 
 async def test_holding_can_be_undone_from_the_flash(real, real_admin, queue):

@@ -136,6 +136,20 @@ async def test_csv_cells_are_no_formulas(real, real_viewer):
     assert row["patient id"] == "'=1" and row["images"] == "1"
 
 
+async def test_a_list_taken_away_as_a_file_is_in_the_audit_without_what_was_searched_for(real, real_viewer, people):
+    real.arrival()
+    await real_viewer.get("/series?format=csv&source=CT1")
+    sent = await real_viewer.post("/series/search", data={"q": "Test^Image"}, headers=HOME, allow_redirects=False)
+    await real_viewer.get(sent.headers["Location"] + "&format=csv")
+    await real_viewer.get("/queue?format=csv&state=parked")
+    exports = [(one.action, one.after) for one in people.audit_trail() if one.action.endswith(" export")]
+    assert exports == [
+        ("queue export", {"state": "parked", "format": "csv"}),
+        ("series export", {"format": "csv", "searched": True}),
+        ("series export", {"source": "CT1", "format": "csv"}),
+    ]
+
+
 async def test_one_series_tells_its_story_in_order(real, real_viewer):
     id = real.arrival(TestImage(), TestImage(instance=2))
     real.record()

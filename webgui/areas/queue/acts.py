@@ -41,7 +41,9 @@ async def submit(request: web.Request) -> web.Response:
     if _unsure(asked, count):
         return _ask(request, asked, count)
     command = await acting.act(request, f"queue.{asked.act}", {**which, **asked.more()}, asked.reason)
-    return acting.back(request, command, asked.address())
+    # What is retried has no cause any more: the list of a cause would be empty, as if nothing had happened.
+    back = asked.address(cause="") if asked.act == "retry" else asked.address()
+    return acting.back(request, command, back)
 
 
 def _unsure(asked: QueueAct, count: int) -> bool:

@@ -15,6 +15,7 @@ from webgui.areas.queue import words
 from webgui.areas.queue.asked import TABS, UNFINISHED, QueueQuery
 from webgui.areas.queue.lines import COLUMNS, Line, cells, failures, line
 from webgui.keys import NODE
+from webgui.taking import taken
 
 SHOWN_FAILURES = 8
 
@@ -23,6 +24,7 @@ async def show(request: web.Request) -> web.Response:
     """GET /queue."""
     asked, node, sees = inputs.query(request, QueueQuery), request.app[NODE], patients.sees(request)
     if asked.format == "csv":
+        await taken(request, "queue", asked)
         rows = await node.spool(lambda spool: _lines(spool, asked, csvs.MOST_ROWS, sees))
         return csvs.download("queue.csv", COLUMNS, (cells(one, csvs.when) for one in rows))
     found = await node.spool(lambda spool: _found(spool, asked, sees))

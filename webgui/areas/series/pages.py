@@ -25,6 +25,7 @@ from webgui.inputs import Invalid
 from webgui.keys import CONFIG, NODE, SESSION
 from webgui.patientkeys import PatientKeys
 from webgui.searches import SEARCHES
+from webgui.taking import taken
 
 TABS = (
     ("why", "Why routed?"),
@@ -49,6 +50,7 @@ async def show_list(request: web.Request) -> web.Response:
     text = text_of(request, asked)
     if text is not None and asked.format == "csv":
         narrowed, wanted, _ = meant(request, asked, text)
+        await taken(request, "series", asked, bool(text))
         lines = seen(request, await find_all(request.app[NODE], narrowed, wanted, csvs.MOST_ROWS))
         return csvs.download("series.csv", COLUMNS, (cells(line, csvs.when) for line in lines))
     found = Listing([], notes=[FORGOTTEN]) if text is None else await listing(request, asked, text)

@@ -7,6 +7,8 @@ from webgui.areas.welcome.shapes import SampleAnswer, WelcomeAnswer
 from webgui.guards import Need
 from webgui.route import Route
 
+SAMPLE = "Send the bundled test study to this node, and on to a target."
+
 ROUTES = (
     Route("GET", "/welcome", pages.show, Need.VIEWER),
     Route("POST", "/welcome/sample", pages.sample, Need.OPERATOR),
@@ -23,7 +25,8 @@ ROUTES = (
         "/api/v1/welcome/sample",
         pages.sample,
         Need.OPERATOR,
-        "Send the bundled test study to this node.",
+        SAMPLE,
+        body=pages.Sample,
         answer=SampleAnswer,
     ),
 )
