@@ -8,7 +8,6 @@ double an event; the spool is told how far the ledger is only so that old events
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -20,6 +19,7 @@ from actors.bookkeeper.deeds import DeedsDesk
 from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from actors.bookkeeper.lag import Lag
+from actors.rhythm import REST_S
 from protocol.errors import LedgerError, OutOfSpace
 from protocol.ledger.record import CONSUMER, POISON, Ledger, NotAlone, Opened, Prepared, Recorded
 from protocol.spool.outbox import Cursor
@@ -56,11 +56,6 @@ class Batch(NamedTuple):
     rows: Prepared
 
 
-def collect_rarely() -> None:
-    """A batch makes many small objects that live until it is written; looking for cycles among them cost a fifth of the time."""
-    gc.set_threshold(20_000, 20, 20)
-
-
 class BookkeeperActor(Actor):
     """Writes the ledger."""
 
@@ -93,7 +88,6 @@ class BookkeeperActor(Actor):
 
     def start(self) -> None:
         """From now on alerts and the balance are looked after, too."""
-        collect_rarely()
         self._alerts = self._alerts or AlertDesk(self.context)
         self._balance = self._balance or BalanceDesk(self.context, self._ledger.node)
 
@@ -222,7 +216,7 @@ class BookkeeperActor(Actor):
         if now >= self._forget_at:
             ages = ages_at(self.context.clock.now(), self.context.settings)
             return self._give(lambda: self._ledger.forget(ages), self._forgotten)
-        return IDLE_S
+        return REST_S
 
     def _forgotten(self, gone: int) -> float:
         """A chunk of what is old went; go on soon until nothing is left."""
