@@ -90,6 +90,7 @@ class Life:
         self._born = self._clock.monotonic()
         self._state = "starting"
         self._failures = 0
+        self._mailbox = 0  # most nudges found at once since the last heartbeat
 
     def run(self) -> int:
         """Returns the exit code of an orderly end; everything else is an exception."""
@@ -144,6 +145,7 @@ class Life:
             # A nudge does not shorten the wait after a failed pass, or a failing actor would spin.
             if now >= due or (kept and not self._failures):
                 nudges, kept = kept, []
+                self._mailbox = max(self._mailbox, len(nudges))
                 wait = self._one_pass(nudges)
                 due, idle = self._clock.monotonic() + wait, wait >= LONGEST_WAIT_S and not self._failures
             if now >= beat:
@@ -173,7 +175,8 @@ class Life:
     # What others see
 
     def _heartbeat(self) -> None:
-        figures = {**self._wire.figures(), **self._figures()}
+        figures = {**self._wire.figures(), **self._figures(), "mailbox": float(self._mailbox)}
+        self._mailbox = 0
         self._say(self._state, figures)
         uptime_s = self._clock.monotonic() - self._born
         self._wire.publish(
