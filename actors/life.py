@@ -90,6 +90,7 @@ class Life:
         self._born = self._clock.monotonic()
         self._state = "starting"
         self._failures = 0
+        self._mailbox = 0  # most nudges found at once since the last heartbeat
 
     def run(self) -> int:
         """Returns the exit code of an orderly end; everything else is an exception."""
@@ -152,6 +153,7 @@ class Life:
             # A nudge does not shorten the wait after a failed pass, or a failing actor would spin.
             if now >= rhythm.due or (kept and not self._failures):
                 nudges, kept = kept, []
+                self._mailbox = max(self._mailbox, len(nudges))
                 wait = self._one_pass(nudges)
                 rhythm.passed(self._clock.monotonic(), wait, failed=bool(self._failures))
             if now >= rhythm.beat:
@@ -192,7 +194,8 @@ class Life:
     # What others see
 
     def _heartbeat(self) -> None:
-        figures = {**self._wire.figures(), **self._figures()}
+        figures = {**self._wire.figures(), **self._figures(), "mailbox": float(self._mailbox)}
+        self._mailbox = 0
         self._say(self._state, figures)
         uptime_s = self._clock.monotonic() - self._born
         self._wire.publish(

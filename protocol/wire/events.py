@@ -167,7 +167,7 @@ class ArrivalDecided(Event):
     """The rules (or a person's command) decided; `outcome` is route, hold, discard, or wait (for its study).
 
     `counted`: what the counters of rules took, {rule: result}: of active rules true and error, of shadow rules all.
-    `flows`: [rule, target or group] for each target that a rule named.
+    `flows`: [rule, target or group] for each target that a rule named. `evaluation_s`: how long the rules took, 0: not measured.
     """
 
     arrival: int
@@ -182,6 +182,7 @@ class ArrivalDecided(Event):
     by: str = ""
     counted: dict[str, str] = field(default_factory=dict)
     flows: list[list[str]] = field(default_factory=list)
+    evaluation_s: float = 0.0
 
 
 @event("arrival.images.routed", "arrival/{arrival}", shard="calling_ae")
