@@ -16,7 +16,7 @@ class WelcomeAnswer(BaseModel):
     callers: list[dict[str, Any]]
     targets: list[str]
     rules: list[str]
-    deliveries: list[dict[str, Any]]
+    stages: list[dict[str, Any]]
     arrival: dict[str, Any] | None
 
 
