@@ -133,7 +133,12 @@ def test_a_flood_of_image_nudges_does_not_make_a_flood_of_looks(rig):
     assert looks == []
     node.world.clock.advance(0.05)
     node.router.one_pass([Nudge("arrivals", {"arrival": 1})])
-    assert looks == [1]
+    assert looks == [], "no rule asks about single images"
+    node.router.one_pass([Nudge("arrivals", {"arrival": 1, "how": "released"})])
+    assert looks == [1], "the end of an association may complete a series"
+    node.world.clock.advance(0.25)
+    node.router.one_pass([Nudge("arrivals", {"arrival": 1})])
+    assert looks == [1, 1]
 
 
 def test_an_arrival_that_cannot_be_closed_is_held_and_the_others_go_on(rig):
