@@ -13,7 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from actors.garbage import collect_rarely
 from actors.rhythm import Rhythm
@@ -26,7 +26,6 @@ from protocol.version import version
 from protocol.wire.events import ActorRecovered, ActorStarted, ActorStatus, ActorStopped
 
 if TYPE_CHECKING:
-    from actors.base import Actor
     from protocol.spool import Spool
     from protocol.wire.bus import Nudge, Wire
     from protocol.wire.messages import Event
@@ -35,6 +34,16 @@ FIRST_RETRY_S = 0.2  # after a failed pass; doubles
 LONGEST_RETRY_S = 30.0
 STOP_LIMIT_S = 25.0  # below supervisord's stopwaitsecs
 KEPT_NUDGES = 10_000  # while waiting after a failed pass; the spool knows the rest
+
+
+class Lived(Protocol):
+    """What this life is lived with: an actor (see actors/base.Actor)."""
+
+    def start(self) -> None: ...
+    def recover(self) -> dict[str, int]: ...
+    def one_pass(self, nudges: list[Nudge]) -> float: ...
+    def stop(self) -> None: ...
+    def figures(self) -> dict[str, float]: ...
 
 
 class Stop:
@@ -67,7 +76,7 @@ class Life:
         instance: str,
         settings: Settings,
         log: Any,
-        build: Callable[[Spool, Wire], Actor],
+        build: Callable[[Spool, Wire], Lived],
         *,
         clock: Clock | None = None,
         fs: FsOps | None = None,

@@ -62,6 +62,7 @@ def arguments() -> argparse.Namespace:
         "--results", type=Path, default=Path("var/bench"), help="where the newest run of each bench is kept"
     )
     parser.add_argument("--folder", type=Path, help="where the benches write; default: the system's temporary folder")
+    parser.add_argument("--keep", type=Path, help="where large databases stay for the next run; default: they go")
     return parser.parse_args()
 
 
@@ -83,7 +84,7 @@ def run(name: str, chosen: argparse.Namespace) -> Outcome:
             if new:
                 print(f"absent, so not measured: {', '.join(new)}", file=sys.stderr)
 
-        BENCHES[name](Session(Path(folder), chosen.share, chosen.repetitions, chosen.sets, add, absent))
+        BENCHES[name](Session(Path(folder), chosen.share, chosen.repetitions, chosen.sets, add, absent, chosen.keep))
     save(outcome, chosen.results)
     return outcome
 

@@ -28,6 +28,8 @@ MIN_GAP_S = 0.5
 MARK_GAP_S = 1.0
 """A page is told at most this often that a list of its changed."""
 PROGRESS_GAP_S = 0.25
+MOST_REMEMBERED = 5000
+"""Topics whose last change is known; each series has one of its own."""
 CURVES_S, CURVES_KEPT = 30.0, 4
 PROGRESS = "progress"
 
@@ -53,7 +55,9 @@ class Hub:
         self._curves: OrderedDict[tuple[int, int, int], Curves] = OrderedDict()
         self.reading = Reading(at=float("-inf"), monotonic=float("-inf"))
         self.topics: Topics = {}
-        self.seq = 0
+        # Begins later than any process before it came: a page that is open all the time may ask with an older number.
+        self.seq = self._known_from = int(clock.now() * 1000)
+        self._changed: OrderedDict[str, int] = OrderedDict()
 
     def join(self) -> Viewer:
         """A new viewer; it subscribes by itself."""
@@ -172,6 +176,12 @@ class Hub:
         every = {**self.topics, PROGRESS: self._bars}
         return [Frame("snap", topic, self.seq, dict(rows)) for topic, rows in every.items() if topic in names]
 
+    def missed(self, marks: frozenset[str], since: int) -> list[Frame]:
+        """What to fetch again of what a page shows that was made when `seq` was `since`: what changed until it subscribed."""
+        known = since >= self._known_from
+        changed = sorted(topic for topic in marks if not known or self._changed.get(topic, 0) > since)
+        return [Frame("inv", topic, self.seq, {}) for topic in changed]
+
     def _offer(self, frames: list[Frame]) -> None:
         for viewer in self._viewers:
             viewer.offer(frames)
@@ -184,7 +194,15 @@ class Hub:
         self._marked = {topic: at for topic, at in self._marked.items() if now - at < MARK_GAP_S}
         self._marked.update(dict.fromkeys(ready, now))
         self._due.difference_update(ready)
+        self._remember(ready)
         return [Frame("inv", topic, self.seq, {}) for topic in sorted(ready)]
+
+    def _remember(self, topics: list[str]) -> None:
+        for topic in topics:
+            self._changed[topic] = self.seq
+            self._changed.move_to_end(topic)
+        while len(self._changed) > MOST_REMEMBERED:
+            self._known_from = self._changed.popitem(last=False)[1]
 
     async def _show_progress(self) -> None:
         """What dispatchers say, at most four times a second, while somebody looks at it."""

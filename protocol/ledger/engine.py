@@ -26,8 +26,9 @@ KEEPALIVE = {  # libpq: a server that vanished without a word is noticed after a
     "connect_timeout": "5", "keepalives": "1", "keepalives_idle": "10", "keepalives_interval": "5",
     "keepalives_count": "3", "tcp_user_timeout": "20000", "application_name": "scanpost",
 }  # fmt: skip
-SESSION = {"writer": ("synchronous_commit = on", "statement_timeout = '60s'", "lock_timeout = '10s'"),
-           "reader": ("default_transaction_read_only = on", "statement_timeout = '20s'")}  # fmt: skip
+# Without jit: a page's question touches some thousand rows, and compiling it takes longer than answering it.
+SESSION = {"writer": ("synchronous_commit = on", "statement_timeout = '60s'", "lock_timeout = '10s'", "jit = off"),
+           "reader": ("default_transaction_read_only = on", "statement_timeout = '20s'", "jit = off")}  # fmt: skip
 
 # SQLSTATE classes that speak of the record: data exception, integrity, program limit, cardinality; and two types' errors
 _RECORD_STATES = ("21", "22", "23", "54", "42804", "42846")

@@ -256,6 +256,19 @@ class ArrivalReleased(Event):
     reason: str = ""
 
 
+@event("arrival.kept", "arrival/{arrival}", shard="calling_ae")
+@dataclass(frozen=True)
+class ArrivalKept(Event):
+    """A person wants it kept at least until then, in seconds UTC; 0: its retention alone counts again."""
+
+    arrival: int
+    calling_ae: str
+    until: float
+    command: int
+    by: str = ""
+    reason: str = ""
+
+
 @event("arrival.delivered", "arrival/{arrival}", shard="calling_ae")
 @dataclass(frozen=True)
 class ArrivalDelivered(Event):
