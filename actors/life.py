@@ -101,6 +101,8 @@ class Life:
         self._spool, self._wire = spool, wire
         self._stop.wake = wire.wake
         self._actor = self._build(spool, wire)
+        if self._actor.NICE:
+            os.nice(self._actor.NICE)
         self._begin()
         self._loop()
         self._end()

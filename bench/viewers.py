@@ -30,7 +30,7 @@ class Got:
 
 
 async def _watch(client: ClientSession, url: str, count: int, got: Got) -> None:
-    async with client.ws_connect(f"{url}/ws", max_msg_size=0, autoping=True) as ws:
+    async with client.ws_connect(f"{url}/ws", headers={"Origin": url}, max_msg_size=0) as ws:
         await ws.send_json({"op": "sub", "topics": TOPICS, "marks": MARKS, "events": True})
         first, pages = True, set[asyncio.Task[None]]()
         async for text in _texts(ws):
@@ -71,7 +71,10 @@ async def main() -> None:
         cookies={"scanpost": cookie}, cookie_jar=jar, connector=connector, timeout=ClientTimeout(total=None)
     ) as client:
         watching = [asyncio.create_task(_watch(client, url, count, got)) for _ in range(count)]
-        await asyncio.wait_for(got.open.wait(), 60)
+        ready = asyncio.create_task(got.open.wait())
+        done, _ = await asyncio.wait({ready, *watching}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        if done != {ready}:
+            sys.exit(f"dashboards do not open: {[one.exception() for one in done][:1]}")
         print("open", flush=True)
         await _end(reader)
         lost = sum(task.done() for task in watching)

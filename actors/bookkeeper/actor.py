@@ -64,6 +64,7 @@ class BookkeeperActor(Actor):
     """Writes the ledger."""
 
     NAME: ClassVar[str] = "bookkeeper"
+    NICE: ClassVar[int] = 5  # what it writes down waits safely in the outbox
 
     def __init__(
         self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None, alerts: AlertDesk | None = None,

@@ -897,6 +897,15 @@ class Head(Event):
     bus_id: str
 
 
+@event("news", "outbox/news", root="sys", severity=DEBUG)
+@dataclass(frozen=True)
+class News(Event):
+    """Something was published: said ten times a second at most, to those who read the outbox by themselves."""
+
+    epoch: int
+    last: int
+
+
 @event("bus.started", "bus/{bus_id}", root="sys")
 @dataclass(frozen=True)
 class BusStarted(Event):
