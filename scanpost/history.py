@@ -60,13 +60,17 @@ def search(
       scanpost history search "doe, jane" --since 30d
       scanpost history search --target archive --state deleted --json
     """
-    from protocol.ledger.history import Filter, search_arrivals
+    from protocol.ledger.history import Filter, Page, search_arrivals
 
     times: dict[str, Any] = {
         name: moment_of(given, f"--{name}") for name, given in (("since", since), ("until", until)) if given
     }
     with _reading(options) as (connection, node):
-        page = search_arrivals(connection, None if all_nodes else node, Filter(q=text, **values, **times), after, limit)
+        asked, whose = Filter(q=text, **values, **times), None if all_nodes else node
+        page = search_arrivals(connection, whose, asked, after, limit)
+        while page.partial and len(page.rows) < limit:  # here nobody minds to wait until the page is full
+            more = search_arrivals(connection, whose, asked, page.next, limit - len(page.rows))
+            page = Page(page.rows + more.rows, more.next, more.partial)
     if not page.rows and not as_json:
         say("nothing matches")
         return
