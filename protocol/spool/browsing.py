@@ -26,7 +26,7 @@ MIN_UID = 6  # characters of the beginning of a UID
 LOOKED_THROUGH = 3000
 """So many of the newest arrivals are looked through for a text that has no index; takes a tenth of a second."""
 AT_ONCE = 500
-GROUPED = 2000
+GROUPED = 1000
 """So many of the newest deliveries are counted or put into groups by what has no index."""
 
 Row = dict[str, Any]

@@ -32,7 +32,7 @@ class Kind:
 
 SLOW = ("source", "rule", "modality", "series")
 """Filters of deliveries that no index of theirs answers."""
-LOOKED_AT_FIRST = 2000  # deliveries
+LOOKED_AT_FIRST = 1000  # deliveries
 FEW = 200  # deliveries
 FINISHED = frozenset(map(str, DELIVERY_FINISHED))
 PART = 500  # ids in one statement
