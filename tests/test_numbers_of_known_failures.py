@@ -53,8 +53,8 @@ FAILURES: dict[int, str | tuple[str, ...]] = {
     36: "network/test_hostile_objects.py::test_impossible_objects_are_quarantined_and_good_ones_beside_them_arrive",
     37: "network/test_hostile_objects.py::test_impossible_objects_are_quarantined_and_good_ones_beside_them_arrive",
     38: "receiver/test_receiver_known_failures.py::test_38_nothing_that_a_peer_says_or_is_called_reaches_a_shell_or_a_name_server",
-    39: "webgui/test_webgui_pages.py::test_values_from_scanners_and_targets_stay_text",
-    40: "webgui/test_webgui_auth.py::test_an_admin_may_do_what_a_viewer_may_not",
+    39: "webgui/security/test_security_text.py::test_hostile_texts_are_text_on_every_page",
+    40: "webgui/security/test_security_roles.py::test_a_read_only_user_changes_nothing_whatever_they_send",
     41: "routing/rules/test_rule_attacks.py::test_no_attribute_of_python_is_reachable",
     42: "webgui/test_webgui_auth.py::test_guessing_is_stopped_even_for_the_right_password",
     43: "dicom/test_scp_fuzz.py::test_a_pdu_that_lies_about_its_length_ends_the_association_only",
@@ -64,14 +64,40 @@ FAILURES: dict[int, str | tuple[str, ...]] = {
          "bookkeeper/alerts/test_alert_watch.py::test_no_patient_s_data_is_in_any_alert_event_log_or_letter"),
 }  # fmt: skip
 
+_REQUESTS = "webgui/security/test_security_requests.py"
+ATTACKS = {
+    "another site makes a browser change something (CSRF)": f"{_REQUESTS}::test_no_change_is_taken_from_another_site_on_any_route",
+    "a websocket from another site": f"{_REQUESTS}::test_no_socket_is_opened_for_another_site",
+    "session fixation": f"{_REQUESTS}::test_a_session_that_somebody_else_chose_is_none",
+    "a session or token that was revoked": "webgui/test_webgui_people.py::test_an_admin_ends_sessions_and_tokens_of_others",
+    "a user who was shut out": "webgui/test_webgui_auth.py::test_a_disabled_user_is_out_at_the_next_request",
+    "brute force": "webgui/test_webgui_auth.py::test_guessing_is_stopped_even_for_the_right_password",
+    "brute force over a restart": f"{_REQUESTS}::test_a_failed_guess_counts_after_a_restart_too",
+    "open redirect": f"{_REQUESTS}::test_nobody_is_sent_to_another_site",
+    "header injection": f"{_REQUESTS}::test_what_comes_in_a_path_or_query_becomes_no_header",
+    "path traversal on static files": f"{_REQUESTS}::test_static_files_are_those_of_the_folder_alone",
+    "path traversal in a ZIP": "webgui/test_webgui_upload.py::test_a_zip_is_unpacked_and_its_paths_are_names_only",
+    "upload bombs": "webgui/test_webgui_upload.py::test_a_bomb_is_stopped_by_what_it_unpacks_to",
+    "no entry, no entrance": "webgui/test_webgui_auth.py::test_a_route_without_permission_entry_is_denied_even_to_admins",
+    "every role on every route": "webgui/security/test_security_roles.py::test_every_role_is_refused_what_it_may_not_on_every_route",
+    "acts over the websocket": "webgui/security/test_security_roles.py::test_nothing_sent_over_the_socket_changes_anything",
+    "formulas in CSV": "webgui/security/test_security_text.py::test_files_for_spreadsheets_hold_no_formula",
+    "markup, 10 kB and right-to-left marks on pages and charts":
+        "webgui/security/test_security_text.py::test_hostile_texts_are_text_on_every_page",
+    "the same in mail": "bookkeeper/alerts/test_alert_words.py::test_no_text_becomes_a_header_or_a_recipient_of_a_mail",
+    "default passwords": "webgui/test_webgui_auth.py::test_without_the_link_there_is_no_setup",
+    "inline code": f"{_REQUESTS}::test_every_answer_carries_the_headers_and_pages_allow_no_inline_code",
+}  # fmt: skip
+"""What the page has to withstand, each with its test."""
+
 
 def _each(held: str | tuple[str, ...]) -> tuple[str, ...]:
     return (held,) if isinstance(held, str) else held
 
 
-def test_every_known_failure_has_its_test() -> None:
+def test_every_known_failure_and_attack_has_its_test() -> None:
     assert sorted(FAILURES) == list(range(1, 46))
-    for number, place in ((number, one) for number, held in FAILURES.items() for one in _each(held)):
+    for number, place in ((number, one) for number, held in {**FAILURES, **ATTACKS}.items() for one in _each(held)):
         file, _, name = place.partition("::")
         tree = ast.parse((HERE / file).read_text("utf-8"))
         functions = {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
