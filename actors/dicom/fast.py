@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import Any
 
 VARIABLE = "SCANPOST_PURE_PYTHON"
@@ -15,6 +16,8 @@ VARIABLE = "SCANPOST_PURE_PYTHON"
 def _load() -> tuple[Any, str]:
     if os.environ.get(VARIABLE, "0") not in ("", "0"):
         return None, f"turned off by {VARIABLE}=1"
+    if sys.maxsize < 2**32:
+        return None, "only for machines of 64 bits"  # a PDU's length must fit into its numbers
     try:
         return importlib.import_module("actors.dicom._fast"), ""
     except ImportError as exc:
