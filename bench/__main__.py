@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.associations import associations
 from bench.backtest import backtest
 from bench.bad_targets import bad_targets
+from bench.dashboards import dashboards
 from bench.deciding import deciding
 from bench.end_to_end import end_to_end
 from bench.figures import figures
@@ -39,7 +40,7 @@ BENCHES: dict[str, Callable[[Session], None]] = {
     "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
     "associations": associations, "idle": idle, "profile": profile, "rules": rules, "backtest": backtest,
     "deciding": deciding, "end_to_end": end_to_end, "queue": queue, "selections": selections, "bad_targets": bad_targets,
-    "ledger": ledger, "history": history, "figures": figures, "pages": pages,
+    "ledger": ledger, "history": history, "figures": figures, "pages": pages, "dashboards": dashboards,
 }  # fmt: skip
 TOGETHER = {"deliver": ("end_to_end", "queue", "latency", "bad_targets")}
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -61,6 +62,7 @@ def arguments() -> argparse.Namespace:
         "--results", type=Path, default=Path("var/bench"), help="where the newest run of each bench is kept"
     )
     parser.add_argument("--folder", type=Path, help="where the benches write; default: the system's temporary folder")
+    parser.add_argument("--keep", type=Path, help="where large databases stay for the next run; default: they go")
     return parser.parse_args()
 
 
@@ -82,7 +84,7 @@ def run(name: str, chosen: argparse.Namespace) -> Outcome:
             if new:
                 print(f"absent, so not measured: {', '.join(new)}", file=sys.stderr)
 
-        BENCHES[name](Session(Path(folder), chosen.share, chosen.repetitions, chosen.sets, add, absent))
+        BENCHES[name](Session(Path(folder), chosen.share, chosen.repetitions, chosen.sets, add, absent, chosen.keep))
     save(outcome, chosen.results)
     return outcome
 

@@ -22,6 +22,8 @@ listen_addresses = ''
 shared_buffers = 256MB
 maintenance_work_mem = 256MB
 max_wal_size = 4GB
+wal_level = minimal
+max_wal_senders = 0
 """
 
 
@@ -35,11 +37,16 @@ def binaries() -> Path:
 
 
 @contextmanager
-def server(parent: Path | None = None) -> Iterator[str]:
-    """URL of an empty database; the server ends with the `with`, and its folder goes. Raises Absent."""
+def server(parent: Path | None = None, kept: Path | None = None) -> Iterator[str]:
+    """URL of an empty database; the server ends with the `with`, and its folder goes. Raises Absent.
+
+    `kept`: a folder that stays, and with it the database, for the next run.
+    """
     programs = binaries()
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
     # A socket's path is short, and root's own folders are closed to the server.
-    place = Path(tempfile.mkdtemp(prefix="scanpost-pg", dir=parent or "/tmp"))
+    place = kept or Path(tempfile.mkdtemp(prefix="scanpost-pg", dir=parent or "/tmp"))
     whose: dict[str, Any] = {}
     if os.geteuid() == 0:
         owner = pwd.getpwnam("postgres")
@@ -51,13 +58,15 @@ def server(parent: Path | None = None) -> Iterator[str]:
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **whose)  # fmt: skip
 
     try:
-        run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C")
-        with (place / "data" / "postgresql.conf").open("a") as config:
-            config.write(SETTINGS + f"unix_socket_directories = '{place}'\n")
+        if not (place / "data" / "PG_VERSION").exists():
+            run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C")
+            with (place / "data" / "postgresql.conf").open("a") as config:
+                config.write(SETTINGS + f"unix_socket_directories = '{place}'\n")
         run("pg_ctl", "-w", "-t", "60", "-l", str(place / "log"), "start")
         try:
             yield f"postgresql://postgres@/postgres?host={place}"
         finally:
             run("pg_ctl", "-w", "-m", "fast", "stop")
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(place, ignore_errors=True)

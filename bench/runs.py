@@ -52,7 +52,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Session:
-    """What every bench gets: a folder of its own, how much to do, and where results and the names of absent peers go."""
+    """What every bench gets: a folder of its own, how much to do, and where results and the names of absent peers go.
+
+    `keep`: a folder that stays after the run; what takes long to make is made there once.
+    """
 
     folder: Path
     share: float
@@ -60,6 +63,13 @@ class Session:
     sets: Sequence[str]
     add: Callable[[Sequence[Result]], None]
     absent: Callable[[Sequence[str]], None]
+    keep: Path | None = None
+
+    def kept(self, name: str) -> Path:
+        """A folder for what other runs may use, too."""
+        found = (self.keep or self.folder) / name
+        found.mkdir(parents=True, exist_ok=True)
+        return found
 
 
 @dataclass(frozen=True)

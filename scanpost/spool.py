@@ -52,6 +52,30 @@ def check(options: Options, as_json: bool) -> None:
 @spool.command()
 @json_option
 @pass_options
+def recount(options: Options, as_json: bool) -> None:
+    """Count series and deliveries anew, if `check` says that the figures kept are not those of the rows.
+
+    \b
+    Images wait meanwhile, some seconds for a million series.
+    Example: scanpost spool recount
+    """
+    from protocol.spool.tallying import recount as count_anew
+
+    settings = options.settings()
+    with opened(options) as (_, node):
+        before = node.accounting.figures()
+        with node.database.write() as tx:
+            count_anew(tx)
+        after = node.accounting.figures()
+    audited(settings, "spool recount", "node", before.arrivals, after.arrivals)
+    if as_json:
+        print_json({"arrivals": after.arrivals, "deliveries": after.deliveries, "changed": before != after})
+    say("counted anew" if before != after else "counted anew; nothing was wrong")
+
+
+@spool.command()
+@json_option
+@pass_options
 def rebuild(options: Options, as_json: bool) -> None:
     """Make the state again from the image files after the database was lost.
 

@@ -56,6 +56,7 @@ class BalanceDesk:
                 found, self._after = accounting.balancing.page(self._after)
                 problems += [one for one in found if one.arrival not in known]
                 if not self._after:
+                    problems += accounting.recounted()  # once a round through all of them: it reads every row
                     break
         except SpoolError as exc:
             self._log.warning("balance_not_read", error=str(exc))

@@ -19,6 +19,8 @@ from protocol.ledger.tables import (
     association,
     delivery,
     delivery_image,
+    dose_event,
+    dose_report,
     event,
     header,
     image,
@@ -115,7 +117,7 @@ def _arrivals(connection: Connection, node: str, before: float, limit: int) -> i
         went = connection.execute(delete(image).where(image.c.node == node, image.c.receipt.in_(receipts))).rowcount
         gone += went
         if went < left:
-            for table in (header, series, arrival_rule, delivery, arrival):
+            for table in (header, series, dose_event, dose_report, arrival_rule, delivery, arrival):
                 connection.execute(delete(table).where(table.c.node == node, table.c.arrival == number))
             gone += 1
     return gone

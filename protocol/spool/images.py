@@ -183,6 +183,7 @@ class Images:
     def _commit_together(self, saved: Sequence[Saved]) -> list[Receipt]:
         with self._db.write() as tx:
             joining = Joining(tx, self._fs, self._places, self._known)
+            joining.look(saved)
             receipts = [self._give_row(tx, joining, one) for one in saved]
             joining.end()
         self._known.keep(joining)

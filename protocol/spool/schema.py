@@ -5,7 +5,7 @@ A change is one additive step appended to MIGRATIONS; older programs refuse a ne
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _COMMITMENTS = """
 -- Storage commitment (PS3.4 Annex J) that scanners asked of us. `images` and `reasons` are packed lists: of [SOP class UID,
@@ -138,6 +138,64 @@ CREATE TABLE source_hour (calling_ae TEXT NOT NULL, hour INTEGER NOT NULL, PRIMA
 CREATE INDEX source_hour_hour ON source_hour(hour);
 """
 
+# How many arrivals and deliveries there are of each state, kept by the database itself in the transaction of every change, so
+# that pages read some rows instead of counting a million. The images of an open arrival are not in it: they would have to
+# be counted with each image, and open arrivals are few.
+_TALLY = """
+CREATE TABLE tally (
+  kind TEXT NOT NULL, state TEXT NOT NULL, target TEXT NOT NULL, target_group TEXT NOT NULL, count INTEGER NOT NULL,
+  images INTEGER NOT NULL, superseded INTEGER NOT NULL, PRIMARY KEY (kind, state, target, target_group)
+) WITHOUT ROWID;
+CREATE TRIGGER tally_arrival_new AFTER INSERT ON arrival BEGIN
+  INSERT INTO tally VALUES ('arrival', NEW.state, '', '', 1, iif(NEW.state = 'open', 0, NEW.images),
+    iif(NEW.state = 'open', 0, NEW.superseded))
+    ON CONFLICT DO UPDATE SET count = count + 1, images = images + excluded.images, superseded = superseded + excluded.superseded;
+END;
+CREATE TRIGGER tally_arrival_moved AFTER UPDATE OF state ON arrival WHEN OLD.state <> NEW.state BEGIN
+  UPDATE tally SET count = count - 1, images = images - iif(OLD.state = 'open', 0, OLD.images),
+    superseded = superseded - iif(OLD.state = 'open', 0, OLD.superseded) WHERE kind = 'arrival' AND state = OLD.state AND target = '';
+  INSERT INTO tally VALUES ('arrival', NEW.state, '', '', 1, iif(NEW.state = 'open', 0, NEW.images),
+    iif(NEW.state = 'open', 0, NEW.superseded))
+    ON CONFLICT DO UPDATE SET count = count + 1, images = images + excluded.images, superseded = superseded + excluded.superseded;
+END;
+CREATE TRIGGER tally_arrival_grown AFTER UPDATE OF images, superseded ON arrival WHEN NEW.state <> 'open' AND OLD.state = NEW.state
+  BEGIN
+  UPDATE tally SET images = images + NEW.images - OLD.images, superseded = superseded + NEW.superseded - OLD.superseded
+    WHERE kind = 'arrival' AND state = NEW.state AND target = '';
+END;
+CREATE TRIGGER tally_arrival_gone AFTER DELETE ON arrival BEGIN
+  UPDATE tally SET count = count - 1, images = images - iif(OLD.state = 'open', 0, OLD.images),
+    superseded = superseded - iif(OLD.state = 'open', 0, OLD.superseded) WHERE kind = 'arrival' AND state = OLD.state AND target = '';
+END;
+CREATE TRIGGER tally_delivery_new AFTER INSERT ON delivery BEGIN
+  INSERT INTO tally VALUES ('delivery', NEW.state, NEW.target, NEW.target_group, 1, 0, 0) ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER tally_delivery_moved AFTER UPDATE OF state, target, target_group ON delivery
+  WHEN OLD.state <> NEW.state OR OLD.target <> NEW.target OR OLD.target_group <> NEW.target_group BEGIN
+  UPDATE tally SET count = count - 1
+    WHERE kind = 'delivery' AND state = OLD.state AND target = OLD.target AND target_group = OLD.target_group;
+  INSERT INTO tally VALUES ('delivery', NEW.state, NEW.target, NEW.target_group, 1, 0, 0) ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER tally_delivery_gone AFTER DELETE ON delivery BEGIN
+  UPDATE tally SET count = count - 1
+    WHERE kind = 'delivery' AND state = OLD.state AND target = OLD.target AND target_group = OLD.target_group;
+  DELETE FROM tally WHERE kind = 'delivery' AND target = OLD.target AND count <= 0;
+END;
+"""
+COUNTED = """
+  SELECT 'arrival', state, '', '', count(*), sum(iif(state = 'open', 0, images)), sum(iif(state = 'open', 0, superseded))
+    FROM arrival NOT INDEXED GROUP BY state
+  UNION ALL SELECT 'delivery', state, target, target_group, count(*), 0, 0 FROM delivery GROUP BY state, target, target_group
+"""
+"""What the tally has to say; arrivals in the order of the file, since an index would jump to each row."""
+_KEEPING = """
+-- Until when a person wants an arrival kept, whatever its retention (seconds UTC); NULL: nobody said so.
+ALTER TABLE arrival ADD COLUMN keep_until REAL;
+CREATE INDEX arrival_kept ON arrival(keep_until) WHERE keep_until IS NOT NULL;
+-- What an act changed as it was before, where its undo has to know: a state, a priority, a time.
+ALTER TABLE touched ADD COLUMN before TEXT NOT NULL DEFAULT '';
+"""
+
 # Version 1. A fresh database gets these and then every migration, so that both ways lead to the same tables.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -261,4 +319,5 @@ CREATE TABLE sighting (
     4: _COMMITMENTS,
     5: _RULES + _PEOPLE + _CLEANING
     + _ALERTS,
+    6: _KEEPING + _TALLY + "INSERT INTO tally" + COUNTED,
 }  # fmt: skip

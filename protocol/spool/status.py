@@ -35,13 +35,20 @@ def actors(spool: Spool, now: float) -> dict[str, dict[str, Any]]:
             "uptime_s": round(max(0.0, now - told["started"]), 1) if "started" in told else 0.0,
             "version": told.get("version", ""),
             "beat": told.get("beat"),
+            "mailbox": (told.get("figures") or {}).get("mailbox"),
         }
     return found
 
 
-def targets(spool: Spool, configured: Sequence[str], now: float) -> dict[str, dict[str, Any]]:
-    """Every configured target and every one that still has work, with its queue and what happened last."""
-    states, queues = spool.targets.all(), spool.targets.queue()
+def targets(
+    spool: Spool, configured: Sequence[str], now: float, queues: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Every configured target and every one that still has work, with its queue and what happened last.
+
+    `queues`: what `spool.targets.queue` said, where it was asked already.
+    """
+    queues = spool.targets.queue() if queues is None else queues
+    states = spool.targets.all()
     document = {}
     for name in sorted({*configured, *queues}):
         state, queue = states.get(name), queues.get(name, {})
@@ -101,12 +108,12 @@ def node_status(
         if actor["state"] == "ready" and key.split("-")[0] in ready:
             ready[key.split("-")[0]] += 1
     with spool.database.read() as connection:
-        oldest = connection.execute(
-            "SELECT min(created) FROM delivery WHERE state IN ('waiting', 'retrying', 'sending')"
-        ).fetchone()[0]
         sent = connection.execute("SELECT value FROM total WHERE name = 'sent'").fetchone()[0]
         node = connection.execute("SELECT value FROM meta WHERE key = 'node'").fetchone()[0]
-    drain = spool.draining.state()
+    drain, queues = spool.draining.state(), spool.targets.queue()
+    oldest = min(
+        (queue["oldest_waiting"] for queue in queues.values() if queue["oldest_waiting"] is not None), default=None
+    )
     serving = all(ready[name] >= count for name, count in needed.items()) and space["state"] == "ok"
     return {
         "ready": serving and drain is None,
@@ -126,7 +133,7 @@ def node_status(
         "arrivals": figures.arrivals,
         "deliveries": figures.deliveries,
         "oldest_waiting_s": round(max(0.0, now - oldest), 1) if oldest is not None else None,
-        "targets": targets(spool, configured_targets, now),
+        "targets": targets(spool, configured_targets, now, queues),
         "disk": space,
         "outbox": {"head": spool.outbox.head().seq, "bookkeeper_behind": spool.outbox.backlog("bookkeeper")},
     }

@@ -7,11 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from protocol.spool import breaker
+from protocol.spool import breaker, tallying
 from protocol.spool.acts import act_of
 from protocol.spool.commands import done
 from protocol.spool.database import Database
-from protocol.spool.looking import UNFINISHED
 from protocol.wire.events import TargetPaused, TargetResumed
 
 AT_ONCE = 500  # rows; the write lock is to be held for about 10 ms at most
@@ -54,18 +53,16 @@ class Targets:
         return {row["name"]: _state(row) for row in rows}
 
     def queue(self) -> dict[str, dict[str, Any]]:
-        """Unfinished deliveries per target: {target: {waiting, sending, retrying, parked, held, confirming, oldest}}."""
+        """Unfinished deliveries per target: {target: {waiting, sending, retrying, parked, held, confirming, oldest,
+        oldest_waiting}}; the last two in seconds UTC.
+        """
         with self._db.read() as connection:
-            rows = connection.execute(
-                "SELECT target, state, count(*) AS count, min(created) AS oldest FROM delivery"
-                f" WHERE state IN {UNFINISHED!r} GROUP BY state, target"
-            ).fetchall()
-        queues: dict[str, dict[str, Any]] = {}
-        for row in rows:
-            queue = queues.setdefault(row["target"], {"oldest": row["oldest"]})
-            queue[row["state"]] = row["count"]
-            queue["oldest"] = min(queue["oldest"], row["oldest"])
-        return queues
+            return tallying.queues(connection)
+
+    def by_priority(self) -> dict[tuple[str, str], int]:
+        """Deliveries that wait or are tried again, by (target, priority)."""
+        with self._db.read() as connection:
+            return tallying.by_priority(connection)
 
     def pause(self, name: str, reason: str, by: str, until: float | None, command: int) -> None:
         """No delivery to it is claimed until it is resumed, or `until` has passed."""

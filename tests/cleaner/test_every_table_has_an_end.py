@@ -27,6 +27,7 @@ ELSEWHERE = {
     "consumer": "one row for each consumer that may hold back events",
     "event": "trimmed when it is old and every consumer has it (below)",
     "sighting": "the newest KEPT (test_sightings)",
+    "tally": "a row for each state, and state and target of deliveries that are there; kept by triggers (test_tally)",
     "unsynced": "of an earlier version; goes when its file is written anew (test_unsynced)",
 }
 ENDED = (
@@ -40,7 +41,7 @@ ENDED = (
     " VALUES ('1', x'00', 'A', 'B', 'C', 'reported', 1, x'90', 1, 1, 1), ('2', x'00', 'A', 'B', 'C', 'given_up', 1, x'90', 1, 1, 1)",
     "INSERT INTO target_image VALUES (x'00', 1, NULL, NULL, 1)",
     "INSERT INTO arrival_rule SELECT 'rule', id FROM arrival",
-    "INSERT INTO touched SELECT arrival, 1, id, 1, '' FROM delivery",
+    "INSERT INTO touched SELECT arrival, 1, id, 1, '', '' FROM delivery",
     "INSERT INTO target_state (name, fails) VALUES ('gone', 3)",
 )  # fmt: skip
 

@@ -20,7 +20,7 @@ from protocol.spool.selecting import ARRIVALS, DELIVERIES
 from protocol.spool.singles import Batch
 
 EXPLICIT = "1.2.840.10008.1.2.1"
-SMALL = {"meta", "total", "worker", "target_state", "consumer", "sqlite_sequence", "sighting"}
+SMALL = {"meta", "total", "worker", "target_state", "consumer", "sqlite_sequence", "sighting", "tally"}
 MANY = 3000
 
 

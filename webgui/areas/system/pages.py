@@ -17,10 +17,18 @@ from protocol.spool import Spool
 from webgui import answers, words
 from webgui.areas.system import bundle, looks
 from webgui.keys import HUB, NODE
+from webgui.lately import QUICK_S, Lately
+from webgui.node import ANSWER_WAIT_S
 from webgui.outlook import DAY_S, days_left
 from webgui.recorded import record
 
+CLEANING: web.AppKey[Lately[dict[str, Any]]] = web.AppKey("cleaning", Lately)
+"""What the cleaner would delete: with a million series that takes a second to find out."""
 VENDOR = Path(__file__).parents[2] / "static" / "vendor" / "VENDOR.json"
+
+
+FRESH_S = 0.3
+"""Who stopped a program wants to see it stopped."""
 
 
 async def show(request: web.Request) -> web.Response:
@@ -33,7 +41,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def api(request: web.Request) -> web.Response:
     """The same for programs."""
-    found = await _look(request)
+    found = await _look(request, wait_s=ANSWER_WAIT_S)
     return answers.given({name: value for name, value in found.items() if name != "node_status"})
 
 
@@ -50,11 +58,12 @@ async def support(request: web.Request) -> web.Response:
     return web.Response(body=made, content_type="application/zip", headers=headers)
 
 
-async def _look(request: web.Request) -> dict[str, Any]:
+async def _look(request: web.Request, wait_s: float = QUICK_S) -> dict[str, Any]:
     node, hub = request.app[NODE], request.app[HUB]
-    await hub.fresh()
+    await hub.fresh(FRESH_S)
     status, settings, now = hub.reading.status, node.settings, node.clock.now()
     programs, away = await node.run(lambda: looks.programs(settings))
+    wanted = dispatchers.dispatchers(settings)
     disk = status.get("disk", {})
     left = days_left(disk.get("free_bytes"), disk.get("reserve_bytes"), hub.reading.outlook.net_bytes_day)
     targets = dict((await node.run(node.routing.current)).configuration.targets)
@@ -70,15 +79,18 @@ async def _look(request: web.Request) -> dict[str, Any]:
         stood = spool.draining.state()
         return {
             "files": looks.files(settings, spool),
-            "cleaning": looks.cleaning_document(looks.cleaning(settings, targets, spool, now)),
             "left": None if stood is None else spool.draining.left().__dict__,
         }
 
+    def cleaning(spool: Spool) -> dict[str, Any]:
+        return looks.cleaning_document(looks.cleaning(settings, targets, spool, now))
+
     return {
-        "rows": await node.run(lambda: looks.rows(status.get("actors", {}), programs, now)),
+        "cleaning": await request.app[CLEANING].get(lambda: node.spool(cleaning), wait_s),
+        "rows": await node.run(lambda: looks.rows(status.get("actors", {}), programs, now, wanted)),
         "starts": starts,
         "manager_away": away,
-        "dispatchers": dispatchers.dispatchers(settings),
+        "dispatchers": wanted,
         "draining": status.get("draining"),
         "disk": {**disk, "days_left": left, "net_bytes_day": hub.reading.outlook.net_bytes_day},
         "window": settings.cleaner.window,
