@@ -42,8 +42,6 @@ STEPS = (
     ("file meta, digest, the rest of saving", "protocol.spool.images:Images.finish"),
     ("file meta, digest, the rest of saving", "protocol.spool.intake:Intake.write"),
     ("file meta, digest, the rest of saving", "protocol.spool.intake:Intake.finish"),
-    ("sync small files later", "protocol.spool.unsynced:UnsyncedFiles.sync"),
-    ("sync small files later", "protocol.fsops:RealFs.sync_everything"),
     ("commit", "protocol.spool.images:Images.commit"),
     ("queue for the commit", "actors.receiver.committer:Committer.commit"),
     ("queue for the commit", "actors.receiver.committer:Committer.post"),

@@ -6,17 +6,14 @@ Durability follows POSIX: file data survive a power cut after `sync`, a name aft
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
-import platform
 import stat
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from protocol.errors import DiskFailed, OutOfSpace
 
@@ -82,7 +79,6 @@ class FsOps(Protocol):
     def rmdir(self, path: Path) -> None: ...
     def sync_file(self, path: Path) -> None: ...
     def sync_dir(self, path: Path) -> None: ...
-    def sync_everything(self, path: Path) -> bool: ...
     def listdir(self, path: Path) -> list[str]: ...
     def exists(self, path: Path) -> bool: ...
     def size(self, path: Path) -> int: ...
@@ -172,21 +168,8 @@ class RealLock:
             os.close(fd)
 
 
-def _find_syncfs() -> Any:
-    """The system call of Linux, if it tells errors of earlier writes (since 5.8); None elsewhere."""
-    release = [int("".join(filter(str.isdigit, part)) or 0) for part in platform.release().split(".")[:2]]
-    if sys.platform != "linux" or release < [5, 8]:
-        return None
-    return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-
-
-_syncfs = _find_syncfs()
-
-
 class RealFs:
     """FsOps on the machine's own file system."""
-
-    _whole = -1  # a descriptor on the file system that `sync_everything` was asked for
 
     def create(self, path: Path | str) -> NewFile:
         return RealNewFile(path)
@@ -242,11 +225,17 @@ class RealFs:
             os.rmdir(path)
 
     def sync_file(self, path: Path) -> None:
-        """Make the data of a file durable that somebody else wrote, perhaps without syncing it."""
+        """Make the data of a file durable that somebody else wrote, perhaps without syncing it.
+
+        What is read afterwards comes from the disk: after a sync that failed (whoever saw it may be dead) the memory still
+        shows what the disk has not.
+        """
         with disk_errors("sync file"):
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fdatasync(fd)
+                if hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
             finally:
                 os.close(fd)
 
@@ -257,22 +246,6 @@ class RealFs:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-
-    def sync_everything(self, path: Path) -> bool:
-        """Make all files and names on the file system of `path` durable at once; False if the system cannot.
-
-        Many files so take a tenth of the time of one after the other. Raises OutOfSpace, DiskFailed.
-        """
-        if _syncfs is None:
-            return False
-        if self._whole < 0:
-            # Kept open: an error of a write is told to who had the file system open before it happened, and once.
-            self._whole = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        with disk_errors("sync file system"):
-            if _syncfs(self._whole) != 0:
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number))
-        return True
 
     def listdir(self, path: Path) -> list[str]:
         return sorted(os.listdir(path))

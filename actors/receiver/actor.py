@@ -89,7 +89,8 @@ class ReceiverActor(Actor):
     def _mend(self) -> dict[str, int]:
         try:
             configuration = self.context.routing.current().configuration
-            found = mend(self.context.spool, configuration.keywords, charsets_of(configuration.sources))
+            again = [name for name, source in configuration.sources.items() if source.resend == "deliver"]
+            found = mend(self.context.spool, configuration.keywords, charsets_of(configuration.sources), again)
         except OutOfSpace as exc:
             # Refusing every image is a better answer than no answer; `one_pass` tries again.
             self.context.log.error("not_mended", reason=str(exc))

@@ -16,7 +16,8 @@ from protocol.errors import DiskFailed, OutOfSpace, SpoolDamaged, SpoolError, Sp
 from protocol.spool.images import Receipt, Saved
 
 LARGEST_GROUP = 32  # images; the write lock is to be held for about 10 ms at most
-POSTED_GROUP = LARGEST_GROUP  # acknowledged images that are worth a commit at once
+POSTED_GROUP = LARGEST_GROUP  # acknowledged images that are worth a commit of their own
+_TOO_MANY = 4 * POSTED_GROUP  # of those: whoever posts one more commits them itself
 _LONG = 4  # groups that a thread leads for others while its own peer waits for it
 _STOPPED = "the receiver is stopping"
 
@@ -51,8 +52,8 @@ class Committer:
         commit: one transaction for all, such as `spool.images.commit`.
         arrived: told by the leader, after the group has its receipts, which arrivals have new images.
         fatal: told if a commit failed so that the process has to end; nothing is committed after that.
-        help: called when images wait and nobody leads: another thread is to call `lead_on` before long. Without it they
-            are committed at once.
+        help: called when images wait and nobody leads: another thread is to call `lead_on`, before long, or at once if
+            the argument says so. Without it they are committed by who posts them.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Committer:
         arrived: Callable[[set[int]], None],
         fatal: Callable[[BaseException], None],
         log: Any,
-        help: Callable[[], None] | None = None,
+        help: Callable[[bool], None] | None = None,
     ) -> None:
         self._commit, self._arrived, self._fatal, self._log, self._help = commit, arrived, fatal, log, help
         self._gate = threading.Lock()  # of the three below
@@ -120,7 +121,7 @@ class Committer:
         with self._gate:
             if self._led or not self._queue:
                 return False
-            if time.monotonic() - self._since < older_s:
+            if time.monotonic() - self._since < older_s and len(self._queue) < POSTED_GROUP:
                 return True
             self._led = True
         self._lead(None)
@@ -135,42 +136,45 @@ class Committer:
             if len(self._queue) == 1:
                 self._since = time.monotonic()
                 self._idle.clear()
-            worth_it = ticket.waits or self._help is None or len(self._queue) >= POSTED_GROUP
-            leads = worth_it and not self._led
-            calls = not leads and not self._led and len(self._queue) == 1
+            many = len(self._queue)
+            leads = not self._led and (ticket.waits or self._help is None or many >= _TOO_MANY)
+            calls = not leads and not self._led and many in (1, POSTED_GROUP)
             self._led = self._led or leads
         if leads:
             self._lead(ticket)
         elif calls and self._help is not None:
-            self._help()
+            self._help(many > 1)
         return ticket
 
     def _lead(self, mine: Ticket | None) -> None:
-        """Commit group after group until mine is done, then as long as nobody waits who could lead instead."""
+        """Commit a group, and more until mine is done and there is somebody who could lead instead, or nothing worth it."""
         groups = 0
         while True:
-            if (mine is None or mine.done) and self._may_leave(tired=mine is not None and groups >= _LONG):
-                return
             with self._gate:
                 group = [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST_GROUP))]
-            self._commit_group(group)
+            if group:
+                self._commit_group(group)
             groups += 1
+            if (mine is None or mine.done) and self._may_leave(tired=mine is not None and groups >= _LONG):
+                return
 
     def _may_leave(self, tired: bool) -> bool:
-        """Whether the leader may go: nothing is left, the next one waits and leads, or another thread will."""
+        """Whether the leader may go: nothing is left, one that waits leads, or another thread will before long."""
         with self._gate:
             if not self._queue:
                 self._led = False
                 self._idle.set()
                 return True
             self._since = time.monotonic()
-            if self._queue[0].waits:
-                self._queue[0].call()
+            waiter = next((ticket for ticket in self._queue if ticket.waits), None)
+            if waiter is not None:
+                waiter.call()
                 return True
-            if not tired or self._help is None:
+            enough = len(self._queue) >= POSTED_GROUP and not tired
+            if enough or self._help is None or self._closed:
                 return False
-            self._led = False
-        self._help()
+            self._led = False  # a few that nobody waits for get company
+        self._help(tired)
         return True
 
     def _commit_group(self, group: list[Ticket]) -> None:

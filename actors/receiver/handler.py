@@ -22,7 +22,7 @@ from protocol.header.scanner import Scanner
 from protocol.header.uids import valid_uid
 from protocol.spool.images import Images, Receipt, Saved
 
-MOST_BEHIND = 32  # acknowledged objects of one association without a row, beyond the one that came last
+MOST_BEHIND = 96  # acknowledged objects of one association without a row, beyond the one that came last
 
 
 class Failure:
@@ -62,8 +62,8 @@ class Counts:
 class Handler:
     """ScpHandler of the receiver; every method runs in association threads, several at a time.
 
-    `policy` is replaced by the main thread when there is a new routing configuration. `early`: success is answered once
-    the file is whole, and its row follows (durability "relaxed").
+    `policy` is replaced by the main thread when there is a new routing configuration. Success is answered once the file is
+    as safe as promised; its row follows.
     """
 
     def __init__(
@@ -87,7 +87,6 @@ class Handler:
         self.stopping = threading.Event()  # nobody is made to wait any more
         self.commitment: CommitmentHandler | None = None
         self.counts = Counts()
-        self.early = not images.sync
 
     # -- associations ------------------------------------------------------------------------------------------
 

@@ -1,12 +1,11 @@
 """One object while it comes in: room on the disk, header, file, row, status. It must not know PDUs or sockets.
 
-With `durability = "relaxed"` the success is answered when the file is whole: it says itself who sent it and what it is, so it
-outlives the death of this process, and its row follows while the sender prepares the next image.
+The success is answered when the file is whole, and with `durability = "fsync"` synced: it says itself who sent it and what it
+is, so it outlives the death of this process, and its row follows while the sender prepares the next image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from actors.dicom.service import StoreCommand
@@ -35,7 +34,6 @@ class OneObject:
         self._header: Header | None = None
         self._unreadable: str | None = None
         self._key = b""
-        self._whole: Sequence[memoryview] = ()
         self._size = 0
         self._refused: Refusal | None = served.terms.before(command.sop_class_uid)
         self._status = SUCCESS
@@ -69,8 +67,6 @@ class OneObject:
         """The first bytes: which folder, and all of the header if it is in them."""
         served, syntax = self._served, self._command.transfer_syntax_uid
         assert served.scanner is not None
-        if last:
-            self._whole = pieces
         beginning = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         try:
             self._header = (
@@ -115,16 +111,13 @@ class OneObject:
         if refusal is not None:
             self._refuse_later(*refusal)
             return
-        if self._handler.early:
-            file = self._intake.finish(sync=False)
+        sync = self._handler.images.sync
+        if reason is None or not sync:
+            file = self._intake.finish(sync=sync)
             self._served.pending = lambda: self._saved(file, reason)
             return
-        images = self._handler.images
-        if reason is None:
-            assert self._header is not None
-            saved = self._as_agreed(images.finish(self._intake, self._whole, self._header))
-        else:
-            saved = self._saved(self._intake.finish(sync=False), reason)
+        # To be set aside, which is rare: room for that has to be there before the success.
+        saved = self._saved(self._intake.finish(sync=False), reason)
         self._committing = True
         self._count(self._handler.committer.commit(saved))
 
@@ -186,7 +179,6 @@ class OneObject:
 
     def abandon(self) -> None:
         """See service.Intake."""
-        self._whole = ()
         self._intake.abandon()
 
 

@@ -25,7 +25,7 @@ from protocol.errors import ConfigurationError, OutOfSpace
 from protocol.fsops import FsOps
 from protocol.routing.versions import RoutingVersions
 from protocol.settings import Settings
-from protocol.spool import Spool, unsynced
+from protocol.spool import Spool
 
 GB = 10**9
 COUNTS = ("stored", "duplicates", "quarantined", "refused", "images", "commits", "notices_suppressed")
@@ -85,10 +85,9 @@ class Reception:
         settings, images, log = means.settings, means.spool.images, means.log
         means.spool.on_events(news.committed)
         self.worker = means.spool.workers.enter(WORKER, instance)
-        images.unsynced.begin(self.worker.owner)
         self.failure = Failure(news.wake)
-        self._sweeper = Sweeper(self._commit_rest, self._sync_many, images.unsynced.finish, self.failure.set, log)
-        self.committer = Committer(images.commit, self._arrived, self.failure.set, log, self._sweeper.ask)
+        self._sweeper = Sweeper(self._commit_rest, self.failure.set, log)
+        self.committer = Committer(images.commit, news.arrived, self.failure.set, log, self._sweeper.ask)
         self._associations = Associations(images, self.worker.owner, news.closed, self._settle, log)
         reserve = int(settings.spool.reserve_gb * GB)
         self._reserve = Reserve(means.fs, means.spool.places.images, reserve, means.clock)
@@ -119,17 +118,8 @@ class Reception:
     def _commit_rest(self, older_s: float) -> bool:
         return self.committer.lead_on(older_s)
 
-    def _sync_many(self) -> int:
-        """Few files at a time would cost as much as many, and the disk is needed for commits; the rest has time."""
-        return self._means.spool.images.unsynced.sync(unsynced.TOGETHER)
-
     def _settle(self, served: Served) -> None:
         self.handler.settle(served)
-
-    def _arrived(self, arrivals: set[int]) -> None:
-        self._news.arrived(arrivals)
-        if len(self._means.spool.images.unsynced):
-            self._sweeper.ask()
 
     # -- working -----------------------------------------------------------------------------------------------
 
@@ -186,7 +176,6 @@ class Reception:
         self.failure.check()  # then nothing is in order: the next start mends
         images = self._means.spool.images
         try:
-            images.unsynced.finish()
             # A thread that did not end in time cannot commit any more; its association must not stay open for ever.
             images.abort_dead(self.worker.owner)
             self.worker.leave()

@@ -1,5 +1,5 @@
-"""A thread for what nobody waits for: rows of acknowledged images that nobody commits, and syncs of their files.
-It must not decide anything; without it everything would happen later, at the end of each association.
+"""A thread for what nobody waits for: rows of acknowledged images that nobody commits.
+It must not decide anything; without it they would be committed later, at the end of each association.
 """
 
 from __future__ import annotations
@@ -8,12 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from protocol.errors import OutOfSpace
-
 AFTER_S = 0.02
 """How long what is left waits for company."""
-REST_S = 0.5
-"""After so long without further images the copies of synced files go, in a transaction of their own."""
 
 
 class Sweeper:
@@ -21,65 +17,45 @@ class Sweeper:
 
     Args:
         rows: commit what nobody commits and has waited for so many seconds; whether more waits.
-        files: sync some files; how many are left.
-        last: nothing more has come for a while: finish altogether; repeated if it raises OutOfSpace.
-        failed: told what came out of these; the thread then ends.
+        failed: told what came out of it; the thread then ends.
     """
 
-    def __init__(
-        self, rows: Callable[[float], bool], files: Callable[[], int], last: Callable[[], None],
-        failed: Callable[[BaseException], None], log: Any,
-    ) -> None:  # fmt: skip
-        self._rows, self._files, self._last, self._failed, self._log = rows, files, last, failed, log
+    def __init__(self, rows: Callable[[float], bool], failed: Callable[[BaseException], None], log: Any) -> None:
+        self._rows, self._failed, self._log = rows, failed, log
         self._asked = threading.Event()
+        self._hurried = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def ask(self) -> None:
-        """There is something to do; from any thread, often."""
+    def ask(self, at_once: bool = False) -> None:
+        """There is something to do; from any thread, often. `at_once`: it has company enough."""
+        if at_once:
+            self._hurried.set()
         if not self._asked.is_set():
             self._asked.set()
 
     def stop(self) -> None:
         """End after what is under way. More than once is allowed."""
         self._stopping.set()
+        self._hurried.set()
         self._asked.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 
     def _run(self) -> None:
-        swept = False
         try:
             while True:
-                asked = self._asked.wait(REST_S if swept else None)
+                self._asked.wait()
+                self._hurried.wait(AFTER_S)
                 if self._stopping.is_set():
                     return
-                if asked:
-                    self._stopping.wait(AFTER_S)
-                    self._asked.clear()
-                    if self._sweep():
-                        self._asked.set()
-                    swept = True
-                else:
-                    swept = not self._finished()
+                self._hurried.clear()
+                self._asked.clear()
+                if self._rows(AFTER_S):
+                    self._asked.set()
         except Exception as exc:
             self._log.error("sweeping_failed", error=type(exc).__name__)
             self._failed(exc)
-
-    def _finished(self) -> bool:
-        try:
-            self._last()
-        except OutOfSpace as exc:
-            self._log.info("sweeping_later", reason=str(exc))
-            return False
-        return True
-
-    def _sweep(self) -> bool:
-        """One round; whether another one has to follow."""
-        more = self._rows(AFTER_S)
-        while self._files() and not self._stopping.is_set():
-            more = self._rows(AFTER_S)
-        return more

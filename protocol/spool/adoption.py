@@ -33,18 +33,21 @@ class Adoption:
         self._images, self._workers = images, workers
         self._extra: Collection[int | str] = ()
         self._charsets: Mapping[str, str] = {}
+        self._resend: Collection[str] = ()
 
     def adopt(
-        self, *, everything: bool = False, extra: Collection[int | str] = (), charsets: Mapping[str, str] | None = None
-    ) -> dict[str, int]:
+        self, *, everything: bool = False, extra: Collection[int | str] = (), charsets: Mapping[str, str] | None = None,
+        resend: Collection[str] = (),
+    ) -> dict[str, int]:  # fmt: skip
         """Adopt complete files by their receipt, quarantine incomplete ones, leave alone those of living writers.
 
         Looks at the days since the day before the newest row (a file without a row is never older than that, except
         after a restore: then `everything`). `extra` names header values to keep besides the usual ones (those that
-        rules read), `charsets` the character set of objects that name none, by source.
+        rules read), `charsets` the character set of objects that name none, by source; `resend` are sources whose
+        repetitions count as new images.
         Returns counts by adopted, duplicate, quarantined, left alone.
         """
-        self._extra, self._charsets = extra, charsets or {}
+        self._extra, self._charsets, self._resend = extra, charsets or {}, resend
         counts = {"adopted": 0, "duplicate": 0, "quarantined": 0, "left_alone": 0}
         restored = self._images.unsynced.restore(self._workers.alive)
         if restored:
@@ -114,7 +117,7 @@ class Adoption:
     def _is_spare(self, file: str) -> bool:
         """Whether it is a file made beforehand that no byte was ever written to; removed if nobody will fill it."""
         path = self._places.images / file
-        if not file.endswith(".tmp") or self._fs.size(path):
+        if self._fs.size(path):
             return False
         if not self._any_receiver():
             self._fs.unlink(path)
@@ -123,19 +126,25 @@ class Adoption:
     def _examine(self, file: str) -> Saved | None:
         """What a file without a row is; None if its writer lives. An incomplete one is moved to quarantine."""
         path = self._places.images / file
-        with self._fs.open_read(path) as opened:
-            start = opened.read(MAX_META)
         try:
-            meta = decode(start)
+            meta = self._meta(file)
+            if self._living_writer(meta):
+                return None
+            # It will count as stored, and its repetition as a duplicate: so it must be as durable as any stored image, and
+            # what was read before may never have reached the disk.
+            self._images.names.settle_found(path)
+            meta = self._meta(file)
         except UnreadableImage as exc:
             return self._to_quarantine(file, None, str(exc)) if not self._any_receiver() else None
-        if self._living_writer(meta):
-            return None
-        if file.endswith(".tmp"):
+        if file.endswith(".tmp") or not meta.whole:
             return self._to_quarantine(file, meta, "writing was interrupted before it was acknowledged")
         if joining.digest_of(self._fs, path, meta.offset) != (meta.length, meta.digest):
             return self._to_quarantine(file, meta, "the bytes are not those that were received")
         return self._placed(file, meta)
+
+    def _meta(self, file: str) -> FileMeta:
+        with self._fs.open_read(self._places.images / file) as opened:
+            return decode(opened.read(MAX_META))
 
     def _any_receiver(self) -> bool:
         # The writer of a file without a readable head is unknown: wait until no receiver works.
@@ -158,9 +167,9 @@ class Adoption:
         reason = misplaced(incoming)
         if reason is not None:
             return self._to_quarantine(file, meta, reason)
-        # It will count as stored, and its repetition as a duplicate: so it must be as durable as any stored image.
-        self._images.names.settle_found(self._places.images / file)
-        return Saved(meta.receipt, meta, source, file, dict(header.values), why="adopted")
+        return Saved(
+            meta.receipt, meta, source, file, dict(header.values), why="adopted", resend=source in self._resend
+        )  # fmt: skip
 
     def _source(self, meta: FileMeta) -> str | None:
         with self._db.read() as connection:

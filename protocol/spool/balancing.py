@@ -5,6 +5,7 @@ concerned if they do not. It only reads, each page in one consistent look.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,10 +134,13 @@ class Balancing:
         return {name.removesuffix(".dcm") for name in names if name.endswith(".dcm") and len(name) == 36}
 
     def _list(self, folder: str) -> list[str]:
-        try:
-            return list(self._fs.listdir(self._places.images / folder))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        """Names of its files that are not empty: those were made beforehand, for images to come."""
+        path, found = self._places.images / folder, list[str]()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for name in self._fs.listdir(path):
+                with suppress(FileNotFoundError):
+                    found += [name] if self._fs.size(path / name) else []
+        return found
 
     def _altered(self, arrival: int) -> tuple[str, ...]:
         """Images whose row does not fit their file, or else those that are marked superseded by nothing that is here."""

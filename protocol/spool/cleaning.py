@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from protocol.fsops import FsOps
 from protocol.spool.database import Database
 from protocol.spool.durable import DurableNames
-from protocol.spool.places import Places, is_day, is_series
+from protocol.spool.places import ENDINGS, Places, is_day, is_series
 from protocol.spool.retention import Retention
 from protocol.spool.transaction import Transaction
 from protocol.states import ARRIVAL_DELETABLE
@@ -167,8 +167,9 @@ class Cleaning:
     def tidy_day(self, day: str, limit: int = 1000) -> int:
         """Remove up to `limit` empty folders of series in the folder of a day, and that one if it is empty; how many.
 
-        A file moved to quarantine, or one made beforehand and not used, leaves them behind. Only `rmdir` judges what is
-        empty: who is about to use a folder makes it again.
+        A file moved to quarantine leaves them behind. Files that a dead receiver made beforehand and never filled go as
+        well, where nothing else is left: for a day that nobody writes into any more. Only `rmdir` judges what is empty: who
+        is about to use a folder makes it again.
         """
         removed = 0
         try:
@@ -181,11 +182,20 @@ class Cleaning:
         return removed + self._rmdir(day)
 
     def _rmdir(self, folder: str) -> int:
+        path = self._places.images / folder
         try:
-            self._fs.rmdir(self._places.images / folder)
+            self._remove_blanks(path)
+            self._fs.rmdir(path)
         except OSError:
             return 0
         return 1
+
+    def _remove_blanks(self, folder: Path) -> None:
+        """Remove the files of a folder if all of them are image files without a byte."""
+        names = self._fs.listdir(folder)
+        if all(name.endswith(ENDINGS) and not self._fs.size(folder / name) for name in names):
+            for name in names:
+                self._fs.unlink(folder / name)
 
 
 def reached_by(connection: sqlite3.Connection, state: str) -> list[str]:

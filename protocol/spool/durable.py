@@ -21,7 +21,7 @@ class DurableNames:
     """
 
     def __init__(self, fs: FsOps, top: Path, *, sync: bool) -> None:
-        self._fs, self._top, self._sync = fs, top, sync
+        self._fs, self._top, self.sync = fs, top, sync
         self._safe: set[Path] = set()
 
     def create(self, path: Path | str) -> NewFile:
@@ -38,7 +38,7 @@ class DurableNames:
 
     def settle(self, path: Path) -> None:
         """Make the name of a file durable; its data are."""
-        if not self._sync:
+        if not self.sync:
             return
         self._fs.sync_dir(path.parent)
         unsure = [folder for folder in self._above(path) if folder not in self._safe]
@@ -50,13 +50,13 @@ class DurableNames:
 
     def settle_found(self, path: Path) -> None:
         """Make a file durable that another process wrote, perhaps without living to sync it."""
-        if self._sync:
+        if self.sync:
             self._fs.sync_file(path)
             self.settle(path)
 
     def settle_removed(self, folder: Path) -> None:
         """Make it durable that names are gone from `folder`, or that it is gone itself."""
-        for place in (folder, *folder.parents) if self._sync else ():
+        for place in (folder, *folder.parents) if self.sync else ():
             try:
                 self._fs.sync_dir(place)
                 return

@@ -1,9 +1,9 @@
-"""Images on their way into the spool: the file first, durable, then its row; nothing is acknowledged before both.
-It never interprets a data set (protocol/header does) and never moves or overwrites a file once it has its final name.
+"""Images on their way into the spool: the file first, durable, then its row.
+It never interprets a data set (protocol/header does) and never moves or overwrites a file once it is whole.
 
 Order of an image (each line may be the last before a power cut, and nothing acknowledged is lost):
-tmp file written and synced -> renamed -> its folders synced -> row and event committed -> acknowledged.
-Small ones: tmp file written -> renamed -> row, event and a copy of the bytes committed -> acknowledged -> synced, copy removed.
+empty file made, its folders synced -> filled, sealed and synced -> may be acknowledged -> row and event committed.
+Whoever dies before the last line leaves a file without a row: it says itself what it is, and adoption gives it its row.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from protocol.header.scan import Header
 from protocol.spool import joining, quarantine, sightings
 from protocol.spool.database import Database
 from protocol.spool.durable import DurableNames
-from protocol.spool.intake import Intake, Writer
+from protocol.spool.intake import Allowance, Intake, Writer
 from protocol.spool.joining import Joining, Known
 from protocol.spool.objects import ImageFile, Incoming, Origin, Receipt, Saved, image_file, misplaced
 from protocol.spool.part10 import FileMeta, encode
 from protocol.spool.places import Places, new_receipt, series_key
 from protocol.spool.transaction import Transaction
-from protocol.spool.unsynced import Exchange, UnsyncedFiles
+from protocol.spool.unsynced import UnsyncedFiles
 from protocol.wire.events import AssociationClosed, AssociationOpened, AssociationRejected, ImageRejected
 
 __all__ = ["ImageFile", "Images", "Incoming", "Origin", "Receipt", "Saved", "image_file", "misplaced"]
@@ -44,6 +44,7 @@ class Images:
         self.sync = sync
         self.names = DurableNames(fs, places.images, sync=sync)
         self.unsynced = UnsyncedFiles(database, places, fs, self.names)
+        self._allowance = Allowance()
         self._known = Known()
 
     # ---- associations -------------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ class Images:
     # ---- the file -------------------------------------------------------------------------------------------------
     def writer(self, origin: Origin) -> Writer:
         """What makes the files of one association; for one thread."""
-        return Writer(self._fs, self._places, self.names, self._clock, origin)
+        return Writer(self._fs, self._places, self.names, self._clock, origin, self._allowance)
 
     def save(self, incoming: Incoming) -> Saved:
         """Write a whole object's bytes to their final place and make them durable. No transaction, no lock.
@@ -127,7 +128,7 @@ class Images:
         try:
             key = series_key(incoming.header.study_uid, incoming.header.series_uid, incoming.calling_ae)
             intake.write(key, [incoming.dataset], True)
-            return self.finish(intake, [incoming.dataset], incoming.header)
+            return self.finish(intake, incoming.header)
         except SpoolError:
             intake.abandon()
             raise
@@ -149,21 +150,13 @@ class Images:
         )  # fmt: skip
         return Saved(receipt, meta, incoming.source, receipt.hex(), values, reason, new=True)
 
-    def finish(self, intake: Intake, dataset: Sequence[bytes | memoryview], header: Header) -> Saved:
-        """Give a whole file its final name, as durable as promised by the time its row is committed.
+    def finish(self, intake: Intake, header: Header) -> Saved:
+        """Finish a whole file, as durable as promised."""
+        return self.described(intake, intake.finish(sync=self.sync), header)
 
-        `dataset` is the whole data set if it is at hand: a small one may become durable together with its row.
-        """
-        content = None
-        if self.sync and dataset and self.unsynced.takes(intake.length):
-            content = b"".join((intake.header, *dataset))
-        return self.described(intake, intake.finish(sync=self.sync and content is None), header, content)
-
-    def described(self, intake: Intake, file: str, header: Header, content: bytes | None = None) -> Saved:
+    def described(self, intake: Intake, file: str, header: Header) -> Saved:
         """What `commit` needs of a finished file."""
-        return Saved(
-            intake.receipt, intake.meta(), intake.origin.source, file, header.values, content=content, new=True
-        )  # fmt: skip
+        return Saved(intake.receipt, intake.meta(), intake.origin.source, file, header.values, new=True)
 
     def set_aside(self, file: str, meta: FileMeta, reason: str, source: str | None) -> Saved:
         """Move a finished file that cannot be read, placed or recorded to quarantine."""
@@ -188,19 +181,18 @@ class Images:
         return receipts
 
     def _commit_together(self, saved: Sequence[Saved]) -> list[Receipt]:
-        with self.unsynced.exchange() as copies, self._db.write() as tx:
+        with self._db.write() as tx:
             joining = Joining(tx, self._fs, self._places, self._known)
             joining.look(saved)
             receipts = [self._give_row(tx, joining, one) for one in saved]
             joining.end()
-            _leave_copies(copies, tx, saved, receipts)
         self._known.keep(joining)
         return receipts
 
     def _commit_one_by_one(self, saved: Sequence[Saved]) -> list[Receipt]:
         """In one transaction still, with a savepoint each: whatever is wrong with one is not with the others."""
         receipts: list[Receipt] = []
-        with self.unsynced.exchange() as copies, self._db.write() as tx:
+        with self._db.write() as tx:
             for one in saved:
                 try:
                     with tx.savepoint():
@@ -212,7 +204,6 @@ class Images:
                     raise
                 except Exception as exc:
                     receipts.append(Receipt(one.receipt, "failed", error=exc))
-            _leave_copies(copies, tx, saved, receipts)
         return receipts
 
     def _give_row(self, tx: Transaction, joining: Joining, saved: Saved) -> Receipt:
@@ -247,11 +238,3 @@ class Images:
         if row is None:
             raise NotFound(f"no image with receipt {receipt.hex()}")
         return image_file(self._places, row)
-
-
-def _leave_copies(copies: Exchange, tx: Transaction, saved: Sequence[Saved], receipts: Sequence[Receipt]) -> None:
-    """Copies of files that are not synced yet go in, in the place of those of files that are by now."""
-    for one, receipt in zip(saved, receipts, strict=True):
-        if one.content is not None and receipt.outcome == "stored":
-            copies.insert(tx, one, receipt.arrival)
-    copies.drop(tx)

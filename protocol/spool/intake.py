@@ -1,47 +1,85 @@
-"""Writes objects into files of the images folder while their bytes come in, a piece at a time, each under a .tmp name
-until it is whole. It knows no rows and acknowledges nothing, and it never looks into a data set.
+"""Writes objects into files of the images folder while their bytes come in, a piece at a time, each at its final place.
+It knows no rows and acknowledges nothing, and it never looks into a data set.
 
-A whole file has length and digest in its header. What is cut off anywhere is recognised by them, and by its name.
+A whole file has length, digest and a seal in its header: what is cut off anywhere is recognised by them. Files are made
+ahead, many at a time: then one sync of the folder makes all their names durable, and one sync of its data makes an object
+safe before it is acknowledged. Its row follows; after a death adoption makes it from the file.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import xxhash
 
 from protocol.clock import Clock
-from protocol.errors import SpoolError
+from protocol.errors import DiskFailed, SpoolError
 from protocol.fsops import FsOps, NewFile
 from protocol.spool.durable import DurableNames
 from protocol.spool.objects import Origin
-from protocol.spool.part10 import FileMeta, FileMetaForm, ending
+from protocol.spool.part10 import OPEN, FileMeta, FileMetaForm, sealing
 from protocol.spool.places import Places, folder_of_day, new_receipt
 
 DAY_S = 86_400
+MOST_AHEAD = 16  # files; a folder's sync takes about as long as that of a small image's data
+MOST_OF_ALL = 512  # of all associations of a process: each holds a file descriptor
+
+
+class Allowance:
+    """How many files may be made ahead, counted over all associations of a process. From any thread."""
+
+    def __init__(self, most: int = MOST_OF_ALL) -> None:
+        self._lock = threading.Lock()
+        self._left = most
+
+    def take(self, wanted: int) -> int:
+        """So many of `wanted` are granted, and have to be given back."""
+        with self._lock:
+            granted = min(wanted, self._left)
+            self._left -= granted
+            return granted
+
+    def give_back(self, count: int) -> None:
+        with self._lock:
+            self._left += count
 
 
 @dataclass
-class _Spare:
+class _Blank:
     """A file that has a name and no bytes yet: making one takes longer than filling it."""
 
     receipt: bytes
-    folder: str
     path: str
     file: NewFile
+
+
+@dataclass
+class _Batch:
+    """Blank files of one folder that were made together. `durable`: so are their names."""
+
+    folder: str
+    granted: int = 0
+    blanks: deque[_Blank] = field(default_factory=deque)
+    durable: bool = False
 
 
 class Writer:
     """Makes the files of one association; used by one thread."""
 
-    def __init__(self, fs: FsOps, places: Places, names: DurableNames, clock: Clock, origin: Origin) -> None:
-        self.fs, self.places, self.names, self.clock, self.origin = fs, places, names, clock, origin
+    def __init__(
+        self, fs: FsOps, places: Places, names: DurableNames, clock: Clock, origin: Origin, allowance: Allowance
+    ) -> None:
+        self.fs, self.names, self.clock, self.origin = fs, names, clock, origin
         self._images = f"{places.images}/"
+        self._allowance = allowance
         self._forms: dict[tuple[str, str], FileMetaForm] = {}
-        self._spare: _Spare | None = None
+        self._batch = _Batch("")
+        self._ahead = 1  # files of the next batch
         self._folders: dict[bytes, str] = {}
         self._day = -1
         self._last = ""  # folder of the object that was begun last
@@ -75,37 +113,43 @@ class Writer:
             folder = self._folders[key] = folder_of_day(now, key)
         return folder
 
-    def file(self, folder: str) -> tuple[bytes, str, NewFile]:
-        """(receipt, path, file) of a new .tmp file in `folder`, the one that `prepare` made if it fits."""
-        spare, self._spare = self._spare, None
+    def blank(self, folder: str) -> tuple[_Blank, _Batch]:
+        """A file in `folder` to fill, one that `prepare` made if it fits."""
         self._last, self._steady = folder, self._last == folder
-        if spare is not None and spare.folder == folder:
-            return spare.receipt, spare.path, spare.file
-        if spare is not None:
-            self._drop(spare)
-        made = self._make(folder)
-        return made.receipt, made.path, made.file
+        if not self._batch.blanks or self._batch.folder != folder:
+            self.close()
+            self._batch = _Batch(folder, blanks=deque([self._make(folder)]))
+        return self._batch.blanks.popleft(), self._batch
 
     def prepare(self) -> None:
-        """While there is time: make the file that the next object will fill, if the last two went to the same folder."""
-        if self._spare is None and self._last and self._steady:
-            self._spare = self._make(self._last)
+        """While there is time: make the files that the next objects will fill, if the last two went to the same folder.
+
+        Raises OutOfSpace, DiskFailed; nothing is lost by it.
+        """
+        if self._batch.blanks or not self._steady:
+            return
+        self.close()
+        batch = self._batch = _Batch(self._last, self._allowance.take(self._ahead))
+        for _ in range(batch.granted):
+            batch.blanks.append(self._make(self._last))
+        if batch.blanks:
+            self.names.settle(Path(batch.blanks[0].path))
+            batch.durable = True
+            self._ahead = min(2 * self._ahead, MOST_AHEAD)
 
     def close(self) -> None:
         """Let go of what was prepared."""
-        if self._spare is not None:
-            spare, self._spare = self._spare, None
-            self._drop(spare)
+        batch, self._batch = self._batch, _Batch("")
+        self._allowance.give_back(batch.granted)
+        for blank in batch.blanks:
+            blank.file.close()
+            with suppress(OSError):  # an empty file counts for nothing; adoption removes it too
+                self.fs.unlink(blank.path)
 
-    def _make(self, folder: str) -> _Spare:
+    def _make(self, folder: str) -> _Blank:
         receipt = new_receipt(self.clock.now())
-        path = f"{self._images}{folder}/{receipt.hex()}.tmp"
-        return _Spare(receipt, folder, path, self.names.create(path))
-
-    def _drop(self, spare: _Spare) -> None:
-        spare.file.close()
-        with suppress(OSError):  # an empty file under a .tmp name counts for nothing; adoption removes it too
-            self.fs.unlink(spare.path)
+        path = f"{self._images}{folder}/{receipt.hex()}.dcm"
+        return _Blank(receipt, path, self.names.create(path))
 
 
 class Intake:
@@ -124,6 +168,7 @@ class Intake:
         self.header = b""
         self._path = ""
         self._file: NewFile | None = None
+        self._batch = _Batch("")
         self._state: xxhash.xxh3_128 | None = None
 
     def write(self, key: bytes, pieces: Sequence[bytes | memoryview], last: bool) -> None:
@@ -134,13 +179,13 @@ class Intake:
         length = sum(map(len, pieces))
         if self._file is None:
             self.folder = self._writer.folder(key, self.received)
-            self.receipt, self._path, self._file = self._writer.file(self.folder)
+            blank, self._batch = self._writer.blank(self.folder)
+            self.receipt, self._path, self._file = blank.receipt, blank.path, blank.file
             form = self._writer.form(self.sop_class_uid, self.transfer_syntax_uid)
-            if last:
-                self.length, self.digest = length, _digest(pieces)
-            self.header = form.fill(self.sop_instance_uid, self.receipt, self.length, self.digest, self.received)
+            self.header = form.fill(self.sop_instance_uid, self.receipt, 0, b"", self.received, OPEN)
             self._file.write_all([self.header, *pieces])
             if last:
+                self.length, self.digest = length, _digest(pieces)
                 return
             self._state = xxhash.xxh3_128()
         elif pieces:
@@ -151,27 +196,32 @@ class Intake:
         self.length += length
         if last:
             self.digest = self._state.digest()
-            at, end = ending(self.header, self.length, self.digest)
-            self._file.write_at(at, end)
 
     def finish(self, *, sync: bool) -> str:
-        """Give the whole file its final name and return that, relative to the images folder.
+        """Seal the whole file and return its name, relative to the images folder.
 
         With `sync` data and name survive a power cut. Raises OutOfSpace, DiskFailed, SpoolError.
         """
         assert self._file is not None
         file, self._file = self._file, None
         try:
+            file.write_at(*sealing(self.header, self.meta()))
             if sync:
-                file.sync()
+                self._sync(file)
         finally:
             file.close()
-        final = self._path.removesuffix(".tmp") + ".dcm"
-        self._writer.fs.rename(self._path, final)
-        self._path = final
-        if sync:
-            self._writer.names.settle(Path(final))
+        if sync and not self._batch.durable:
+            self._writer.names.settle(Path(self._path))
         return f"{self.folder}/{self.receipt.hex()}.dcm"
+
+    def _sync(self, file: NewFile) -> None:
+        try:
+            file.sync()
+        except DiskFailed:
+            # Memory may show what the disk has not: it must not be taken for whole after this process.
+            with suppress(SpoolError, OSError):
+                file.write_at(*sealing(self.header, self.meta(), OPEN))
+            raise
 
     def beginning(self, size: int) -> bytes:
         """At most `size` first bytes of the data set, read out of the file that is not finished yet."""

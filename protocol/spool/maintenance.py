@@ -250,12 +250,16 @@ def _from_file(fs: FsOps, places: Places, file: str) -> Saved | None:
     path = places.images / file
     with fs.open_read(path) as opened:
         content = opened.read()
-    if not content and file.endswith(".tmp"):
+    if not content:
         fs.unlink(path)  # made beforehand for an image that did not come
         return None
     try:
         meta = decode(content[:MAX_META])
-        if file.endswith(".tmp") or joining.digest_of(fs, path, meta.offset) != (meta.length, meta.digest):
+        if (
+            file.endswith(".tmp")
+            or not meta.whole
+            or joining.digest_of(fs, path, meta.offset) != (meta.length, meta.digest)
+        ):
             raise UnreadableImage("the bytes are not those that were received")
         header = scan(memoryview(content)[meta.offset :], meta.transfer_syntax_uid)
         reason = misplaced(

@@ -59,7 +59,6 @@ class Saved(NamedTuple):
     reason: str | None = None
     why: str = "received"
     twins: Mapping[bytes, bool] | None = None  # receipts compared before the lock: are the bytes equal?
-    content: bytes | None = None  # of the whole file, if its own sync is still to come (see unsynced.py)
     new: bool = False  # the receipt was made for it, and no commit of it was tried before
     resend: bool = False  # it counts as a new image though it may equal one that came before
 

@@ -1,6 +1,8 @@
 """The DICOM Part 10 file meta header that scanpost puts before the dataset bytes (PS3.10 section 7.1).
 It never looks into the dataset; besides the standard's elements it carries who sent the image, and in one private
 element the receipt, the association, length and digest of the dataset and when it came, so that a file alone tells its story.
+
+The first byte of that element is the seal: it says WHOLE once all of the object was there and nobody refused it.
 """
 
 from __future__ import annotations
@@ -13,11 +15,10 @@ from protocol.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 PRIVATE_CREATOR_UID = IMPLEMENTATION_CLASS_UID + ".1"
 PREAMBLE = bytes(128) + b"DICM"
-_PRIVATE = struct.Struct("<B16s16sQ16sd")  # version, receipt, association, dataset length, dataset digest, received
+_PRIVATE = struct.Struct("<B16s16sQ16sd")  # seal, receipt, association, dataset length, dataset digest, received
 _PRIVATE_BYTES = (_PRIVATE.size + 1) & ~1
 _PRIVATE_PADDING = bytes(_PRIVATE_BYTES - _PRIVATE.size)
-_LENGTH_AND_DIGEST = struct.Struct("<Q16s")
-_LENGTH_AT = struct.calcsize("<B16s16s")
+WHOLE, OPEN = 1, 2
 _GROUP_LENGTH = struct.Struct("<HH2sHL")
 _LONG_VRS = frozenset({b"OB", b"UR", b"UT", b"UN", b"OW", b"SQ"})
 MAX_META = 8192
@@ -38,6 +39,7 @@ class FileMeta(NamedTuple):
     digest: bytes = b""
     offset: int = 0
     received: float = 0.0  # seconds since 1970 UTC: which of two versions of an object is the newer
+    whole: bool = True  # its seal says so; length and digest tell whether it is true
 
 
 def _element(element: int, vr: bytes, value: bytes) -> bytes:
@@ -103,18 +105,21 @@ class FileMetaForm:
             struct.pack("<HH2sHL", 2, 0x0102, b"OB", 0, _PRIVATE_BYTES),
         ))  # fmt: skip
 
-    def fill(self, sop_instance_uid: str, receipt: bytes, length: int, digest: bytes, received: float) -> bytes:
+    def fill(
+        self, sop_instance_uid: str, receipt: bytes, length: int, digest: bytes, received: float, seal: int = WHOLE
+    ) -> bytes:
         """The header of one object; with length 0 and no digest that of one whose end has not come yet."""
-        private = _PRIVATE.pack(1, receipt, self._association, length, digest, received)
+        private = _PRIVATE.pack(seal, receipt, self._association, length, digest, received)
         instance = _element(0x0003, b"UI", _text(sop_instance_uid, 64))
         size = len(self._before) + len(instance) + len(self._after) + _PRIVATE_BYTES
         return b"".join((PREAMBLE, _GROUP_LENGTH.pack(2, 0, b"UL", 4, size), self._before, instance, self._after,
                          private, _PRIVATE_PADDING))  # fmt: skip
 
 
-def ending(header: bytes, length: int, digest: bytes) -> tuple[int, bytes]:
-    """What to write where over a header made with length 0, once length and digest are known: (offset, bytes)."""
-    return len(header) - _PRIVATE_BYTES + _LENGTH_AT, _LENGTH_AND_DIGEST.pack(length, digest)
+def sealing(header: bytes, meta: FileMeta, seal: int = WHOLE) -> tuple[int, bytes]:
+    """What to write where over a header that was filled as OPEN, once all is known: (offset, bytes)."""
+    private = _PRIVATE.pack(seal, meta.receipt, meta.association, meta.length, meta.digest, meta.received)
+    return len(header) - _PRIVATE_BYTES, private
 
 
 def decode(start: bytes) -> FileMeta:
@@ -133,10 +138,10 @@ def decode(start: bytes) -> FileMeta:
     private = found.get(0x0102, b"")
     if text.get(0x0100) != PRIVATE_CREATOR_UID or len(private) < _PRIVATE.size:
         raise UnreadableImage("file was not written by scanpost")
-    _version, receipt, association, size, digest, received = _PRIVATE.unpack_from(private)
+    seal, receipt, association, size, digest, received = _PRIVATE.unpack_from(private)
     return FileMeta(
         text.get(0x0002, ""), text.get(0x0003, ""), text.get(0x0010, ""), text.get(0x0016, ""), text.get(0x0018, ""),
-        text.get(0x0026, "").removeprefix("dicom://"), receipt, association, size, digest, end, received,
+        text.get(0x0026, "").removeprefix("dicom://"), receipt, association, size, digest, end, received, seal != OPEN,
     )  # fmt: skip
 
 

@@ -185,6 +185,7 @@ class SimFs:
                 node.sync_failed = True
                 raise DiskFailed(f"simulated disk: sync of {path.name} failed")
             node.sync()
+            node.data = bytearray(node.durable)  # what is read comes from the disk now
 
     def sync_dir(self, path: Path) -> None:
         with self.effect("sync_dir") as disk:
@@ -192,10 +193,6 @@ class SimFs:
             if disk.sync_fails(path):
                 raise DiskFailed(f"simulated disk: sync of folder {path.name} failed")
             folder.settle(len(folder.pending))
-
-    def sync_everything(self, path: Path) -> bool:
-        """Never: what is synced one by one has more points to die at."""
-        return False
 
     def listdir(self, path: Path) -> list[str]:
         with self.look() as disk:

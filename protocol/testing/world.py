@@ -25,7 +25,7 @@ SOURCE = "/test/node/0"
 class World:
     """One node below `home`, an empty real folder of its own. `spool` is open until `kill` and after `restart`.
 
-    Durability "copies" is "fsync" with small images that are synced later (see protocol/spool/unsynced).
+    Durability "early" is "fsync" for worlds that acknowledge an image before its row is committed, as the receiver does.
     """
 
     def __init__(self, home: Path, seed: int = 1, *, durability: str = "fsync") -> None:
@@ -62,8 +62,6 @@ class World:
             effects=effects,
             create=create,
         )
-        if self.durability == "copies":
-            spool.images.unsynced.begin(process)
         return spool
 
     def target(self, name: str) -> FakeTarget:

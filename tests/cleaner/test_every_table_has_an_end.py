@@ -28,7 +28,7 @@ ELSEWHERE = {
     "event": "trimmed when it is old and every consumer has it (below)",
     "sighting": "the newest KEPT (test_sightings)",
     "tally": "a row for each state, and state and target of deliveries that are there; kept by triggers (test_tally)",
-    "unsynced": "goes when its file is synced, or written anew after a death (test_unsynced)",
+    "unsynced": "of an earlier version; goes when its file is written anew (test_unsynced)",
 }
 ENDED = (
     "INSERT INTO delivery_image (delivery, position, receipt, state) SELECT id, 1, x'00', 'warning' FROM delivery",

@@ -305,15 +305,6 @@ def test_a_simulated_lock_is_gone_when_its_holder_is_killed(tmp_path):
     assert not other.is_locked(tmp_path / "l")
 
 
-def test_everything_can_be_synced_at_once_or_not_at_all(fs, home):
-    file = fs.create(home / "a")
-    file.write(b"one")
-    file.close()
-    assert fs.sync_everything(home) in (True, False)
-    assert fs.sync_everything(home) == fs.sync_everything(home), "a caller may rely on the answer"
-    assert fs.read_bytes(home / "a") == b"one"
-
-
 def test_parts_are_written_in_one_go_and_written_over(fs, home):
     file = fs.create(home / "a")
     file.write_all([b"head", memoryview(b"-body"), b""] + [b"x"] * 2000)

@@ -135,25 +135,41 @@ class ProcessPoints:
 
 
 class OwnCommitter:
-    """The receiver's committer in the caller's thread: one image, one commit."""
+    """The receiver's committer in the caller's thread: what is acknowledged already is committed two at a time."""
 
     def __init__(self, commit: Callable[[Sequence[Saved]], list[Receipt]], arrived: Callable[[set[int]], None]) -> None:
         self._commit, self._arrived = commit, arrived
+        self._behind: list[Ticket] = []
         self.commits = self.images = 0
 
     def commit(self, saved: Saved) -> Receipt:
-        (receipt,) = self._commit([saved])
-        if receipt.outcome == "stored":
-            self._arrived({receipt.arrival})
+        self._behind.append(Ticket(saved, waits=True))
+        receipt = self.commit_rest()
+        assert receipt is not None
         return receipt
 
     def post(self, saved: Saved) -> Ticket:
         ticket = Ticket(saved, waits=False)
-        ticket.receipt = self.commit(saved)
+        self._behind.append(ticket)
+        if len(self._behind) > 1:
+            self.commit_rest()
         return ticket
 
     def wait(self, ticket: Ticket) -> None:
+        if not ticket.done:
+            self.commit_rest()
         assert ticket.done
+
+    def commit_rest(self) -> Receipt | None:
+        """Give what waits its rows; the receipt of the last of them."""
+        group, self._behind = self._behind, []
+        receipts = self._commit([ticket.saved for ticket in group]) if group else []
+        for ticket, receipt in zip(group, receipts, strict=True):
+            ticket.receipt = receipt
+        stored = {receipt.arrival for receipt in receipts if receipt.outcome == "stored"}
+        if stored:
+            self._arrived(stored)
+        return receipts[-1] if receipts else None
 
 
 class OwnCrew(Alone):
@@ -161,16 +177,16 @@ class OwnCrew(Alone):
 
     def start(self) -> None:
         self.reception = Reception(self._means, self._instance, AloneNews(self._wire), self._open_now)
-        self.reception._sweeper.ask = lambda: None  # type: ignore[method-assign]
+        self.reception._sweeper.ask = lambda at_once=False: None  # type: ignore[method-assign]
         images = self._means.spool.images
         self.reception.committer = self.reception.handler.committer = OwnCommitter(  # type: ignore[assignment]
-            images.commit, self.reception._arrived
+            images.commit, self.reception._news.arrived
         )
 
     def attend(self, now: float) -> None:
-        """With what the sweeper does, in its order."""
+        """With what the sweeper does."""
         super().attend(now)
-        self._means.spool.images.unsynced.finish()
+        self.reception.committer.commit_rest()  # type: ignore[union-attr]
 
 
 class Receiver(ReceiverActor):

@@ -1,12 +1,15 @@
 """The spool on a disk that is full or broken: nothing acknowledged is lost, nothing is acknowledged that is not safe."""
 
+from contextlib import nullcontext
 from random import Random
 
 import pytest
 
 from protocol.errors import DiskFailed, OutOfSpace
+from protocol.spool.intake import Intake
 from protocol.testing.images import TestImage
 from protocol.testing.promises import check_end, check_promises
+from protocol.testing.simfs import SimFs
 
 A, B, C = (TestImage(instance=number) for number in (1, 2, 3))
 
@@ -80,3 +83,27 @@ def test_a_failed_sync_ends_the_process_and_loses_nothing_promised(nth, worlds):
     world.finish()
     check_end(world)
     world.close()
+
+
+@pytest.mark.parametrize("read", ["from the disk", "from memory"])
+def test_what_a_failed_sync_left_in_memory_is_not_adopted_after_a_death(read, worlds, monkeypatch):
+    """Killed right after it, before the file could be marked: only the disk can tell."""
+    monkeypatch.setattr(Intake, "_sync", lambda self, file: file.sync())
+    if read == "from memory":  # the control
+        monkeypatch.setattr(SimFs, "sync_file", lambda self, path: None)
+    found = pytest.raises(AssertionError, match="is lost|instead of") if read == "from memory" else nullcontext()
+    with found:
+        for seed in range(1, 7):
+            world = worlds("early")(seed)
+            world.disk.fail_sync(".dcm")
+            with pytest.raises(DiskFailed):
+                world.send(world.connect(), A)
+            world.kill()
+            world.restart()
+            world.recover()
+            world.clock.advance(86400)
+            world.receive(A)
+            try:
+                start_again(world)
+            finally:
+                world.close()

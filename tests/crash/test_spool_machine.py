@@ -149,7 +149,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(how=st.sampled_from(["released", "aborted"]))
     def disconnect(self, how) -> None:
         association = self.associations.pop()
-        self.act(lambda: self.world.spool.images.association_closed(association.id, how))
+        self.act(lambda: self.world.hang_up(association, how))
 
     # routing
 

@@ -67,8 +67,10 @@ class Site:
 
     def receive(self, *images: TestImage, calling: str = "CT1") -> None:
         """Images come in and are decided."""
+        before = self.spool.accounting.figures()
         with self.rig.associate(calling) as association:
             assert [send(association, image, self.rig.home) for image in images] == [0] * len(images)
+        self.rig.until_recorded(before.received + before.duplicates + len(images))
         self.until(lambda: self.spool.arrivals.list(limit=1)[0]["state"] not in ("open", "closed"), "not decided")
 
     def deliver(self) -> None:

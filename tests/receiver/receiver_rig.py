@@ -93,13 +93,14 @@ class TroubledFs(RealFs):
 
     def create(self, path: Path) -> NewFile:
         file = super().create(path)
-        if self.sync_error is not None:
-            file.sync = self._fail  # type: ignore[method-assign]
+        sync = file.sync
+        file.sync = lambda: self._sync(sync)  # type: ignore[method-assign]
         return file
 
-    def _fail(self) -> None:
-        assert self.sync_error is not None
-        raise self.sync_error
+    def _sync(self, sync: Callable[[], None]) -> None:
+        if self.sync_error is not None:
+            raise self.sync_error
+        sync()
 
 
 class Rig:
@@ -133,6 +134,15 @@ class Rig:
         """Wait until so many associations are over; how they ended."""
         self.until(lambda: len(self.events("association.closed")) >= count, "the association was not closed")
         return [event["how"] for event in self.events("association.closed")]
+
+    def until_recorded(self, count: int) -> None:
+        """Wait until so many images that were acknowledged have their rows, those that were there already with them."""
+
+        def recorded() -> bool:
+            figures = self.spool.accounting.figures()
+            return figures.received + figures.duplicates >= count
+
+        self.until(recorded, "the rows do not follow")
 
     def stored(self) -> dict[str, list[bytes]]:
         """SOP instance UID -> data sets in the spool, of every arrival."""

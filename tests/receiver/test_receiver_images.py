@@ -91,6 +91,7 @@ def test_the_same_uid_with_other_content_keeps_both_and_marks_the_older(rig: Rig
     with rig.associate() as association:
         for content in (b"first.", b"second"):
             assert send(association, TestImage(content=content), tmp_path) == 0
+    rig.until_closed()
     assert [len(versions) for versions in rig.stored().values()] == [2]
     assert len(rig.events("image.superseded")) == 1 and rig.healthy()
 

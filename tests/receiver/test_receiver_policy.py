@@ -252,10 +252,12 @@ def test_texts_are_read_in_the_character_set_of_the_source_where_the_object_name
     home = tmp_path / "home"
     with receiver(home, routing=source(charset="ISO_IR 100")) as rig, RawSender(rig.port) as sender:
         assert sender.store(b"1.2.3.1", named(b"1.2.3.1")) == 0
+        rig.until_recorded(1)
         assert patient(rig) == "Müller^Jörg"
         publish(home, source())
         rig.actor.one_pass([])
         assert sender.store(b"1.2.3.2", named(b"1.2.3.2")) == 0
+        rig.until_recorded(2)
         assert "\ufffd" in patient(rig), "a new revision counts for an association that is open"
         sender.release()
 

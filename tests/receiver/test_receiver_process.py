@@ -23,6 +23,7 @@ from actors.dicom.scu import Node, open_association
 from protocol.errors import NetworkError
 from protocol.spool import open_spool
 from protocol.testing.images import TestImage
+from tests.network.system import wait_until
 
 pytestmark = pytest.mark.slow
 ASSOCIATIONS = 4
@@ -138,7 +139,8 @@ def test_kill_9_of_a_worker_costs_its_own_associations_and_another_takes_its_pla
     spool = open_spool(home)
     try:
         assert spool.workers.dead() == []
-        assert spool.accounting.figures().received == 4 and spool.accounting.balance(files=True) == []
+        wait_until(lambda: spool.accounting.figures().received == 4, 20, "the rows follow")
+        assert spool.accounting.balance(files=True) == []
     finally:
         spool.close()
 

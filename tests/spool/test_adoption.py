@@ -1,0 +1,116 @@
+"""An image that is adopted after a death is treated as the living receiver would have treated it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from protocol.errors import DiskFailed
+from protocol.fsops import RealNewFile
+from protocol.header.scan import Header
+from protocol.spool import Spool, open_spool
+from protocol.spool.images import Incoming, Origin
+from protocol.spool.intake import Intake, Writer
+from protocol.spool.places import series_key
+from protocol.testing.images import TestImage
+
+
+@pytest.mark.parametrize(
+    ("charsets", "name"), [({"mr1": "ISO_IR 100"}, "Tést^Image"), ({"x": "ISO_IR 100"}, "T\ufffdst^Image")]
+)
+def test_the_character_set_of_its_source_counts_for_an_adopted_image(tmp_path, charsets, name) -> None:
+    spool = open_spool(tmp_path, create=True)
+    try:
+        worker = spool.workers.enter("receiver", "0")
+        spool.images.association_opened(b"a" * 16, worker.owner, "MR1", "SCANPOST", "10.0.0.1", "mr1")
+        image = TestImage()
+        data = image.dataset().replace(b"Test^Image", "Tést^Image".encode("latin_1"))
+        header = Header({"StudyInstanceUID": image.study_uid, "SeriesInstanceUID": image.series_uid,
+                         "SOPInstanceUID": image.sop_uid})  # fmt: skip
+        spool.images.save(
+            Incoming(b"a" * 16, "MR1", "SCANPOST", "10.0.0.1", "mr1", image.sop_class_uid, image.sop_uid,
+                     image.transfer_syntax_uid, data, header)
+        )  # fmt: skip
+        worker._lock.release()  # it died between the file and its row
+        assert spool.adoption.adopt(charsets=charsets)["adopted"] == 1
+        (arrival,) = spool.arrivals.list()
+        assert arrival["source"] == "mr1"
+        assert spool.arrivals.subject(arrival["id"]).images[0]["PatientName"] == name
+    finally:
+        spool.close()
+
+
+# ---- what the file says of itself ------------------------------------------------------------------------------------
+@pytest.fixture
+def spool(tmp_path) -> Iterator[Spool]:
+    opened = open_spool(tmp_path, create=True)
+    yield opened
+    opened.close()
+
+
+def writer_of(spool: Spool, source: str = "mr1") -> Writer:
+    """The writer of an association whose receiver is dead."""
+    worker = spool.workers.enter("receiver", "0")
+    spool.images.association_opened(b"a" * 16, worker.owner, "MR1", "SCANPOST", "10.0.0.1", source)
+    worker._lock.release()
+    return spool.images.writer(Origin(b"a" * 16, "MR1", "SCANPOST", "10.0.0.1", source))
+
+
+def begin(writer: Writer, image: TestImage, cut: int) -> Intake:
+    """All bytes of an image, in one piece or two, and not finished."""
+    data = memoryview(image.dataset())
+    intake = writer.begin(image.sop_class_uid, image.sop_uid, image.transfer_syntax_uid)
+    key = series_key(image.study_uid, image.series_uid, "MR1")
+    if cut:
+        intake.write(key, [data[:cut]], False)
+    intake.write(key, [data[cut:]], True)
+    return intake
+
+
+@pytest.mark.parametrize("cut", [0, 50])
+def test_what_was_finished_is_adopted_and_what_nobody_had_judged_yet_is_not(spool, cut) -> None:
+    writer = writer_of(spool)
+    begin(writer, TestImage(instance=1), cut).finish(sync=True)
+    begin(writer, TestImage(instance=2), cut)
+    found = spool.adoption.adopt()
+    assert (found["adopted"], found["quarantined"]) == (1, 1)
+    (apart,) = spool.quarantine.list()
+    assert (apart["sop_uid"], apart["reason"]) == (
+        TestImage(instance=2).sop_uid, "writing was interrupted before it was acknowledged",
+    )  # fmt: skip
+
+
+def test_files_made_ahead_go_once_no_receiver_lives(spool) -> None:
+    writer, folder = writer_of(spool), ""
+    for number in range(1, 6):
+        folder = begin(writer, TestImage(instance=number), 0).finish(sync=True).rpartition("/")[0]
+        writer.prepare()
+    there = lambda: [path.stat().st_size for path in (spool.places.images / folder).iterdir()]  # noqa: E731
+    assert there().count(0) > 1 and len(there()) > 6
+    living = spool.workers.enter("receiver", "1")
+    assert spool.adoption.adopt()["adopted"] == 5 and 0 in there(), "a living one may be about to fill them"
+    living.leave()
+    spool.adoption.adopt()
+    assert len(there()) == 5 and 0 not in there()
+
+
+@pytest.mark.parametrize(("resend", "outcome"), [((), "duplicate"), (("mr1",), "adopted")])
+def test_a_repetition_whose_row_was_still_to_come_counts_as_its_source_says(spool, resend, outcome) -> None:
+    writer = writer_of(spool)
+    begin(writer, TestImage(), 0).finish(sync=True)
+    assert spool.adoption.adopt()["adopted"] == 1
+    begin(writer, TestImage(), 0).finish(sync=True)
+    assert spool.adoption.adopt(resend=resend)[outcome] == 1
+
+
+def test_a_sync_that_failed_leaves_nothing_that_could_be_taken_for_whole(spool, monkeypatch) -> None:
+    def fail(self: RealNewFile) -> None:
+        raise DiskFailed("sync file: Input/output error")
+
+    intake = begin(writer_of(spool), TestImage(), 0)
+    monkeypatch.setattr(RealNewFile, "sync", fail)
+    with pytest.raises(DiskFailed):
+        intake.finish(sync=True)
+    monkeypatch.undo()
+    assert spool.adoption.adopt()["quarantined"] == 1
