@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from actors.life import Life, end_now
 from actors.log import configure
+from actors.nursery import Nursery
 from protocol.clock import Clock, SystemClock
 from protocol.errors import ConfigurationError, DiskFailed, ScanpostError, SpoolError
 from protocol.fsops import FsOps, RealFs
@@ -44,6 +45,7 @@ class Context:
     fs: FsOps
     instance: str
     log: Any
+    nursery: Nursery | None = None
 
 
 class Actor:
@@ -57,6 +59,9 @@ class Actor:
     SINGLE: ClassVar[bool] = True
     """One at a time on a node; a second process waits as standby until the first one's lock is free."""
 
+    CHILDREN: ClassVar[str] = ""
+    """The module whose `main` its child processes run: then there is a nursery for them."""
+
     def __init__(self, context: Context) -> None:
         self.context = context
 
@@ -68,7 +73,11 @@ class Actor:
         return {}
 
     def one_pass(self, nudges: list[Nudge]) -> float:
-        """Read inputs, decide, act. Returns after how many seconds to come back without a nudge (1 at most is used)."""
+        """Read inputs, decide, act. Returns after how many seconds to come back if nobody nudges and nothing is committed.
+
+        Without a commit or another routing configuration that is the only reason to come back, at QUIET_S at the latest;
+        with one a pass follows within a second, nudge or not. Who has something that time alone moves says when.
+        """
         raise NotImplementedError
 
     def stop(self) -> None:
@@ -90,11 +99,12 @@ def make_context(
     fs: FsOps | None = None,
     rng: random.Random | None = None,
     routing: RoutingVersions | None = None,
+    nursery: Nursery | None = None,
 ) -> Context:
     """A context of real parts, except for those that are handed in."""
     clock, fs = clock or SystemClock(), fs or RealFs()
     versions = routing or RoutingVersions(settings.home / "config" / "routing", fs, clock)
-    return Context(settings, spool, versions, wire, clock, rng or random.Random(), fs, instance, log)
+    return Context(settings, spool, versions, wire, clock, rng or random.Random(), fs, instance, log, nursery)
 
 
 def passes(actor: Actor, nudges: Sequence[Nudge] = (), limit: int = 1000) -> int:
@@ -124,10 +134,11 @@ def run(actor_class: type[Actor], argv: Sequence[str] | None = None) -> int:
         print(f"scanpost: {exc}", file=sys.stderr)
         return EXIT_CONFIGURATION
     name = actor_class.NAME if actor_class.SINGLE else f"{actor_class.NAME}-{instance}"
+    nursery = Nursery.open(actor_class.CHILDREN) if actor_class.CHILDREN else None  # before any thread and socket
     log = configure(actor_class.NAME, settings.log_folder / f"{name}.log", instance=instance)
 
     def build(spool: Spool, wire: Wire) -> Actor:
-        return actor_class(make_context(settings, spool, wire=wire, log=log, instance=instance))
+        return actor_class(make_context(settings, spool, wire=wire, log=log, instance=instance, nursery=nursery))
 
     try:
         return Life(actor_class.NAME, name, instance, settings, log, build).run()

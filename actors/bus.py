@@ -42,6 +42,8 @@ class BusActor(Actor):
         self._beacon_due = 0.0
         self._last: OrderedDict[tuple[str, str, str], Envelope] = OrderedDict()
         self._complaints = Complaints()
+        self._more = False  # than was published in one pass
+        self._mark = 0  # of the spool, when the outbox was looked at last
         self._published = self._forwarded = self._fetches = 0
 
     def start(self) -> None:
@@ -66,13 +68,20 @@ class BusActor(Actor):
                 joined.update(nudge.data["prefixes"])
         now = self.context.clock.monotonic()
         beacon = now >= self._beacon_due - EARLY_S
-        # Statuses alone are no reason to look into the outbox: the beacon's look finds what no nudge told.
-        more = (beacon or not _only_statuses(nudges)) and self._publish(self._hub)
+        # Statuses alone are no reason to look into the outbox; without any nudge it is one that something was committed.
+        told = any(nudge.lane != "status" for nudge in nudges)
+        if told or self._more or ((beacon or not nudges) and self._stirred()):
+            self._more = self._publish(self._hub)
         self._beacon_due = now + BEACON_S if beacon else self._beacon_due
         if beacon or joined:
             self._say(Head(self._at.epoch, self._at.seq, self._hub.bus_id))
         self._welcome(self._hub, joined)
-        return 0.0 if more else BEACON_S
+        return 0.0 if self._more else BEACON_S
+
+    def _stirred(self) -> bool:
+        """Whether anything was committed since this was last asked; only then can the outbox have something new."""
+        before, self._mark = self._mark, self.context.spool.stillness.mark()
+        return before != self._mark
 
     def figures(self) -> dict[str, float]:
         """Counts since the start, and what was not understood."""
@@ -133,7 +142,3 @@ class BusActor(Actor):
 
     def _damaged(self, why: str) -> None:
         self._complaints.add("damaged", why)
-
-
-def _only_statuses(nudges: list[Nudge]) -> bool:
-    return bool(nudges) and all(nudge.lane == "status" for nudge in nudges)

@@ -13,28 +13,37 @@ import threading
 import uuid
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from actors.garbage import collect_rarely
+from actors.rhythm import Rhythm
 from actors.seat import Seat
 from protocol.clock import Clock, SystemClock
-from protocol.errors import DiskFailed, OutOfSpace
+from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 from protocol.fsops import FsOps, RealFs
 from protocol.settings import Settings
 from protocol.version import version
 from protocol.wire.events import ActorRecovered, ActorStarted, ActorStatus, ActorStopped
 
 if TYPE_CHECKING:
-    from actors.base import Actor
     from protocol.spool import Spool
     from protocol.wire.bus import Nudge, Wire
     from protocol.wire.messages import Event
 
-HEARTBEAT_S = 1.0  # at whole seconds of the machine's monotonic clock: all actors together, so that the bus wakes once
-LONGEST_WAIT_S = 1.0  # the spool is looked at this often even if every nudge is lost
 FIRST_RETRY_S = 0.2  # after a failed pass; doubles
 LONGEST_RETRY_S = 30.0
 STOP_LIMIT_S = 25.0  # below supervisord's stopwaitsecs
 KEPT_NUDGES = 10_000  # while waiting after a failed pass; the spool knows the rest
+
+
+class Lived(Protocol):
+    """What this life is lived with: an actor (see actors/base.Actor)."""
+
+    def start(self) -> None: ...
+    def recover(self) -> dict[str, int]: ...
+    def one_pass(self, nudges: list[Nudge]) -> float: ...
+    def stop(self) -> None: ...
+    def figures(self) -> dict[str, float]: ...
 
 
 class Stop:
@@ -67,7 +76,7 @@ class Life:
         instance: str,
         settings: Settings,
         log: Any,
-        build: Callable[[Spool, Wire], Actor],
+        build: Callable[[Spool, Wire], Lived],
         *,
         clock: Clock | None = None,
         fs: FsOps | None = None,
@@ -81,6 +90,7 @@ class Life:
         self._born = self._clock.monotonic()
         self._state = "starting"
         self._failures = 0
+        self._mailbox = 0  # most nudges found at once since the last heartbeat
 
     def run(self) -> int:
         """Returns the exit code of an orderly end; everything else is an exception."""
@@ -112,6 +122,7 @@ class Life:
     def _begin(self) -> None:
         boot = uuid.uuid4().hex
         self._record(ActorStarted(self._actor_name, os.getpid(), version(), boot))
+        collect_rarely()
         self._actor.start()
         self._say("recovering")
         found = self._actor.recover()
@@ -123,25 +134,44 @@ class Life:
     # One pass after the other
 
     def _loop(self) -> None:
-        due = beat = self._clock.monotonic()  # when the next pass and the next heartbeat are
-        idle = False
+        rhythm = Rhythm(self._clock.monotonic())
+        seen: object = None
         kept: list[Nudge] = []
         while not self._stop.asked:
-            kept += self._wire.wait(max(0.0, min(due, beat) - self._clock.monotonic()))
+            kept += self._wire.wait(rhythm.wait_s(self._clock.monotonic()))
             del kept[:-KEPT_NUDGES]
             if self._stop.asked:
                 return
             now = self._clock.monotonic()
+            if now >= rhythm.look:
+                before, seen = seen, self._mark()
+                rhythm.looked(now, hurry=seen != before and not self._failures)
+                if seen != before:
+                    rhythm.stir(now)
+            if any(nudge.lane != "status" for nudge in kept):  # that others live is no news
+                rhythm.stir(now)
             # A nudge does not shorten the wait after a failed pass, or a failing actor would spin.
-            if now >= due or (kept and not self._failures):
+            if now >= rhythm.due or (kept and not self._failures):
                 nudges, kept = kept, []
+                self._mailbox = max(self._mailbox, len(nudges))
                 wait = self._one_pass(nudges)
-                due, idle = self._clock.monotonic() + wait, wait >= LONGEST_WAIT_S and not self._failures
-            if now >= beat:
+                rhythm.passed(self._clock.monotonic(), wait, failed=bool(self._failures))
+            if now >= rhythm.beat:
                 self._heartbeat()
-                beat = _next_beat(now)
-            if idle:
-                due = min(due, beat)  # one wake-up for both
+                rhythm.beaten(now)
+
+    def _mark(self) -> object:
+        """Not the same as before if anything was committed, or there is another version of the routing configuration."""
+        try:
+            routing = os.stat(self._spool.places.routing).st_mtime_ns
+        except OSError:
+            routing = 0
+        try:
+            return self._spool.stillness.mark(), routing
+        except DiskFailed:
+            raise
+        except SpoolError:
+            return object()  # the pass meets it, too, and is guarded
 
     def _one_pass(self, nudges: list[Nudge]) -> float:
         """One guarded pass; returns after how many seconds the next is due. Lets through what ends the process."""
@@ -159,12 +189,13 @@ class Life:
             self._log.info("pass_works_again", failures=self._failures)
             self._failures = 0
             self._say("ready")
-        return max(0.0, min(wait, LONGEST_WAIT_S))
+        return wait
 
     # What others see
 
     def _heartbeat(self) -> None:
-        figures = {**self._wire.figures(), **self._figures()}
+        figures = {**self._wire.figures(), **self._figures(), "mailbox": float(self._mailbox)}
+        self._mailbox = 0
         self._say(self._state, figures)
         uptime_s = self._clock.monotonic() - self._born
         self._wire.publish(
@@ -213,10 +244,6 @@ class Life:
     def _too_late(self) -> None:
         self._log.error("stop_took_too_long", limit_s=STOP_LIMIT_S)
         end_now(1)
-
-
-def _next_beat(now: float) -> float:
-    return (now // HEARTBEAT_S + 1) * HEARTBEAT_S
 
 
 def end_now(code: int) -> NoReturn:

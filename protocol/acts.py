@@ -5,6 +5,7 @@ It must not carry anything out.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from protocol.errors import StepRefused
 from protocol.selection import Selection
@@ -23,12 +24,39 @@ CAN: Mapping[str, tuple[str, ...]] = {
     "series.hold": ("open", "closed", "waiting", "in_delivery", "delivered", "discarded"),
     "series.release": ("held",),
     "series.discard": ("closed", "waiting", "held"),
+    "series.keep": ("open", "closed", "waiting", "held", "in_delivery", "delivered", "discarded"),
 }
 # What an act on all that match means where no states are named, if that is less than it can: those that a person has in mind.
 USUAL: Mapping[str, tuple[str, ...]] = {
     "series.reroute": ("held", "delivered", "discarded"),
     "series.hold": ("open", "closed", "waiting", "in_delivery"),
 }
+
+
+# Act -> the act that takes it back, and the states of what is still as the first one left it.
+_UNDO: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "queue.hold": ("queue.release", ("held",)),
+    "queue.release": ("queue.hold", ("waiting", "retrying")),
+    "queue.priority": ("queue.priority", _IDLE),
+    "series.hold": ("series.release", ("held",)),
+    "series.release": ("series.hold", ("closed", "waiting", "in_delivery")),
+    # Held, not decided anew: undoing something sends nothing by itself.
+    "series.discard": ("series.hold", ("discarded",)),
+    "series.keep": ("series.keep", CAN["series.keep"]),
+}
+
+
+def can_undo(kind: str) -> bool:
+    """Whether there is an act that takes one of this kind back."""
+    return kind in _UNDO
+
+
+def undo_of(kind: str, id: int) -> tuple[str, dict[str, Any]]:
+    """Kind and arguments of the act that takes act `id` back where it was done. Raises StepRefused if none does."""
+    if kind not in _UNDO:
+        raise StepRefused(f"{kind} cannot be undone")
+    back, states = _UNDO[kind]
+    return back, {"where": {"act": id, "states": list(states)}, "restore": id}
 
 
 def what_of(kind: str) -> str:

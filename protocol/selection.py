@@ -34,6 +34,7 @@ class Selection:
         cause: one of protocol/causes.py; of arrivals: one of their deliveries has it.
         study, series: Study and Series Instance UID.
         since, until: seconds UTC; when the delivery was made, or the first image of the arrival came in.
+        act: number of an act of people: what it was done to.
     """
 
     states: tuple[str, ...] = ()
@@ -46,6 +47,7 @@ class Selection:
     modality: str | None = None
     since: float | None = None
     until: float | None = None
+    act: int | None = None
 
     @property
     def empty(self) -> bool:
@@ -68,6 +70,7 @@ def read_selection(given: Mapping[str, Any], what: str) -> Selection:
     """
     values: dict[str, Any] = {name: _text(name, given.get(name)) for name in TEXTS}
     values |= {name: _time(name, given.get(name)) for name in TIMES}
+    values["act"] = _number("act", given.get("act"))
     return Selection(states=_states(given.get("states"), what), **values)
 
 
@@ -87,6 +90,14 @@ def _text(name: str, given: Any) -> str | None:
         return None
     if not isinstance(given, str) or not given or len(given) > LONGEST_TEXT or not given.isprintable():
         raise StepRefused(f"{name} must be a name")
+    return given
+
+
+def _number(name: str, given: Any) -> int | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 < given < 2**63:
+        raise StepRefused(f"{name} must be a number")
     return given
 
 

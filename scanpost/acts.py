@@ -1,4 +1,4 @@
-"""`scanpost acts`: what people (and programs) asked of this node: who, when, why, and what came of it. It only reads.
+"""`scanpost acts`: what people (and programs) asked of this node: who, when, why, and what came of it; taking one back.
 
 The spool has them as long as what they touched; the ledger keeps their events.
 """
@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from scanpost.asking import how_far, opened, since, when
+from scanpost.asking import act, how_far, opened, since, when
 from scanpost.common import Options, json_option, pass_options, print_answer, print_json, print_table, say
 
 
 @click.group()
 def acts() -> None:
-    """What people did: list, show."""
+    """What people did: list, show, undo, stop."""
 
 
 @acts.command("list")
@@ -61,6 +61,41 @@ def show(options: Options, id: int, as_json: bool) -> None:
         return
     times = {name: when(found[name]) for name in ("asked", "answered")}
     print_table(["", ""], [[name, value] for name, value in {**found, **times}.items()])
+
+
+@acts.command()
+@click.argument("id", type=int)
+@click.option("--reason", default="undone", show_default=True, help="Why: kept with the act.")
+@json_option
+@pass_options
+def undo(options: Options, id: int, reason: str, as_json: bool) -> None:
+    """Take an act back where it was done: hold, release, discard (they are held then), keep, priority.
+
+    \b
+    Example: scanpost acts undo 217500777
+    """
+    from protocol.acts import undo_of
+
+    with opened(options) as (_, spool):
+        found = spool.commands.find(id)
+    kind, arguments = undo_of(found.kind, id)
+    if found.state == "new":
+        act(options, "act.stop", {"act": id, "reason": reason}, False)
+    act(options, kind, {**arguments, "reason": reason}, as_json)
+
+
+@acts.command()
+@click.argument("id", type=int)
+@click.option("--reason", default="", help="Why: kept with the act.")
+@json_option
+@pass_options
+def stop(options: Options, id: int, reason: str, as_json: bool) -> None:
+    """End a long act where it is; what it did stays.
+
+    \b
+    Example: scanpost acts stop 217500777 --reason "wrong filter"
+    """
+    act(options, "act.stop", {"act": id, "reason": reason}, as_json)
 
 
 def _document(command: Any) -> dict[str, Any]:

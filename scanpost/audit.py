@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from scanpost.accounts import opened_accounts
 from scanpost.asking import opened, since, when, who
 from scanpost.common import EXIT_FAILED, Options, json_option, pass_options, print_answer, print_json, say
-from scanpost.user import opened_accounts
 
 if TYPE_CHECKING:
     from protocol.accounts import AuditEntry

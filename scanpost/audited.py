@@ -25,6 +25,24 @@ def audited(
     _write(settings, [(action, object, before, told)])
 
 
+def audited_first(settings: Settings, action: str, object: str, after: Any) -> None:
+    """One entry for what takes data out, before it does: what cannot be written down is not done. Raises AccountError."""
+    from protocol.accounts import Accounts
+    from protocol.errors import AccountError
+
+    try:
+        settings.home.mkdir(0o750, parents=True, exist_ok=True)
+        accounts = Accounts(settings.home / "accounts.sqlite3")
+        try:
+            accounts.record(f"cli:{who()}", "", action, object, None, after)
+        finally:
+            accounts.close()
+    except OSError as exc:
+        raise AccountError(
+            f"this could not be written into the audit, so it is not done: {exc.strerror or exc}"
+        ) from exc
+
+
 def audited_changes(settings: Settings, changes: Iterable[Change], version: int, reason: str) -> None:
     """The entries of a version of the routing configuration that was published: one for each part that changed."""
     from protocol.routing.audited import entries

@@ -20,16 +20,19 @@ def history() -> None:
     """The past, out of the ledger: search series, show one, where an image went."""
 
 
+_of_node = click.option("--node", default="", help="Of another node that writes the same ledger.")
+
+
 @contextmanager
-def _reading(options: Options) -> Iterator[tuple[Any, str]]:
-    """A connection to this node's ledger, and the node's name. Raises LedgerUnavailable."""
+def _reading(options: Options, node: str = "") -> Iterator[tuple[Any, str]]:
+    """A connection to this node's ledger, and the name of the node asked about. Raises LedgerUnavailable."""
     from protocol.ledger.engine import reader, reading
 
     settings = options.settings()
     engine = reader(settings.ledger.url)
     try:
         with reading(engine) as connection:
-            yield connection, settings.node.name
+            yield connection, node or settings.node.name
     finally:
         engine.dispose()
 
@@ -43,14 +46,15 @@ def _reading(options: Options) -> Iterator[tuple[Any, str]]:
 @click.option("--modality", default="", help="CT, MR, ...")
 @click.option("--since", help="A duration (2h30m) or an ISO 8601 time: not older.")
 @click.option("--until", help="The same: not younger.")
+@_of_node
 @click.option("--all-nodes", is_flag=True, help="Of all nodes that write this ledger.")
 @click.option("--after", help="The mark that the page before ended with.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 @json_option
 @pass_options
 def search(
-    options: Options, text: str, since: str | None, until: str | None, all_nodes: bool, after: str | None, limit: int,
-    as_json: bool, **values: Any,
+    options: Options, text: str, since: str | None, until: str | None, node: str, all_nodes: bool, after: str | None,
+    limit: int, as_json: bool, **values: Any,
 ) -> None:  # fmt: skip
     """Series, newest first, by accession number, patient id or name, UID, AE title or arrival number.
 
@@ -59,14 +63,17 @@ def search(
       scanpost history search A1234567
       scanpost history search "doe, jane" --since 30d
       scanpost history search --target archive --state deleted --json
+      scanpost history search A1234567 --all-nodes     then: scanpost history show ID --node NODE
     """
     from protocol.ledger.history import Filter, Page, search_arrivals
 
     times: dict[str, Any] = {
         name: moment_of(given, f"--{name}") for name, given in (("since", since), ("until", until)) if given
     }
-    with _reading(options) as (connection, node):
-        asked, whose = Filter(q=text, **values, **times), None if all_nodes else node
+    if node and all_nodes:
+        raise click.UsageError("give --node or --all-nodes")
+    with _reading(options, node) as (connection, name):
+        asked, whose = Filter(q=text, **values, **times), None if all_nodes else name
         page = search_arrivals(connection, whose, asked, after, limit)
         while page.partial and len(page.rows) < limit:  # here nobody minds to wait until the page is full
             more = search_arrivals(connection, whose, asked, page.next, limit - len(page.rows))
@@ -74,19 +81,26 @@ def search(
     if not page.rows and not as_json:
         say("nothing matches")
         return
+    of_all = ["node"] if all_nodes else []
     columns = ["id", "opened", "source", "modality", "images", "size", "state", "deliveries"]
-    print_answer(as_json, {"arrivals": page.rows, "next": page.next}, columns, [
-        [row["arrival"], when(row["opened"]), row["calling_ae"], row["modality"], row["images"], size(row["bytes"] or 0),
-         row["state"], ", ".join(f"{one['target']}: {one['state']}" for one in row["deliveries"])] for row in page.rows])  # fmt: skip
+    rows = [[*(row[name] for name in of_all), *_series_line(row)] for row in page.rows]
+    print_answer(as_json, {"arrivals": page.rows, "next": page.next}, [*of_all, *columns], rows)
     if page.next and not as_json:
         say(f"more: --after {page.next}")
 
 
+def _series_line(row: dict[str, Any]) -> list[Any]:
+    to = ", ".join(f"{one['target']}: {one['state']}" for one in row["deliveries"])
+    return [row["arrival"], when(row["opened"]), row["calling_ae"], row["modality"], row["images"], size(row["bytes"] or 0),
+            row["state"], to]  # fmt: skip
+
+
 @history.command()
 @click.argument("arrival", type=int)
+@_of_node
 @json_option
 @pass_options
-def show(options: Options, arrival: int, as_json: bool) -> None:
+def show(options: Options, arrival: int, node: str, as_json: bool) -> None:
     """The timeline of a series: what happened, when, why, and how long nothing did.
 
     \b
@@ -98,12 +112,12 @@ def show(options: Options, arrival: int, as_json: bool) -> None:
     from protocol.ledger.history import timeline
     from protocol.ledger.history.words import seconds_words
 
-    with _reading(options) as (connection, node):
-        entries = timeline(connection, node, arrival)
+    with _reading(options, node) as (connection, name):
+        entries = timeline(connection, name, arrival)
     if not entries:
-        raise NotFound(f"the ledger knows no arrival {arrival} of {node}")
+        raise NotFound(f"the ledger knows no arrival {arrival} of {name}")
     if as_json:
-        print_json({"arrival": arrival, "timeline": [asdict(entry) for entry in entries]})
+        print_json({"node": name, "arrival": arrival, "timeline": [asdict(entry) for entry in entries]})
         return
     print_table(["time", "after", "what", ""], [
         [when(entry.time), "" if not entry.gap_s else seconds_words(entry.gap_s), entry.title, _facts(entry.facts)]
@@ -117,9 +131,10 @@ def _facts(facts: dict[str, Any]) -> str:
 
 @history.command()
 @click.argument("uid")
+@_of_node
 @json_option
 @pass_options
-def image(options: Options, uid: str, as_json: bool) -> None:
+def image(options: Options, uid: str, node: str, as_json: bool) -> None:
     """Where an image came from and went: by SOP Instance UID, or by receipt (32 hexadecimal digits).
 
     \b
@@ -128,11 +143,11 @@ def image(options: Options, uid: str, as_json: bool) -> None:
     from protocol.errors import NotFound
     from protocol.ledger.history import image_history
 
-    with _reading(options) as (connection, node):
+    with _reading(options, node) as (connection, name):
         by = {"sop_uid": uid} if "." in uid else {"receipt": uid.lower()}
-        found = image_history(connection, node, **by)
+        found = image_history(connection, name, **by)
     if not found:
-        raise NotFound(f"the ledger knows no image {uid} of {node}")
+        raise NotFound(f"the ledger knows no image {uid} of {name}")
     if as_json:
         print_json(found)
         return

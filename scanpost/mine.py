@@ -152,7 +152,8 @@ for _query in QUERIES:
 def sql(options: Options, file: TextIO, limit: int, timeout_s: float, as_csv: bool, as_json: bool) -> None:
     """Your own SELECT out of a file, or - for standard input. It cannot change anything.
 
-    The views are described in docs/mining.md; those whose names begin with phi_ hold patient data.
+    That it was asked stands in the audit, without the texts and numbers in it: they may name a patient. The views are described
+    in docs/mining.md; those whose names begin with phi_ hold patient data.
 
     \b
     Examples:
@@ -160,12 +161,16 @@ def sql(options: Options, file: TextIO, limit: int, timeout_s: float, as_csv: bo
       echo "SELECT modality, count(*) FROM mine_series GROUP BY modality" | scanpost mine sql -
     """
     from protocol.ledger.mining.asking import ask_own
+    from protocol.ledger.mining.single import without_values
+    from scanpost.audited import audited_first
 
     try:
         text = file.read()
     except UnicodeDecodeError as exc:
         raise click.BadParameter("the file is no UTF-8 text", param_hint="FILE") from exc
-    answer = ask_own(options.settings().ledger.url, text, limit=limit, timeout_s=timeout_s)
+    settings = options.settings()
+    audited_first(settings, "mine sql", "ledger", {"sql": without_values(text), "limit": limit})
+    answer = ask_own(settings.ledger.url, text, limit=limit, timeout_s=timeout_s)
     _show(answer, as_csv, as_json, limit)
 
 

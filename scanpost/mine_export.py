@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from scanpost.asking import who
+from scanpost.audited import audited_first
 from scanpost.common import Options, json_option, pass_options, print_json, say
 from scanpost.mine import selection_of, window
 
@@ -41,7 +41,6 @@ def export(
       openssl rand -hex 32 > key
       scanpost mine export --pseudonymise --key-file key --out trial7 --days 365 --shift-dates 30
     """
-    from protocol.accounts import Accounts
     from protocol.ledger.mining.export import Terms
     from protocol.ledger.mining.export import export as write
     from protocol.ledger.mining.pseudonyms import Pseudonyms
@@ -52,16 +51,13 @@ def export(
         raise click.BadParameter(str(exc), param_hint="--key-file") from exc
     settings = options.settings()
     selection = selection_of(options, days, since_text, until_text, scanner, modality, node)
-    accounts = Accounts(settings.home / "accounts.sqlite3")
+    told = {**vars(selection), "free_text": with_free_text, "images": with_images, "shift_dates": shift_dates}
+    audited_first(settings, "mine export", "ledger", told)
     try:
-        told = {**vars(selection), "free_text": with_free_text, "images": with_images, "shift_dates": shift_dates}
-        accounts.record(who(), "", "mine export", "ledger", None, told)  # before: what dies in between was begun
         out.mkdir(0o700, parents=True, exist_ok=True)
         counts = write(settings.ledger.url, out, pseudonyms, Terms(selection, with_free_text, with_images))
     except OSError as exc:
         raise click.ClickException(f"cannot write into {out}: {exc.strerror or exc}") from exc
-    finally:
-        accounts.close()
     if as_json:
         print_json({"folder": str(out), "rows": counts})
     else:

@@ -18,9 +18,11 @@ from protocol.errors import ScanpostError
 from protocol.fsops import RealFs
 from protocol.programs import NotRunning, ProcessManager, manager, scale
 from protocol.settings import Settings
+from protocol.wire.nudges import Bell
 from scanpost import leftovers, readiness
 from scanpost.common import EXIT_DONE, EXIT_FAILED, say
 from scanpost.supervisor import launch
+from scanpost.waiting import until_end
 
 LOOK_S = 0.2
 TELL_S = 10.0  # how often to say what is not ready
@@ -39,6 +41,7 @@ class Node:
         self._manager = manager(settings)
         self._stop_asked = 0
         self._replaced = False
+        self._bell = Bell()
 
     def up(self, *, detach: bool) -> int:
         """Start everything; returns the exit code. Raises ScanpostError with one clear line if it cannot."""
@@ -62,6 +65,7 @@ class Node:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop_asked += 1
+        self._bell.ring()
 
     # Before the start
 
@@ -171,7 +175,7 @@ class Node:
             if self._replaced and self._wait_until_ready(None):
                 self._replaced = False
                 say("everything serves again")
-            time.sleep(LOOK_S)
+            until_end(self._process.pid, self._bell)
         return self._stop()
 
     def _stop(self) -> int:

@@ -109,7 +109,9 @@ def _erase(settings: Settings, spool: Spool, found: list[Found], recorded: Mappi
     studies = spool.erasing.studies_of(here) | (set(recorded.values()) - {one.study_uid for one in found} - {""})
     accounts = Accounts(settings.home / "accounts.sqlite3")
     try:
-        accounts.record(who(), "", "patient erase begun", "patient", None, {"arrivals": everything, "reason": reason})
+        accounts.record(
+            f"cli:{who()}", "", "patient erase begun", "patient", None, {"arrivals": everything, "reason": reason}
+        )
         spool.erasing.erase(here, studies)
         _catch_up(spool)
         eraser = LedgerEraser(settings.ledger.url, settings.node.name)
@@ -117,7 +119,9 @@ def _erase(settings: Settings, spool: Spool, found: list[Found], recorded: Mappi
             eraser.erase(everything, studies)
         finally:
             eraser.close()
-        accounts.record(who(), "", "patient erase", "patient", None, {"arrivals": everything, "reason": reason})
+        accounts.record(
+            f"cli:{who()}", "", "patient erase", "patient", None, {"arrivals": everything, "reason": reason}
+        )
     finally:
         accounts.close()
 

@@ -4,6 +4,7 @@ Acts are written down as commands; the router carries them out.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from scanpost.common import Options, json_option, pass_options, print_answer, pr
 
 @click.group()
 def series() -> None:
-    """Series as they came in: list, show, route, reroute, hold, release, discard.
+    """Series as they came in: list, show, route, reroute, hold, release, discard, keep.
 
     \b
     Acts take ids, or filters; then the router finds what matches when it carries them out:
@@ -104,6 +105,26 @@ def route(options: Options, targets: tuple[str, ...], priority: str, **values: A
             names = ", ".join(sorted({*known.targets, *known.groups})) or "none"
             raise click.BadParameter(f"there is no target {name!r} (there are: {names})", param_hint="--target")
     ask(options, "series.route", values, {"targets": list(targets), "priority": priority})
+
+
+@series.command()
+@acting("arrival")
+@click.option("--keep-until", "keep_until", required=True, metavar="TIME",
+              help="An ISO 8601 time (2027-03-31), a duration from now (90d), or `retention`: no longer than that says.")  # fmt: skip
+@pass_options
+def keep(options: Options, keep_until: str, **values: Any) -> None:
+    """Keep series here at least until then, whatever their retention says; never shorter.
+
+    \b
+    Examples:
+      scanpost series keep 217500123 --keep-until 2027-03-31 --reason "second reading"
+      scanpost series keep --rule research --for-target ai --keep-until 90d
+      scanpost series keep 217500123 --keep-until retention
+    """
+    from scanpost.moments import moment
+
+    wanted = None if keep_until == "retention" else moment(keep_until, time.time(), options.settings().node.zone)
+    ask(options, "series.keep", values, {"until": wanted})
 
 
 def _simple(kind: str, text: str, example: str) -> None:

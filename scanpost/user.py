@@ -6,13 +6,12 @@ What it changes stands in the audit as done by `cli:` and the name of whoever ru
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from scanpost.accounts import opened_accounts
 from scanpost.asking import when, who
 from scanpost.common import Options, json_option, pass_options, print_answer, say
 from scanpost.user_token import token
@@ -166,20 +165,6 @@ def sessions(options: Options, name: str, end: bool, as_json: bool) -> None:
 
 
 user.add_command(token)
-
-
-@contextmanager
-def opened_accounts(options: Options) -> Iterator[Accounts]:
-    """The accounts of the node, closed afterwards."""
-    from protocol.accounts import Accounts
-
-    home = options.settings().home
-    home.mkdir(0o750, parents=True, exist_ok=True)
-    accounts = Accounts(home / "accounts.sqlite3")
-    try:
-        yield accounts
-    finally:
-        accounts.close()
 
 
 def _by() -> str:

@@ -6,6 +6,7 @@ import time
 
 import click
 
+from scanpost.accounts import opened_accounts
 from scanpost.asking import when, who
 from scanpost.common import Options, json_option, pass_options, print_answer, print_json, say
 from scanpost.moments import moment
@@ -33,8 +34,6 @@ def create(options: Options, user: str, name: str, scopes: tuple[str, ...], unti
       TOKEN=$(scanpost user token create anna retries --scope operate)
       curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/api/v1/status
     """
-    from scanpost.user import opened_accounts
-
     expires = None if until is None else moment(until, time.time(), options.settings().node.zone)
     with opened_accounts(options) as accounts:
         secret = accounts.tokens.create(user, name, scopes or ("read",), expires=expires, by=f"cli:{who()}")
@@ -55,8 +54,6 @@ def list_(options: Options, user: str | None, as_json: bool) -> None:
     \b
     Example: scanpost user token list anna
     """
-    from scanpost.user import opened_accounts
-
     with opened_accounts(options) as accounts:
         found = accounts.tokens.list(user)
     told = [
@@ -81,8 +78,6 @@ def revoke(options: Options, user: str, name: str) -> None:
     \b
     Example: scanpost user token revoke anna "nightly report"
     """
-    from scanpost.user import opened_accounts
-
     with opened_accounts(options) as accounts:
         accounts.tokens.revoke(user, name, by=f"cli:{who()}")
     say(f"revoked {name} of {user}")

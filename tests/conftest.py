@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import hypothesis
 import pytest
+
+# Where no bytecode is kept, each worker compiles all tests and each of some hundred processes all sources again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # In CI the examples are the same each time, so that a red run is the change's own fault; on a desk they are new ones.
 # How long an example takes says something of the machine only.

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from protocol.acts import can_undo
 from protocol.spool.commands import Command
 from protocol.states import CommandState
 from webgui import answers
@@ -38,9 +39,13 @@ def told(command: Command) -> str:
 def back(
     request: web.Request, command: Command, path: str, undo: str = "", fields: dict[str, str] | None = None
 ) -> web.Response:
-    """After a form: see `path` with what came of it; a long act's own page, which shows how far it is."""
+    """After a form: see `path` with what came of it, and its undo: what protocol/acts says takes it back, if not `undo`
+    and `fields` do. Of a long act see its own page, which shows how far it is.
+    """
     if command.state is CommandState.NEW and command.progress is not None:
         return answers.go(request, f"/acts/{command.id}")
+    if not undo and can_undo(command.kind):
+        undo, fields = f"/acts/{command.id}/undo", {"back": path}
     done = command.state is CommandState.DONE
     return answers.go(
         request, path, told(command), LEVELS[command.state], undo if done else "", fields if done else None

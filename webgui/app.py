@@ -15,22 +15,39 @@ from aiohttp import web
 
 from protocol.accounts import Accounts, Preferences, User, preferences
 from protocol.clock import Clock, SystemClock
+from protocol.errors import ScanpostError
 from webgui import live, patients, words
 from webgui.areas.audit import pages as audit
+from webgui.areas.rules.routes import ASKING
 from webgui.areas.system.pages import CLEANING
 from webgui.areas.upload.taking import UPLOADS, Uploads
+from webgui.areas.welcome import sending
 from webgui.assets import Assets
 from webgui.config import WebConfig
 from webgui.errorpages import error_pages
 from webgui.guards import PERMISSIONS, Need, add_headers, may, origin, permission
 from webgui.hub import Hub
 from webgui.jobs import LADDER, Jobs
-from webgui.keys import ACCOUNTS, ASSETS, CONFIG, HASHING, HUB, JOBS, LADDERS, LIMITER, NODE, REVEALED, RULES, SESSION
+from webgui.keys import (
+    ACCOUNTS,
+    ASSETS,
+    CONFIG,
+    HASHING,
+    HUB,
+    JOBS,
+    LADDERS,
+    LIMITER,
+    NODE,
+    REVEALED,
+    RULES,
+    SEQ,
+    SESSION,
+)
 from webgui.lately import Lately
 from webgui.limits import WINDOW_S, LoginLimiter
 from webgui.node import Node
 from webgui.route import TABLE
-from webgui.routes import NODE_ROUTES, RULE_ROUTES, add_routes
+from webgui.routes import NODE_ROUTES, add_routes
 from webgui.rules_source import RulesSource
 from webgui.searches import SEARCHES, Searches
 from webgui.sections import SECTIONS
@@ -58,10 +75,11 @@ def init_app(
     add_routes(app)
     if rules is not None:
         app[RULES] = rules
-        add_routes(app, RULE_ROUTES)
+        add_routes(app, ASKING)
     if node is not None:
         app[NODE] = node
         audit.setup(app)
+        sending.setup(app)
         app[SEARCHES], app[UPLOADS], app[CLEANING] = Searches(clock), Uploads(), Lately(clock)
         add_routes(app, NODE_ROUTES)
     _init_templates(app)
@@ -105,6 +123,8 @@ async def _context(request: web.Request) -> dict[str, object]:
         "utc": words.utc_time,
         "iso": lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds"),
         "version": request.app[CONFIG].version,
+        "unfinished": await _unfinished(request, session.user if session else None),
+        "seq": request.get(SEQ, 0),
         "path": request.path,
         "here": request.rel_url.raw_path_qs,
     }
@@ -118,6 +138,19 @@ def _menu(request: web.Request, user: User | None) -> list[dict[str, object]]:
         for one in SECTIONS
         if ("GET", one.path) in request.app[PERMISSIONS] and may(user, one.need)
     ]
+
+
+async def _unfinished(request: web.Request, user: User | None) -> bool:
+    """Whether a node that has no rule yet should lead its admin to the guide; costs nothing once the last look saw a rule."""
+    reading = request.app[HUB].reading
+    guided = NODE in request.app and request.path not in ("/welcome", "/setup", "/login")
+    if not (guided and may(user, Need.ADMIN)) or not reading.status or reading.outlook.rules:
+        return False
+    node = request.app[NODE]
+    try:
+        return not any(rule.mode == "active" for rule in (await node.run(node.routing.current)).configuration.rules)
+    except ScanpostError:
+        return False
 
 
 async def _end_jobs(app: web.Application) -> None:

@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 
 from protocol.accounts import User
 from webgui import auth
-from webgui.keys import CONFIG, SESSION
+from webgui.keys import CONFIG, HUB, SEQ, SESSION
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -110,7 +110,7 @@ async def permission(request: web.Request, handler: Handler) -> web.StreamRespon
     session = await auth.find_session(request)
     if session is None:
         raise _ask_to_log_in(request)
-    request[SESSION] = session
+    request[SESSION], request[SEQ] = session, request.app[HUB].seq
     if not may(session.user, need):
         raise web.HTTPForbidden(text="Only admins may do this." if need is Need.ADMIN else "You may look, not change.")
     return await handler(request)

@@ -28,6 +28,8 @@ MIN_GAP_S = 0.5
 MARK_GAP_S = 1.0
 """A page is told at most this often that a list of its changed."""
 PROGRESS_GAP_S = 0.25
+MOST_REMEMBERED = 5000
+"""Topics whose last change is known; each series has one of its own."""
 CURVES_S, CURVES_KEPT = 30.0, 4
 PROGRESS = "progress"
 
@@ -42,7 +44,9 @@ class Hub:
         self._looker = Looker(source, clock)
         self.rates, self._progress = Rates(), Progress()
         self._lock = asyncio.Lock()
-        self._poked, self._heard = asyncio.Event(), asyncio.Event()
+        self._poked, self._came, self._heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.told = False
+        """Whether there is a bus that pokes; without one nobody says that nothing happened."""
         self._viewers: set[Viewer] = set()
         self._thread = ThreadPoolExecutor(1, "source")
         self._due: set[str] = set()
@@ -51,7 +55,9 @@ class Hub:
         self._curves: OrderedDict[tuple[int, int, int], Curves] = OrderedDict()
         self.reading = Reading(at=float("-inf"), monotonic=float("-inf"))
         self.topics: Topics = {}
-        self.seq = 0
+        # Begins later than any process before it came: a page that is open all the time may ask with an older number.
+        self.seq = self._known_from = int(clock.now() * 1000)
+        self._changed: OrderedDict[str, int] = OrderedDict()
 
     def join(self) -> Viewer:
         """A new viewer; it subscribes by itself."""
@@ -65,6 +71,11 @@ class Hub:
 
     def poke(self) -> None:
         """Something happened in the node: look soon."""
+        self._poked.set()
+
+    def look(self) -> None:
+        """Somebody began to watch."""
+        self._came.set()
         self._poked.set()
 
     def hear(self, delivery: int, sent: int, total: int) -> None:
@@ -85,17 +96,27 @@ class Hub:
                     await self.tick()
                 except Exception:  # a document we cannot show must not end the feed for good
                     log.exception("figures cannot be made", extra={"action": "webgui_tick_failed"})
-                await asyncio.sleep(MIN_GAP_S if self._config.tick_s > MIN_GAP_S else 0)
-                watched = any(viewer.watching for viewer in self._viewers)
-                rest = (self._config.tick_s if watched else self._config.idle_tick_s) - MIN_GAP_S
-                try:
-                    await asyncio.wait_for(self._poked.wait(), max(rest, 0.01))
-                except TimeoutError:
-                    pass
+                await (self._pause() if self._watched else self._doze())
                 self._poked.clear()
+                self._came.clear()
         finally:
             bars.cancel()
             await asyncio.gather(bars, return_exceptions=True)
+
+    @property
+    def _watched(self) -> bool:
+        return any(viewer.watching for viewer in self._viewers)
+
+    async def _pause(self) -> None:
+        """Between two looks for somebody: a wake-up makes it shorter."""
+        tick_s = self._config.tick_s
+        await asyncio.sleep(MIN_GAP_S if tick_s > MIN_GAP_S else 0)
+        await _set_within(self._poked, tick_s - MIN_GAP_S)
+
+    async def _doze(self) -> None:
+        """Between two looks for nobody, until somebody comes; what happens does not make it shorter, only what does not longer."""
+        if not await _set_within(self._came, self._config.idle_tick_s) and self.told:
+            await _set_within(self._poked, self._config.still_tick_s - self._config.idle_tick_s)
 
     async def fresh(self, max_age_s: float = 2.0) -> Topics:
         """Topics that are at most this old; looks itself if nobody did."""
@@ -155,6 +176,12 @@ class Hub:
         every = {**self.topics, PROGRESS: self._bars}
         return [Frame("snap", topic, self.seq, dict(rows)) for topic, rows in every.items() if topic in names]
 
+    def missed(self, marks: frozenset[str], since: int) -> list[Frame]:
+        """What to fetch again of what a page shows that was made when `seq` was `since`: what changed until it subscribed."""
+        known = since >= self._known_from
+        changed = sorted(topic for topic in marks if not known or self._changed.get(topic, 0) > since)
+        return [Frame("inv", topic, self.seq, {}) for topic in changed]
+
     def _offer(self, frames: list[Frame]) -> None:
         for viewer in self._viewers:
             viewer.offer(frames)
@@ -167,7 +194,15 @@ class Hub:
         self._marked = {topic: at for topic, at in self._marked.items() if now - at < MARK_GAP_S}
         self._marked.update(dict.fromkeys(ready, now))
         self._due.difference_update(ready)
+        self._remember(ready)
         return [Frame("inv", topic, self.seq, {}) for topic in sorted(ready)]
+
+    def _remember(self, topics: list[str]) -> None:
+        for topic in topics:
+            self._changed[topic] = self.seq
+            self._changed.move_to_end(topic)
+        while len(self._changed) > MOST_REMEMBERED:
+            self._known_from = self._changed.popitem(last=False)[1]
 
     async def _show_progress(self) -> None:
         """What dispatchers say, at most four times a second, while somebody looks at it."""
@@ -182,6 +217,15 @@ class Hub:
         if changed := changes(former, self._bars):
             self.seq += 1
             self._offer([Frame("d", PROGRESS, self.seq, changed)])
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for it, at most so long; whether it is set."""
+    try:
+        await asyncio.wait_for(event.wait(), max(seconds, 0.01))
+        return True
+    except TimeoutError:
+        return False
 
 
 def sent_so_far(status: dict[str, Any]) -> int:

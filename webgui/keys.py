@@ -31,3 +31,6 @@ REVEALED: web.AppKey[dict[tuple[str, str], float]] = web.AppKey("revealed", dict
 """(session id, path) -> until when, seconds since 1970 UTC: where patient data are shown to whom they are masked for."""
 
 SESSION: web.RequestKey[Session] = web.RequestKey("session", Session)
+
+SEQ: web.RequestKey[int] = web.RequestKey("seq", int)
+"""Where the feed was when a request came in: what changed later is not on its page."""

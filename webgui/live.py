@@ -1,7 +1,9 @@
 """The websocket /ws: JSON text frames to one viewer, subscriptions from it. It must not read the node (hub.py does).
 
 C> {"op":"sub","topics":["kpi","targets"],      send rows of these, beginning with snapshots
-    "marks":["queue","series:7"],"events":true}  say when what these show changed; tell what people should know
+    "marks":["queue","series:7"],                say when what these show changed,
+    "since":8812,                                beginning with what changed since the page was made
+    "events":true}                               tell what people should know
 C> {"op":"pause"}                                the page is hidden: send nothing but heartbeats
 S> {"t":"snap","topic":"kpi","seq":8,"d":{key:{field:value}}}
 S> {"t":"d","topic":"kpi","seq":9,"d":{key:{changed field:value}, gone key:null}}
@@ -46,7 +48,9 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
     try:
         async for message in ws:
             if message.type is WSMsgType.TEXT:
-                _hear(viewer, message.data)
+                _hear(hub, viewer, message.data)
+                if viewer.watching:
+                    hub.look()
     finally:
         hub.leave(viewer)
         sockets.discard(ws)
@@ -55,15 +59,19 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
     return ws
 
 
-def _hear(viewer: Viewer, text: str) -> None:
+def _hear(hub: Hub, viewer: Viewer, text: str) -> None:
     """Obey a frame of the page; what is not understood is ignored, as newer pages may say more."""
     try:
         frame = json.loads(text)
         operation, names, marks = frame.get("op"), frame.get("topics", []), frame.get("marks", [])
-    except (ValueError, AttributeError):
+        since = frame.get("since")
+    except (ValueError, AttributeError, RecursionError):
         return
     if operation == "sub" and isinstance(names, list) and isinstance(marks, list):
-        viewer.subscribe(_names(names), _names(marks), tell=frame.get("events") is True)
+        wanted = _names(marks)
+        viewer.subscribe(_names(names), wanted, tell=frame.get("events") is True)
+        if isinstance(since, int):
+            viewer.offer(hub.missed(wanted, since))
     elif operation == "pause":
         viewer.subscribe(frozenset())
 

@@ -108,6 +108,7 @@ async def serve(settings: Settings, tls: ssl.SSLContext | None, instance: str) -
     node = Node(settings, clock, lambda: tell_committed(settings, f"/{settings.node.name}/webgui/{instance}"))
     try:
         app = init_app(web_config(settings), accounts, source, clock, RulesSource(settings, clock), node)
+        app[HUB].told = settings.bus.enabled
         app.cleanup_ctx.append(lambda app: feed.listen(settings, app[HUB].poke, app[HUB].hear))
         async with _listening(app, settings, tls) as url:
             logger.info("serving %s", url, extra={"action": "ready", "url": url})

@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from webgui.guards import API, Need
 from webgui.route import Route
+from webgui.shapes import Nothing
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PARAMETER = re.compile(r"{(\w+)(?::((?:[^{}]|{[^{}]*})+))?}")
@@ -94,7 +95,7 @@ def _schemas(routes: list[Route]) -> tuple[dict[str, Any], dict[tuple[type[BaseM
     for route in routes:
         if route.body is not None:
             wanted[route.body, "validation"] = None
-        if route.answer is not None:
+        if route.answer not in (None, Nothing):
             wanted[route.answer, "serialization"] = None
         if route.query is not None:
             wanted[route.query, "validation"] = None
@@ -149,10 +150,13 @@ def _query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
 
 def _responses(route: Route, names: dict[tuple[type[BaseModel], str], dict[str, Any]]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "Done, or what was asked for."}
-    if route.answer is not None:
-        good["content"] = _json(names[route.answer, "serialization"])
-    elif route.method == "GET":
-        good["content"] = _json({})
+    if route.answer is Nothing:
+        return {"204": {"description": "Done."}} | _errors(route)
+    good["content"] = _json({} if route.answer is None else names[route.answer, "serialization"])
+    return {"2XX": good} | _errors(route)
+
+
+def _errors(route: Route) -> dict[str, Any]:
     statuses = ["503"]
     if route.need is not Need.NOTHING:
         statuses += ["401", "403"]
@@ -162,8 +166,7 @@ def _responses(route: Route, names: dict[tuple[type[BaseModel], str], dict[str, 
         statuses += ["400", "422"]
     if route.method != "GET":
         statuses += ["404", "409", "413"]
-    errors = {status: {"$ref": f"#/components/responses/E{status}"} for status in sorted(set(statuses))}
-    return {"2XX": good} | errors
+    return {status: {"$ref": f"#/components/responses/E{status}"} for status in sorted(set(statuses))}
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:

@@ -90,6 +90,9 @@ def curves(spool: Spool, width: int, since: float, until: float, backlog: Backlo
     )  # fmt: skip
 
 
+STILL_S = 60  # who looks again after less has seen everything: the page looks seldom while nothing happens
+
+
 class Backlog:
     """How many deliveries waited for each target, as somebody of this process saw it: ten seconds apart for an hour, a
     minute apart for a day. It is not kept over a restart.
@@ -102,9 +105,12 @@ class Backlog:
         self._seen: dict[int, dict[int, dict[str, int]]] = {width: {} for width in self.KEPT}
 
     def add(self, now: float, waiting: Mapping[str, int]) -> None:
-        """The queue as it is (`now`: seconds UTC); the last word of a bucket counts."""
+        """The queue as it is (`now`: seconds UTC); the last word of a bucket counts. Since the last time nothing happened."""
         for width, seen in self._seen.items():
-            seen[int(now // width) * width] = dict(waiting)
+            start, last = int(now // width) * width, max(seen, default=0)
+            for missed in range(last + width, start, width) if start - last <= STILL_S else ():
+                seen[missed] = seen[last]
+            seen[start] = dict(waiting)
             while len(seen) > self.KEPT[width]:
                 del seen[min(seen)]
 

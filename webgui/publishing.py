@@ -27,6 +27,7 @@ from webgui.answers import go
 from webgui.keys import ACCOUNTS, NODE, SESSION
 from webgui.node import Node
 
+NOT_YET = ("no rule names ", "no active rule routes")
 UNDO = "/config/undo"
 
 
@@ -83,7 +84,7 @@ async def findings_of(node: Node, configuration: RoutingConfiguration) -> tuple[
 
 async def publish(request: web.Request, edit: Edit, reason: str) -> Made:
     """A small edit on top of whatever is current. Raises what the edit raises, RoutingError, RoutingConflict."""
-    node, who = request.app[NODE], request[SESSION].user.name
+    node, who = request.app[NODE], request[SESSION].who
     busy = await in_use(node)
 
     def call() -> Made:
@@ -96,7 +97,7 @@ async def publish(request: web.Request, edit: Edit, reason: str) -> Made:
 
 async def publish_whole(request: web.Request, configuration: RoutingConfiguration, reason: str, parent: int) -> Made:
     """A whole configuration made from version `parent`. Raises RoutingError, RoutingConflict."""
-    node, who = request.app[NODE], request[SESSION].user.name
+    node, who = request.app[NODE], request[SESSION].who
     busy = await in_use(node)
 
     def call() -> Made:
@@ -117,7 +118,7 @@ async def publish_whole(request: web.Request, configuration: RoutingConfiguratio
 
 async def go_back(request: web.Request, number: int, reason: str) -> Made:
     """Publish version `number` again, whatever is odd about it: it has been in force. Raises RoutingError."""
-    node, who = request.app[NODE], request[SESSION].user.name
+    node, who = request.app[NODE], request[SESSION].who
     busy = await in_use(node)
 
     def call() -> Made:
@@ -155,11 +156,19 @@ def done(request: web.Request, made: Made, path: str, what: str = "") -> web.Res
         return go(request, path, f"Nothing changed: version {made.after.number} stays in force.")
     words = what or sentence(summary(made.changes))
     text = f"{words} Version {made.after.number} is in force."
-    warnings = [one.message for one in made.findings if one.level == "warning"]
+    warnings = _worth_telling(made)
     if warnings:
         text += f" Note: {warnings[0]}." + (f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else "")
     back = UNDO if made.after.parent else ""
     return go(request, path, text, "warn" if warnings else "ok", back, {"version": str(made.after.number)})
+
+
+def _worth_telling(made: Made) -> list[str]:
+    """Warnings; but who adds targets before the rules that will name them is not told that no rule names them."""
+    found = [one.message for one in made.findings if one.level == "warning"]
+    if any(change.section == "rules" or change.kind != "added" for change in made.changes):
+        return found
+    return [text for text in found if not text.startswith(NOT_YET)]
 
 
 def sentence(text: str) -> str:
@@ -170,7 +179,7 @@ def sentence(text: str) -> str:
 
 async def _audited(request: web.Request, made: Made, reason: str) -> Made:
     if made.changed:
-        accounts, who, where = request.app[ACCOUNTS], request[SESSION].user.name, auth.address(request)
+        accounts, who, where = request.app[ACCOUNTS], request[SESSION].who, auth.address(request)
         told = entries(made.changes, made.after.number, reason)
         for entry in told:
             await auth.in_thread(partial(accounts.record, who, where, *entry))

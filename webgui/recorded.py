@@ -15,5 +15,5 @@ from webgui.keys import ACCOUNTS, SESSION
 
 async def record(request: web.Request, action: str, object: str, before: Any = None, after: Any = None) -> None:
     """Write one entry; `before` and `after` are JSON values without secrets or patient data."""
-    accounts, who, where = request.app[ACCOUNTS], request[SESSION].user.name, address(request)
+    accounts, who, where = request.app[ACCOUNTS], request[SESSION].who, address(request)
     await in_thread(lambda: accounts.record(who, where, action, object, before, after))

@@ -13,6 +13,7 @@ from webgui.areas.audit import routes as audit_routes
 from webgui.areas.config import routes as config_routes
 from webgui.areas.dashboard import pages as dashboard
 from webgui.areas.dashboard import routes as dashboard_routes
+from webgui.areas.dashboard.shapes import ChartAnswer, StatusAnswer
 from webgui.areas.help import routes as help_routes
 from webgui.areas.logs import routes as logs_routes
 from webgui.areas.people import routes as people_routes
@@ -26,7 +27,7 @@ from webgui.areas.targets import routes as target_routes
 from webgui.areas.upload import routes as upload_routes
 from webgui.areas.welcome import routes as welcome_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
-from webgui.pages import health, login, metrics, rules, setup, static
+from webgui.pages import health, login, metrics, setup, static
 from webgui.route import TABLE, Route
 
 ROUTES: tuple[Route, ...] = (
@@ -41,7 +42,14 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/logout", login.leave, Need.VIEWER),
     Route("GET", "/", dashboard.show, Need.VIEWER),
     Route("GET", "/ws", live.socket, Need.VIEWER),
-    Route("GET", "/api/v1/status", dashboard.api, Need.VIEWER, "The document of `scanpost status --json`."),
+    Route(
+        "GET",
+        "/api/v1/status",
+        dashboard.api,
+        Need.VIEWER,
+        "The document of `scanpost status --json`.",
+        answer=StatusAnswer,
+    ),
     Route(
         "GET",
         "/api/v1/dashboard/chart",
@@ -49,16 +57,8 @@ ROUTES: tuple[Route, ...] = (
         Need.VIEWER,
         "Rates and queues over time.",
         query=dashboard.ChartQuery,
+        answer=ChartAnswer,
     ),
-)
-
-RULE_ROUTES: tuple[Route, ...] = (
-    Route("GET", "/api/v1/rules", rules.show, Need.VIEWER, "The rules in force, with their counters."),
-    Route("POST", "/api/v1/rules/test", rules.test, Need.VIEWER, "Try rules on a header or a past arrival."),
-    Route("POST", "/api/v1/rules/backtest", rules.start, Need.VIEWER, "Start a backtest."),
-    Route("GET", "/api/v1/rules/backtest/{id}", rules.look, Need.VIEWER, "How far a backtest is, and its result."),
-    Route("DELETE", "/api/v1/rules/backtest/{id}", rules.cancel, Need.VIEWER, "End a backtest."),
-    Route("GET", "/api/v1/routing/schema", rules.schema, Need.VIEWER, "JSON Schema of the routing configuration."),
 )
 
 NODE_ROUTES: tuple[Route, ...] = (

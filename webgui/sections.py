@@ -34,5 +34,6 @@ SECTIONS: tuple[Section, ...] = (
     Section("/logs", "Logs", "logs", key="l", minor=True),
     Section("/upload", "Upload", "upload", Need.OPERATOR, minor=True),
     Section("/users", "Users", "users", Need.ADMIN, minor=True),
+    Section("/welcome", "First steps", "play", key="w", minor=True),
     Section("/help", "Help", "help", key="h", minor=True),
 )

@@ -28,7 +28,7 @@ OUTBOX_CAP = 2_000_000  # events, about 1 GB: nobody books them, and the disk is
 
 
 class CleanerActor(Actor):
-    """Looks at the disk and for commands each second, and every `sweep_s` at what may go."""
+    """Looks at the disk and for commands each second while anything happens, and every `sweep_s` at what may go."""
 
     NAME: ClassVar[str] = "cleaner"
 
@@ -74,7 +74,7 @@ class CleanerActor(Actor):
         hurry = disk.pressure
         begin = now if hurry else self._rest if self._desk.asked else max(self._due, self._rest)
         if now < begin:
-            return begin - now
+            return min(begin - now, disk.patience_s)
         self._tell_disk(disk)
         trouble = self._trouble()
         if trouble:
@@ -90,7 +90,7 @@ class CleanerActor(Actor):
             self._chores.round()  # rows and events have no other time, and must not grow for ever
         self._end_sweep()
         self._due = now + self._settings.sweep_s
-        return min(1.0, self._settings.sweep_s)
+        return min(disk.patience_s, self._settings.sweep_s)
 
     def _in_window(self) -> bool:
         return in_window(self._settings.window, self.context.clock.now(), self._zone)

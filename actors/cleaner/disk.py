@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from actors.rhythm import LOOK_S, REST_S
 from protocol.fsops import FsOps, Room
 from protocol.spool.places import Places
 
+PLENTY = 4.0  # times the reserve: so much is not filled between two looks of an actor at rest
 PRESSURE = 1.5  # the window is lifted at this many times the reserve, before the receiver has to refuse
 INODES = 20_000  # and when so few inodes are left
 BALLAST_CHUNK = 1 << 20
@@ -36,6 +38,12 @@ class Disk:
     def below_second(self) -> bool:
         """Not even the database can be sure of its room any more."""
         return self.room.bytes < self.reserve2
+
+    @property
+    def patience_s(self) -> float:
+        """When to look again while nothing else happens: other programs fill disks, too."""
+        plenty = self.room.bytes > PLENTY * self.reserve and self.room.bytes > PLENTY * self.reserve2
+        return REST_S if plenty and not self._few_inodes else LOOK_S
 
     @property
     def _few_inodes(self) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from actors.dicom.dimse import IMPLICIT_LITTLE
-from actors.dicom.elements import Bytes, DataSet, Items, Unreadable, element, read, sequence
 from protocol.errors import ImageError
+from protocol.header.datasets import Bytes, DataSet, Items, Unreadable, element, read, sequence
 
 SOP_CLASS = "1.2.840.10008.1.20.1"
 SOP_INSTANCE = "1.2.840.10008.1.20.1.1"

@@ -28,6 +28,8 @@ VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"  # in which command sets are written
 
 _ELEMENT = struct.Struct("<HHI")
+_GROUP_LENGTH = struct.Struct("<HHII")
+_FOUR_NUMBERS = struct.Struct("<" + "HHIH" * 4)
 _NO_LENGTH = 0xFFFFFFFF
 MESSAGE_ID_HEADER = _ELEMENT.pack(0, MESSAGE_ID, 2)
 _PLAIN_BEFORE_ID = (
@@ -94,7 +96,7 @@ def encode(elements: dict[int, int | bytes | str]) -> bytes:
     return _ELEMENT.pack(0, 0, 4) + struct.pack("<I", len(body)) + bytes(body)
 
 
-def decode(data: bytes | bytearray) -> Command:
+def decode(data: bytes | bytearray | memoryview) -> Command:
     """Read a command set.
 
     Raises:
@@ -184,15 +186,30 @@ def event_report_request(message_id: int, sop_class_uid: str, sop_instance_uid: 
 
 def response_to(request: Command, status: int) -> bytes:
     """The response to any request, with its UIDs repeated byte for byte (PS3.7 section 9.3)."""
-    elements: dict[int, int | bytes | str] = {
-        COMMAND_FIELD: request.field | RESPONSE,
-        ANSWERED_ID: request.number(MESSAGE_ID),
-        DATA_SET_TYPE: NO_DATA_SET,
-        STATUS: status,
-    }
+    found = request.elements
     # A DIMSE-N request names its object as "requested", the response as "affected": the two are the same object.
-    for affected, requested in ((AFFECTED_CLASS, REQUESTED_CLASS), (AFFECTED_INSTANCE, REQUESTED_INSTANCE)):
-        value = request.elements.get(affected, request.elements.get(requested))
-        if value is not None:
-            elements[affected] = value
+    sop_class = found.get(AFFECTED_CLASS, found.get(REQUESTED_CLASS))
+    instance = found.get(AFFECTED_INSTANCE, found.get(REQUESTED_INSTANCE))
+    field, answered = request.field | RESPONSE, request.number(MESSAGE_ID)
+    if sop_class and instance and not (len(sop_class) | len(instance)) & 1:
+        return _usual_response(sop_class, instance, field, answered, status)
+    elements: dict[int, int | bytes | str] = {
+        COMMAND_FIELD: field, ANSWERED_ID: answered, DATA_SET_TYPE: NO_DATA_SET, STATUS: status,
+    }  # fmt: skip
+    if sop_class is not None:
+        elements[AFFECTED_CLASS] = sop_class
+    if instance is not None:
+        elements[AFFECTED_INSTANCE] = instance
     return encode(elements)
+
+
+def _usual_response(sop_class: bytes, instance: bytes, field: int, answered: int, status: int) -> bytes:
+    """What `encode` would make, in a tenth of the time: every image has one."""
+    numbers = _FOUR_NUMBERS.pack(
+        0, COMMAND_FIELD, 2, field, 0, ANSWERED_ID, 2, answered, 0, DATA_SET_TYPE, 2, NO_DATA_SET, 0, STATUS, 2, status
+    )
+    size = len(sop_class) + len(numbers) + len(instance) + 2 * _ELEMENT.size
+    return b"".join((
+        _GROUP_LENGTH.pack(0, 0, 4, size), _ELEMENT.pack(0, AFFECTED_CLASS, len(sop_class)), sop_class, numbers,
+        _ELEMENT.pack(0, AFFECTED_INSTANCE, len(instance)), instance,
+    ))  # fmt: skip

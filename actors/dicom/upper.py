@@ -1,4 +1,4 @@
-"""One connection that speaks PS3.8: PDUs in and out, messages put together, each wait with a limit.
+"""One connection that speaks PS3.8: what reading.py reads, and PDUs out, each wait with a limit.
 
 It must not decide anything about an association, look into a dataset, or wait without a deadline.
 """
@@ -6,260 +6,26 @@ It must not decide anything about an association, look into a dataset, or wait w
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
 import struct
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
-from actors.dicom import dimse, pdus
-from actors.dicom.machine import Event, Machine, State
+from actors.dicom import pdus
+from actors.dicom.machine import Event, State
+from actors.dicom.message import ChooseSink, Message, PeerAborted, ReleaseRequested, Sink
 from actors.dicom.pdus import InvalidPdu
-from actors.dicom.transport import BUFFER_BYTES, ConnectionLost, Transport, broken
+from actors.dicom.reading import SLOWEST, Reader
+from actors.dicom.transport import ConnectionLost, broken
 from protocol.errors import AssociationAborted, PeerTimeout
 
-_PDU_HEADER = struct.Struct(">BxI")
-_PDV_HEADER = struct.Struct(">IBB")
+__all__ = ["SLOWEST", "ChooseSink", "Message", "PeerAborted", "ReleaseRequested", "Sink"]  # used from here
+
 _PDU_AND_PDV = struct.Struct(">BxIIBB")
-_MAX_ASSOCIATE_BYTES = 256 * 1024  # 128 contexts with 50 transfer syntaxes each stay below this
-_MAX_COMMAND_BYTES = 64 * 1024
-_TOLERATED_PDU_BYTES = 4 * 1024 * 1024  # some senders overrun the announced maximum; a length of 4 GB is an attack
-_MOST_HEADERS = 12  # of a PDU and a PDV
-SLOWEST = 1024  # bytes a second of a message's contents, on average: an ISDN line has eight times as much
 
 
-class PeerAborted(AssociationAborted):
-    """The peer sent an A-ABORT."""
-
-
-class ReleaseRequested(Exception):
-    """The peer sent an A-RELEASE-RQ; not an error."""
-
-
-class Sink(Protocol):
-    """Takes a dataset while it comes in. It must not raise: what goes wrong is told at the end."""
-
-    def write(self, pieces: list[memoryview], last: bool) -> None:
-        """The next bytes, in pieces that are valid during this call only; `last` with the end of the dataset.
-
-        With `last` the last pieces stay valid until the next message is read.
-        """
-
-
-@dataclass
-class Message:
-    """One DIMSE message. `dataset` is None if the command has none, it exceeded the limit (`oversized`), or it went into a
-    `sink`.
-    """
-
-    context_id: int
-    command: dimse.Command
-    dataset: bytearray | None = None
-    oversized: bool = False
-    sink: Sink | None = None
-
-
-ChooseSink = Callable[[Message], Sink | None]
-"""Asked when a command with a dataset has come: where its bytes are to go, or None to collect them in the message."""
-
-
-class Connection(Transport):
-    """A socket that speaks PDUs; see Transport for who may use it.
-
-    Args:
-        max_pdu: the largest P-DATA-TF body we announced, bytes; 0 is unlimited.
-        max_object_bytes: datasets above this are read but not kept.
-    """
-
-    def __init__(self, sock: socket.socket, max_pdu: int, max_object_bytes: int) -> None:
-        super().__init__(sock)
-        self._max_pdu = max(max_pdu, _TOLERATED_PDU_BYTES) if max_pdu else 0xFFFFFFFF
-        self._max_object = max_object_bytes
-        self._pdu_left = 0  # bytes of the current P-DATA-TF not consumed yet
-        self._command = bytearray()
-        self._message: Message | None = None
-        self._began = 0.0  # when the message under way did
-        self._moved = 0  # bytes of its contents so far
-        self.machine = Machine()
-
-    # -- receiving ---------------------------------------------------------------------------------------------
-
-    def read_pdu(self, timeout_s: float) -> tuple[int, bytes]:
-        """One whole PDU other than P-DATA-TF as (type, body), within `timeout_s` from now, if it may come now.
-
-        Raises:
-            PeerTimeout, ConnectionLost, InvalidPdu
-        """
-        self._deadline = time.monotonic() + timeout_s
-        self.machine.listen()
-        while True:
-            kind, length = self._pdu_header()
-            self.machine.expect(kind)
-            limit = self._max_pdu if kind == pdus.P_DATA else _MAX_ASSOCIATE_BYTES
-            if length > limit:
-                raise InvalidPdu(f"PDU of {length} bytes where at most {limit} make sense")
-            if kind != pdus.P_DATA:
-                body = self._take(length)
-                self.machine.received(kind)
-                return kind, body
-            self._append(None, length)  # it overtook our release (AR-6), and nobody waits for it any more
-
-    def read_message(self, idle_s: float, busy_s: float, choose: ChooseSink | None = None) -> Message:
-        """The next whole DIMSE message. It must begin within `idle_s`; then each PDU has `busy_s` to arrive whole, and the
-        message has `busy_s` and a second for each SLOWEST bytes: a drip of fragments, or empty ones, is no progress.
-
-        Raises:
-            ReleaseRequested, PeerAborted, PeerTimeout, ConnectionLost, InvalidPdu
-        """
-        begun_now = True
-        while True:
-            if not self._pdu_left:
-                self._next_data_pdu(idle_s if begun_now else self._left_of_message(busy_s), busy_s)
-            if begun_now:
-                self._began, self._moved, begun_now = time.monotonic(), 0, False
-            message = self._read_pdv()
-            if message is not None:
-                return message
-            begun = self._message
-            if begun is not None and choose is not None and begun.sink is None and not begun.dataset:
-                begun.sink = choose(begun)
-                if begun.sink is not None:
-                    begun.dataset = None
-                    try:
-                        self._held = True
-                        self._stream(begun, begun.sink, busy_s)
-                    finally:
-                        self._held = False
-                    self._message = None
-                    return begun
-
-    def _stream(self, message: Message, sink: Sink, busy_s: float) -> None:
-        """All of a dataset, as it lies in the buffer. Pieces are handed on when the buffer is full or the dataset ends, so
-        that a small dataset comes in one go and a large one is stored while its next bytes are on their way.
-        """
-        pieces: list[memoryview] = []
-        if self._start > BUFFER_BYTES // 4:  # else what follows the command stays where it came to lie
-            self._compact()
-        while True:
-            if not self._pdu_left:
-                self._make_room(sink, pieces, _MOST_HEADERS)
-                self._next_data_pdu(self._left_of_message(busy_s), busy_s)
-            self._make_room(sink, pieces, _MOST_HEADERS)
-            left, last = self._dataset_pdv(message)
-            while left:
-                if self._start == self._end:
-                    self._make_room(sink, pieces, 1)
-                    self._receive()
-                count = min(left, self._end - self._start)
-                pieces.append(self._view[self._start : self._start + count])
-                self._start += count
-                left -= count
-            if last:
-                sink.write(pieces, True)
-                return
-
-    def _dataset_pdv(self, message: Message) -> tuple[int, bool]:
-        """Consume a PDV's header: (bytes of the dataset in it, whether it is the last)."""
-        length, context_id, control = self._pdv_header()
-        if control & 1:
-            raise InvalidPdu("a command where a dataset was expected", pdus.UNEXPECTED_PDU)
-        if message.context_id != context_id:
-            raise InvalidPdu("a dataset without its command", pdus.UNEXPECTED_PDU)
-        return length - 2, bool(control & 2)
-
-    def _make_room(self, sink: Sink, pieces: list[memoryview], need: int) -> None:
-        """See to it that `need` bytes more than there are fit behind what is held back, or hand that on."""
-        if BUFFER_BYTES - self._end >= need:
-            return
-        if pieces:
-            sink.write(pieces, False)
-            pieces.clear()
-        self._compact()
-
-    def _next_data_pdu(self, wait_s: float, busy_s: float) -> None:
-        self._deadline = time.monotonic() + wait_s
-        self._fill(1)
-        self._deadline = time.monotonic() + busy_s
-        kind, length = self._pdu_header()
-        if kind == pdus.P_DATA:
-            if length < 6 or length > self._max_pdu:
-                raise InvalidPdu(f"P-DATA-TF of {length} bytes")
-            self._pdu_left = length
-            return
-        self.machine.expect(kind)
-        if length != 4:
-            raise InvalidPdu(f"PDU type {kind:02X} of {length} bytes instead of 4")
-        body = self._take(4)
-        self.machine.received(kind)
-        if kind == pdus.ABORT:
-            raise PeerAborted(pdus.abort_words(body))
-        raise ReleaseRequested
-
-    def _read_pdv(self) -> Message | None:
-        """Consume one presentation data value item (PS3.8 section 9.3.5.1); the message, if it is complete now."""
-        length, context_id, control = self._pdv_header()
-        is_command, is_last = control & 1, control & 2
-        message = self._message
-        if is_command:
-            if message is not None:
-                raise InvalidPdu("a command where a dataset was expected", pdus.UNEXPECTED_PDU)
-            if len(self._command) + length > _MAX_COMMAND_BYTES:
-                raise InvalidPdu("the command set is too long")
-            self._append(self._command, length - 2)
-            return self._command_complete(context_id) if is_last else None
-        if message is None or message.context_id != context_id:
-            raise InvalidPdu("a dataset without its command", pdus.UNEXPECTED_PDU)
-        self._append_dataset(message, length - 2)
-        if not is_last:
-            return None
-        self._message = None
-        return message
-
-    def _pdv_header(self) -> tuple[int, int, int]:
-        """Consume (item length, context id, message control header) of a PDV; the length is 2 at least."""
-        if self._pdu_left < 6:
-            raise InvalidPdu("a PDV's header is cut off")
-        self._fill(6)
-        length, context_id, control = _PDV_HEADER.unpack_from(self._buffer, self._start)
-        self._start += 6
-        if length < 2 or length + 4 > self._pdu_left:
-            raise InvalidPdu(f"PDV of {length} bytes in a PDU with {self._pdu_left} left")
-        self._pdu_left -= length + 4
-        self._moved += length - 2
-        return length, context_id, control
-
-    def _left_of_message(self, busy_s: float) -> float:
-        """Seconds that the next PDU of the message may take to begin. Raises PeerTimeout: it does not get on."""
-        left = self._began + busy_s + self._moved / SLOWEST - time.monotonic()
-        if left <= 0:
-            raise PeerTimeout("a message did not get on")
-        return min(left, busy_s)
-
-    def _command_complete(self, context_id: int) -> Message | None:
-        message = Message(context_id, dimse.decode(self._command))
-        self._command = bytearray()
-        if not message.command.has_data_set:
-            return message
-        message.dataset = bytearray()
-        self._message = message
-        return None
-
-    def _append_dataset(self, message: Message, length: int) -> None:
-        if message.dataset is not None and len(message.dataset) + length > self._max_object:
-            message.dataset, message.oversized = None, True
-        self._append(message.dataset, length)
-
-    def _pdu_header(self) -> tuple[int, int]:
-        self._fill(1)
-        if not pdus.ASSOCIATE_RQ <= self._buffer[self._start] <= pdus.ABORT:
-            # Said at once: a peer of another protocol may never send six bytes.
-            raise InvalidPdu(f"unrecognised PDU type {self._buffer[self._start]:02X}", pdus.UNRECOGNISED_PDU)
-        self._fill(6)
-        kind, length = _PDU_HEADER.unpack_from(self._buffer, self._start)
-        self._start += 6
-        return kind, length
+class Connection(Reader):
+    """A socket that speaks PDUs; see Transport for who may use it, Reader for its arguments."""
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -299,7 +65,11 @@ class Connection(Transport):
 
     def send_command(self, context_id: int, command: bytes, max_send: int, stall_s: float) -> None:
         """Send a command set that has no dataset."""
-        self.send(fragments(context_id, command, True, True, max_send), stall_s)
+        if len(command) + 6 > max_send:
+            self.send(fragments(context_id, command, True, True, max_send), stall_s)
+            return
+        size = len(command)
+        self.send([_PDU_AND_PDV.pack(pdus.P_DATA, size + 6, size + 2, context_id, 3) + command], stall_s)
 
     def abort(self, cause: BaseException | None = None, linger_s: float = 0.5) -> None:
         """Send the A-ABORT that the machine wants, if the connection still takes it at once; then let the peer close.

@@ -12,11 +12,13 @@ from typing import Any, ClassVar
 from actors.base import Actor, Context
 from actors.dispatcher import reports
 from actors.dispatcher.limits import Limits, terms_of
-from actors.dispatcher.supervision import MARGIN_S, WORKING, Child, Slots, orphans
+from actors.dispatcher.supervision import MARGIN_S, SLOT, WORKING, Child, Slots, orphans
+from actors.rhythm import REST_S
 from protocol.wire.bus import Nudge
 from protocol.wire.events import DeliveryProgress
 
 LOOK_EVERY_S = 1.0
+EARLY_S = 0.1  # a look may come so much sooner: passes come at whole seconds, a little more or less
 ORPHANS_EVERY_S = 5.0
 
 
@@ -25,6 +27,7 @@ class DispatcherActor(Actor):
 
     NAME: ClassVar[str] = "dispatcher"
     SINGLE: ClassVar[bool] = False
+    CHILDREN: ClassVar[str] = SLOT
     MARGIN_S: ClassVar[float] = MARGIN_S
 
     def __init__(self, context: Context) -> None:
@@ -43,6 +46,7 @@ class DispatcherActor(Actor):
             news=context.wire.wake,
             told=self._told,
             margin_s=self.MARGIN_S,
+            nursery=context.nursery,
         )
         self._work = False  # there may be more than the slots were told of
         self._offered = False
@@ -62,10 +66,12 @@ class DispatcherActor(Actor):
             self._reap_orphans()
         if self._offered or now >= self._look_due or (moved and self._work):
             self._look(now)
-        return max(0.0, self._look_due - self.context.clock.monotonic())
+        if not self._work and self._slots.idle and self.context.spool.stillness.still():
+            return REST_S
+        return max(0.0, self._look_due + EARLY_S - self.context.clock.monotonic())
 
     def _look(self, now: float) -> None:
-        self._look_due = now + LOOK_EVERY_S
+        self._look_due = now + LOOK_EVERY_S - EARLY_S
         offered, self._offered = self._offered, False
         deliveries, wall = self.context.spool.deliveries, self.context.clock.now()
         allowed = self._limits.now()

@@ -6,21 +6,23 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from actors.child import EXIT_SPOOL
 from actors.dispatcher import reports
 from actors.dispatcher.slot import WORK
+from actors.nursery import Nursery, Process, begin
 from protocol.fsops import FsOps
 from protocol.spool import Spool
 
+SLOT = "actors.dispatcher.slot"
 PATIENCE_S = 60.0  # for everything that is no network: starting, claiming, waiting for the spool
 MARGIN_S = 30.0  # what a slot may be silent beyond its target's timeouts
 GAP_S = 2.0  # more than this between two looks was our own sleep, not the slot's
@@ -36,7 +38,9 @@ class Child:
     """One slot process as its parent knows it. A thread reads its reports; all else belongs to the actor's thread."""
 
     number: int
-    process: subprocess.Popen[bytes]
+    process: Process
+    voice: FileIO
+    """What it hears: see slot.py."""
     state: str = STARTING
     owner: str = ""
     patience_s: float = PATIENCE_S
@@ -60,15 +64,13 @@ class Child:
         """Tell it that there is work."""
         self.state, self.silent_s, self.patience_s = WOKEN, 0.0, PATIENCE_S
         try:
-            assert self.process.stdin is not None
-            self.process.stdin.write(WORK)
+            self.voice.write(WORK)
         except BrokenPipeError:
             pass  # it is dying; the reading thread will say so
 
     def let_go(self) -> None:
         """Tell it to end, by the end of its stdin."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        self.voice.close()
 
 
 class Slots:
@@ -87,13 +89,14 @@ class Slots:
         lane: bool = False,
         told: Callable[[Child, dict[str, Any]], None],
         margin_s: float = MARGIN_S,
+        nursery: Nursery | None = None,
     ) -> None:
         """`news` is called from other threads when `attend` has something to do; `told` hears every report. `lane`: there
         may be one more, number `count`, for urgent deliveries alone.
         """
         self._spool, self._home, self._instance, self._log = spool, home, instance, log
         self._count, self._all_slots, self._margin_s = count, all_slots, margin_s
-        self._news, self._told = news, told
+        self._news, self._told, self._nursery = news, told, nursery
         self._children: dict[int, Child] = {}
         self._lane = lane
         self._deaths = dict.fromkeys(range(count + 1), 0)
@@ -148,8 +151,7 @@ class Slots:
         alone = code not in (0, EXIT_SPOOL) and not stopping
         held = self._spool.deliveries.reap(child.owner, alone=alone) if child.owner else 0
         del self._children[child.number]
-        if child.process.stdin is not None:
-            child.process.stdin.close()
+        child.voice.close()
         if code != 0:
             deaths = self._deaths[child.number]
             wait_s = min(FIRST_WAIT_S * 2.0 ** min(deaths, 30), LONGEST_WAIT_S)
@@ -181,21 +183,23 @@ class Slots:
             self._start(self._count)
 
     def _start(self, number: int) -> None:
-        read, write = os.pipe()
-        command = [
-            sys.executable, "-m", "actors.dispatcher.slot", "--instance", self._instance, "--number", str(number),
-            "--slots", str(self._all_slots), "--report-fd", str(write),
+        arguments = [
+            "--instance", self._instance, "--number", str(number), "--slots", str(self._all_slots), "--report-fd", "{0}",
             *(["--only-urgent"] if number == self._count else []),
         ]  # fmt: skip
-        environ = {**os.environ, "SCANPOST_HOME": str(self._home)}
+        (read, write), (theirs, voice) = os.pipe(), os.pipe()
         try:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, pass_fds=[write], env=environ)
+            process = begin(
+                self._nursery, SLOT, arguments, [write, theirs], {"SCANPOST_HOME": str(self._home)}, stdin=1
+            )
         except BaseException:
             os.close(read)
+            os.close(voice)
             raise
         finally:
             os.close(write)
-        child = Child(number, process)
+            os.close(theirs)
+        child = Child(number, process, FileIO(voice, "w"))
         self._children[number] = child
         threading.Thread(target=child.listen, args=(read, self._news), name=f"slot-{number}", daemon=True).start()
 
@@ -204,6 +208,11 @@ class Slots:
     def owners(self) -> set[str]:
         """Names of the living, and of the dead that are not buried yet."""
         return {child.owner for child in self._children.values()}
+
+    @property
+    def idle(self) -> bool:
+        """No process has anything to do, or has to be buried."""
+        return all(child.state == IDLE and not child.ended for child in self._children.values())
 
     def states(self) -> Sequence[str]:
         """The state of each process there is."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from actors.base import Actor, Context
+from actors.dicom import fast
 from actors.dicom.scp import Address, Door
 from actors.receiver.admission import Doors, Notices, charsets_of
 from actors.receiver.counting import Desk, Here
@@ -17,7 +18,9 @@ from actors.receiver.mending import WORKER, mend
 from actors.receiver.ports import Port, ports_of, server_tls
 from actors.receiver.reception import Means
 from actors.receiver.reporter import Reporter
+from actors.receiver.workers import WORKER as CHILD
 from actors.receiver.workers import Workers
+from actors.rhythm import REST_S
 from protocol.errors import ConfigurationError, NetworkError, OutOfSpace
 from protocol.wire.nudges import Nudge
 
@@ -28,6 +31,7 @@ class ReceiverActor(Actor):
     """Storage SCP over the spool."""
 
     NAME = "receiver"
+    CHILDREN = CHILD
     STOP_LIMIT_S: ClassVar[float] = 15.0
     """How long open associations may go on after the order to stop; below what the actor's process allows."""
 
@@ -57,7 +61,7 @@ class ReceiverActor(Actor):
             return Alone(means, context.instance, context.wire, Here(limits, pace))
         return Workers(
             home=settings.home, instance=context.instance, count=own.workers, desk=Desk(limits, pace),
-            limit_s=self.STOP_LIMIT_S, wire=context.wire, log=context.log, died=self._lost_one,
+            limit_s=self.STOP_LIMIT_S, wire=context.wire, log=context.log, died=self._lost_one, nursery=context.nursery,
         )  # fmt: skip
 
     def _make_reporter(self) -> Reporter:
@@ -74,6 +78,7 @@ class ReceiverActor(Actor):
         # Before anybody counts as a receiver: files whose writer is unknown are mended only while there is none.
         found = self._mend()
         self._look_for_drain()
+        self.context.log.info("receiving_by", way=fast.in_words())
         self.crew.start()
         for number, port in enumerate(ports_of(self.context.settings.receiver)):
             self._open(number, port)
@@ -132,7 +137,7 @@ class ReceiverActor(Actor):
         if self._unmended or self.context.spool.workers.dead(WORKER):
             found = self._mend()
             self.context.log.warning("mended", found=found)
-        return PERIOD_S
+        return REST_S if self.crew.patient and self.context.spool.stillness.still() else PERIOD_S
 
     def _look_for_drain(self) -> None:
         """Before maintenance nobody is let in any more; who sends tries again later (PS3.8 table 9-21: local limit)."""

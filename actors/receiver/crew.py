@@ -27,6 +27,10 @@ class Crew(Protocol):
     def attend(self, now: float) -> None:
         """Look after those who serve; `now` is monotonic. Raises DiskFailed if the process has to end."""
 
+    @property
+    def patient(self) -> bool:
+        """Nobody has to be looked after until something is committed or told."""
+
     def new_policy(self) -> None:
         """There is a new routing configuration."""
 
@@ -79,6 +83,10 @@ class Alone:
     def attend(self, now: float) -> None:
         assert self.reception is not None
         self.reception.one_pass()
+
+    @property
+    def patient(self) -> bool:
+        return False  # what the periodic work of a worker is for happens here, too
 
     def new_policy(self) -> None:
         assert self.reception is not None

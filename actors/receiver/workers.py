@@ -5,10 +5,8 @@ It must not serve an association itself, and what a dead worker left is mended b
 from __future__ import annotations
 
 import math
-import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from actors.dicom.scp import Address
+from actors.nursery import Nursery, Process, begin
 from actors.receiver import counting, talk
 from actors.receiver.counting import Desk
 from actors.receiver.reception import COUNTS
 from actors.receiver.talk import Line
 from protocol.wire.nudges import Wire
 
+WORKER = "actors.receiver.worker"
 FIRST_WAIT_S = 0.2  # before a worker that died is started again; doubles
 LONGEST_WAIT_S = 30.0
 LIVED_S = 60.0  # who lived so long did not die of its start
@@ -35,7 +35,7 @@ HUNG_S = 60.0  # and is killed after so long: it may be waiting for the database
 class Child:
     """One worker as the receiver knows it; a thread hears it."""
 
-    def __init__(self, number: int, process: subprocess.Popen[bytes], line: Line) -> None:
+    def __init__(self, number: int, process: Process, line: Line) -> None:
         self.number, self.process, self.line = number, process, line
         self.born = time.monotonic()
         self.ready = False
@@ -64,11 +64,12 @@ class Workers:
 
     def __init__(
         self, *, home: Path, instance: str, count: int, desk: Desk, limit_s: float, wire: Wire, log: Any,
-        died: Callable[[], None],
+        died: Callable[[], None], nursery: Nursery | None = None,
     ) -> None:  # fmt: skip
         """`desk` counts for all of them. `died` is called by `attend` when a worker is gone: what it left can be mended."""
         self._home, self._instance, self._count, self._limit_s = home, instance, count, limit_s
         self._desk, self._wire, self._log, self._died = desk, wire, log, died
+        self._nursery = nursery
         self._children: dict[int, Child] = {}
         self._deaths = dict.fromkeys(range(count), 0)
         self._not_before = dict.fromkeys(range(count), 0.0)
@@ -87,13 +88,10 @@ class Workers:
 
     def _start(self, number: int) -> None:
         line, theirs = Line.pair()
-        command = [
-            sys.executable, "-m", "actors.receiver.worker", "--instance", f"{self._instance}-{number}",
-            "--line-fd", str(theirs.fileno()), "--limit-s", str(self._limit_s),
-        ]  # fmt: skip
-        environ = {**os.environ, "SCANPOST_HOME": str(self._home)}
+        arguments = ["--instance", f"{self._instance}-{number}", "--line-fd", "{0}", "--limit-s", str(self._limit_s)]
+        environ = {"SCANPOST_HOME": str(self._home)}
         try:
-            process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environ)
+            process = begin(self._nursery, WORKER, arguments, [theirs.fileno()], environ)
         finally:
             theirs.close()
         child = Child(number, process, line)
@@ -169,6 +167,13 @@ class Workers:
         for number in range(self._count):
             if number not in self._children and now >= self._not_before[number]:
                 self._start(number)
+
+    @property
+    def patient(self) -> bool:
+        """All live, and none has a connection."""
+        return len(self._children) == self._count and not any(
+            one.load or one.ended or not one.ready for one in self._children.values()
+        )
 
     def _look_at(self, child: Child, now: float) -> None:
         if now - child.owes > HUNG_S:

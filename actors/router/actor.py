@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from actors.base import Actor, Context
 from actors.groups import bindings, usable
+from actors.rhythm import REST_S
 from actors.router.answering import Answering, Settling
 from actors.router.arrivals import Closing, Deciding, Round
 from actors.router.commands import Commands
@@ -22,7 +23,7 @@ from protocol.spool.mined import MinedTerms
 from protocol.wire.bus import Nudge
 from protocol.zones import zone_name
 
-LONGEST_WAIT_S = 1.0
+LONGEST_WAIT_S = 1.0  # while anything goes on
 SHORTEST_WAIT_S = 0.05  # between two looks for which there are only nudges of images: a fast scanner sends thousands
 MEND_EVERY_S = 10.0
 LONGEST_BREAK_S = 120.0  # more than a dispatcher ever leaves a target alone
@@ -114,7 +115,9 @@ class RouterActor(Actor):
         return only_images and now < min(self._looked + SHORTEST_WAIT_S, self._due)
 
     def _wait(self, now: float) -> float:
-        """Seconds until something is due: a completion, a retry."""
+        """Seconds until something is due: a completion, a retry. Where nothing goes on, only the dead are to be reaped."""
+        if self.context.spool.stillness.still():
+            return REST_S
         wait_s = min(LONGEST_WAIT_S, self._due - now)
         retry = self.context.spool.deliveries.next_due()
         if retry is not None:

@@ -16,6 +16,7 @@ from protocol.states import Priority
 
 MOST_IDS = 500  # one transaction; more go by what they have in common
 LONGEST_REASON = 500
+LONGEST_UNTIL_S = 200 * 365.25 * 86_400
 
 
 class Arguments:
@@ -113,7 +114,18 @@ class Arguments:
             return None
         if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given) or given <= now:
             raise StepRefused(f"{self._kind}: until must be a time in the future")
+        if given > now + LONGEST_UNTIL_S:
+            raise StepRefused(f"{self._kind}: until is too far away")
         return float(given)
+
+    def restore(self) -> int:
+        """`restore`: the act that is undone; 0 if none is."""
+        given = self._given.get("restore")
+        return 0 if given is None else self._number("restore", given)
+
+    def act(self) -> int:
+        """`act`: the act that it is about."""
+        return self._number("act", self._given.get("act"))
 
     def _number(self, name: str, given: Any) -> int:
         if isinstance(given, bool) or not isinstance(given, int) or not 0 < given < 2**63:

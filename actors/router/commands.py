@@ -28,12 +28,13 @@ class Commands:
     def __init__(self, spool: Spool, routing: Routing, singles: Singles, clock: Clock, log: Any) -> None:
         self._spool, self._log = spool, log
         self._patience = Patience()
-        series, queue = SeriesActs(spool, routing, singles, log), QueueActs(spool, routing, clock)
+        series, queue = SeriesActs(spool, routing, singles, clock, log), QueueActs(spool, routing, clock)
         self._acts: dict[str, Callable[[Command], bool | None]] = {
-            **{f"series.{act}": series.act for act in ("route", "reroute", "hold", "release", "discard")},
+            **{f"series.{act}": series.act for act in ("route", "reroute", "hold", "release", "discard", "keep")},
             **{f"queue.{act}": queue.act for act in ("retry", "hold", "release", "cancel", "priority", "redirect")},
             "target.pause": queue.pause,
             "target.resume": queue.resume,
+            "act.stop": lambda command: spool.commands.stop(Arguments(command).act(), command.id, command.by),
             "node.drain": lambda command: spool.draining.begin(command.id),
             "node.resume": lambda command: spool.draining.end(command.id),
             "commitment.retry": lambda command: spool.commitments.retry(Arguments(command).commitment(), command.id),

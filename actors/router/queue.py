@@ -35,7 +35,8 @@ class QueueActs:
         ids, selection = arguments.ids(), arguments.selection("delivery")
         if bool(ids) == (selection is not None):
             raise StepRefused(f"{command.kind} needs either ids, or what they have in common: a target, a state, ...")
-        priority = arguments.priority(needed=True) if what == "priority" else None
+        restore = arguments.restore()
+        priority = arguments.priority(needed=True) if what == "priority" and not restore else None
         to = self._to(arguments.to()) if what == "redirect" else None
         if selection is None:
             reason = arguments.reason("")
@@ -44,7 +45,7 @@ class QueueActs:
         self._check_target(selection.target)
         states = states_for(command.kind, selection)
         whose = Act(command.id, command.by, arguments.reason(""))
-        return self._many(command, replace(selection, states=states), Wish(what, priority, to), whose)
+        return self._many(command, replace(selection, states=states), Wish(what, priority, to, restore), whose)
 
     def _check_target(self, target: str | None) -> None:
         if target is not None and target not in self._routing.names | self._spool.deliveries.targets_in_use().keys():

@@ -1,4 +1,4 @@
-"""Acts on arrivals: route, reroute, hold, release, discard; on one, on several, on all that match.
+"""Acts on arrivals: route, reroute, hold, release, discard, keep; on one, on several, on all that match.
 Each arrival is a transaction of its own, which also keeps how far a long act is, or answers the command.
 """
 
@@ -14,6 +14,7 @@ from actors.router.routing import Routing
 from actors.router.singles import Singles
 from actors.router.verdicts import case_of, verdict_for
 from protocol.acts import states_for
+from protocol.clock import Clock
 from protocol.errors import NotFound, SpoolError, StepRefused
 from protocol.selection import Selection
 from protocol.spool import Spool
@@ -33,14 +34,15 @@ Do = Callable[[int, Progress | None], object]
 class SeriesActs:
     """What people do to arrivals."""
 
-    def __init__(self, spool: Spool, routing: Routing, singles: Singles, log: Any) -> None:
-        self._spool, self._routing, self._singles, self._log = spool, routing, singles, log
+    def __init__(self, spool: Spool, routing: Routing, singles: Singles, clock: Clock, log: Any) -> None:
+        self._spool, self._routing, self._singles, self._clock, self._log = spool, routing, singles, clock, log
         self._prepare: dict[str, Callable[[Command, Arguments], Do]] = {
             "route": self._route,
             "reroute": self._reroute,
             "hold": self._hold,
             "release": self._release,
             "discard": self._discard,
+            "keep": self._keep,
         }
 
     def act(self, command: Command) -> bool:
@@ -152,8 +154,30 @@ class SeriesActs:
         reason = arguments.reason(f"discarded by {command.by}")
         return lambda arrival, part: self._spool.arrivals.discard(arrival, reason, command.id, part)
 
+    def _keep(self, command: Command, arguments: Arguments) -> Do:
+        """Keep it longer than its retention, or no longer than that."""
+        until, restore = arguments.until(self._clock.now()), arguments.restore()
+
+        def do(arrival: int, part: Progress | None) -> None:
+            wanted = until
+            if restore:
+                before = self._spool.arrivals.before(restore, arrival)
+                wanted = float(before) if before else None
+            self._spool.arrivals.keep(arrival, wanted, command.id, part)
+
+        return do
+
     def _release(self, command: Command, arguments: Arguments) -> Do:
-        return lambda arrival, part: self._let_go(arrival, command.id, part)
+        restore = arguments.restore()
+
+        def do(arrival: int, part: Progress | None) -> None:
+            if restore and self._spool.arrivals.before(restore, arrival) in ("delivered", "discarded"):
+                raise StepRefused(
+                    f"arrival {arrival} was finished before; releasing it would let the rules send it again"
+                )
+            self._let_go(arrival, command.id, part)
+
+        return do
 
     def _let_go(self, arrival: int, command: int, part: Progress | None) -> None:
         """Its held deliveries go on; without any, the rules decide, and hold does not count."""

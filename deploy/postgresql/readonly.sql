@@ -20,4 +20,5 @@ ALTER ROLE scanpost_reader SET statement_timeout = '30s';
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM scanpost_reader;
 GRANT USAGE ON SCHEMA public TO scanpost_reader;
-GRANT SELECT ON mine_series, mine_studies, mine_deliveries, mine_images_per_hour TO scanpost_reader;
+GRANT SELECT ON mine_series, mine_studies, mine_deliveries, mine_images_per_hour, mine_dose_reports, mine_dose_events
+  TO scanpost_reader;

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, null, select, update
 from protocol.clock import Clock, SystemClock
 from protocol.erasure import Erased, Patient, redacted, redacted_subject
 from protocol.ledger.engine import database_errors, reader, reading, writer
-from protocol.ledger.tables import arrival, event, header, image, series
+from protocol.ledger.tables import arrival, dose_event, dose_report, event, header, image, series
 
 CHUNK = 500
 _STUDY_TYPES = ("study.decided",)  # told of a study, not of one arrival
@@ -109,6 +109,16 @@ class LedgerEraser:
             .values(study_uid=None, series_uid=None, study_description=None, series_description=None, procedure=None,
                     study_time=None, series_time=None, acquisition_time=None, age_years=None, sex=None, extra=null(), erased=now)
         )  # fmt: skip
+        connection.execute(
+            update(dose_report)
+            .where(dose_report.c.node == self._node, dose_report.c.arrival == number)
+            .values(study_uid=None, sop_uid=None, erased=now)
+        )
+        connection.execute(
+            update(dose_event)
+            .where(dose_event.c.node == self._node, dose_event.c.arrival == number)
+            .values(event_uid=None, started=None, protocol=None)
+        )
         connection.execute(
             update(arrival)
             .where(arrival.c.node == self._node, arrival.c.arrival == number)

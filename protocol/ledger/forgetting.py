@@ -19,6 +19,8 @@ from protocol.ledger.tables import (
     association,
     delivery,
     delivery_image,
+    dose_event,
+    dose_report,
     event,
     header,
     image,
@@ -120,7 +122,7 @@ def _arrivals(connection: Connection, node: str, before: float, limit: int) -> i
         if went < left:
             of = (event.c.node == node, event.c.arrival == number, event.c.receipt.is_(None), event.c.time < before)
             connection.execute(delete(event).where(*of))
-            for table in (header, series, arrival_rule, delivery, arrival):
+            for table in (header, series, dose_event, dose_report, arrival_rule, delivery, arrival):
                 connection.execute(delete(table).where(table.c.node == node, table.c.arrival == number))
             gone += 1
     return gone

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from protocol.ledger.headers import kept_headers
 from protocol.ledger.mining.columns import series_values
+from protocol.ledger.mining.doses import dose_rows
 from protocol.ledger.tables import NAME
 from protocol.states import ArrivalState, AssociationState, DeliveryState
 from protocol.wire.messages import Envelope
@@ -34,6 +35,7 @@ EVENT_ONLY = frozenset(
         "actor.stopped",
         "alert.silenced",
         "alert.unsilenced",
+        "arrival.kept",
         "association.rejected",
         "audit.head",
         "command.answered",
@@ -163,8 +165,10 @@ def _arrival_completed(event: Envelope) -> list[Change]:
     values = _take(event.data, *names) | _headers(event.phi)
     closed = _arrival(event, ArrivalState.CLOSED, **values, completed=event.time)
     key, kept = {"arrival": event.data["arrival"]}, kept_headers(event)
-    mined = Change("series", key, series_values(event))
-    return [closed, mined] if kept is None else [closed, mined, Change("header", key, kept)]
+    mined = series_values(event)
+    doses = [Change(*row) for row in dose_rows(event, mined["scanner"], mined["received"])]
+    changes = [closed, Change("series", key, mined), *doses]
+    return changes if kept is None else [*changes, Change("header", key, kept)]
 
 
 def _headers(phi: Mapping[str, Any] | None) -> dict[str, Any]:

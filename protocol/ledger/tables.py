@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from protocol.ledger.tables_mining import series_table
+from protocol.ledger.tables_mining import dose_tables, series_table
 
 NAME, UID, ID, LABEL = 64, 64, 64, 255  # characters
 # JSONB so that values can be mined by index; none_as_null keeps "absent" and "null" one thing
@@ -31,6 +31,7 @@ PLAIN = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgres
 
 metadata = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})
 series = series_table(metadata)
+dose_report, dose_event = dose_tables(metadata)
 
 
 def _node() -> Column[str]:

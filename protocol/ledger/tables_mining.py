@@ -1,8 +1,10 @@
-"""The ledger's table for data mining: one row of typed columns for each completed arrival. See docs/mining.md for what
-each column holds; protocol/ledger/mining/columns makes the rows. It must not hold names, ids or birth dates.
+"""The ledger's tables for data mining: a row of typed columns for each completed arrival, and what dose reports say. See
+docs/mining.md for what each column holds; protocol/ledger/mining makes the rows. They must not hold names, ids or birth dates.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, MetaData, String, Table, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -52,3 +54,41 @@ def series_table(metadata: MetaData) -> Table:
     tagged = text("extra IS NOT NULL")
     Index("series_tagged", made.c.node, made.c.completed, sqlite_where=tagged, postgresql_where=tagged)
     return made
+
+
+_REPORT_TEXTS = {"scanner": WORDS, "calling_ae": SHORT, "study_uid": SHORT, "sop_uid": SHORT, "kind": SHORT,
+                 "manufacturer": WORDS, "model": WORDS, "device_serial": WORDS, "flags": WORDS}  # fmt: skip
+_TOTALS = ("events_total", "dlp_total", "dose_area_total", "fluoro_dose_area", "acquisition_dose_area", "dose_rp_total",
+           "fluoro_time")  # fmt: skip
+_EVENT_TEXTS = {"event_uid": SHORT, "kind": SHORT, "protocol": WORDS, "region": WORDS, "region_code": SHORT, "type": WORDS,
+                "type_code": SHORT, "plane": SHORT, "phantom": SHORT}  # fmt: skip
+_EVENT_NUMBERS = ("started", "ctdivol", "dlp", "scanning_length", "pitch", "kvp", "tube_current", "exposure_time",
+                  "exposure", "dose_area", "dose_rp", "glandular_dose", "entrance_dose")  # fmt: skip
+
+
+def dose_tables(metadata: MetaData) -> tuple[Table, Table]:
+    """`dose_report`: one row for each dose report of an arrival, with its totals; `dose_event`: for each irradiation."""
+    report = Table(
+        "dose_report", metadata,
+        *_key("report"),
+        Column("received", Double),  # the arrival's first image
+        *(Column(name, String(length)) for name, length in _REPORT_TEXTS.items()),
+        Column("events", BigInteger),  # rows of dose_event
+        *(Column(name, Double) for name in _TOTALS),
+        Column("erased", Double),  # as in `arrival`
+        Index("dose_report_received", "received"),
+        Index("dose_report_study", "study_uid"),
+    )  # fmt: skip
+    event = Table(
+        "dose_event", metadata,
+        *_key("report", "event"),
+        *(Column(name, String(length)) for name, length in _EVENT_TEXTS.items()),
+        *(Column(name, Double) for name in _EVENT_NUMBERS),
+        Index("dose_event_uid", "node", "event_uid"),
+    )  # fmt: skip
+    return report, event
+
+
+def _key(*names: str) -> tuple[Column[Any], ...]:
+    numbers = (Column(name, BigInteger, primary_key=True, autoincrement=False) for name in ("arrival", *names))
+    return Column("node", String(WORDS), primary_key=True), *numbers

@@ -7,17 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from protocol.errors import RoutingConflict
 from protocol.routing.difference import Change, summary
 from protocol.routing.faults import one_line
 
-if TYPE_CHECKING:
-    from protocol.routing.versions import Version
+
+class Published(Protocol):
+    """What is told of a version: its number, who published it, when (seconds since 1970) and why."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def author(self) -> str: ...
+    @property
+    def time(self) -> float: ...
+    @property
+    def reason(self) -> str: ...
 
 
-def conflict(base: int, current: Version, changes: Sequence[Change] | None, file: str) -> RoutingConflict:
+def conflict(base: int, current: Published, changes: Sequence[Change] | None, file: str) -> RoutingConflict:
     """The error for an edit of version `base`; `changes` since then, None where that version cannot be read."""
     reason = f": {current.reason}" if current.reason else ""
     when = datetime.fromtimestamp(current.time, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from protocol.routing.groups import Group
 from protocol.routing.rules.names import did_you_mean
 from protocol.routing.sources import Source
 
-if TYPE_CHECKING:
-    from protocol.routing.model import Rule
-
 Place = tuple[int | str, ...]
 """Keys and indices that lead to a value: ("rules", 0, "when")."""
+
+
+class Routing(Protocol):
+    """What is asked of a rule here."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def action(self) -> str: ...
+    @property
+    def targets(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Parts:
     group_names: Collection[str]
     groups: Mapping[str, Group]
     sources: Mapping[str, Source]
-    rules: Mapping[int, Rule]
+    rules: Mapping[int, Routing]
     rule_names: Sequence[str | None]
 
 
@@ -96,7 +104,7 @@ def _rule_names(names: Sequence[str | None]) -> Iterator[Misfit]:
             seen.add(name)
 
 
-def _rule(parts: Parts, place: Place, rule: Rule) -> Iterator[Misfit]:
+def _rule(parts: Parts, place: Place, rule: Routing) -> Iterator[Misfit]:
     targets = (*place, "targets")
     if rule.action == "route" and not rule.targets:
         message = f"rule '{rule.name}' routes to no target"

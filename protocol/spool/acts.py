@@ -14,6 +14,7 @@ from protocol.wire.codec import pack, unpack_stored
 MOST_REASONS = 20
 """Different reasons why something was not done that a long act keeps; further ones are counted together."""
 OTHER_REASONS = "for other reasons"
+ONE = {"deliveries": "delivery", "arrivals": "arrival"}
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,16 @@ class Progress:
         return replace(self, cursor=cursor)
 
     def answer(self, verb: str, noun: str) -> str:
-        """In words: how many, and of the others why not."""
-        words = f"{verb}: {self.done} {noun}"
+        """In words: how many, and of the others why not. `noun` is in the plural."""
+        words = f"{verb}: {counted(self.done, noun)}"
         for reason, (count, first) in self.skipped.items():
             words += f"; not {count}: {reason} (such as {first})"
         return words
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 delivery`, `3 deliveries`; `noun` is in the plural."""
+    return f"{count} {ONE.get(noun, noun) if count == 1 else noun}"
 
 
 def progress_of(packed: bytes | None) -> Progress | None:
@@ -96,11 +102,25 @@ def reason_of(arguments: Mapping[str, Any]) -> str:
     return given if isinstance(given, str) else ""
 
 
-def touch(tx: Transaction, act: Act, arrival: int, delivery: int = 0, refused: str = "") -> None:
-    """Remember that an act concerned an arrival, or one of its deliveries; `refused`: why it was not done there."""
+def touch(
+    tx: Transaction, act: Act, arrival: int, delivery: int = 0, refused: str = "", before: str = ""
+) -> None:  # fmt: skip
+    """Remember that an act concerned an arrival, or one of its deliveries; `refused`: why it was not done there.
+
+    `before`: what it changed, as it was before.
+    """
     if act.command:
         tx.execute(
-            "INSERT INTO touched (arrival, command, delivery, time, refused) VALUES (?, ?, ?, ?, ?)"
+            "INSERT INTO touched (arrival, command, delivery, time, refused, before) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (arrival, command, delivery) DO UPDATE SET time = excluded.time, refused = excluded.refused",
-            (arrival, act.command, delivery, tx.now, refused),
+            (arrival, act.command, delivery, tx.now, refused, before),
         )
+
+
+def was_before(tx: Transaction, command: int, arrival: int, delivery: int = 0) -> str:
+    """What an act changed, as it was before; "" if it changed nothing there, or nothing was to be remembered."""
+    row = tx.one(
+        "SELECT before FROM touched WHERE arrival = ? AND command = ? AND delivery = ? AND refused = ''",
+        (arrival, command, delivery),
+    )
+    return str(row["before"]) if row is not None else ""

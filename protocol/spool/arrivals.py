@@ -7,6 +7,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from protocol.errors import StepRefused
@@ -252,8 +253,8 @@ class Arrivals:
         """Set aside whole. Deliveries that are waiting are held with it; one being sent ends its attempt first."""
         with self._db.write() as tx:
             act = act_of(tx, command)
-            handling.hold(tx, id, reason, act)
-            handling.acted(tx, id, act, f"arrival {id} is held", part)
+            before = handling.hold(tx, id, reason, act)
+            handling.acted(tx, id, act, f"arrival {id} is held", part, before)
 
     def release(self, id: int, command: int, part: Progress | None = None) -> None:
         """A person releases a held arrival: its held deliveries go on, or, without any, the rules decide again."""
@@ -275,6 +276,29 @@ class Arrivals:
             act = act_of(tx, command)
             handling.discard(tx, id, reason, act)
             handling.acted(tx, id, act, f"arrival {id} is discarded", part)
+
+    def keep(self, id: int, until: float | None, command: int, part: Progress | None = None) -> None:
+        """A person wants it kept at least until then (seconds UTC); None: its retention alone counts again.
+
+        It never shortens a retention. Raises NotFound, StepRefused if it is deleted.
+        """
+        with self._db.write() as tx:
+            act = act_of(tx, command)
+            before = handling.keep(tx, id, until, act)
+            words = (
+                "is kept as long as its retention says"
+                if until is None
+                else f"is kept until {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC"
+            )
+            handling.acted(tx, id, act, f"arrival {id} {words}", part, before)
+
+    def before(self, command: int, id: int) -> str:
+        """What an act changed of an arrival, as it was before; "" if nothing was to be remembered."""
+        with self._db.read() as connection:
+            row = connection.execute(
+                "SELECT before FROM touched WHERE arrival = ? AND command = ? AND delivery = 0", (id, command)
+            ).fetchone()
+        return str(row["before"]) if row is not None else ""
 
 
 def _act(row: Any) -> dict[str, Any]:

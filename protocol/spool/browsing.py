@@ -17,10 +17,12 @@ from protocol.spool import tallying
 from protocol.spool.database import Database
 from protocol.spool.selecting import ARRIVALS, DELIVERIES, narrowed, newest, page, split, where
 from protocol.spool.settling import plain
+from protocol.typed import MIN_NAME, MOST_WORDS, cleaned, numbers_of, sounded, unlabelled
 from protocol.wire.codec import unpack_stored
 
 ABOUT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyDate", "StudyDescription",
          "SeriesDescription", "SeriesNumber", "BodyPartExamined", "ProtocolName")  # fmt: skip
+MIN_UID = 6  # characters of the beginning of a UID
 LOOKED_THROUGH = 3000
 """So many of the newest arrivals are looked through for a text that has no index; takes a tenth of a second."""
 AT_ONCE = 500
@@ -227,25 +229,24 @@ class Browsing:
 
 # ---- texts ------------------------------------------------------------------------------------------------------
 def means(about: Mapping[str, Any], text: str) -> bool:
-    """Whether people mean this series by a text: its accession number, patient's id, or the beginning of the name."""
-    wanted = text.strip().casefold()
+    """Whether people mean this series by a text: its accession number, patient's id, or the beginning of a part of the name."""
+    wanted = cleaned(text)
     if not wanted:
         return False
-    if any(str(about.get(name, "")).strip().casefold() == wanted for name in ("AccessionNumber", "PatientID")):
+    numbers = {one.casefold() for one in numbers_of(wanted)}
+    if any(str(about.get(name, "")).strip().casefold() in numbers for name in ("AccessionNumber", "PatientID")):
         return True
-    name = _folded(str(about.get("PatientName", "")))
-    return len(wanted) > 1 and (name.startswith(_folded(wanted)) or any(
-        part.startswith(_folded(wanted)) for part in name.split(" ")))  # fmt: skip
-
-
-def _folded(text: str) -> str:
-    """Family and given name as words: `Doe^John`, `Doe, John` and `doe john` are one."""
-    return " ".join(text.casefold().replace("^", " ").replace(",", " ").replace("=", " ").split())
+    if len(wanted) < MIN_NAME or wanted.isdecimal():
+        return False
+    name, begins = sounded(str(about.get("PatientName", ""))), sounded(wanted)
+    words = begins.split(" ")
+    turned = [" ".join([*words[at:], *words[:at]]) for at in range(1, min(len(words), MOST_WORDS))]
+    return bool(begins) and (f" {begins}" in f" {name}" or any(name.startswith(one) for one in turned))
 
 
 def _exact(connection: sqlite3.Connection, text: str) -> set[int]:
     """Arrivals that an index finds."""
-    wanted = text.strip()
+    wanted = unlabelled(cleaned(text)).rstrip(".")
     asked: list[tuple[str, tuple[Any, ...]]] = [
         ("SELECT id FROM arrival INDEXED BY arrival_study WHERE study_uid = ? ORDER BY id DESC LIMIT 1000", (wanted,)),
         (
@@ -264,11 +265,16 @@ def _exact(connection: sqlite3.Connection, text: str) -> set[int]:
 
 
 def _same_series(connection: sqlite3.Connection, text: str, seen: Sequence[int]) -> set[int]:
-    """Arrivals of a series UID among those that are looked through: it has no index."""
+    """Arrivals whose series or study UID begins so, among those that are looked through: that has no index."""
     if not seen or "." not in text:
         return set()
-    sql = "SELECT id FROM arrival WHERE series_uid = ? AND id BETWEEN ? AND ?"
-    return {row[0] for row in connection.execute(sql, (text.strip(), seen[-1], seen[0]))}
+    wanted = unlabelled(cleaned(text)).rstrip(".")
+    if not wanted.replace(".", "").isdecimal():
+        return set()
+    # Digits and dots alone, so that no sign of a pattern is among them.
+    begins = f"{wanted}%" if len(wanted) >= MIN_UID else wanted
+    sql = "SELECT id FROM arrival WHERE (series_uid LIKE ? OR study_uid LIKE ?) AND id BETWEEN ? AND ?"
+    return {row[0] for row in connection.execute(sql, (begins, begins, seen[-1], seen[0]))}
 
 
 def _matching(connection: sqlite3.Connection, selection: Selection, ids: Sequence[int]) -> list[int]:

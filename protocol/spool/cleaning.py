@@ -71,8 +71,9 @@ class Cleaning:
                         continue
                     rows = connection.execute(
                         f"SELECT since, id FROM arrival INDEXED BY arrival_finished WHERE state = '{state}' AND reached = ?"
-                        " AND since < ? AND since >= ? AND (since > ? OR id > ?) ORDER BY since, id LIMIT ?",
-                        (reached, before, after.since, after.since, after.id, limit),
+                        " AND since < ? AND since >= ? AND (since > ? OR id > ?) AND (keep_until IS NULL OR keep_until <= ?)"
+                        " ORDER BY since, id LIMIT ?",
+                        (reached, before, after.since, after.since, after.id, retention.at, limit),
                     ).fetchall()
                     found += [Candidate(row["since"], row["id"]) for row in rows]
         return sorted(found)[:limit]
@@ -88,7 +89,8 @@ class Cleaning:
                 return False
             reached = _delivered_to(tx, id)
             before = retention.before(row["state"], reached)
-            if before is None or row["since"] >= before:
+            wanted = row["keep_until"] is not None and row["keep_until"] > retention.at
+            if before is None or row["since"] >= before or wanted:
                 return False
             marked = tx.changed(
                 f"UPDATE arrival SET state = 'deleted', since = ?, reason = state WHERE id = ? AND NOT {STILL_NEEDED}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from protocol.errors import NotFound
+from protocol.errors import NotFound, StepRefused
 from protocol.spool.acts import Act, Progress, progress_of, reason_of, touch
 from protocol.spool.database import Database
 from protocol.spool.transaction import Transaction
@@ -18,10 +18,10 @@ from protocol.wire.codec import pack, unpack_stored
 from protocol.wire.events import CommandAnswered, CommandAsked
 
 KINDS = frozenset(
-    {"series.route", "series.reroute", "series.hold", "series.release", "series.discard", "queue.retry", "queue.hold",
+    {"series.route", "series.reroute", "series.hold", "series.release", "series.discard", "series.keep", "queue.retry", "queue.hold",
      "queue.release", "queue.cancel", "queue.priority", "queue.redirect",
      "target.pause", "target.resume", "target.test", "target.probe", "commitment.retry", "clean.now", "quarantine.discard",
-     "node.drain", "node.resume", "alerts.test"}
+     "node.drain", "node.resume", "alerts.test", "act.stop"}
 )  # fmt: skip
 
 MOST_REMEMBERED = 100  # ids of one refused act whose story tells it
@@ -105,6 +105,19 @@ class Commands:
         with self._db.write() as tx:
             row = _answer(tx, id, CommandState.FAILED, answer)
             _remember_refused(tx, row, answer)
+
+    def stop(self, id: int, command: int, by: str) -> None:
+        """End a long act where it is, and answer `command` that asked for it. Raises NotFound, StepRefused."""
+        with self._db.write() as tx:
+            row = tx.one("SELECT * FROM command WHERE id = ?", (id,))
+            if row is None:
+                raise NotFound(f"there is no act {id}")
+            if row["state"] != CommandState.NEW:
+                raise StepRefused(f"act {id} has ended already: {row['answer']}")
+            progress = progress_of(row["progress"])
+            words = "before it began" if progress is None else f"after {progress.done} of {progress.total}"
+            _answer(tx, id, CommandState.DONE, f"stopped by {by} {words}")
+            done(tx, command, f"act {id} is stopped {words}")
 
     def finish(self, id: int, answer: str) -> None:
         """Answer a command that changed nothing in the spool (a test, a probe)."""

@@ -126,6 +126,12 @@ class Database:
                     with sqlite_errors("end of reading"):
                         self._reader.execute("ROLLBACK")  # unlike COMMIT it cannot be refused: a look must end
 
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The reading connection, for what needs no consistent state of several tables."""
+        with self._reading:
+            yield self._reader
+
     def barrier(self) -> None:
         """A commit with a sync, in every mode: all that was committed before survives a power cut."""
         with self._lock:

@@ -12,7 +12,7 @@ from typing import Any
 
 from protocol.causes import Cause
 from protocol.errors import StepRefused
-from protocol.spool.acts import Act, act_of
+from protocol.spool.acts import Act, act_of, counted
 from protocol.spool.binding import unbind
 from protocol.spool.claiming import ANY_ORDER, NO_GROUPS, Groups, Order, best_first, rotated, take
 from protocol.spool.commands import done
@@ -296,7 +296,7 @@ class Deliveries(Looking):
             whose = replace(whose, reason=reason or whose.reason)
             for id in ids:
                 carry_out(tx, id, Wish(act, priority, to), whose)
-            done(tx, command, f"{act}: {len(ids)} deliveries")
+            done(tx, command, f"{act}: {counted(len(ids), 'deliveries')}")
         return len(ids)
 
     def unbind(self, groups: Groups, usable: Collection[str], patience_s: Mapping[str, float]) -> int:

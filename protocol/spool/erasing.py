@@ -20,7 +20,7 @@ from protocol.states import ARRIVAL_DELETABLE, ArrivalState
 from protocol.wire.codec import pack, unpack_stored
 
 PAGE = 500  # rows per look or transaction
-AT_ONCE = Retention(math.inf, math.inf)
+AT_ONCE = Retention(math.inf, math.inf, at=math.inf)
 POLICY = "erased on request"
 _KEY = b"PatientID"
 

@@ -21,6 +21,7 @@ UNFINISHED = {
 }
 PROMISED = "held, and promised to its scanner by storage commitment"
 YOUNG = "younger than its retention"
+WANTED = "finished, but a person wants it kept longer"
 NEEDED = "finished, but still needed: a delivery, a study or a file's copy is not done"
 
 
@@ -126,17 +127,24 @@ def _finished(connection: sqlite3.Connection, found: Forecast, retention: Retent
 def _needed(connection: sqlite3.Connection, found: Forecast, retention: Retention) -> None:
     """Finished ones that go by age, and that something needs all the same (see cleaning.STILL_NEEDED)."""
     rows = connection.execute(
-        "SELECT state, reached, since, images, bytes FROM arrival WHERE state IN ('delivered', 'discarded') AND id IN"
-        " (SELECT arrival FROM unsynced UNION SELECT arrival FROM study_link WHERE counts = 1 AND applied = 0 UNION"
-        " SELECT arrival FROM delivery WHERE state IN ('waiting', 'sending', 'retrying', 'confirming', 'parked', 'held'))"
+        "SELECT state, reached, since, images, bytes, keep_until FROM arrival WHERE state IN ('delivered', 'discarded')"
+        " AND id IN (SELECT id FROM arrival INDEXED BY arrival_kept WHERE keep_until > ? UNION"
+        " SELECT arrival FROM unsynced UNION SELECT arrival FROM study_link WHERE counts = 1 AND applied = 0 UNION"
+        " SELECT arrival FROM delivery WHERE state IN ('waiting', 'sending', 'retrying', 'confirming', 'parked', 'held'))",
+        (retention.at,),
     ).fetchall()
-    kept = Amount()
+    kept, wanted = Amount(), Amount()
+    ends: list[float] = []
     for row in rows:
         before = retention.before(row["state"], row["reached"].split())
         if before is None or row["since"] >= before:
             continue
         one = Amount(1, row["images"], row["bytes"], row["since"], row["since"])
-        kept.add(one)
+        if row["keep_until"] is not None and row["keep_until"] > retention.at:
+            wanted.add(one)
+            ends.append(row["keep_until"])
+        else:
+            kept.add(one)
         for kind in found.goes:
             if (kind.state, kind.targets) == (row["state"], row["reached"].split()):
                 kind.amount.series -= 1
@@ -144,6 +152,8 @@ def _needed(connection: sqlite3.Connection, found: Forecast, retention: Retentio
                 kind.amount.bytes -= one.bytes
     if kept.series:
         found.kept.append(Kept(NEEDED, kept))
+    if wanted.series:
+        found.kept.append(Kept(WANTED, wanted, min(ends)))
 
 
 def _unfinished(connection: sqlite3.Connection, found: Forecast) -> None:

@@ -11,24 +11,27 @@ from protocol.spool.deciding import unlink
 from protocol.spool.settling import arrival_row, hold_deliveries, set_state
 from protocol.spool.transaction import Transaction
 from protocol.states import ArrivalState, check_arrival_step
-from protocol.wire.events import ArrivalReleased, DeliveryCancelled, DeliveryRetried
+from protocol.wire.events import ArrivalKept, ArrivalReleased, DeliveryCancelled, DeliveryRetried
 
 GONE = "is deleted: its files are gone, so it can only come from its sender again"
 
 
-def acted(tx: Transaction, id: int, act: Act, words: str, part: Progress | None) -> None:
-    """Remember whose act it was and answer its command. `part`: of a long act, whose progress is kept instead."""
+def acted(tx: Transaction, id: int, act: Act, words: str, part: Progress | None, before: str = "") -> None:
+    """Remember whose act it was and answer its command. `part`: of a long act, whose progress is kept instead.
+
+    `before`: what it changed, as it was.
+    """
     if not act.command:
         return
-    touch(tx, act, id)
+    touch(tx, act, id, before=before)
     if part is None:
         done(tx, act.command, words)
     else:
         note(tx, act.command, part)
 
 
-def hold(tx: Transaction, id: int, reason: str, act: Act) -> None:
-    """See Arrivals.hold. Raises NotFound, StepRefused."""
+def hold(tx: Transaction, id: int, reason: str, act: Act) -> str:
+    """See Arrivals.hold; returns the state before. Raises NotFound, StepRefused."""
     arrival = arrival_row(tx, id)
     _refuse_deleted(id, arrival["state"])
     check_arrival_step(ArrivalState(arrival["state"]), ArrivalState.HELD)
@@ -39,6 +42,7 @@ def hold(tx: Transaction, id: int, reason: str, act: Act) -> None:
     unlink(tx, id)
     hold_deliveries(tx, id, reason, act)
     set_state(tx, arrival, ArrivalState.HELD, reason, act)
+    return str(arrival["state"])
 
 
 def release(tx: Transaction, id: int, act: Act) -> None:
@@ -84,6 +88,15 @@ def discard(tx: Transaction, id: int, reason: str, act: Act) -> None:
     unlink(tx, id)
     _cancel_rest(tx, id, act)
     set_state(tx, arrival, ArrivalState.DISCARDED, reason, act)
+
+
+def keep(tx: Transaction, id: int, until: float | None, act: Act) -> str:
+    """See Arrivals.keep; returns the time before, "" if there was none. Raises NotFound, StepRefused."""
+    arrival = arrival_row(tx, id)
+    _refuse_deleted(id, arrival["state"])
+    tx.execute("UPDATE arrival SET keep_until = ? WHERE id = ?", (until, id))
+    tx.emit(ArrivalKept(id, arrival["calling_ae"], until or 0.0, act.command, act.by, act.reason), correlation=id)
+    return "" if arrival["keep_until"] is None else repr(float(arrival["keep_until"]))
 
 
 def free_singles(tx: Transaction, id: int, act: Act) -> None:

@@ -190,6 +190,7 @@ class Images:
     def _commit_together(self, saved: Sequence[Saved]) -> list[Receipt]:
         with self.unsynced.exchange() as copies, self._db.write() as tx:
             joining = Joining(tx, self._fs, self._places, self._known)
+            joining.look(saved)
             receipts = [self._give_row(tx, joining, one) for one in saved]
             joining.end()
             _leave_copies(copies, tx, saved, receipts)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,15 @@ from protocol.spool.places import Places, series_key
 from protocol.spool.transaction import Transaction
 from protocol.wire.codec import pack, unpack_stored
 from protocol.wire.events import ArrivalOpened, ImageDuplicate, ImageReceived, ImageSuperseded
+from protocol.wire.messages import Event
 
 CHUNK = 1 << 20
 # The twin of a duplicate must still be on its way or kept: a discarded one may go unsent, so the new one counts.
 _TWIN_GONE = ("deleted", "discarded")
+_IMAGE = (
+    "image (receipt, arrival, position, association, sop_uid, sop_class_uid, transfer_syntax_uid, bytes, digest, file,"
+    " offset, header, stored)"
+)
 
 
 def known(connection: sqlite3.Connection | Transaction, receipt: bytes) -> bool:
@@ -136,6 +142,10 @@ class Joining:
         self._totals: Counter[str] = Counter()
         self._associations: dict[bytes, tuple[int, int]] = {}
         self._added: dict[bytes, _Added] = {}
+        self._looked: set[str] | None = None  # SOP instances that have an image, of those that were looked for
+        self._rows: list[tuple[Any, ...]] = []  # of images, not written yet
+        self._events: list[tuple[Event, int]] = []  # that go with them
+        self._waiting: set[str] = set()  # SOP instances of these rows
         self.opened: dict[bytes, Any] = {}
         self.links: set[tuple[int, bytes]] = set()
 
@@ -145,23 +155,53 @@ class Joining:
         Raises Compare: look at the twins outside the transaction first.
         """
         tx = self._tx
-        same_sop = tx.one(
-            "SELECT 1 FROM image INDEXED BY image_sop WHERE sop_uid = ? AND superseded IS NULL LIMIT 1",
-            (saved.meta.sop_instance_uid,),
-        )
+        same_sop = self._same_sop(saved.meta.sop_instance_uid)
         if not saved.new and known(tx, saved.receipt):
             row = tx.one("SELECT arrival FROM image WHERE receipt = ?", (saved.receipt,))
             return Receipt(saved.receipt, "stored", row["arrival"] if row else 0)
-        if same_sop is not None and not saved.resend:
+        if same_sop and not saved.resend:
             twin = self._twin(saved)
             if twin is not None:
                 return self._duplicate(saved, twin)
         arrival, position = self._place(saved)
-        self._insert(saved, arrival, position, replaces=same_sop is not None)
+        self._insert(saved, arrival, position, replaces=same_sop)
         return Receipt(saved.receipt, "stored", arrival["id"])
 
+    def look(self, together: Sequence[Saved]) -> None:
+        """Ask once for all that are to join which SOP instances are there already."""
+        uids = [saved.meta.sop_instance_uid for saved in together]
+        rows = self._tx.all(
+            "SELECT sop_uid FROM image INDEXED BY image_sop WHERE superseded IS NULL"
+            f" AND sop_uid IN ({','.join('?' * len(uids))})",
+            uids,
+        )
+        self._looked = {row[0] for row in rows}
+
+    def _same_sop(self, uid: str) -> bool:
+        """Is there an image with this SOP instance UID? One of the same transaction has its row then."""
+        if uid in self._waiting:
+            self._write()
+            return True
+        if self._looked is not None:
+            return uid in self._looked
+        row = self._tx.one(
+            "SELECT 1 FROM image INDEXED BY image_sop WHERE sop_uid = ? AND superseded IS NULL LIMIT 1", (uid,)
+        )
+        return row is not None
+
+    def _write(self) -> None:
+        """Write the rows and events that wait."""
+        rows, self._rows = self._rows, []
+        events, self._events = self._events, []
+        if self._looked is not None:
+            self._looked |= self._waiting
+        self._waiting.clear()
+        self._tx.insert(_IMAGE, rows)
+        self._tx.emit_many(events)
+
     def end(self) -> None:
-        """Write the counts."""
+        """Write what waits, and the counts."""
+        self._write()
         for added in self._added.values():
             self._tx.execute(
                 "UPDATE arrival SET positions = positions + :images, images = images + :images, bytes = bytes + :bytes,"
@@ -224,33 +264,42 @@ class Joining:
     def _insert(self, saved: Saved, arrival: Any, position: int, *, replaces: bool) -> None:
         tx, meta = self._tx, saved.meta
         if replaces:
-            older = tx.all(
-                "SELECT receipt FROM image INDEXED BY image_sop WHERE arrival = ? AND sop_uid = ? AND superseded IS NULL",
-                (arrival["id"], meta.sop_instance_uid),
-            )
-            for row in older:
-                supersede(tx, row["receipt"], saved.receipt, arrival["id"], meta.calling_ae, meta.sop_instance_uid)
+            self._write()  # so that its events stay in order
+            self._replace(saved, arrival)
         differing = difference(arrival["values"], saved.values)
-        tx.execute(
-            "INSERT INTO image (receipt, arrival, position, association, sop_uid, sop_class_uid, transfer_syntax_uid, bytes,"
-            " digest, file, offset, header, stored) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        self._rows.append(
             (saved.receipt, arrival["id"], position, meta.association, meta.sop_instance_uid, meta.sop_class_uid,
              meta.transfer_syntax_uid, meta.length, meta.digest, saved.file, meta.offset,
-             pack(differing) if differing else None, tx.now),
+             pack(differing) if differing else None, tx.now)
         )  # fmt: skip
+        self._waiting.add(meta.sop_instance_uid)
         if not self._known.linked(arrival["id"], meta.association):
-            tx.execute("INSERT OR IGNORE INTO arrival_association VALUES (?, ?)", (arrival["id"], meta.association))
-            self.links.add((arrival["id"], meta.association))
+            self._link(arrival["id"], meta.association)
         self._totals["received"] += 1
         self._count(saved)
-        tx.emit(
-            ImageReceived(
-                saved.receipt.hex(), meta.association.hex(), arrival["id"], meta.calling_ae, arrival["study_uid"],
-                arrival["series_uid"], meta.sop_instance_uid, meta.sop_class_uid, meta.transfer_syntax_uid, meta.length,
-                meta.digest.hex(), saved.why,
-            ),
-            correlation=arrival["id"],
+        received = ImageReceived(
+            saved.receipt.hex(), meta.association.hex(), arrival["id"], meta.calling_ae, arrival["study_uid"],
+            arrival["series_uid"], meta.sop_instance_uid, meta.sop_class_uid, meta.transfer_syntax_uid, meta.length,
+            meta.digest.hex(), saved.why,
         )  # fmt: skip
+        self._events.append((received, arrival["id"]))
+
+    def _replace(self, saved: Saved, arrival: Any) -> None:
+        """What this arrival has of the same SOP instance is superseded."""
+        older = self._tx.all(
+            "SELECT receipt FROM image INDEXED BY image_sop WHERE arrival = ? AND sop_uid = ? AND superseded IS NULL",
+            (arrival["id"], saved.meta.sop_instance_uid),
+        )
+        for row in older:
+            supersede(
+                self._tx, row["receipt"], saved.receipt, arrival["id"], saved.meta.calling_ae,
+                saved.meta.sop_instance_uid,
+            )  # fmt: skip
+
+    def _link(self, arrival: int, association: bytes) -> None:
+        if (arrival, association) not in self.links:
+            self._tx.execute("INSERT OR IGNORE INTO arrival_association VALUES (?, ?)", (arrival, association))
+            self.links.add((arrival, association))
 
     def _count(self, saved: Saved) -> None:
         images, size = self._associations.get(saved.meta.association, (0, 0))

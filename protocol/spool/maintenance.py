@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from protocol.errors import SpoolDamaged, SpoolError, UnreadableImage
 from protocol.fsops import FsOps, RealFs
 from protocol.header.scan import scan
 from protocol.spool import joining, quarantine
+from protocol.spool.copies import copy_database, put_back_figures
 from protocol.spool.database import begin_epoch, create_database, publish, remove_attempt, seed_ids
 from protocol.spool.images import Incoming, Saved, misplaced
 from protocol.spool.part10 import MAX_META, FileMeta, decode
@@ -76,34 +75,17 @@ def check(spool: Spool, *, thorough: bool = False) -> list[str]:
 
 # ---- copies ----------------------------------------------------------------------------------------------------------
 def backup(home: Path, folder: Path) -> Path:
-    """Write a copy of the database's state into `folder`, in a process of its own, while everything runs.
+    """Write a copy of the database's state and of the statistics into `folder`, in a process of its own, while everything runs.
 
     Images are plain files and are backed up by whatever backs up files. Raises SpoolError if the copy exists.
     """
-    target = folder / "spool.sqlite3"
+    target, places = folder / "spool.sqlite3", Places(home)
     folder.mkdir(parents=True, exist_ok=True)
     if target.exists():
         raise SpoolError(f"{target} exists; name an empty folder")
-    part = folder / "spool.sqlite3.part"
-    part.unlink(missing_ok=True)
-    # Its own process: closing a copy of the file here would drop the locks that our live connection holds (POSIX).
-    code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=60); c.execute('VACUUM INTO ?', (sys.argv[2],)); c.close()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(Places(home).database), str(part)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        part.unlink(missing_ok=True)
-        raise SpoolError(
-            f"the backup failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'unknown'}"
-        )
-    # Under its name only when it is whole and on the disk: VACUUM INTO does not sync.
-    fs = RealFs()
-    fs.sync_file(part)
-    fs.rename(part, target)
-    fs.sync_dir(folder)
+    if places.figures.exists():  # first: what it has not counted then stands in the copy of the outbox
+        copy_database(places.figures, folder / places.figures.name)
+    copy_database(places.database, target)
     return target
 
 
@@ -132,6 +114,7 @@ def restore(home: Path, folder: Path, *, fs: FsOps | None = None, clock: Clock |
         connection.execute("COMMIT")
     finally:
         connection.close()
+    put_back_figures(home, folder, now)  # first: dying in between, the outbox that is still there has the rest
     _exchange(home, fresh, fs, now, over=True)
     spool = open_spool(home, fs=fs, clock=clock)
     try:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from protocol.dose import DOSE_CLASSES, Reading
+from protocol.dose.tree import MAX_BYTES
 from protocol.errors import UnreadableImage
 from protocol.fsops import FsOps
 from protocol.header.mined import MINED_KEYWORDS, mined_keys
@@ -17,6 +19,8 @@ from protocol.spool.places import Places
 
 FIRST_READ = 64 << 10  # bytes; nearly every header is shorter
 MOST_READ = 4 << 20  # a longer header is left out
+MOST_REPORTS = 20  # dose reports of an arrival
+MOST_REPORT = MAX_BYTES  # bytes of one
 MOST_KEPT = 64 << 10  # characters of all values together: they travel in an event
 
 
@@ -35,7 +39,8 @@ class Mined:
         self._db, self._places, self._fs = database, places, fs
 
     def of(self, arrival: int, terms: MinedTerms) -> dict[str, Any]:
-        """What the event of the completed arrival tells for data mining: values, names of extra ones, zone.
+        """What the event of the completed arrival tells for data mining: values, names of extra ones, zone, and what dose
+        reports say (`doses`).
 
         Every image is scanned for the usual values already; here is only what they lack.
         """
@@ -45,7 +50,9 @@ class Mined:
         except (ValueError, UnreadableImage, OSError):
             extra, values = (), {}
         wanted = {*MINED_KEYWORDS, *extra}
+        doses = self._doses(arrival)
         return {
+            **({"doses": doses} if doses else {}),
             "values": _bounded({k: v for k, v in values.items() if k in wanted}),
             "extra": list(extra),
             "zone": terms.zone,
@@ -69,6 +76,30 @@ class Mined:
                 if not more:
                     return self._whole(data[meta.offset :], meta.transfer_syntax_uid, keywords)
                 data += more
+
+    def _doses(self, arrival: int) -> list[dict[str, Any]]:
+        """What the dose reports among its images say; nearly every arrival is asked with one look and has none."""
+        with self._db.read() as connection:
+            first = connection.execute(
+                "SELECT sop_class_uid FROM image WHERE arrival = ? ORDER BY position LIMIT 1", (arrival,)
+            ).fetchone()
+            if first is None or first["sop_class_uid"] not in DOSE_CLASSES:
+                return []
+            rows = connection.execute(
+                "SELECT file, sop_class_uid FROM image WHERE arrival = ? AND superseded IS NULL ORDER BY position LIMIT ?",
+                (arrival, MOST_REPORTS),
+            ).fetchall()
+        reading = Reading()
+        return [self._dose(row["file"], reading) for row in rows if row["sop_class_uid"] in DOSE_CLASSES]
+
+    def _dose(self, file: str, reading: Reading) -> dict[str, Any]:
+        try:
+            with self._fs.open_read(self._places.images / file) as opened:
+                data = opened.read(MAX_META + MOST_REPORT + 1)
+            meta = decode(data)
+        except (UnreadableImage, OSError):
+            return reading.report(b"", "")
+        return reading.report(data[meta.offset :], meta.transfer_syntax_uid)
 
     def _whole(self, data: bytes, syntax: str, keywords: frozenset[int | str]) -> dict[str, Any]:
         """An object without pixel data: what is there is all."""

@@ -45,8 +45,22 @@ def new_receipt(now: float) -> bytes:
     the table. `now` in seconds since 1970 UTC.
     """
     milliseconds, part = divmod(int(now * 4_096_000), 4096)
-    random = int.from_bytes(os.urandom(8), "big") >> 2
+    random = int.from_bytes(_random(), "big") >> 2
     return ((milliseconds & 0xFFFFFFFFFFFF) << 80 | 7 << 76 | part << 64 | 2 << 62 | random).to_bytes(16, "big")
+
+
+_pool: list[bytes] = []
+os.register_at_fork(after_in_child=_pool.clear)  # two processes must not give the same
+
+
+def _random() -> bytes:
+    """Eight bytes of the system's randomness, fetched many at a time: each call lets other threads in between."""
+    while True:
+        try:
+            return _pool.pop()
+        except IndexError:
+            fresh = os.urandom(8 * 256)
+            _pool.extend([fresh[at : at + 8] for at in range(0, len(fresh), 8)])
 
 
 ENDINGS = (".dcm", ".tmp")  # of image files, complete and being written

@@ -4,6 +4,7 @@ It must not read a clock or a setting: whoever cleans, or asks what would go, ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -19,13 +20,15 @@ class Retention:
     """An arrival may go if it is in its final state since before these times (seconds UTC); None keeps for ever.
 
     `targets` has those that want what they were sent kept longer than others: of all times that hold for an arrival the
-    earliest counts, so it is kept as long as anybody wants.
+    earliest counts, so it is kept as long as anybody wants. What a person wants kept longer than `at` (seconds UTC) stays,
+    whatever its age.
     """
 
     delivered_before: float | None
     discarded_before: float | None
     quarantined_before: float | None = None
     targets: Mapping[str, float] = field(default_factory=dict)
+    at: float = -math.inf
 
     def before(self, state: str, reached: Collection[str]) -> float | None:
         """What is in this state, and was delivered to these targets, may go if it is so since before then.
@@ -51,4 +54,5 @@ def retention_at(now: float, settings: Cleaner, targets: Mapping[str, Target]) -
         before(settings.retention_discarded_h),
         before(settings.retention_quarantined_h),
         {name: now - one.retention_h * HOUR_S for name, one in targets.items() if one.retention_h is not None},
+        now,
     )

@@ -188,6 +188,13 @@ COUNTED = """
   UNION ALL SELECT 'delivery', state, target, target_group, count(*), 0, 0 FROM delivery GROUP BY state, target, target_group
 """
 """What the tally has to say; arrivals in the order of the file, since an index would jump to each row."""
+_KEEPING = """
+-- Until when a person wants an arrival kept, whatever its retention (seconds UTC); NULL: nobody said so.
+ALTER TABLE arrival ADD COLUMN keep_until REAL;
+CREATE INDEX arrival_kept ON arrival(keep_until) WHERE keep_until IS NOT NULL;
+-- What an act changed as it was before, where its undo has to know: a state, a priority, a time.
+ALTER TABLE touched ADD COLUMN before TEXT NOT NULL DEFAULT '';
+"""
 
 # Version 1. A fresh database gets these and then every migration, so that both ways lead to the same tables.
 TABLES = """
@@ -312,5 +319,5 @@ CREATE TABLE sighting (
     4: _COMMITMENTS,
     5: _RULES + _PEOPLE + _CLEANING
     + _ALERTS,
-    6: _TALLY + "INSERT INTO tally" + COUNTED,
+    6: _KEEPING + _TALLY + "INSERT INTO tally" + COUNTED,
 }  # fmt: skip

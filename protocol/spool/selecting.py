@@ -57,13 +57,19 @@ def where(kind: Kind, selection: Selection) -> Where:
         test(f"x.{kind.time} >= ?", selection.since)
     if selection.until is not None:
         test(f"x.{kind.time} < ?", selection.until)
+    if selection.act is not None:
+        one = "t.delivery" if kind is DELIVERIES else "t.arrival"
+        test(f"x.id IN (SELECT {one} FROM touched t WHERE t.command = ? AND t.refused = ''"
+             f" AND t.delivery {'<>' if kind is DELIVERIES else '='} 0)", selection.act)  # fmt: skip
     (_of_delivery if kind is DELIVERIES else _of_arrival)(selection, test)
     return " AND ".join(tests) or "1", values
 
 
 def _narrow(kind: Kind, selection: Selection) -> bool:
     """Whether an index finds fewer rows than one over the states."""
-    return selection.study is not None or (kind is ARRIVALS and selection.source is not None)
+    return (
+        selection.study is not None or selection.act is not None or (kind is ARRIVALS and selection.source is not None)
+    )
 
 
 def _of_delivery(selection: Selection, test: Any) -> None:

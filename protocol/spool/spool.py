@@ -39,6 +39,7 @@ from protocol.spool.repeats import Repeats
 from protocol.spool.rulebook import Rulebook
 from protocol.spool.sightings import Sightings
 from protocol.spool.singles import Singles
+from protocol.spool.stillness import Stillness
 from protocol.spool.studies import Studies
 from protocol.spool.targets import Targets
 from protocol.spool.watching import Watching
@@ -75,6 +76,7 @@ class Spool:
         self.letters = Letters(database)
         self.watching = Watching(database)
         self.draining = Draining(database)
+        self.stillness = Stillness(database)
         self.sightings = Sightings(database)
         self.studies = Studies(database)
         self.singles = Singles(database)

@@ -10,7 +10,7 @@ from typing import Any
 
 from protocol.causes import Cause
 from protocol.errors import NotFound, NotOwner, StepRefused
-from protocol.spool.acts import Act, touch
+from protocol.spool.acts import Act, touch, was_before
 from protocol.spool.breaker import close_breaker
 from protocol.spool.objects import ImageFile
 from protocol.spool.settling import TargetChoice, refill, settle
@@ -243,12 +243,13 @@ _ACTS = {"retry": DeliveryState.WAITING, "hold": DeliveryState.HELD, "release": 
 class Wish:
     """What a person wants done to deliveries: retry, hold, release, cancel, priority or redirect.
 
-    `to` is where redirected ones go, `priority` what priority sets.
+    `to` is where redirected ones go, `priority` what priority sets; `restore`: the priority that it had before this act.
     """
 
     what: str
     priority: Priority | None = None
     to: TargetChoice | None = None
+    restore: int = 0
 
 
 def carry_out(
@@ -262,8 +263,7 @@ def carry_out(
         assert wish.to is not None
         _redirect(tx, row, act, wish.to)
     elif wish.what == "priority":
-        assert wish.priority is not None
-        _prioritise(tx, row, act, wish.priority)
+        _prioritise(tx, row, act, _wanted(tx, row, wish))
     else:
         after = _check(row, wish.what)
         if after is DeliveryState.WAITING:
@@ -272,9 +272,22 @@ def carry_out(
             _hold(tx, row, act, cause)
         else:
             _cancel(tx, row, act)
-    touch(tx, act, row["arrival"], id)
+    before = str(row["priority"]) if wish.what == "priority" else ""
+    touch(tx, act, row["arrival"], id, before=before)
     if wish.what != "priority":
         settle(tx, row["arrival"])
+
+
+def _wanted(tx: Transaction, row: Any, wish: Wish) -> Priority:
+    """The priority to set. Raises StepRefused if the act to undo set none here."""
+    if not wish.restore:
+        assert wish.priority is not None
+        return wish.priority
+    before = was_before(tx, wish.restore, row["arrival"], row["id"])
+    for priority in Priority:
+        if str(priority.rank) == before:
+            return priority
+    raise StepRefused(f"delivery {row['id']}: nobody knows its priority before act {wish.restore}")
 
 
 def _check(row: Any, what: str) -> DeliveryState:

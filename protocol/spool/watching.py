@@ -22,6 +22,11 @@ _NEW_HOURS = (  # not of who was first seen today: AE titles are the peer's to i
     " EXCEPT SELECT calling_ae, hour FROM source_hour WHERE hour >= :since / 3600 - 1"
 )
 
+_HELD_BY_PERSON = (  # what was held otherwise before is a person's from then on, since its time of holding is that of the act
+    "(SELECT 1 FROM touched t JOIN command c ON c.id = t.command WHERE t.arrival = a.id AND t.delivery = 0 AND t.refused = ''"
+    " AND t.time >= a.since AND c.kind = 'series.hold')"
+)
+
 
 class Some(NamedTuple):
     """So many, and one of them."""
@@ -45,12 +50,13 @@ class Watching:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def held(self) -> dict[str, Some]:
-        """Held arrivals by calling AE title."""
+    def held(self, *, by_person: bool) -> dict[str, Some]:
+        """Held arrivals by calling AE title: those that a person set aside, or those that wait for one."""
         with self._db.read() as connection:
             rows = connection.execute(
-                "SELECT calling_ae, count(*), max(id) FROM (SELECT id, calling_ae FROM arrival INDEXED BY arrival_state"
-                " WHERE state = 'held' ORDER BY id DESC LIMIT ?) GROUP BY calling_ae",
+                "SELECT calling_ae, count(*), max(id) FROM (SELECT id, calling_ae, since FROM arrival INDEXED BY arrival_state"
+                f" WHERE state = 'held' ORDER BY id DESC LIMIT ?) a WHERE {'' if by_person else 'NOT '}EXISTS {_HELD_BY_PERSON}"
+                " GROUP BY calling_ae",
                 (COUNTED,),
             ).fetchall()
         return {row[0]: Some(row[1], row[2]) for row in rows}

@@ -167,7 +167,7 @@ class ArrivalDecided(Event):
     """The rules (or a person's command) decided; `outcome` is route, hold, discard, or wait (for its study).
 
     `counted`: what the counters of rules took, {rule: result}: of active rules true and error, of shadow rules all.
-    `flows`: [rule, target or group] for each target that a rule named.
+    `flows`: [rule, target or group] for each target that a rule named. `evaluation_s`: how long the rules took, 0: not measured.
     """
 
     arrival: int
@@ -182,6 +182,7 @@ class ArrivalDecided(Event):
     by: str = ""
     counted: dict[str, str] = field(default_factory=dict)
     flows: list[list[str]] = field(default_factory=list)
+    evaluation_s: float = 0.0
 
 
 @event("arrival.images.routed", "arrival/{arrival}", shard="calling_ae")
@@ -251,6 +252,19 @@ class ArrivalReleased(Event):
 
     arrival: int
     calling_ae: str
+    command: int
+    by: str = ""
+    reason: str = ""
+
+
+@event("arrival.kept", "arrival/{arrival}", shard="calling_ae")
+@dataclass(frozen=True)
+class ArrivalKept(Event):
+    """A person wants it kept at least until then, in seconds UTC; 0: its retention alone counts again."""
+
+    arrival: int
+    calling_ae: str
+    until: float
     command: int
     by: str = ""
     reason: str = ""
@@ -863,7 +877,7 @@ class ArrivalUpdated(Event):
 @event("actor.status", "actor/{actor}", shard="actor", root="sys", severity=DEBUG)
 @dataclass(frozen=True)
 class ActorStatus(Event):
-    """Heartbeat of an actor, once a second."""
+    """Heartbeat of an actor: once a second while anything happens, every five seconds while nothing does."""
 
     actor: str
     pid: int

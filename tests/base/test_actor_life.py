@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from actors.life import HEARTBEAT_S, _next_beat
 from protocol.fsops import RealFs
 from protocol.spool import Cursor, open_spool
 
@@ -223,10 +222,3 @@ def test_an_actor_goes_on_when_nobody_reads_its_log_any_more(home: Path, start: 
     kept = [json.loads(line)["action"] for line in (home / "log" / "fake.log").read_text().splitlines()]
     assert kept[-1] == "stopped"
     actor.process.stdout = open(os.devnull)  # noqa: SIM115  (for the fixture to close)
-
-
-def test_heartbeats_come_at_whole_seconds_of_a_clock_that_all_actors_share() -> None:
-    # so that the bus, which every heartbeat wakes, wakes once for all of them
-    assert _next_beat(100.0) == 101.0
-    assert _next_beat(100.999) == 101.0
-    assert 0 < _next_beat(12345.678) - 12345.678 <= HEARTBEAT_S

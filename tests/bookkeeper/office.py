@@ -24,24 +24,24 @@ from tests.ledger.ledger_events import NODE, example
 
 
 class Office:
-    def __init__(self, home, url):
-        self.home, self.url = home, url
+    def __init__(self, home, url, node=NODE):
+        self.home, self.url, self.node = home, url, node
         self.points, self.clock, self.wire = CrashPoints(), ManualClock(), NoWire()
         self._ledgers = []
         self._number = 0
         self.spool = self._open_spool()
 
     def _open_spool(self):
-        return open_spool(self.home, source=f"/{NODE}/test/0", clock=self.clock, effects=self.points, create=True)
+        return open_spool(self.home, source=f"/{self.node}/test/0", clock=self.clock, effects=self.points, create=True)
 
     def hire(self, *, hand=None, kind=BookkeeperActor, url=None, wire=None):
         """A bookkeeper of its own process, so to say; the former one is gone."""
         for former in self._ledgers:
             former.close()
-        ledger = Ledger(url or self.url, NODE, clock=self.clock, effects=self.points)
+        ledger = Ledger(url or self.url, self.node, clock=self.clock, effects=self.points)
         self._ledgers.append(ledger)
         settings = SimpleNamespace(
-            home=self.home, cleaner=SimpleNamespace(outbox_days=7.0, rows_days=90.0),
+            home=self.home, node=SimpleNamespace(zone=None), cleaner=SimpleNamespace(outbox_days=7.0, rows_days=90.0),
             ledger=SimpleNamespace(
                 headers_days=365.0, patient_days=None, rows_days=None, lag_alert_s=300.0, url=url or self.url
             ),
@@ -52,7 +52,7 @@ class Office:
         )  # fmt: skip
         if kind is BookkeeperActor:
             return BookkeeperActor(context, ledger=ledger, hand=hand or OwnHand(),
-                                    balance=BalanceDesk(context, NODE, hand=OwnHand()))  # fmt: skip
+                                    balance=BalanceDesk(context, self.node, hand=OwnHand()))  # fmt: skip
         return kind(context, ledger=ledger)
 
     def happen(self, count=1):

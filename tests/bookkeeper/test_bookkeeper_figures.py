@@ -6,7 +6,9 @@ import pytest
 
 from actors.base import passes
 from actors.bookkeeper import figures
+from protocol.errors import SpoolDamaged
 from protocol.ledger import engine
+from protocol.spool.maintenance import backup, restore
 from protocol.spool.outbox import Cursor
 from tests.bookkeeper.office import Office
 
@@ -95,3 +97,46 @@ def test_a_damaged_file_is_set_aside_and_the_outbox_is_counted_again(office):
     office.work(bookkeeper)
     assert counted(office) == 3
     assert list(path.parent.glob("figures.sqlite3.damaged-*"))
+
+
+def test_a_backup_carries_the_statistics_and_they_go_on_with_the_restored_outbox(office, tmp_path):
+    bookkeeper = office.hire()
+    office.happen(3)
+    office.work(bookkeeper)
+    office.happen(2)  # stand in the copy of the outbox, not yet in that of the statistics
+    backup(office.home, tmp_path / "copies")
+    office.happen(4)  # are in neither
+    office.clock.advance(2)
+    office.work(bookkeeper)
+    assert counted(office) == 9
+    office.bury()
+    office.spool.close()
+    office.spool.places.figures.unlink()  # as on a new machine
+    restore(office.home, tmp_path / "copies", clock=office.clock)
+    office.spool = office._open_spool()
+    office.work(office.hire())
+    assert counted(office) == 5
+    office.happen(1)
+    office.clock.advance(2)
+    office.work(office.hire())
+    assert counted(office) == 6
+
+
+def test_statistics_that_are_damaged_stop_a_restore_before_anything_is_changed(office, tmp_path):
+    office.happen(1)
+    office.work(office.hire())
+    backup(office.home, tmp_path / "copies")
+    office.happen(1)
+    head = office.spool.outbox.head()
+    office.bury()
+    office.spool.close()
+    (tmp_path / "copies" / "figures.sqlite3").write_bytes(b"SQLite format 3" + bytes(5000))
+    with pytest.raises(SpoolDamaged, match="remove that file"):
+        restore(office.home, tmp_path / "copies", clock=office.clock)
+    office.spool = office._open_spool()
+    assert office.spool.outbox.head() == head
+    (tmp_path / "copies" / "figures.sqlite3").unlink()
+    office.spool.close()
+    restore(office.home, tmp_path / "copies", clock=office.clock)
+    office.spool = office._open_spool()
+    assert office.spool.outbox.head().epoch > head.epoch

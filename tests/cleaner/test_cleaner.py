@@ -6,7 +6,9 @@ import pytest
 from cleaner_rig import ALWAYS, AT_ONCE, HOUR, Rig
 
 from actors.cleaner.actor import CHUNK
+from protocol.spool.forecast import WANTED, forecast
 from protocol.spool.outbox import Cursor
+from protocol.spool.retention import Retention
 from protocol.testing.images import TestImage
 
 NEVER_TOUCHED = ("open", "closed", "hold", "in_delivery", "parked")
@@ -331,3 +333,18 @@ def test_a_hold_keeps_for_ever_whatever_was_delivered_before(cleaner):
     for _ in range(3):
         node.after(3650 * 24 * HOUR)
     assert node.state(arrival) == "held" and node.files() == 2
+
+
+def test_what_a_person_wants_kept_stays_beyond_its_retention_and_goes_after_that(cleaner):
+    node: Rig = cleaner(**AT_ONCE)
+    arrival, other = node.series(1), node.series(2)
+    act = node.spool.commands.ask("series.keep", "ann", {"ids": [arrival]})
+    node.spool.arrivals.keep(arrival, node.world.clock.now() + 24 * HOUR, act)
+    node.free_gb(0.1)
+    node.after(10)
+    assert (node.state(arrival), node.state(other)) == ("delivered", "deleted")
+    at = node.world.clock.now()
+    told = forecast(node.spool.database, Retention(at, at, at=at), at)
+    assert [(kept.why, kept.amount.series) for kept in told.kept] == [(WANTED, 1)] and told.goes == []
+    node.after(24 * HOUR)
+    assert node.state(arrival) == "deleted"

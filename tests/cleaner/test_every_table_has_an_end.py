@@ -41,7 +41,7 @@ ENDED = (
     " VALUES ('1', x'00', 'A', 'B', 'C', 'reported', 1, x'90', 1, 1, 1), ('2', x'00', 'A', 'B', 'C', 'given_up', 1, x'90', 1, 1, 1)",
     "INSERT INTO target_image VALUES (x'00', 1, NULL, NULL, 1)",
     "INSERT INTO arrival_rule SELECT 'rule', id FROM arrival",
-    "INSERT INTO touched SELECT arrival, 1, id, 1, '' FROM delivery",
+    "INSERT INTO touched SELECT arrival, 1, id, 1, '', '' FROM delivery",
     "INSERT INTO target_state (name, fails) VALUES ('gone', 3)",
 )  # fmt: skip
 

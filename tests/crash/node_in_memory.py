@@ -407,16 +407,19 @@ class Node(Slots, SpoolWorld):
     def finish(self) -> None:
         """Targets are healed, people retry, release and route what waits for them; until nothing is left to do."""
         self.heal()
+        released: set[int] = set()
         for _ in range(5):
             aside = [row for row in self.deliveries() if row["state"] in ("parked", "held")]
             for row in aside:
                 self.ask("queue.retry" if row["state"] == "parked" else "queue.release", ids=[row["id"]])
             held = self.arrivals("held")
             for row in held:
-                if row["reason"] == PROMISED:
+                # Still held after its release: the answer was that the rules name no target.
+                if row["reason"] == PROMISED or row["id"] in released:
                     self.ask("series.route", arrival=row["id"], target="archive")
                 else:
                     self.ask("series.release", arrival=row["id"])
+                    released.add(row["id"])
             given_up = self.spool.commitments.list(states=("given_up",), limit=1000)
             for row in given_up:
                 self.ask("commitment.retry", commitment=row["id"])

@@ -116,6 +116,11 @@ class Site:
         self.spool.deliveries.change(ids, "retry", self.spool.commands.ask("queue.retry", "test", {}))
 
 
+def slots_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Of a dispatcher's process: they come out of its nursery."""
+    return [child for child in psutil.Process(process.pid).children(recursive=True) if child.name() == "slot"]
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
@@ -372,7 +377,7 @@ def test_sigterm_finishes_the_image_and_gives_the_rest_back(site):
     site.send("a")
     process = site.process()
     wait_for(peer.held.is_set, LIMIT_S, pause)
-    slots = psutil.Process(process.pid).children()
+    slots = slots_of(process)
     for one in (process.pid, *(slot.pid for slot in slots)):  # as supervisord tells the whole group
         os.kill(one, signal.SIGTERM)
     pause(0.2)
@@ -392,7 +397,7 @@ def test_when_the_parent_is_killed_its_slot_keeps_its_claim_finishes_its_image_a
     site.send("a")
     first = site.process()
     wait_for(peer.held.is_set, LIMIT_S, pause)
-    (slot,) = psutil.Process(first.pid).children()
+    (slot,) = slots_of(first)
     first.kill()
     first.wait()
     site.process()
@@ -412,7 +417,7 @@ def test_parent_and_slots_killed_together_count_no_death_and_the_next_goes_on(si
     site.send("a")
     first = site.process()
     wait_for(peer.held.is_set, LIMIT_S, pause)
-    for one in (first.pid, *(slot.pid for slot in psutil.Process(first.pid).children())):
+    for one in (first.pid, *(child.pid for child in psutil.Process(first.pid).children(recursive=True))):
         os.kill(one, signal.SIGKILL)
     first.wait()
     peer.go.set()

@@ -32,6 +32,7 @@ class MinedLedger:
         series=None,
         source="ct1",
         more=None,
+        doses=(),
         extra=(),
         target="pacs",
         **values,
@@ -50,7 +51,7 @@ class MinedLedger:
             )
         origin = {"called_ae": "R", "address": "10.0.0.1", "source": source, "addendum_of": 0, "opened": opened}
         phi = {"header": header, "first": {}, "columns": b"", "count": 10, "dropped": [], "origin": origin,
-               "mining": {"values": more or {}, "extra": list(extra), "zone": "UTC"}}  # fmt: skip
+               "mining": {"values": more or {}, "extra": list(extra), "zone": "UTC", "doses": list(doses)}}  # fmt: skip
         self.tell(example(e.ArrivalCompleted, **here, images=10, bytes=10_000_000, why="released", modality=header["Modality"]),
                   opened + 60, phi)  # fmt: skip
         if target:

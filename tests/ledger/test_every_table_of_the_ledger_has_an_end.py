@@ -17,8 +17,8 @@ DAY = 86_400.0
 LONG_AGO, LATER = EPOCH, EPOCH + 100 * DAY
 # Emptied by forgetting.forget_rows once what a row is about is over; the test below sees it happen.
 FORGOTTEN = {
-    "alert", "alert_episode", "arrival", "arrival_rule", "association", "delivery", "delivery_image", "event", "header", "image",
-    "quarantine", "series",
+    "alert", "alert_episode", "arrival", "arrival_rule", "association", "delivery", "delivery_image", "dose_event",
+    "dose_report", "event", "header", "image", "quarantine", "series",
 }  # fmt: skip
 ELSEWHERE = {"cursor": "one row for each node and consumer"}
 
@@ -39,7 +39,7 @@ def past(made, arrival=1, time=LONG_AGO):
     """A series from its first image to its deletion, and everything that can happen around it."""
     here = {"arrival": arrival, "calling_ae": "CT1"}
     made.tell(example(e.AssociationOpened, association=f"a{arrival}", calling_ae="CT1"), time)
-    made.series(arrival, opened=time, extra=["KVP"])
+    made.series(arrival, opened=time, extra=["KVP"], doses=[{"events": [{"kind": "ct", "ctdivol": 5.0}]}])
     made.tell(example(e.ArrivalDecided, **here, outcome="route", rules=["all"]), time + 61)
     made.tell(example(e.ImagesSent, delivery=arrival, arrival=arrival, images=[[f"{arrival:030x}01", 0]]), time + 90)
     made.tell(example(e.AssociationClosed, association=f"a{arrival}", calling_ae="CT1", how="released"), time + 91)

@@ -13,7 +13,7 @@ from protocol.errors import LedgerError
 from protocol.ledger.mining.asking import ask_own, ask_ready, document
 from protocol.ledger.mining.ready import BY_NAME, QUERIES
 from protocol.ledger.mining.sheet import safe, write_sheet
-from protocol.ledger.mining.single import single_statement
+from protocol.ledger.mining.single import single_statement, without_values
 from protocol.ledger.mining.spelling import Selection, spelled
 from tests.ledger.ledger_events import EPOCH, NODE
 from tests.ledger.mined_ledger import HOUR, MinedLedger
@@ -101,7 +101,7 @@ def test_dose_gives_medians(made, ask):
     made.series(4)
     made.series(5, ProtocolName="No dose at all")
     (row,) = ask("dose")
-    assert (row["series"], row["with_ctdivol"], row["median_ctdivol"], row["max_ctdivol"]) == (4, 3, 5.0, 20.0)
+    assert (row["told_by"], row["times"], row["median_ctdivol"], row["max_ctdivol"]) == ("images", 4, 5.0, 20.0)
     assert row["median_dlp"] is None and row["median_kvp"] == 120.0
 
 
@@ -203,3 +203,20 @@ def test_a_sheet_holds_text_as_text_and_numbers_as_numbers():
     file = io.StringIO(newline="")
     assert write_sheet(file, ["a", "b"], [['=HYPERLINK("x")', -5.5], [None, "a,b"]]) == 2
     assert file.getvalue() == 'a,b\r\n"\'=HYPERLINK(""x"")",-5.5\r\n,"a,b"\r\n'
+
+
+@pytest.mark.parametrize("sql, shown", [
+    ("SELECT count(*)  FROM phi_series\n WHERE patient_id = '4711'", "SELECT count(*) FROM phi_series WHERE patient_id = '?'"),
+    ("SELECT 1 FROM arrival WHERE patient_id = 4711 -- Jane Doe", "SELECT ? FROM arrival WHERE patient_id = ?"),
+    ('SELECT "arrival", "Doe^Jane" FROM t1', "SELECT \"arrival\", '?' FROM t1"),
+    ("SELECT $$Doe$$, /* Jane */ 0x1F", "SELECT '?', ?"),
+    ("SELECT 'Doe", "(not readable as SQL)"),
+    ("SELECT \"doe 'x", "(not readable as SQL)"),
+])  # fmt: skip
+def test_what_was_asked_is_told_without_its_values(sql, shown):
+    assert without_values(sql) == shown
+
+
+@given(st.text(max_size=200))
+def test_no_statement_is_too_odd_to_be_told(sql):
+    assert len(without_values(sql)) <= 2000

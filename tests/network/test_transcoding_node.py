@@ -43,7 +43,7 @@ def workers(node: Node, kind: str) -> list[psutil.Process]:
     found = []
     for process in node.processes():
         try:
-            if kind in process.cmdline():
+            if kind in process.cmdline() or process.name() == kind.rpartition(".")[2]:
                 found.append(process)
         except psutil.Error:
             continue

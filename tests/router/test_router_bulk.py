@@ -79,9 +79,7 @@ def test_parked_ones_of_one_cause_are_retried(rig):
         node.series(TestImage(study=study))
     park(node, count=2)
     (full,) = park(node, cause=Cause.OUT_OF_SPACE)
-    assert (
-        node.ask("queue.retry", where={"states": ["parked"], "cause": "out_of_space"}).answer == "retry: 1 deliveries"
-    )
+    assert node.ask("queue.retry", where={"states": ["parked"], "cause": "out_of_space"}).answer == "retry: 1 delivery"
     row = node.spool.deliveries.get(full)
     assert (row["state"], row["cause"], row["error"]) == ("waiting", "", "")
     assert {(one.cause, one.count, one.state) for one in node.spool.deliveries.causes()} == {("timeout", 2, "parked")}
@@ -171,7 +169,7 @@ def test_several_arrivals_are_done_one_by_one_and_the_rest_is_told(rig):
     assert node.spool.cleaning.mark(first, Retention(now, now))
     answer = node.ask("series.reroute", ids=[first, second, 7])
     assert answer.state == "done" and answer.answer.startswith(
-        "reroute: 1 arrivals; not 1: is deleted: its files are gone"
+        "reroute: 1 arrival; not 1: is deleted: its files are gone"
     )
     assert "not 1: there is no arrival" in answer.answer
     assert answer.progress.done == 1 and sum(count for count, _ in answer.progress.skipped.values()) == 2
@@ -406,7 +404,7 @@ def test_an_arrival_that_breaks_the_act_does_not_stop_it_for_the_others(rig):
     answer = node.ask("series.route", where={"source": "CT1"}, target="pacs")
     node.spool.arrivals.decide = decide
     assert answer.state == "done" and answer.answer.startswith(
-        "route: 1 arrivals; not 1: it went wrong inside (RuntimeError)"
+        "route: 1 arrival; not 1: it went wrong inside (RuntimeError)"
     )
     assert "Doe" not in answer.answer + str(node.log.lines) and "series_act_broke" in node.log.actions()
     assert [node.arrival(id)["state"] for id in (bad, good)] == ["discarded", "in_delivery"]

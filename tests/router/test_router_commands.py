@@ -241,7 +241,7 @@ def test_what_a_dispatcher_took_meanwhile_is_skipped_and_said(rig):
 
     node.spool.bulk.next = found
     answer = node.ask("queue.cancel", target="pacs")
-    assert answer.answer.startswith("cancel: 1 deliveries; not 1: a delivery cannot go from sending to cancelled")
+    assert answer.answer.startswith("cancel: 1 delivery; not 1: a delivery cannot go from sending to cancelled")
     assert answer.progress.done == 1 and answer.progress.total == 2
     assert sorted(row["state"] for row in node.spool.deliveries.list()) == ["cancelled", "sending"]
 

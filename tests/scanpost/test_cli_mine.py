@@ -74,4 +74,21 @@ def test_an_export_needs_a_key_and_is_on_record(mined: Home, run: Run, tmp_path:
     assert "is there already" in run(*words, "--pseudonymise", code=1).output
     accounts = Accounts(tmp_path / "accounts.sqlite3")
     assert {entry.action for entry in accounts.audit_trail(2)} == {"mine export"}
+    assert all(entry.who.startswith("cli:") for entry in accounts.audit_trail(2))
     accounts.close()
+
+
+def test_own_sql_is_on_record_without_the_values_that_it_asks_for(mined: Home, run: Run, tmp_path: Path) -> None:
+    run("mine", "sql", "-", input="SELECT count(*) FROM phi_series WHERE patient_id = 'P1' -- of Jane")
+    accounts = Accounts(tmp_path / "accounts.sqlite3")
+    (entry,) = accounts.audit_trail(1)
+    accounts.close()
+    assert entry.action == "mine sql" and entry.who.startswith("cli:")
+    assert entry.after["sql"] == "SELECT count(*) FROM phi_series WHERE patient_id = '?'"
+
+
+def test_what_cannot_be_written_into_the_audit_is_not_answered(mined: Home, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "accounts.sqlite3").unlink(missing_ok=True)
+    (tmp_path / "accounts.sqlite3").mkdir()
+    done = run("mine", "sql", "-", input="SELECT count(*) AS n FROM phi_series", code=1)
+    assert done.stdout == "" and "Traceback" not in done.output

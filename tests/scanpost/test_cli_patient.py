@@ -103,7 +103,7 @@ def test_the_act_is_on_record_without_the_patient(delivered: Home, run: Run, tmp
     accounts = Accounts(tmp_path / "accounts.sqlite3")
     last, first = accounts.audit_trail(2)
     accounts.close()
-    assert (first.action, last.action, last.who) == ("patient erase begun", "patient erase", "anna")
+    assert (first.action, last.action, last.who) == ("patient erase begun", "patient erase", "cli:anna")
     assert (
         last.after["reason"] == "asked for" and len(last.after["arrivals"]) == 2 and "SECRET" not in repr((first, last))
     )

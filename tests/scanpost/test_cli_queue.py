@@ -48,13 +48,13 @@ def test_an_act_on_all_that_match_says_how_many(run: Run, home: Home, three: lis
     assert (done["state"], done["answer"]) == ("done", "hold: 2 deliveries")
     assert (done["matched"], done["done"], done["skipped"]) == (2, 2, [])
     assert (
-        "release: 1 deliveries"
+        "release: 1 delivery"
         in run("queue", "release", "--study", home.spool.arrivals.get(three[1])["study_uid"]).stderr
     )
     assert "priority: 2 deliveries" in run("queue", "priority", "urgent", "--source", "MR1").stderr
     assert "redirect: 3 deliveries" in run("queue", "redirect", "--target", "pacs", "--to", "ai").stderr
     assert (
-        "route: 1 arrivals"
+        "route: 1 arrival"
         in run("series", "route", "--source", "MR2", "--target", "pacs", "--priority", "urgent").stderr
     )
 

@@ -79,3 +79,40 @@ def test_values_too_long_for_an_event_are_left_out_the_largest_first(spool):
     found = spool.mined.of(id, MinedTerms(names))["values"]
     assert found["CTDIvol"] == 7.5 and sum(len(str(value)) for value in found.values()) <= MOST_KEPT
     assert len([name for name in names if name in found]) == 2
+
+
+# ---- dose reports -------------------------------------------------------------------------------------------------
+def reports_arrive(spool, *reports):
+    from tests.dose.dose_reports import SOP_CLASS, written
+
+    for number, report in enumerate(reports, 1):
+        sop, data = f"1.2.88.{number}", written(report)
+        header = scan(data, SYNTAX)
+        one = Incoming(uuid.uuid4().bytes, "CT1", "R", "127.0.0.1", None, SOP_CLASS, sop, SYNTAX, data, header)
+        spool.images.commit([spool.images.save(one)])
+    (arrival,) = spool.arrivals.open_ones()
+    return arrival.id
+
+
+def test_every_dose_report_of_a_series_is_read_when_it_is_complete(spool):
+    from tests.dose.dose_reports import ct
+
+    id = reports_arrive(spool, ct(sop_uid="1.2.88.1"), ct((3,), total=250.0, sop_uid="1.2.88.2"))
+    spool.arrivals.close(id, "released", mined=spool.mined.of(id, TERMS))
+    told = next(one for one in spool.outbox.read(Cursor(0, 0)) if one.type == "arrival.completed").phi["mining"][
+        "doses"
+    ]
+    assert [one["totals"]["dlp_total"] for one in told] == [500.0, 250.0]
+    assert [len(one["events"]) for one in told] == [2, 1] and [one["flags"] for one in told] == [[], []]
+
+
+def test_a_report_whose_file_cannot_be_read_is_flagged_and_the_others_count(spool):
+    from tests.dose.dose_reports import ct
+
+    id = reports_arrive(spool, ct(sop_uid="1.2.88.1"), ct(sop_uid="1.2.88.2"))
+    sorted(spool.places.images.glob("*/*/*.dcm"))[0].write_bytes(b"nothing")
+    assert [one["flags"] for one in spool.mined.of(id, TERMS)["doses"]] == [["unreadable"], []]
+
+
+def test_series_of_images_have_no_doses(spool):
+    assert "doses" not in spool.mined.of(arrive(spool, dataset("1.2.3.1")), TERMS)

@@ -4,14 +4,18 @@ import json
 
 import jsonschema
 import pytest
+from walking import filled, parameters
 from webgui_fakes import PAGE
 
+from protocol.testing.images import TestImage
 from webgui import openapi
 from webgui.areas.help import api
 from webgui.areas.help.examples import EXAMPLES
 from webgui.guards import Need
 from webgui.route import TABLE, Route
 
+OPEN = ("/api/v1/openapi.json", "/api/v1/routing/schema")
+"""Documents of standards, which have more than a model says."""
 KEYWORDS = {"openapi", "jsonSchemaDialect", "info", "servers", "security", "tags", "paths", "components"}
 
 
@@ -52,6 +56,35 @@ def test_every_schema_is_one_and_every_reference_leads_somewhere(document):
         place = document
         for part in reference.partition('"')[0].removeprefix("#/").split("/"):
             place = place[part]
+
+
+def test_every_address_says_what_it_answers(real_app):
+    silent = [f"{route.method} {route.path}" for route in real_app[TABLE] if route.in_api and route.answer is None]
+    assert silent == []
+
+
+async def test_what_can_be_read_answers_as_its_model_says_and_nothing_beside_it(real, real_app, real_admin, document):
+    arrival = real.arrival(TestImage())
+    real.publish(sources={"ct1": {"calling_ae": "CT1"}})
+    values = parameters(real, arrival)
+    real.record()
+    for route in real_app[TABLE]:
+        if (
+            not (route.in_api and route.method == "GET")
+            or "{id}" in route.path
+            and ("/tests/" in route.path or "/backtest/" in route.path)
+        ):
+            continue
+        answer = await real_admin.get(filled(route.path, values))
+        assert answer.status == 200, (route.path, await answer.text())
+        body = await answer.json()
+        schema = document["paths"][openapi.template(route.path)]["get"]["responses"]["2XX"]["content"][
+            "application/json"
+        ]["schema"]
+        jsonschema.validate(body, resolve(schema, document))
+        named = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"]
+        if route.path not in OPEN:
+            assert set(body) <= set(named), route.path
 
 
 def test_every_parameter_of_a_path_is_described(document):

@@ -109,3 +109,24 @@ JSON = st.recursive(
 def test_equal_values_differ_in_nothing_and_any_can_be_compared(one, other):
     assert differences(one, one) == []
     assert all(found.before is not None or found.after is not None for found in differences(one, other))
+
+
+async def test_what_a_token_did_says_which_token_everywhere(real, real_app, people, aiohttp_client):
+    client, secret = await aiohttp_client(real_app), people.tokens.create("ann", "nightly", ["admin"])
+    headers, id = {"Authorization": f"Bearer {secret}"}, real.arrival()
+    acts = [
+        ("PUT", "rules/other", {"rule": {"when": "Modality == 'NM'", "action": "hold"}}), ("POST", "rules/other/mode", {"mode": "off"}),
+        ("PUT", "sources/ct1", {"settings": {"calling_ae": "CT1"}}), ("POST", "config/versions/1/rollback", {}),
+        ("POST", "alerts/silences", {"pattern": "disk*", "hours": 1, "reason": "known"}),
+        ("PATCH", "users/vera", {"role": "operator"}), ("POST", f"series/{id}/hold", {}), ("POST", "queue/acts/hold", {"ids": [1]}),
+        ("POST", "targets/pacs/pause", {"reason": "works"}),
+    ]  # fmt: skip
+    for method, path, body in acts:
+        answer = await client.request(method, f"/api/v1/{path}", json=body, headers=headers)
+        assert answer.status in (200, 201, 202), (path, await answer.text())
+    who = "ann (token nightly)"
+    told = [(entry.who, entry.action) for entry in people.trail.search() if entry.action != "user add"]
+    told = [one for one in told if one[1] != "token create"]
+    assert len(told) >= 6 and {name for name, _ in told} == {who}, told
+    assert {command.by for command in real.spool.commands.list()} == {who}
+    assert [version.author for version in (real.versions.get(2), real.versions.current())] == [who, who]

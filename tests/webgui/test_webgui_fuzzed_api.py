@@ -99,7 +99,7 @@ def knock(document, home, headers, values):
         operation = found.ok()
         if LEFT_OUT.fullmatch(operation.path):
             continue
-        good = document["paths"][operation.path][operation.method.lower()]["responses"]["2XX"]
+        good = document["paths"][operation.path][operation.method.lower()]["responses"].get("2XX", {})
         schema = good.get("content", {}).get("application/json", {}).get("schema")
         for mode in schemathesis.GenerationMode:
             fuzz(operation, mode, inlined(schema, document) if schema else None, send)

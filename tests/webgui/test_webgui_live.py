@@ -8,7 +8,8 @@ from aiohttp import WSMsgType
 from protocol.clock import ManualClock
 from webgui.config import WebConfig
 from webgui.figures import Reading
-from webgui.hub import Hub, changes
+from webgui.hub import MOST_REMEMBERED, Hub, changes
+from webgui.keys import HUB
 from webgui.viewer import MAX_PENDING_ROWS, Frame, Viewer
 
 
@@ -49,6 +50,28 @@ async def test_a_hidden_page_gets_heartbeats_only_and_a_snapshot_when_it_is_back
     await live.subscribe("targets")
     frame = await live.frame(lambda frame: frame["t"] != "hb")
     assert frame["t"] == "snap"
+
+
+async def test_what_changed_between_the_making_of_a_page_and_its_subscription_is_told_at_once(live, app, node):
+    made = app[HUB].seq
+    node.changed = {"queue"}
+    await app[HUB].tick()
+    told = {"op": "sub", "marks": ["queue", "series"], "since": made}
+    await live.ws.send_json(told)
+    assert (await live.frame(lambda frame: frame["t"] == "inv"))["topic"] == "queue"
+    await live.ws.send_json(told | {"since": app[HUB].seq})
+    assert (await live.frame(lambda frame: True))["t"] == "hb"  # neither queue again nor series
+    await live.ws.send_json(told | {"since": made - 10**6})  # of another process: nobody knows
+    assert {(await live.frame(lambda frame: frame["t"] == "inv"))["topic"] for _ in range(2)} == {"queue", "series"}
+
+
+def test_of_more_changes_than_are_remembered_the_oldest_count_as_changed(node):
+    hub = Hub(node, WebConfig(), ManualClock())
+    hub.seq += 1
+    since = hub.seq
+    hub._remember([f"series:{number}" for number in range(MOST_REMEMBERED + 1)])
+    assert hub.missed(frozenset({"series:0"}), since - 1)
+    assert not hub.missed(frozenset({"rules"}), since)
 
 
 async def test_nonsense_from_the_page_is_ignored(live):
@@ -155,7 +178,7 @@ def test_a_viewer_beyond_its_bound_starts_over():
     hub.topics = {"arrivals": {"1": {"x": "1"}}}
     viewer.offer([Frame("d", "arrivals", 1, {str(n): {"x": "1"} for n in range(MAX_PENDING_ROWS + 1)})])
     texts = viewer.take(hub.snapshot)
-    assert texts == ['{"t":"resync"}', Frame("snap", "arrivals", 0, {"1": {"x": "1"}}).text]
+    assert texts == ['{"t":"resync"}', Frame("snap", "arrivals", hub.seq, {"1": {"x": "1"}}).text]
     assert viewer.take(hub.snapshot) == []
 
 

@@ -9,6 +9,7 @@ from webgui_fakes import HOME, PAGE, log_in
 
 from protocol.testing.images import TestImage
 from webgui.app import init_app
+from webgui.areas.series.asked import moment
 from webgui.node import Node
 from webgui.source import SpoolSource
 
@@ -135,6 +136,20 @@ async def test_csv_cells_are_no_formulas(real, real_viewer):
     assert row["patient id"] == "'=1" and row["images"] == "1"
 
 
+async def test_a_list_taken_away_as_a_file_is_in_the_audit_without_what_was_searched_for(real, real_viewer, people):
+    real.arrival()
+    await real_viewer.get("/series?format=csv&source=CT1")
+    sent = await real_viewer.post("/series/search", data={"q": "Test^Image"}, headers=HOME, allow_redirects=False)
+    await real_viewer.get(sent.headers["Location"] + "&format=csv")
+    await real_viewer.get("/queue?format=csv&state=parked")
+    exports = [(one.action, one.after) for one in people.audit_trail() if one.action.endswith(" export")]
+    assert exports == [
+        ("queue export", {"state": "parked", "format": "csv"}),
+        ("series export", {"format": "csv", "searched": True}),
+        ("series export", {"source": "CT1", "format": "csv"}),
+    ]
+
+
 async def test_one_series_tells_its_story_in_order(real, real_viewer):
     id = real.arrival(TestImage(), TestImage(instance=2))
     real.record()
@@ -213,10 +228,83 @@ async def test_holding_and_releasing_are_carried_out_and_can_be_undone(real, rea
     id = real.arrival()
     held = await real_admin.post(f"/series/{id}/hold", data={"reason": "wrong patient"}, headers=HOME | PAGE)
     text = await held.text()
-    assert "is held" in text and f'action="/series/{id}/release"' in text and "wrong patient" in text
+    act = real.spool.commands.list()[0].id
+    assert "is held" in text and f'action="/acts/{act}/undo"' in text and "wrong patient" in text
     assert real.spool.arrivals.get(id)["state"] == "held"
-    await real_admin.post(f"/series/{id}/release", headers=HOME)
-    assert real.spool.arrivals.get(id)["state"] == "in_delivery"
+    assert f'action="/acts/{act}/undo"' in await text_of(real_admin, f"/acts/{act}")
+    done = await real_admin.post(f"/acts/{act}/undo", data={"back": f"/series/{id}"}, headers=HOME | PAGE)
+    assert real.spool.arrivals.get(id)["state"] == "in_delivery" and done.url.path == f"/series/{id}"
+    again = await (await real_admin.post(f"/api/v1/acts/{act}/undo", json={}, headers=HOME)).json()
+    assert again["state"] == "done" and again["done"] == 0
+    elsewhere = await real_admin.post(
+        f"/acts/{act}/undo", data={"back": "//evil.example"}, headers=HOME, allow_redirects=False
+    )
+    assert elsewhere.headers["Location"] == "/"
+
+
+async def test_ticked_series_are_asked_about_sent_and_kept(real, real_admin):
+    real.publish(targets={"pacs": {"type": "dicom", "host": "h", "port": 1, "called_ae": "P"},
+                          "other": {"type": "dicom", "host": "h", "port": 2, "called_ae": "Q"}})  # fmt: skip
+    real.answering()
+    ids = [str(real.arrival(TestImage(study=at))) for at in (1, 2)]
+    text = await text_of(real_admin, "/series")
+    assert all(f'name="ids" value="{id}"' in text for id in ids) and 'name="act" value="keep"' in text
+    form = {"act": "route", "ids": ids}
+    asked = await (await real_admin.post("/series/act", data=form, headers=HOME | PAGE)).text()
+    assert "Send to: 2 series" in asked and 'value="other"' in asked and real.spool.commands.list() == []
+    wrong = await (await real_admin.post("/series/act", data={**form, "confirmed": "true"}, headers=HOME | PAGE)).text()
+    assert "name at least one target" in wrong
+    await real_admin.post("/series/act", data={**form, "confirmed": "true", "targets": "other"}, headers=HOME)
+    assert [len(real.spool.deliveries.of_arrival(int(id))) for id in ids] == [2, 2]
+    keep = {"act": "keep", "ids": ids, "confirmed": "true"}
+    wrong = await (await real_admin.post("/series/act", data=keep, headers=HOME | PAGE)).text()
+    assert "name a day such as" in wrong
+    done = await real_admin.post(
+        "/series/act", data={**keep, "keep_until": "2099-12-31", "reason": "trial"}, headers=HOME | PAGE
+    )
+    assert "Keep: 2 arrivals" in await done.text()
+    kept = [real.spool.arrivals.get(int(id))["keep_until"] for id in ids]
+    assert kept[0] == kept[1] == moment("2099-12-31", end=True)
+    assert "somebody wants it" in await text_of(real_admin, f"/series/{ids[0]}")
+    await real_admin.post("/series/act", data={**keep, "no_longer": "true"}, headers=HOME)
+    assert real.spool.arrivals.get(int(ids[0]))["keep_until"] is None
+
+
+async def test_all_that_the_filters_or_a_search_find_are_meant(real, real_admin, monkeypatch):
+    real.answering()
+    ours, other = real.arrival(TestImage(), calling_ae="MR1"), real.arrival(TestImage(study=2))
+    form = {"act": "hold", "scope": "match", "source": "MR1"}
+    monkeypatch.setattr("webgui.areas.series.many.MANY", 0)
+    asked = await (await real_admin.post("/series/act", data=form, headers=HOME | PAGE)).text()
+    assert "Hold: 1 series?" in asked and "source MR1" in asked
+    wrong = await (
+        await real_admin.post("/series/act", data={**form, "confirmed": "true", "typed": "7"}, headers=HOME | PAGE)
+    ).text()
+    assert "not their number" in wrong
+    await real_admin.post("/series/act", data={**form, "confirmed": "true", "typed": "1"}, headers=HOME)
+    assert [real.spool.arrivals.get(id)["state"] for id in (ours, other)] == ["held", "in_delivery"]
+    real.record()
+    found = await real_admin.post("/series/search", data={"q": "Test"}, headers=HOME | PAGE)
+    searched = {"act": "release", "scope": "match", "s": found.url.query["s"], "confirmed": "true", "typed": "1"}
+    await real_admin.post("/series/act", data=searched, headers=HOME)
+    assert real.spool.arrivals.get(ours)["state"] == "in_delivery"
+    assert "Test" not in str(real.spool.commands.list()[0].arguments)
+    none = await (await real_admin.post("/series/act", data=searched, headers=HOME | PAGE)).text()
+    assert "None of what matches" in none
+    assert (await real_admin.post("/series/act", data={**searched, "s": "lost"}, headers=HOME)).status == 409
+
+
+async def test_programs_keep_series_and_say_for_how_long(real, real_admin):
+    real.answering()
+    id = real.arrival()
+    for wrong in ({}, {"keep_until": "soon"}):
+        assert (await real_admin.post(f"/api/v1/series/{id}/keep", json=wrong, headers=HOME)).status == 422
+    past = await real_admin.post(f"/api/v1/series/{id}/keep", json={"keep_until": "2001-01-31"}, headers=HOME)
+    assert past.status == 409 and "in the future" in (await past.json())["error"]
+    body = {"where": {"source": "CT1"}, "keep_until": "2099-01-31T08:00:00+00:00", "reason": "trial"}
+    assert (await (await real_admin.post("/api/v1/series/acts/keep", json=body, headers=HOME)).json())["done"] == 1
+    found = await (await real_admin.get(f"/api/v1/series/{id}")).json()
+    assert found["kept_until"] == 4073529600.0
 
 
 async def test_an_act_that_is_refused_says_why(real, real_admin):
@@ -255,7 +343,7 @@ async def test_many_are_acted_on_by_what_they_have_in_common(real, real_admin):
 async def test_who_may_only_look_sees_no_buttons_and_changes_nothing(real, real_viewer):
     id = real.arrival()
     assert f'action="/series/{id}/hold"' not in await text_of(real_viewer, f"/series/{id}")
-    for path in (f"/series/{id}/hold", f"/api/v1/series/{id}/hold", "/api/v1/series/acts/hold"):
+    for path in (f"/series/{id}/hold", f"/api/v1/series/{id}/hold", "/api/v1/series/acts/hold", "/series/act"):
         assert (await real_viewer.post(path, headers=HOME)).status == 403
     assert real.spool.commands.list() == []
 

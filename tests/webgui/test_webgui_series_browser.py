@@ -90,7 +90,7 @@ async def retrying_a_group_of_failures_by_dialog(page, real):
     await page.click("text=Retry this")
     await page.wait_for_selector("dialog[open] >> text=Retry 1 delivery to pacs now?")
     await page.click("dialog button.primary")
-    await page.wait_for_selector(".flash >> text=Retry: 1 deliveries")
+    await page.wait_for_selector(".flash >> text=Retry: 1 delivery")
     assert real.spool.deliveries.get(claim.delivery)["state"] == "waiting"
 
 

@@ -293,19 +293,25 @@ def test_published_from_a_real_spool(settings: Settings) -> None:
         assert [one.data["arrival"] for one in listener.heard if one.seq] == list(range(5))
 
 
-def test_statuses_alone_are_no_reason_to_look_into_the_outbox(
+def test_the_bus_looks_into_the_outbox_when_it_is_told_to_and_else_only_if_anything_was_committed(
     node: BusNode, outbox: FakeOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # each actor says each second that it lives; the beacon's look finds what no nudge told
+    # each actor says now and then that it lives; the beacon's look finds what no nudge told
     looks: list[int] = []
-    head = outbox.head
-    monkeypatch.setattr(outbox, "head", lambda: looks.append(1) or head())
+    read = outbox.read
+    monkeypatch.setattr(outbox, "read", lambda *some: looks.append(1) or read(*some))
     monkeypatch.setattr(node.actor, "_beacon_due", float("inf"))
     status = Nudge("status", envelope(STATUS, source="/n/router/0", time=1.0).to_map())
     node.actor.one_pass([status, status])
     assert not looks
+    outbox.record(fact())
     node.actor.one_pass([status, Nudge("commits")])
-    assert len(looks) == 1
-    monkeypatch.setattr(node.actor, "_beacon_due", float("-inf"))
-    node.actor.one_pass([status])
-    assert len(looks) == 2
+    assert looks
+    for committed in (None, False, True, False):  # at the first beacon it does not know what the nudge was about
+        monkeypatch.setattr(node.actor, "_beacon_due", float("-inf"))
+        before = len(looks)
+        if committed:
+            outbox.record(fact())
+        node.actor.one_pass([status])
+        node.actor.one_pass([])
+        assert committed is None or (len(looks) > before) == committed

@@ -72,7 +72,8 @@ class BusNode:
         wire = connect_wire("bus", "0", self.settings, "/test/bus/0")
         assert isinstance(wire, HubWire)
         self.wire = wire
-        spool: Any = SimpleNamespace(outbox=self.outbox)
+        mark = SimpleNamespace(mark=lambda: self.outbox.head().seq)
+        spool: Any = SimpleNamespace(outbox=self.outbox, stillness=mark)
         routing: Any = None
         log = structlog.get_logger()
         clock = SystemClock()

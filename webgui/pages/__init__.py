@@ -1,1 +1,1 @@
-"""One file per page: handlers that read, render and answer. They must not hold SQL, HTML or permissions."""
+"""What belongs to no area: health, metrics, static files, log-in, set-up. They must not hold SQL, HTML or permissions."""

@@ -32,6 +32,7 @@
         const other = fresh.getElementById(region.id);
         if (other) Idiomorph.morph(region, other, { ignoreActiveValue: true, callbacks: { beforeAttributeUpdated: keepState } });
       }
+      document.body.dataset.seq = fresh.body.dataset.seq || document.body.dataset.seq;
       document.dispatchEvent(new CustomEvent('scanpost:refreshed'));
     } catch { /* away: the next try comes by itself */ } finally {
       fetching = false;

@@ -5,6 +5,7 @@
 (() => {
   const STALE_MS = 5000;
   const BLOCKED_MS = 15000;
+  const LONGEST_REST_MS = 8000;
   const ANNOUNCE_MS = 10000;
   const TOAST_MS = { ok: 8000, held: 12000, warn: 15000, bad: 30000 };
   const MOST_TOASTS = 4;
@@ -205,12 +206,15 @@
     }
   };
 
+  // What changed between the making of what is shown and the subscription would be missed otherwise.
   const subscribe = (again = true) => {
     if (socket?.readyState !== WebSocket.OPEN) return;
+    const since = Number(document.body.dataset.seq) || 0;
     const frame = JSON.stringify(document.hidden ? { op: 'pause' }
-      : { op: 'sub', topics: [...new Set([...tokens('topic'), ...tokens('feed')])], marks: [...tokens('refresh')], events: true });
-    if (frame === wanted && !again) return;
-    wanted = frame;
+      : { op: 'sub', topics: [...new Set([...tokens('topic'), ...tokens('feed')])], marks: [...tokens('refresh')], since, events: true });
+    const same = frame.replace(/"since":\d+,/, '');
+    if (same === wanted && !again) return;
+    wanted = same;
     socket.send(frame);
   };
 
@@ -229,7 +233,7 @@
     if (ended) return;
     lost ||= performance.now();
     if (!plain) sayStale();
-    const wait = Math.min(30000, 500 * 2 ** attempts) * (0.5 + Math.random());
+    const wait = Math.min(LONGEST_REST_MS, 500 * 2 ** attempts) * (0.5 + Math.random());
     attempts += 1;
     if (attempts > 1) {  // A refused websocket does not say why: is the session gone?
       fetch('/api/v1/status', { method: 'HEAD' }).then((answer) => { if (answer.status === 401) location.reload(); }, () => {});

@@ -55,6 +55,8 @@ class Readings:
     targets: Mapping[str, TargetReading] = field(default_factory=dict)
     troubles: Sequence[Trouble] = ()
     held: Mapping[str, Some] = field(default_factory=dict)
+    aside: Mapping[str, Some] = field(default_factory=dict)
+    """Held because a person wanted it so."""
     quarantined: Mapping[str, Some] = field(default_factory=dict)
     actors: Mapping[str, ActorReading] = field(default_factory=dict)
     silent: Mapping[str, Silent] = field(default_factory=dict)
@@ -147,6 +149,10 @@ def _arrivals(seen: Readings) -> list[Symptom]:
             " `scanpost series list --state held`"
         )
         found.append(Symptom(f"arrival.held.{calling_ae}", text, WARNING, f"source/{calling_ae}", held.size))
+    for calling_ae, aside in _most(seen.aside):
+        what = "series" if aside.size == 1 else f"{aside.size} series"
+        text = f"a person set aside {what} of {calling_ae}, the newest is {aside.example}; to let go: `scanpost series release ID`"
+        found.append(Symptom(f"arrival.aside.{calling_ae}", text, INFO, f"source/{calling_ae}", aside.size))
     for calling_ae, bad in _most(seen.quarantined):
         what = count(bad.size, "object", "objects")
         text = f"{what} of {calling_ae} could not be read or placed and went to quarantine: `scanpost quarantine list`"

@@ -262,6 +262,11 @@ def _meant(connection: Connection, node: str | None, meant: Meaning) -> Iterator
         yield arrival.c[name] == values[0] if len(values) == 1 else arrival.c[name].in_(values)
     for name in meant.names:
         yield beginning(connection, arrival.c.patient_folded, name)
+    if meant.uid_begins and connection.dialect.name == "sqlite":  # PostgreSQL's indexes of UIDs know no beginnings
+        for column in (arrival.c.study_uid, arrival.c.series_uid):
+            begins = beginning(connection, column, meant.uid_begins)
+            if _few(connection, begins):
+                yield begins
     if meant.number is not None:
         nodes = [node] if node is not None else nodes_of(connection)
         yield and_(arrival.c.node.in_(nodes), arrival.c.arrival == literal(meant.number, Integer))
@@ -269,6 +274,12 @@ def _meant(connection: Connection, node: str | None, meant: Meaning) -> Iterator
         keys = _with_image(connection, node, meant.sop_uid)
         if keys:
             yield or_(*(and_(arrival.c.node == one[0], arrival.c.arrival == one[1]) for one in keys))
+
+
+def _few(connection: Connection, condition: Any) -> bool:
+    """Whether so few match that they may be put into order for a page; a maker's root of UIDs is that of most."""
+    some = select(literal(1)).select_from(arrival).where(condition).limit(FEW + 1).subquery()
+    return bool(connection.execute(select(func.count()).select_from(some)).scalar_one() <= FEW)
 
 
 def _with_image(connection: Connection, node: str | None, sop_uid: str) -> list[Key]:

@@ -192,13 +192,13 @@ def _rule_failed(row: Row, data: Row) -> Entry | None:
 _SIMPLE = {
     "arrival.discarded": "Discarded", "arrival.held": "Held: set aside until a person acts",
     "arrival.released": "Released by a person", "arrival.delivered": "Delivered: every delivery is finished",
-    "arrival.deleted": "Its files were deleted here",
+    "arrival.kept": "A person said how long it is kept", "arrival.deleted": "Its files were deleted here",
 }  # fmt: skip
 
 
 @_on(*_SIMPLE)
 def _simple(row: Row, data: Row) -> Entry | None:
-    return _entry(row, _SIMPLE[row["type"]], "images", "bytes", "policy")
+    return _entry(row, _SIMPLE[row["type"]], "images", "bytes", "policy", "by", "reason")
 
 
 _DELIVERY = {

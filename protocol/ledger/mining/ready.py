@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from protocol.dose import FLAGS
+
 
 @dataclass(frozen=True)
 class Query:
@@ -31,6 +33,8 @@ _PARTS = " UNION ALL ".join([
     "SELECT scanner, protocol, series_description, received, 'software' AS parameter, software AS value"
     " FROM mine_series WHERE {where} AND software IS NOT NULL",
 ])  # fmt: skip
+
+_NO_LOCALIZER = "coalesce(type_code, '') <> 'DCM:113805'"  # Constant Angle Acquisition
 
 QUERIES: tuple[Query, ...] = (
     Query(
@@ -80,16 +84,44 @@ QUERIES: tuple[Query, ...] = (
     ),
     Query(
         "dose",
-        "Dose and exposure, by scanner and protocol.",
-        "SELECT scanner, modality, protocol, count(*) AS series, count(ctdivol) AS with_ctdivol,"
-        " {median(ctdivol)} AS median_ctdivol, max(ctdivol) AS max_ctdivol, {median(dlp)} AS median_dlp,"
-        " {median(dose_area)} AS median_dose_area, {median(entrance_dose)} AS median_entrance_dose,"
-        " {median(kvp)} AS median_kvp, {median(exposure)} AS median_exposure, {median(activity)} AS median_activity"
+        "Dose and exposure, by scanner and protocol, as dose reports and images tell it.",
+        "SELECT scanner, modality, protocol, 'reports' AS told_by, count(*) AS times, count(DISTINCT study_uid) AS studies,"
+        " {median(ctdivol)} AS median_ctdivol, max(ctdivol) AS max_ctdivol, {median(dlp)} AS median_dlp, max(dlp) AS max_dlp,"
+        " {median(dose_area)} AS median_dose_area, {median(dose_rp)} AS median_dose_rp,"
+        " {median(coalesce(entrance_dose, glandular_dose))} AS median_entrance_dose, {median(kvp)} AS median_kvp,"
+        " {median(exposure)} AS median_exposure, CAST(NULL AS DOUBLE PRECISION) AS median_activity"
+        f" FROM mine_dose_events WHERE {{where}} AND {_NO_LOCALIZER} GROUP BY scanner, modality, protocol"
+        " UNION ALL SELECT scanner, modality, protocol, 'images', count(*), count(DISTINCT study_uid), {median(ctdivol)},"
+        " max(ctdivol), {median(dlp)}, max(dlp), {median(dose_area)}, CAST(NULL AS DOUBLE PRECISION),"
+        " {median(entrance_dose)}, {median(kvp)}, {median(exposure)}, {median(activity)}"
         " FROM mine_series WHERE {where} GROUP BY scanner, modality, protocol"
         " HAVING count(ctdivol) + count(dlp) + count(dose_area) + count(entrance_dose) + count(exposure)"
-        " + count(activity) > 0 ORDER BY 1, 2, 3",
-        "CTDIvol in mGy, DLP in mGy*cm, exposure in mAs, activity in MBq, dose area product in dGy*cm2; of the first image"
-        " of each series. Structured reports (RDSR) are not read.",
+        " + count(activity) > 0 ORDER BY 1, 2, 3, 4",
+        "Reports: of each irradiation, without localizers. Images: of the first image of each series, for devices that write"
+        " no reports. Do not add the two. CTDIvol, dose at the reference point and entrance dose in mGy, DLP in mGy*cm, dose"
+        " area product in dGy*cm2, exposure in mAs, activity in MBq.",
+    ),
+    Query(
+        "dose-studies",
+        "Dose of whole examinations, by scanner and procedure, out of dose reports.",
+        "SELECT scanner, modality, procedure, count(*) AS studies, {median(dlp)} AS median_dlp, max(dlp) AS max_dlp,"
+        " {median(ctdivol)} AS median_ctdivol, {median(dose_area)} AS median_dose_area, max(dose_area) AS max_dose_area,"
+        " {median(dose_rp)} AS median_dose_rp, max(dose_rp) AS max_dose_rp, {median(irradiations)} AS median_irradiations"
+        " FROM (SELECT node, study_uid, scanner, modality, max(coalesce(procedure, study_description)) AS procedure,"
+        " sum(dlp) AS dlp, max(ctdivol) AS ctdivol, sum(dose_area) AS dose_area, sum(dose_rp) AS dose_rp,"
+        " count(*) AS irradiations FROM mine_dose_events WHERE {where} AND study_uid IS NOT NULL"
+        " GROUP BY node, study_uid, scanner, modality) study GROUP BY scanner, modality, procedure ORDER BY 1, 2, 3",
+        "Sums over the irradiations of each study (CTDIvol: the largest), each counted once however often it was reported:"
+        " the numbers that diagnostic reference levels are about.",
+    ),
+    Query(
+        "dose-reports",
+        "The dose reports that came, with their totals and what is wrong with them.",
+        "SELECT {time(received)} AS received, scanner, modality, model, arrival, events, dlp_total, dose_area_total,"
+        " dose_rp_total, fluoro_time, flags FROM mine_dose_reports WHERE {where} ORDER BY mine_dose_reports.received, arrival,"
+        " report",
+        "DLP in mGy*cm, dose area product in dGy*cm2, dose at the reference point in mGy, fluoroscopy in s. Flags: "
+        + "; ".join(f"{flag}: {words}" for flag, words in FLAGS.items()) + ".",
     ),
     Query(
         "software",

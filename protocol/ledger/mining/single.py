@@ -1,5 +1,5 @@
-"""Whether a text is one SQL statement: `single_statement`. It must not judge what the statement does; the database does,
-in a transaction that may only read, which a second statement in the same text could end.
+"""Whether a text is one SQL statement: `single_statement`; and the same without its values: `without_values`. It must not judge
+what the statement does; the database does, in a transaction that may only read, which a second statement could end.
 """
 
 from __future__ import annotations
@@ -40,3 +40,25 @@ def single_statement(sql: str) -> str:
     if not seen.strip():
         raise LedgerError("the query is empty")
     return found
+
+
+def without_values(sql: str, most: int = 2000) -> str:
+    """What was asked, without texts, numbers and comments, which may name a patient; at most so many characters.
+
+    A name in double quotes stays only if it looks like one: SQLite takes any other for a text.
+    """
+    bare = _SKIPPED.sub(_kept, sql)
+    if _LEFT_OPEN.search(_NAME.sub("", bare).replace("'?'", "")):
+        return "(not readable as SQL)"
+    return " ".join(_NUMBER.sub("?", bare).split())[:most]
+
+
+def _kept(match: re.Match[str]) -> str:
+    text = match[0]
+    if _NAME.fullmatch(text):
+        return text
+    return " " if text.startswith(("--", "/*")) else "'?'"
+
+
+_NAME = re.compile(r'"[a-z_]{1,30}"')
+_NUMBER = re.compile(r"(?<![\w.])\d[\w.]*")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from protocol.routing.rules.comparing import MIRRORED, Test, against, compare, containing
 from protocol.routing.rules.derived import SOURCES
 from protocol.routing.rules.functions import CHECKS, CONVERSIONS
-from protocol.routing.rules.images import Reads, count_images, first_value, over_images
+from protocol.routing.rules.images import Reads
 from protocol.routing.rules.nodes import (
     Always,
     Ask,
@@ -31,6 +31,7 @@ from protocol.routing.rules.nodes import (
     Term,
     walk,
 )
+from protocol.routing.rules.over_images import count_images, first_value, over_images
 from protocol.routing.rules.subject import Scope
 from protocol.routing.rules.values import ERROR, FALSE, MISSING, TRUE, UNKNOWN, Fault, Truth, Value, negate
 

@@ -6,14 +6,11 @@ images share is looked at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from protocol.routing.rules.names import ARRIVAL_NAMES
-from protocol.routing.rules.values import ERROR, MISSING, TRUE, UNKNOWN, Fault, Kind, Truth, Value, every, some, typed
-
-if TYPE_CHECKING:
-    from protocol.routing.rules.subject import ImageScope, Scope, Subject
+from protocol.routing.rules.values import MISSING, Kind, Value, typed
 
 Reads = tuple[tuple[str, Kind], ...]
 """The names that a question reads, and as what."""
@@ -30,8 +27,6 @@ class ImageTable:
     ) -> None:
         self._images, self._common, self._origin = images, common, origin
         self.named: set[str] = set().union(*images).difference(ARRIVAL_NAMES)
-        self.scopes: dict[int, ImageScope] = {}
-        self.grouped: dict[Reads, list[tuple[ImageScope, int]]] = {}
         self._columns: dict[tuple[str, Kind], list[Value]] = {}
         self._groups: dict[Reads, Groups] = {}
         self._first: int | None = None
@@ -100,30 +95,3 @@ def _grouped(rows: Any) -> Groups:
             counts[row] = 1
             firsts.append(index)
     return tuple(zip(firsts, counts.values(), strict=True))
-
-
-def over_images(function: str, condition: Callable[[Scope], Truth], reads: Reads, subject: Subject) -> Truth:
-    """`any_image`, `all_images` or `first_image` of a condition. Without any image the answer is UNKNOWN."""
-    if not subject.images:
-        return UNKNOWN
-    if function == "first_image":
-        return condition(subject.image_scope(subject.first))
-    truths = (condition(scope) for scope, _ in subject.grouped(reads))
-    return some(truths) if function == "any_image" else every(truths)
-
-
-def first_value(getter: Callable[[Scope], Value], subject: Subject) -> Value:
-    """`first_image` of a value."""
-    return getter(subject.image_scope(subject.first)) if subject.images else MISSING
-
-
-def count_images(condition: Callable[[Scope], Truth], reads: Reads, subject: Subject) -> Value:
-    """How many images the condition is true of; an ERROR on one of them makes the number a Fault."""
-    count = 0
-    for scope, alike in subject.grouped(reads):
-        truth = condition(scope)
-        if truth is ERROR:
-            return Fault("the condition to be counted is an error for one of the images")
-        if truth is TRUE:
-            count += alike
-    return count

@@ -46,7 +46,7 @@ class Subject:
     told by its clock. Nothing is copied: the caller must not change the values afterwards.
     """
 
-    __slots__ = ("images", "origin", "common", "zone", "values", "_table")
+    __slots__ = ("images", "origin", "common", "zone", "values", "_table", "_scopes", "_grouped")
 
     def __init__(
         self,
@@ -58,6 +58,8 @@ class Subject:
         self.images, self.origin, self.common, self.zone = images, origin, common, zone
         self.values: dict[str, Value] = {}
         self._table: ImageTable | None = None
+        self._scopes: dict[int, ImageScope] = {}
+        self._grouped: dict[Reads, list[tuple[ImageScope, int]]] = {}
 
     @property
     def subject(self) -> Subject:
@@ -88,21 +90,19 @@ class Subject:
 
     def image_scope(self, index: int) -> ImageScope:
         """The scope in which header names mean this one image."""
-        scopes = self.table.scopes
-        scope = scopes.get(index)
+        scope = self._scopes.get(index)
         if scope is None:
-            scope = scopes[index] = ImageScope(self, index)
+            scope = self._scopes[index] = ImageScope(self, index)
         return scope
 
     def grouped(self, reads: Reads) -> Sequence[tuple[ImageScope, int]]:
         """The images by what a question reads of them: for each group the scope of its first image, and how many they
         are. In the order of the first images; empty without any image.
         """
-        table = self.table
-        found = table.grouped.get(reads)
+        found = self._grouped.get(reads)
         if found is None:
-            groups = table.groups(reads) if self.images else ()
-            found = table.grouped[reads] = [(self.image_scope(index), alike) for index, alike in groups]
+            groups = self.table.groups(reads) if self.images else ()
+            found = self._grouped[reads] = [(self.image_scope(index), alike) for index, alike in groups]
         return found
 
     # --- as a scope: the value that all images share, or else the first image's, with a note

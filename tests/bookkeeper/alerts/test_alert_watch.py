@@ -9,6 +9,7 @@ import pytest
 
 from protocol.errors import OutOfSpace
 from protocol.fsops import Room
+from protocol.spool.arrivals import Verdict
 from protocol.spool.letters import Item
 from protocol.spool.sightings import note
 from protocol.spool.steps import target_failed
@@ -140,6 +141,32 @@ def test_held_series_and_quarantined_objects_are_told_by_source(rig) -> None:
     assert len(node.sent) == 1 and node.subjects() == ["[scanpost node1] 2 alerts"]
     node.after(DAY + HOUR, step=600)
     assert node.standing() == ["arrival.held.CT1"], "a day after the last object"
+
+
+def test_what_a_person_holds_on_purpose_has_words_of_its_own_and_is_no_warning(rig) -> None:
+    node = rig()
+    stuck, kept = node.series(1, outcome="hold"), node.series(2, "pacs")
+    command = node.spool.commands.ask("series.hold", "anna", {"ids": [kept], "reason": "second reading"})
+    node.spool.arrivals.hold(kept, "second reading", command)
+    node.after(2 * MINUTE)
+    assert node.standing() == ["arrival.aside.CT1", "arrival.held.CT1"]
+    assert (node.alert("arrival.held.CT1").count, node.alert("arrival.held.CT1").severity) == (1, "warning")
+    aside = node.alert("arrival.aside.CT1")
+    assert aside.severity == "info" and f"the newest is {kept}" in aside.text and "second reading" not in aside.text
+    node.spool.arrivals.release(kept, node.spool.commands.ask("series.release", "anna", {"ids": [kept]}))
+    node.after(10 * MINUTE)
+    assert node.standing() == ["arrival.held.CT1"]
+    assert str(stuck) in node.alert("arrival.held.CT1").text
+
+
+def test_what_the_rules_hold_again_after_a_person_let_it_go_is_a_warning(rig) -> None:
+    node = rig()
+    one = node.series(1, outcome="hold")
+    node.spool.arrivals.release(one, node.spool.commands.ask("series.release", "anna", {"ids": [one]}))
+    node.after(MINUTE)
+    node.spool.arrivals.decide(one, Verdict("hold", 1, [], reason="test"))
+    node.after(2 * MINUTE)
+    assert node.standing() == ["arrival.held.CT1"]
 
 
 # ---- programs

@@ -153,4 +153,8 @@ def test_what_a_text_may_mean():
     assert meaning("1.2.3").sop_uid == "1.2.3" and meaning("1.2.3").names == []
     assert meaning("4711").number == 4711 and meaning("4711").exact["patient_id"] == ["4711"]
     assert meaning("1" * 19).number is None
-    assert names_of("Doe,J") == ["doe,j", "doe^j"] and names_of("Doe  J") == ["doe j", "doe^j"] and names_of("d") == []
+    assert (
+        names_of("Doe,J")[:2] == ["doe,j", "doe^j"]
+        and names_of("Doe  J")[:2] == ["doe j", "doe^j"]
+        and names_of("d") == []
+    )

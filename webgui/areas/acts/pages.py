@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from protocol.acts import CAN
+from protocol.acts import CAN, can_undo
 from protocol.spool.commands import Command
 from webgui import answers, inputs
 from webgui.areas.acts.words import told_kind, told_state, told_what
@@ -45,7 +45,8 @@ async def show_list(request: web.Request) -> web.Response:
                         kinds=sorted({kind.split(".")[0] for kind in CAN} | {"target", "node", "quarantine", "clean"}))  # fmt: skip
 
 
-def _number(request: web.Request) -> int:
+def number(request: web.Request) -> int:
+    """The act in the address. Raises HTTPNotFound."""
     text = request.match_info["id"]
     if not text.isdecimal() or len(text) > 18:
         raise web.HTTPNotFound(text="There is no such act.")
@@ -54,7 +55,7 @@ def _number(request: web.Request) -> int:
 
 async def show(request: web.Request) -> web.Response:
     """GET /acts/{id}."""
-    id = _number(request)
+    id = number(request)
     command = await request.app[NODE].spool(lambda spool: spool.commands.find(id))
     plain = json.dumps(dict(command.arguments), indent=2, ensure_ascii=False, default=str)
     return answers.page(request, "acts/show.html", one=_view(command), arguments=plain)
@@ -69,7 +70,7 @@ def _view(command: Command) -> dict[str, Any]:
         "reason": command.reason, "executor": command.executor, "running": command.state == "new",
         "done": progress.done if progress else 0, "skipped": skipped, "total": progress.total if progress else 0,
         "why_not": [(reason, count, id) for reason, (count, id) in progress.skipped.items()] if progress else [],
-        "long": progress is not None,
+        "long": progress is not None, "can_undo": can_undo(command.kind) and command.state != "failed",
     }  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def _plain(command: Command) -> dict[str, Any]:
     return {
         "id": command.id, "kind": command.kind, "by": command.by, "executor": command.executor,
         "arguments": dict(command.arguments), "state": str(command.state), "answer": command.answer, "asked": command.asked,
-        "answered": command.answered,
+        "answered": command.answered, "can_undo": can_undo(command.kind) and command.state != "failed",
         "progress": None if progress is None else {
             "total": progress.total, "done": progress.done,
             "skipped": [{"reason": why, "count": count, "example": id} for why, (count, id) in progress.skipped.items()],
@@ -95,5 +96,5 @@ async def api_list(request: web.Request) -> web.Response:
 
 async def api(request: web.Request) -> web.Response:
     """GET /api/v1/acts/{id}."""
-    id = _number(request)
+    id = number(request)
     return answers.given(_plain(await request.app[NODE].spool(lambda spool: spool.commands.find(id))))

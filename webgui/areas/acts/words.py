@@ -9,7 +9,9 @@ from protocol.spool.commands import Command
 
 KINDS = {
     "series.route": "Send series to targets", "series.reroute": "Run the rules again", "series.hold": "Hold series",
-    "series.release": "Release series", "series.discard": "Discard series", "queue.retry": "Retry deliveries",
+    "series.release": "Release series", "series.discard": "Discard series", "series.keep": "Keep series until a day",
+    "act.stop": "Stop an act",
+    "queue.retry": "Retry deliveries",
     "queue.hold": "Hold deliveries", "queue.release": "Release deliveries", "queue.cancel": "Cancel deliveries",
     "queue.priority": "Change the priority of deliveries", "queue.redirect": "Send deliveries elsewhere",
     "target.pause": "Pause a target", "target.resume": "Resume a target", "target.test": "Test a target",
@@ -34,13 +36,15 @@ def told_state(command: Command) -> tuple[str, str]:
 
 def told_what(arguments: Mapping[str, Any]) -> str:
     """What it is asked for, as far as a line holds it."""
+    if arguments.get("restore"):
+        return f"undo of act {arguments['restore']}"
     where, ids = arguments.get("where"), arguments.get("ids") or arguments.get("arrival")
     if isinstance(where, Mapping):
         return "all with " + ", ".join(f"{name} {_joined(value)}" for name, value in where.items())
     if isinstance(ids, Sequence) and not isinstance(ids, str):
         more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
         return ", ".join(str(one) for one in ids[:SHOWN_IDS]) + more
-    return str(ids or arguments.get("target") or arguments.get("receipt") or "")
+    return str(ids or arguments.get("target") or arguments.get("receipt") or arguments.get("act") or "")
 
 
 def _joined(value: Any) -> str:

@@ -22,7 +22,7 @@ TEST_WAIT_S = 30.0
 
 async def acknowledge(request: web.Request) -> web.Response:
     """Nobody is reminded any more."""
-    form, by = await inputs.body(request, Acknowledge), request[SESSION].user.name
+    form, by = await inputs.body(request, Acknowledge), request[SESSION].who
     one = await request.app[NODE].spool(lambda spool: spool.alerts.acknowledge(form.alert, by, form.note))
     await record(request, "alert.acknowledge", f"alert/{form.alert}", after={"note": form.note})
     return _done(request, "You take care of it: nobody is reminded any more.", lines.document(one))
@@ -30,7 +30,7 @@ async def acknowledge(request: web.Request) -> web.Response:
 
 async def silence(request: web.Request) -> web.Response:
     """Nobody is told of what matches until then."""
-    form, by, node = await inputs.body(request, NewSilence), request[SESSION].user.name, request.app[NODE]
+    form, by, node = await inputs.body(request, NewSilence), request[SESSION].who, request.app[NODE]
     until = node.clock.now() + form.hours * 3600
     made = await node.spool(lambda spool: spool.alerts.silence(form.pattern, until, by, form.reason))
     await record(request, "alert.silence", f"silence/{made.id}", after=asdict(made))
@@ -40,7 +40,7 @@ async def silence(request: web.Request) -> web.Response:
 
 async def unsilence(request: web.Request) -> web.Response:
     """What it covered and still stands is told."""
-    form, by = await inputs.body(request, OldSilence), request[SESSION].user.name
+    form, by = await inputs.body(request, OldSilence), request[SESSION].who
     await request.app[NODE].spool(lambda spool: spool.alerts.unsilence(form.silence, by))
     await record(request, "alert.unsilence", f"silence/{form.silence}")
     return _done(request, "The silence has ended.", {"silence": form.silence, "ended": True})
@@ -48,7 +48,7 @@ async def unsilence(request: web.Request) -> web.Response:
 
 async def test(request: web.Request) -> web.Response:
     """The bookkeeper sends it, as it sends the real ones; its answer has every step."""
-    form, by = await inputs.body(request, Channel), request[SESSION].user.name
+    form, by = await inputs.body(request, Channel), request[SESSION].who
     command: Command = await request.app[NODE].act(
         "alerts.test", by, {"channel": form.channel}, executor="bookkeeper", wait_s=TEST_WAIT_S
     )

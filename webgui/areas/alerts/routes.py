@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from webgui.areas.alerts import acts, pages
 from webgui.areas.alerts.models import Acknowledge, Channel, NewSilence, OldSilence
+from webgui.areas.alerts.shapes import AcknowledgedAnswer, AlertsAnswer, EndedAnswer, MessagesAnswer, SilenceAnswer
 from webgui.guards import Need
 from webgui.route import Route
+from webgui.shapes import ActAnswer
 
 LOOK, ACT = Need.VIEWER, Need.OPERATOR
 API = "/api/v1/alerts"
@@ -16,10 +18,44 @@ ROUTES = (
     Route("POST", "/alerts/silence", acts.silence, ACT),
     Route("POST", "/alerts/unsilence", acts.unsilence, ACT),
     Route("POST", "/alerts/test", acts.test, Need.ADMIN),
-    Route("GET", API, pages.api, LOOK, "Alerts that stand, those cleared within a week, silences, channels."),
-    Route("GET", f"{API}/messages", pages.api_messages, LOOK, "Mails and webhooks: sent, waiting, given up."),
-    Route("POST", f"{API}/acknowledge", acts.acknowledge, ACT, "Take care of an alert.", body=Acknowledge),
-    Route("POST", f"{API}/silences", acts.silence, ACT, "Tell nobody of what matches, for a while.", body=NewSilence),
-    Route("POST", f"{API}/silences/end", acts.unsilence, ACT, "End a silence now.", body=OldSilence),
-    Route("POST", f"{API}/test", acts.test, Need.ADMIN, "Send a test by mail or webhook.", body=Channel),
+    Route(
+        "GET",
+        API,
+        pages.api,
+        LOOK,
+        "Alerts that stand, those cleared within a week, silences, channels.",
+        answer=AlertsAnswer,
+    ),
+    Route(
+        "GET",
+        f"{API}/messages",
+        pages.api_messages,
+        LOOK,
+        "Mails and webhooks: sent, waiting, given up.",
+        answer=MessagesAnswer,
+    ),
+    Route(
+        "POST",
+        f"{API}/acknowledge",
+        acts.acknowledge,
+        ACT,
+        "Take care of an alert.",
+        body=Acknowledge,
+        answer=AcknowledgedAnswer,
+    ),
+    Route(
+        "POST",
+        f"{API}/silences",
+        acts.silence,
+        ACT,
+        "Tell nobody of what matches, for a while.",
+        body=NewSilence,
+        answer=SilenceAnswer,
+    ),
+    Route(
+        "POST", f"{API}/silences/end", acts.unsilence, ACT, "End a silence now.", body=OldSilence, answer=EndedAnswer
+    ),
+    Route(
+        "POST", f"{API}/test", acts.test, Need.ADMIN, "Send a test by mail or webhook.", body=Channel, answer=ActAnswer
+    ),
 )

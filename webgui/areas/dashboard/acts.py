@@ -30,7 +30,7 @@ class AlertAct(BaseModel):
 
 async def pause(request: web.Request) -> web.Response:
     """Send nothing more to a target until somebody resumes it."""
-    form, by = await inputs.body(request, TargetAct), request[SESSION].user.name
+    form, by = await inputs.body(request, TargetAct), request[SESSION].who
     arguments = {"target": form.target, "reason": form.reason or f"paused by {by} on the dashboard", "until": None}
     command = await request.app[NODE].act("target.pause", by, arguments)
     return _told(request, command.state, command.answer, "/dashboard/resume", {"target": form.target})
@@ -38,14 +38,14 @@ async def pause(request: web.Request) -> web.Response:
 
 async def resume(request: web.Request) -> web.Response:
     """Send to it again."""
-    form, by = await inputs.body(request, TargetAct), request[SESSION].user.name
+    form, by = await inputs.body(request, TargetAct), request[SESSION].who
     command = await request.app[NODE].act("target.resume", by, {"target": form.target})
     return _told(request, command.state, command.answer, "/dashboard/pause", {"target": form.target})
 
 
 async def acknowledge(request: web.Request) -> web.Response:
     """Somebody takes care of an alert."""
-    form, by = await inputs.body(request, AlertAct), request[SESSION].user.name
+    form, by = await inputs.body(request, AlertAct), request[SESSION].who
     await request.app[NODE].spool(lambda spool: spool.alerts.acknowledge(form.alert, by, form.note))
     await record(request, "alert.acknowledge", f"alert/{form.alert}", after={"note": form.note})
     request.app[HUB].poke()

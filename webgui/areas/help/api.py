@@ -34,7 +34,7 @@ def _document(request: web.Request) -> dict[str, Any]:
 
 
 def _entry(document: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
-    good = operation["responses"]["2XX"].get("content", {}).get("application/json", {}).get("schema", {})
+    good = operation["responses"].get("2XX", {}).get("content", {}).get("application/json", {}).get("schema", {})
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     return {
         "id": operation["operationId"], "method": method.upper(), "path": path, "summary": operation["summary"],

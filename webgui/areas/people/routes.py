@@ -17,6 +17,7 @@ from webgui.areas.people.models import (
 )
 from webgui.guards import Need
 from webgui.route import Route
+from webgui.shapes import Nothing
 
 _ADMIN, _OWN = Need.ADMIN, Need.VIEWER
 _USERS, _ACCOUNT = "/api/v1/users", "/api/v1/account"
@@ -46,14 +47,15 @@ ROUTES = (
           body=UserChange, answer=UserDetailAnswer),
     Route("POST", _USERS + "/{name}/link", api.make_link, _ADMIN, "A one-time link by which the user sets a new password.",
           answer=LinkAnswer),
-    Route("DELETE", _USERS + "/{name}/sessions", api.end_sessions, _ADMIN, "End all sessions of a user."),
-    Route("DELETE", _USERS + "/{name}/tokens/{id}", api.revoke_token, _ADMIN, "Revoke a token of a user."),
+    Route("DELETE", _USERS + "/{name}/sessions", api.end_sessions, _ADMIN, "End all sessions of a user.", answer=Nothing),
+    Route("DELETE", _USERS + "/{name}/tokens/{id}", api.revoke_token, _ADMIN, "Revoke a token of a user.", answer=Nothing),
     Route("GET", _ACCOUNT, api.show_account, _OWN, "Whoever asks: role, preferences, sessions, tokens.", answer=AccountAnswer),
     Route("PUT", _ACCOUNT + "/preferences", api.prefer, _OWN, "Your theme and time zone (in a browser's session).",
-          body=OwnPreferences),
+          body=OwnPreferences, answer=Nothing),
     Route("PUT", _ACCOUNT + "/columns", api.set_columns, _OWN, "The columns you want in a list (in a browser's session).",
-          body=OwnColumns),
+          body=OwnColumns, answer=Nothing),
     Route("POST", _ACCOUNT + "/tokens", api.add_token, _OWN, "Make a token of yours; its secret is answered this once "
           "(in a browser's session).", body=NewToken, answer=SecretAnswer),
-    Route("DELETE", _ACCOUNT + "/tokens/{id}", api.revoke_own_token, _OWN, "Revoke a token of yours (in a browser's session)."),
+    Route("DELETE", _ACCOUNT + "/tokens/{id}", api.revoke_own_token, _OWN, "Revoke a token of yours (in a browser's session).",
+          answer=Nothing),
 )  # fmt: skip

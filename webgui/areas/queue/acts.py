@@ -11,7 +11,6 @@ from aiohttp import web
 from protocol.acts import CAN, states_for
 from protocol.errors import StepRefused
 from protocol.selection import read_selection
-from protocol.spool import Spool
 from protocol.spool.selecting import DELIVERIES
 from webgui import acting, answers, inputs
 from webgui.areas.queue import words
@@ -22,9 +21,6 @@ from webgui.keys import NODE
 MANY = 100
 """So many are meant on purpose; of more the number has to be typed."""
 ASKED_AGAIN = ("cancel", "redirect")
-UNDO = {"hold": "release", "release": "hold"}
-MOST_UNDONE = 50
-"""Ids that a flash can carry."""
 
 
 async def submit(request: web.Request) -> web.Response:
@@ -44,9 +40,10 @@ async def submit(request: web.Request) -> web.Response:
         return answers.go(request, asked.address(), "Nothing matches any more.", "warn")
     if _unsure(asked, count):
         return _ask(request, asked, count)
-    before = await node.spool(lambda spool: _priority(spool, asked))
     command = await acting.act(request, f"queue.{asked.act}", {**which, **asked.more()}, asked.reason)
-    return acting.back(request, command, asked.address(), *_undo(asked, before))
+    # What is retried has no cause any more: the list of a cause would be empty, as if nothing had happened.
+    back = asked.address(cause="") if asked.act == "retry" else asked.address()
+    return acting.back(request, command, back)
 
 
 def _unsure(asked: QueueAct, count: int) -> bool:
@@ -63,38 +60,6 @@ def _states(asked: QueueAct) -> tuple[str, ...]:
     if not states:
         raise StepRefused(f"{words.ACTS[asked.act][0]} is not for these; it is for {', '.join(can)} ones")
     return states
-
-
-def _priority(spool: Spool, asked: QueueAct) -> str:
-    """What the priority of a single delivery was."""
-    if asked.act != "priority" or len(asked.ids) != 1:
-        return ""
-    rank = int(spool.deliveries.get(asked.ids[0])["priority"])
-    return words.PRIORITIES[rank][0] if 0 <= rank < len(words.PRIORITIES) else ""
-
-
-def _undo(asked: QueueAct, before: str) -> tuple[str, dict[str, str] | None]:
-    """Path and fields that take it back, where that is possible."""
-    if not asked.ids or len(asked.ids) > MOST_UNDONE:
-        return "", None
-    fields = {"ids": " ".join(map(str, asked.ids)), "confirmed": "true", "reason": "undone", "state": asked.state}
-    if asked.act in UNDO:
-        return "/queue/undo", {**fields, "act": UNDO[asked.act]}
-    return ("/queue/undo", {**fields, "act": "priority", "priority": before}) if before else ("", None)
-
-
-async def undo(request: web.Request) -> web.Response:
-    """POST /queue/undo: as /queue/act, with the ids in one field."""
-    given = await inputs.values(request)
-    ids = [int(one) for one in str(given.get("ids", "")).split() if one.isdecimal() and len(one) < 19][:MOST_UNDONE]
-    asked = inputs.judged(
-        QueueAct,
-        {**{name: given[name] for name in ("act", "priority", "reason", "state") if name in given}, "ids": ids},
-    )
-    if not ids:
-        raise Invalid({"ids": "there is nothing to undo"})
-    command = await acting.act(request, f"queue.{asked.act}", {"ids": ids, **asked.more()}, asked.reason)
-    return acting.back(request, command, asked.address())
 
 
 def _ask(request: web.Request, asked: QueueAct, count: int) -> web.Response:

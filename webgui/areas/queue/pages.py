@@ -17,6 +17,7 @@ from webgui.areas.queue.asked import TABS, UNFINISHED, QueueQuery
 from webgui.areas.queue.lines import COLUMNS, Line, cells, failures, line
 from webgui.keys import NODE
 from webgui.node import Node
+from webgui.taking import taken
 
 SHOWN_FAILURES = 8
 
@@ -25,6 +26,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     """GET /queue."""
     asked, node, sees = inputs.query(request, QueueQuery), request.app[NODE], patients.sees(request)
     if asked.format == "csv":
+        await taken(request, "queue", asked)
         return await csvs.stream(request, "queue.csv", COLUMNS, _rows(node, asked, sees))
     found = await node.spool(lambda spool: _found(spool, asked, sees))
     configuration = (await node.run(node.routing.current)).configuration

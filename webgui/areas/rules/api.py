@@ -1,4 +1,4 @@
-"""The API of rules beyond trying and backtests (webgui/pages/rules.py): one rule, changes. It must not render HTML."""
+"""The API that reads one rule and changes rules (what asks them stands in asking.py). It must not render HTML."""
 
 from __future__ import annotations
 

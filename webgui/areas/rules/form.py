@@ -110,10 +110,8 @@ def drafted(form: Form, current: RoutingConfiguration, mode: str = "active") -> 
     data = to_data(current)
     names = {one["name"] for one in data["rules"]}
     form.errors, form.others = {}, []
-    if not re.match(NAME_PATTERN, form.name):
+    if not re.fullmatch(NAME_PATTERN, form.name) or not form.name.isprintable():
         form.errors["name"] = NAME_RULE[:1].upper() + NAME_RULE[1:]
-    elif form.name == "new":
-        form.errors["name"] = "This name is taken by the page for new rules"
     elif form.name != form.was and form.name in names:
         form.errors["name"] = f"There is a rule '{form.name}' already"
     was = form.was if form.was in names else ""

@@ -15,6 +15,8 @@ from webgui.areas.rules import builder, describing, form, models, notices, readi
 from webgui.csvs import download
 from webgui.keys import NODE, RULES
 
+OPENS = frozenset({"blank", "from", "copy"})
+"""What asks for a new rule; without these /rules/new is the rule of that name, if there is one."""
 COLUMNS = ("place", "name", "mode", "when", "english", "then", "priority", "owner", "today", "total", "last", "errors",
            "warnings")  # fmt: skip
 
@@ -38,6 +40,10 @@ async def new(request: web.Request) -> web.Response:
     """An editor for a new rule: empty, out of an arrival, or a copy."""
     asked = inputs.query(request, models.Opening)
     version = await publishing.current(request.app[NODE])
+    if not OPENS & request.query.keys() and (
+        "draft" in request.query or any(rule.name == "new" for rule in version.configuration.rules)
+    ):
+        return await one(request)
     made = form.empty(version.number)
     if asked.from_ is not None:
         made = await reading.of_arrival(request, asked.from_, version)
@@ -53,7 +59,7 @@ async def new(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """The editor of a rule, with what is in force, or with the draft of who asks."""
-    asked, name, node = inputs.query(request, models.Editing), request.match_info["name"], request.app[NODE]
+    asked, name, node = inputs.query(request, models.Editing), request.match_info.get("name", "new"), request.app[NODE]
     version = await publishing.current(node)
     draft = await node.run(lambda: reading.drafts_of(request).find(name))
     rule = reading.rule_of(to_data(version.configuration), name)

@@ -9,12 +9,11 @@ from aiohttp import web
 from protocol.acts import CAN, states_for
 from protocol.selection import read_selection
 from webgui import acting, answers, inputs
-from webgui.areas.series.asked import SeriesAct, SeriesActs
+from webgui.areas.series.asked import SeriesAct, SeriesActs, Wanted
 from webgui.areas.series.pages import number
 from webgui.inputs import Invalid
 
-ACTS = ("route", "reroute", "hold", "release", "discard")
-UNDO = {"hold": "release", "release": "hold"}
+ACTS = ("route", "reroute", "hold", "release", "discard", "keep")
 
 
 def _kind(request: web.Request) -> str:
@@ -24,7 +23,13 @@ def _kind(request: web.Request) -> str:
     return act
 
 
-def _arguments(act: str, asked: SeriesAct | SeriesActs) -> dict[str, Any]:
+def arguments(act: str, asked: Wanted) -> dict[str, Any]:
+    """What an act needs beside which series. Raises Invalid."""
+    if act == "keep":
+        try:
+            return {"until": asked.kept()}
+        except ValueError as exc:
+            raise Invalid({"keep_until": str(exc)}) from exc
     if act != "route":
         return {}
     if not asked.targets:
@@ -36,9 +41,8 @@ async def submit(request: web.Request) -> web.Response:
     """POST /series/{id}/{act}."""
     id, act = number(request), _kind(request)
     asked = await inputs.body(request, SeriesAct)
-    command = await acting.act(request, f"series.{act}", {"ids": [id], **_arguments(act, asked)}, asked.reason)
-    undo = f"/series/{id}/{UNDO[act]}" if act in UNDO else ""
-    return acting.back(request, command, f"/series/{id}", undo, {"reason": f"undo of act {command.id}"})
+    command = await acting.act(request, f"series.{act}", {"ids": [id], **arguments(act, asked)}, asked.reason)
+    return acting.back(request, command, f"/series/{id}")
 
 
 async def one(request: web.Request) -> web.Response:
@@ -46,7 +50,7 @@ async def one(request: web.Request) -> web.Response:
     id, act = number(request), _kind(request)
     asked = await inputs.body(request, SeriesAct)
     return acting.given(
-        await acting.act(request, f"series.{act}", {"ids": [id], **_arguments(act, asked)}, asked.reason)
+        await acting.act(request, f"series.{act}", {"ids": [id], **arguments(act, asked)}, asked.reason)
     )
 
 
@@ -63,7 +67,7 @@ async def many(request: web.Request) -> web.Response:
             raise Invalid({"where": "nothing is said that they have in common"})
         states_for(f"series.{act}", selection)
         which = {"where": selection.plain()}
-    return acting.given(await acting.act(request, f"series.{act}", {**which, **_arguments(act, asked)}, asked.reason))
+    return acting.given(await acting.act(request, f"series.{act}", {**which, **arguments(act, asked)}, asked.reason))
 
 
 async def what_can_be_done(request: web.Request) -> web.Response:

@@ -14,6 +14,9 @@ from protocol.states import ArrivalState
 Text = Annotated[str, Field(max_length=255)]
 States = Literal["", "open", "closed", "waiting", "held", "in_delivery", "delivered", "discarded", "deleted"]
 PAGE = 50
+FILTERS = ("source", "modality", "rule", "target", "state", "study", "since", "until")
+RETENTION = "retention"
+_ADDRESS = {*FILTERS, "s", "limit"}
 
 
 class SeriesQuery(BaseModel):
@@ -55,7 +58,7 @@ class SeriesQuery(BaseModel):
 
     def address(self, path: str = "/series", **changes: str) -> str:
         """The list with these filters, and some of them otherwise; without the place in it."""
-        given = {name: str(value) for name, value in self.model_dump(exclude={"after", "format"}).items()
+        given = {name: str(value) for name, value in self.model_dump(include=_ADDRESS).items()
                  if value not in ("", PAGE)}  # fmt: skip
         wanted = {name: value for name, value in {**given, **changes}.items() if value}
         return f"{path}?{urlencode(wanted)}" if wanted else path
@@ -101,20 +104,59 @@ class SearchSeries(SeriesQuery):
     )
 
 
-class SeriesAct(BaseModel):
-    """An act on one series."""
+class Wanted(BaseModel):
+    """What the acts on series need."""
 
     reason: Annotated[str, Field(max_length=500)] = ""
-    targets: Annotated[list[Text], Field(description="Where to, for `route`.")] = []
+    targets: Annotated[list[Text], Field(max_length=100, description="Where to, for `route`.")] = []
     priority: Literal["urgent", "normal", "offpeak"] = "normal"
+    keep_until: Annotated[Text, Field(description="For `keep`: a day (its end), an ISO 8601 time, or `retention`.")] = (
+        ""
+    )
+
+    @field_validator("keep_until")
+    @classmethod
+    def _a_time(cls, text: str) -> str:
+        if text not in ("", RETENTION):
+            moment(text, end=True)
+        return text
+
+    def kept(self) -> float | None:
+        """For `keep`, seconds UTC; None: no longer than retention says. Raises ValueError if nothing is said."""
+        if not self.keep_until:
+            raise ValueError(f"name a day such as 2026-12-31, or {RETENTION}: no longer than that says")
+        return None if self.keep_until == RETENTION else moment(self.keep_until, end=True)
+
+
+class SeriesAct(Wanted):
+    """An act on one series."""
+
     confirmed: bool = False
 
 
-class SeriesActs(BaseModel):
+class SeriesActs(Wanted):
     """An act on several series: by their numbers, or on all that match."""
 
     ids: Annotated[list[Annotated[int, Field(gt=0)]], Field(max_length=500)] = []
     where: Annotated[dict[str, object] | None, Field(description="Filters: states, target, source, rule, ...")] = None
-    reason: Annotated[str, Field(max_length=500)] = ""
-    targets: list[Text] = []
-    priority: Literal["urgent", "normal", "offpeak"] = "normal"
+
+
+class SeriesForm(SeriesQuery, Wanted):
+    """A form that acts on `ids`, or with `scope` match on all that the filters find. `typed`: their number, if they are many."""
+
+    act: Literal["route", "reroute", "hold", "release", "discard", "keep"]
+    scope: Literal["ids", "match"] = "ids"
+    ids: Annotated[list[Annotated[int, Field(gt=0, lt=2**63)]], Field(max_length=500)] = []
+    no_longer: bool = False
+    confirmed: bool = False
+    typed: Text = ""
+    count: Text = ""
+
+    def filters(self) -> dict[str, str]:
+        """What narrows the list."""
+        return {name: getattr(self, name) for name in FILTERS if getattr(self, name)}
+
+    def fields(self) -> list[tuple[str, str]]:
+        """Which series and which act, as fields of a form that asks once more."""
+        plain = {"act": self.act, "scope": self.scope, "s": self.s, **self.filters()}
+        return [(name, value) for name, value in plain.items() if value] + [("ids", str(id)) for id in self.ids]

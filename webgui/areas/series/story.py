@@ -125,11 +125,12 @@ def _fact(name: str, value: Any) -> str:
 def kept_until(
     arrival: Row, deliveries: list[Row] | Any, settings: Cleaner, targets: Mapping[str, Target]
 ) -> float | None:
-    """When retention lets a finished series go, seconds UTC; None as long as it is not finished."""
+    """When retention, and who wanted it kept longer, let a finished series go, seconds UTC; None: it is not finished."""
+    wanted = float(arrival.get("keep_until") or 0.0)
     if arrival["state"] == "discarded":
-        return float(arrival["since"]) + settings.retention_discarded_h * HOUR_S
+        return max(wanted, float(arrival["since"]) + settings.retention_discarded_h * HOUR_S)
     if arrival["state"] != "delivered":
-        return None
+        return wanted or None
     reached = [targets[row["target"]] for row in deliveries if row["state"] == "delivered" and row["target"] in targets]
     hours = [settings.retention_delivered_h, *(one.retention_h for one in reached if one.retention_h is not None)]
-    return float(arrival["since"]) + max(hours) * HOUR_S
+    return max(wanted, float(arrival["since"]) + max(hours) * HOUR_S)

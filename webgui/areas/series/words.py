@@ -19,10 +19,23 @@ RESULTS = {
 }  # fmt: skip
 ACTS = {
     "series.route": "sent it to targets", "series.reroute": "let the rules decide again", "series.hold": "held it",
-    "series.release": "released it", "series.discard": "discarded it", "queue.retry": "retried the delivery",
+    "series.release": "released it", "series.discard": "discarded it", "series.keep": "said how long to keep it",
+    "queue.retry": "retried the delivery",
     "queue.hold": "held the delivery", "queue.release": "released the delivery", "queue.cancel": "cancelled the delivery",
     "queue.priority": "changed its priority", "queue.redirect": "sent the delivery elsewhere",
 }  # fmt: skip
+BULK = {
+    "route": ("Send to …", "target"), "reroute": ("Run the rules again", "retry"), "hold": ("Hold", "pause"),
+    "release": ("Release", "play"), "keep": ("Keep until …", "lock"), "discard": ("Discard", "delete"),
+}  # fmt: skip
+CONSEQUENCES = {
+    "route": "They are sent, whatever the rules said; a target that has a delivery of one under way is left alone.",
+    "reroute": "The rules of today decide again; what they route is sent again, also to targets that have it already.",
+    "hold": "Nothing of them is sent until somebody releases them.",
+    "release": "What was held of them goes on; where nothing was decided yet, the rules decide.",
+    "keep": "Their files stay here at least until the end of that day, whatever the retention says. It is never shortened.",
+    "discard": "They are sent nowhere. Their files are kept for their retention, so they can be sent later.",
+}
 PRIORITIES = ("urgent", "normal", "off-peak")
 DELIVERY_STATES = {
     "waiting": "waiting", "sending": "sending", "retrying": "retrying", "confirming": "waits for commitment",

@@ -86,13 +86,15 @@ async def new(request: web.Request) -> web.Response:
     """A form for a new source, perhaps of a stranger that was seen."""
     asked = inputs.query(request, models.Opening)
     version = await publishing.current(request.app[NODE])
+    if not request.query and "new" in version.configuration.sources:
+        return await one(request)
     data = {key: getattr(asked, key) or None for key in ("calling_ae", "address", "certificate")}
     return await _editor(request, version, data, "", asked.name)
 
 
 async def one(request: web.Request) -> web.Response:
     """A source: when it was seen, its policy."""
-    version, name = await publishing.current(request.app[NODE]), request.match_info["name"]
+    version, name = await publishing.current(request.app[NODE]), request.match_info.get("name", "new")
     data = _source(version, name)
     return await _editor(request, version, data, name, name)
 
@@ -127,8 +129,6 @@ async def save(request: web.Request) -> web.Response:
     reason, data = str(values.get("reason", ""))[:500], modelform.read(SPECS, values)
     version = await publishing.current(request.app[NODE])
     try:
-        if name == "new":
-            raise RoutingError("'new' is the page for new sources", "this source: sources.new", "Choose another name")
         words_ = f"source {name} {'changed' if was else 'added'}"
         made = await publishing.publish(request, _put(name, data, was), reason or words_)
     except RoutingError as exc:

@@ -22,8 +22,8 @@ from webgui.keys import HUB, NODE
 from webgui.recorded import record
 
 PAGE = "/system"
-SOON_S = 0.5
-"""After the answer to "restart this page" was sent."""
+SOON_S = 2.0
+"""After the answer to "restart this page": the browser fetches the next page first, and shows no error of its own."""
 
 
 async def program(request: web.Request) -> web.Response:

@@ -24,7 +24,7 @@ from protocol.spool import Spool
 from protocol.spool.forecast import Forecast, forecast
 from protocol.spool.retention import retention_at
 from webgui.attention import STOPPED
-from webgui.figures import ACTOR_LEVELS
+from webgui.figures import ACTOR_LEVELS, PROGRAMS
 
 MOST_STARTS = 1000
 OURS = ("webgui:webgui",)
@@ -71,23 +71,36 @@ def starts(connection: Connection, node: str, since: float) -> Counter[str]:
     return Counter(str(one["subject"]).removeprefix("actor/") for one in found.rows)
 
 
-def rows(actors: dict[str, Any], found: list[Program], now: float) -> list[dict[str, Any]]:
-    """One row for each program and actor: what the manager says, what it says itself, what the system says."""
+def rows(actors: dict[str, Any], found: list[Program], now: float, dispatchers: int = 1) -> list[dict[str, Any]]:
+    """One row for each program and actor: what the manager says, what it says itself, what the system says; in the order of
+    their work. Of the dispatchers' places those beyond the wanted number are no programs that are down.
+    """
     lines: list[dict[str, Any]] = []
     by_pid = {actor.get("pid"): name for name, actor in actors.items() if actor.get("pid")}
     told = set()
     for one in found:
         name = by_pid.get(one.pid, "") if one.pid else ""
         told.add(name)
-        if one.group == "dispatcher" and not one.wanted and not name:
+        if one.group == "dispatcher" and not one.wanted and not name and _place(one.name) >= dispatchers:
             continue
         lines.append(_row(one.name, one, name, actors.get(name), now))
     lines += [
         _row("", None, name, actor, now)
         for name, actor in actors.items()
-        if name not in told and (actor.get("pid") or not found)
+        if name not in told and (not found or process(actor.get("pid"), now) is not None)
     ]
-    return lines
+    return sorted(lines, key=lambda row: (_rank(row["name"]), row["name"].replace("_0", "-")))
+
+
+def _place(program: str) -> int:
+    """Number of a dispatcher's place: 1 of `dispatcher:dispatcher_01`."""
+    number = program.rpartition("_")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _rank(name: str) -> int:
+    kind = name.split("-")[0].split("_")[0]
+    return PROGRAMS.index(kind) if kind in PROGRAMS else len(PROGRAMS)
 
 
 def _row(program: str, one: Program | None, name: str, actor: dict[str, Any] | None, now: float) -> dict[str, Any]:

@@ -27,6 +27,10 @@ CLEANING: web.AppKey[Lately[dict[str, Any]]] = web.AppKey("cleaning", Lately)
 VENDOR = Path(__file__).parents[2] / "static" / "vendor" / "VENDOR.json"
 
 
+FRESH_S = 0.3
+"""Who stopped a program wants to see it stopped."""
+
+
 async def show(request: web.Request) -> web.Response:
     """The page."""
     found = await _look(request)
@@ -56,9 +60,10 @@ async def support(request: web.Request) -> web.Response:
 
 async def _look(request: web.Request, wait_s: float = QUICK_S) -> dict[str, Any]:
     node, hub = request.app[NODE], request.app[HUB]
-    await hub.fresh()
+    await hub.fresh(FRESH_S)
     status, settings, now = hub.reading.status, node.settings, node.clock.now()
     programs, away = await node.run(lambda: looks.programs(settings))
+    wanted = dispatchers.dispatchers(settings)
     disk = status.get("disk", {})
     left = days_left(disk.get("free_bytes"), disk.get("reserve_bytes"), hub.reading.outlook.net_bytes_day)
     targets = dict((await node.run(node.routing.current)).configuration.targets)
@@ -82,10 +87,10 @@ async def _look(request: web.Request, wait_s: float = QUICK_S) -> dict[str, Any]
 
     return {
         "cleaning": await request.app[CLEANING].get(lambda: node.spool(cleaning), wait_s),
-        "rows": await node.run(lambda: looks.rows(status.get("actors", {}), programs, now)),
+        "rows": await node.run(lambda: looks.rows(status.get("actors", {}), programs, now, wanted)),
         "starts": starts,
         "manager_away": away,
-        "dispatchers": dispatchers.dispatchers(settings),
+        "dispatchers": wanted,
         "draining": status.get("draining"),
         "disk": {**disk, "days_left": left, "net_bytes_day": hub.reading.outlook.net_bytes_day},
         "window": settings.cleaner.window,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from webgui.areas.system import acts, pages
 from webgui.areas.system.models import Clean, Dispatchers, Drain, ProgramAct
+from webgui.areas.system.shapes import DispatchersDone, ProgramDone, SystemAnswer
 from webgui.guards import Need
 from webgui.route import Route
+from webgui.shapes import ActAnswer
 
 LOOK, ADMIN = Need.VIEWER, Need.ADMIN
 API = "/api/v1/system"
@@ -17,9 +19,35 @@ ROUTES = (
     Route("POST", "/system/dispatchers", acts.scale, ADMIN),
     Route("POST", "/system/drain", acts.drain, ADMIN),
     Route("POST", "/system/clean", acts.clean, ADMIN),
-    Route("GET", API, pages.api, LOOK, "Programs, disk, database, what would be cleaned, versions."),
-    Route("POST", f"{API}/program", acts.program, ADMIN, "Start, stop or restart a program.", body=ProgramAct),
-    Route("POST", f"{API}/dispatchers", acts.scale, ADMIN, "Have so many dispatchers run.", body=Dispatchers),
-    Route("POST", f"{API}/drain", acts.drain, ADMIN, "Refuse new images, or take them again.", body=Drain),
-    Route("POST", f"{API}/clean", acts.clean, ADMIN, "Clean now, whatever the window.", body=Clean),
+    Route(
+        "GET", API, pages.api, LOOK, "Programs, disk, database, what would be cleaned, versions.", answer=SystemAnswer
+    ),
+    Route(
+        "POST",
+        f"{API}/program",
+        acts.program,
+        ADMIN,
+        "Start, stop or restart a program.",
+        body=ProgramAct,
+        answer=ProgramDone,
+    ),
+    Route(
+        "POST",
+        f"{API}/dispatchers",
+        acts.scale,
+        ADMIN,
+        "Have so many dispatchers run.",
+        body=Dispatchers,
+        answer=DispatchersDone,
+    ),
+    Route(
+        "POST",
+        f"{API}/drain",
+        acts.drain,
+        ADMIN,
+        "Refuse new images, or take them again.",
+        body=Drain,
+        answer=ActAnswer,
+    ),
+    Route("POST", f"{API}/clean", acts.clean, ADMIN, "Clean now, whatever the window.", body=Clean, answer=ActAnswer),
 )

@@ -21,6 +21,10 @@ COLUMNS = ("name", "kind", "address", "state", "waiting", "sending", "parked", "
 GROUP_SPECS = modelform.specs(Group, words.GROUP, ("members",), ("mode", "sticky_by", "patience_s", "comment"))
 
 
+OPENS = frozenset({"blank", "type", "copy"})
+"""What asks for a new target; without these /targets/new is the target of that name, if there is one."""
+
+
 async def listing(request: web.Request) -> web.Response:
     """All targets and groups."""
     asked = inputs.query(request, models.Listing)
@@ -46,6 +50,8 @@ async def new(request: web.Request) -> web.Response:
     """Which type; then its form, empty or a copy's."""
     asked = inputs.query(request, models.Opening)
     version = await publishing.current(request.app[NODE])
+    if not OPENS & request.query.keys() and "new" in version.configuration.targets:
+        return await one(request)
     data: dict[str, Any] = {"type": asked.type}
     name = ""
     if asked.copy_:
@@ -58,7 +64,7 @@ async def new(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """A target: how it does, its settings, the test."""
-    asked, name = inputs.query(request, models.Showing), request.match_info["name"]
+    asked, name = inputs.query(request, models.Showing), request.match_info.get("name", "new")
     version = await publishing.current(request.app[NODE])
     return await editor(request, version, _target(version, name), name, name, test=asked.test)
 
@@ -83,7 +89,8 @@ async def editor(
     return answers.page(
         request, "targets/editor.html", status, specs=specs, values=values, set_ones=modelform.set_ones(specs, values),
         errors=errors or {}, others=others or [], was=was, name=name, type=data["type"], kind=words.TYPES[data["type"]],
-        row=row, job=job, steps=steps_of(job), reason=reason, elsewhere=[
+        row=row, job=job, steps=steps_of(job), reason=reason,
+        by_environment=any("${" in str(value) for value in values.values()), elsewhere=[
             key for key in (*version.configuration.targets, *version.configuration.groups) if key != was
         ],
     )  # fmt: skip
@@ -111,8 +118,6 @@ async def save(request: web.Request) -> web.Response:
     version = await publishing.current(request.app[NODE])
     key = name or "x"
     try:
-        if name == "new":
-            raise RoutingError("'new' is the page for new targets", "this target: targets.new", "Choose another name")
         configuration = build({"targets": {key: data}}, "this target")
         if values.get("do") == "test":
             job = await request.app[LADDERS].start(
@@ -139,12 +144,14 @@ async def save(request: web.Request) -> web.Response:
 async def new_group(request: web.Request) -> web.Response:
     """A form for a new group."""
     version = await publishing.current(request.app[NODE])
+    if not request.query and "new" in version.configuration.groups:
+        return await one_group(request)
     return _group_page(request, version, {"mode": "failover", "members": []}, "", "")
 
 
 async def one_group(request: web.Request) -> web.Response:
     """A group."""
-    version, name = await publishing.current(request.app[NODE]), request.match_info["name"]
+    version, name = await publishing.current(request.app[NODE]), request.match_info.get("name", "new")
     groups = to_data(version.configuration)["groups"]
     if name not in groups:
         raise web.HTTPNotFound(text=f"There is no group '{name}'.")
@@ -171,8 +178,6 @@ async def save_group(request: web.Request) -> web.Response:
     data = modelform.read(GROUP_SPECS, values) | {"members": _members(values)}
     version = await publishing.current(request.app[NODE])
     try:
-        if name == "new":
-            raise RoutingError("'new' is the page for new groups", "this group: groups.new", "Choose another name")
         made = await publishing.publish(request, edits.put("groups", name, data, was),
                                         str(values.get("reason", ""))[:500] or f"group {name} {'changed' if was else 'added'}")  # fmt: skip
     except RoutingError as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webgui.areas.upload import pages
+from webgui.areas.upload.shapes import UploadAnswer
 from webgui.guards import Need
 from webgui.route import Route
 
@@ -10,5 +11,5 @@ ROUTES = (
     Route("GET", "/upload", pages.show, Need.OPERATOR),
     Route("POST", "/upload", pages.submit, Need.OPERATOR),
     Route("POST", "/api/v1/upload", pages.api, Need.OPERATOR,
-          "Upload DICOM files and ZIPs of them as multipart/form-data; they are routed like what scanners send."),
+          "Upload DICOM files and ZIPs of them as multipart/form-data; they are routed like what scanners send.", answer=UploadAnswer),
 )  # fmt: skip

@@ -1,13 +1,13 @@
-"""Small data sets of services (PS3.5 section 7), read with bounds on depth and work, and written; little endian.
+"""Small data sets of services and reports (PS3.5 section 7), read with bounds on depth and work, and written; little endian.
 
-It must not know what an element means. Images are not read with it (protocol/header does). pydicom is the reference in its
+It must not know what an element means. Images are not read with it (`scan` does). pydicom is the reference in its
 tests; it has no bounds of its own, and these bytes come from anybody.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from protocol.errors import ImageError
@@ -42,9 +42,7 @@ Items = list[DataSet]
 
 def read(data: Bytes, explicit: bool, values: Collection[int], sequences: Collection[int]) -> DataSet:
     """Read the elements of these tags, at every level. Raises Unreadable."""
-    reader = _Reader(bytes(data), values, sequences)
-    found, _ = reader.data_set(0, len(data), explicit, MAX_DEPTH)
-    return found
+    return Reader(values, sequences).read(data, explicit)
 
 
 def element(tag: int, vr: bytes, value: bytes, explicit: bool) -> bytes:
@@ -62,10 +60,47 @@ def sequence(tag: int, items: Iterable[bytes], explicit: bool) -> bytes:
     return start + _WORD.pack(len(body)) + body
 
 
-class _Reader:
-    def __init__(self, data: bytes, values: Collection[int], sequences: Collection[int]) -> None:
-        self._data, self._values, self._sequences = data, values, sequences
-        self._left = MAX_ELEMENTS
+class Reader:
+    """Reads several data sets with one bound on the work for all together: `left` elements."""
+
+    def __init__(self, values: Collection[int], sequences: Collection[int], most: int = MAX_ELEMENTS) -> None:
+        """`values`: tags whose bytes are wanted (of a sequence all of it, as it is written), at every level; `sequences`: tags
+        whose items are read.
+        """
+        self.left = most
+        self._data = b""
+        self.wants(values, sequences)
+
+    def wants(self, values: Collection[int], sequences: Collection[int]) -> None:
+        """Other tags from now on."""
+        self._values, self._sequences = values, sequences
+
+    def read(self, data: Bytes, explicit: bool) -> DataSet:
+        """One data set, or the content of one item. Raises Unreadable."""
+        self._data = bytes(data)
+        return self.data_set(0, len(self._data), explicit, MAX_DEPTH)[0]
+
+    def items(self, data: Bytes, explicit: bool) -> Iterator[bytes]:
+        """The contents of a sequence's items one by one, as they are written; `data` is its value. Raises Unreadable.
+
+        Other data sets may be read in between; what is wanted has to be said again then.
+        """
+        whole, at = bytes(data), 0
+        while at < len(whole):
+            self._data = whole
+            self.wants((), ())
+            tag, at = self._tag(at)
+            size, at = self._word(at)
+            if tag == _SEQUENCE_END:
+                return
+            if tag != _ITEM:
+                raise Unreadable("something else than an item in a sequence")
+            begin, at = at, at + size
+            if size == _UNDEFINED:
+                _, at = self.data_set(begin, None, explicit, MAX_DEPTH)
+            if at > len(whole):
+                raise Unreadable("an item is longer than its sequence")
+            yield whole[begin : at - 8 if size == _UNDEFINED else at]
 
     def data_set(self, at: int, end: int | None, explicit: bool, depth: int) -> tuple[DataSet, int]:
         """A data set that ends at `end`, or (None) with its delimiter; and where what follows begins."""
@@ -78,7 +113,10 @@ class _Reader:
             if tag in self._sequences and vr in (b"", b"SQ", b"UN"):
                 found.sequences[tag], at = self._sequence(at, length, explicit and vr != b"UN", depth)
             elif length == _UNDEFINED:
+                begin = at
                 _, at = self._sequence(at, length, explicit and vr != b"UN", depth)
+                if tag in self._values:
+                    found.values[tag] = self._data[begin:at]
             else:
                 if tag in self._values:
                     found.values[tag] = self._data[at : at + length]
@@ -108,8 +146,8 @@ class _Reader:
         return items, at
 
     def _tag(self, at: int) -> tuple[int, int]:
-        self._left -= 1
-        if self._left < 0:
+        self.left -= 1
+        if self.left < 0:
             raise Unreadable("too many elements")
         try:
             group, number = _TAG.unpack_from(self._data, at)

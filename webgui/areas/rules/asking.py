@@ -1,4 +1,4 @@
-"""The API about rules: what they are, what they would do with a header, an arrival, the past. Nothing here changes anything.
+"""The API that asks rules: what they are, what they would do with a header, an arrival, the past. It must not change anything.
 
 Patient data stands only in answers to POST; what a person sends is never logged, and errors name places, not values.
 """

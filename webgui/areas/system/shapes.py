@@ -1,0 +1,54 @@
+"""What the API of the system page answers, as models. It must not make answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class ProgramAnswer(BaseModel):
+    """A process of the node."""
+
+    program: str
+    name: str
+    state: str
+    level: str
+    pid: int | None
+    uptime_s: float | None
+    version: str
+    error: str
+
+
+class SystemAnswer(BaseModel):
+    """Programs, disk, ledger, packages, machine; what the cleaner would let go."""
+
+    rows: list[ProgramAnswer]
+    starts: dict[str, Any]
+    manager_away: str
+    dispatchers: int
+    draining: Any = None
+    disk: dict[str, Any] | None = None
+    window: str
+    ledger: dict[str, Any]
+    packages: list[dict[str, Any]]
+    machine: dict[str, Any]
+    files: list[dict[str, Any]]
+    cleaning: dict[str, Any] | None = None
+    left: dict[str, Any] | None = None
+
+
+class ProgramDone(BaseModel):
+    """A program that was started, stopped or restarted."""
+
+    program: str
+    act: str = ""
+    told: str
+
+
+class DispatchersDone(BaseModel):
+    """How many dispatchers run now, and ran before."""
+
+    number: int
+    before: int
+    told: str
