@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.router import selftests
 from actors.router.completion import Complete, Seen, judge, look, spreads
 from actors.router.patience import Patience, for_everybody, where
 from actors.router.routing import Routing
@@ -134,6 +135,8 @@ class Deciding:
     def _decide(self, arrival: int) -> Verdict:
         headers = self._spool.arrivals.subject(arrival)
         verdict = verdict_for(self._routing.configuration, self._routing.revision, headers, self._case(headers))
+        if (test := selftests.announced(self._spool, headers.arrival)) is not None:
+            verdict = selftests.verdict_of(test, verdict)
         self._spool.arrivals.decide(arrival, verdict)
         return verdict
 

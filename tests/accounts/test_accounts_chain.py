@@ -2,10 +2,10 @@
 
 import pytest
 
+import protocol.wire.events  # noqa: F401  (fills REGISTRY)
 from protocol.accounts.carrying import MOST_IDS, TYPES, Entry, entry_of
 from protocol.accounts.chain import Head
 from protocol.errors import AccountError
-import protocol.wire.events  # noqa: F401  (fills REGISTRY)
 from protocol.wire.messages import REGISTRY
 from tests.ledger.ledger_events import example
 
