@@ -13,25 +13,27 @@ from typing import Any, ClassVar
 from actors.base import Actor, Context
 from protocol.errors import DecodeError, WireError
 from protocol.wire.bus import HubWire, Nudge
-from protocol.wire.events import BusStarted, Head
+from protocol.wire.events import BusStarted, Head, News
 from protocol.wire.messages import Envelope, Event, envelope
 from protocol.wire.nudges import Complaints
 from protocol.wire.replay import Place, answer, read_on
 from protocol.wire.topics import topic
 
 BEACON_S = 1.0
+NEWS_S = 0.1
 EARLY_S = 0.2  # a beacon may come so much sooner, with whatever wakes us then
 PAGE = 1000  # records read at once
 PAGES = 5  # read in one pass, so that FETCH and status get their turn
 LAST_VALUES = 1000  # statuses kept for late joiners
 FORWARDED = ("tmp", "sys")  # recorded facts come from the outbox alone
-OWN = ("head", "bus.started")
+OWN = ("head", "news", "bus.started")
 
 
 class BusActor(Actor):
     """See the module. Only the wire of `connect_wire("bus", ...)` can do this; without a bus it idles."""
 
     NAME: ClassVar[str] = "bus"
+    ROUTED: ClassVar[bool] = False
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -39,7 +41,8 @@ class BusActor(Actor):
         self._outbox = context.spool.outbox
         self._source = f"/{context.settings.node.name}/bus/{context.instance}"
         self._at = Place(0, 0)
-        self._beacon_due = 0.0
+        self._beacon_due = self._news_due = 0.0
+        self._told = self._at  # how far News went
         self._last: OrderedDict[tuple[str, str, str], Envelope] = OrderedDict()
         self._complaints = Complaints()
         self._more = False  # than was published in one pass
@@ -48,7 +51,7 @@ class BusActor(Actor):
 
     def start(self) -> None:
         """Begin at the head; earlier events are fetched by whoever wants them."""
-        self._at = Place(*self._outbox.head())
+        self._at = self._told = Place(*self._outbox.head())
         if self._hub is None:
             self.context.log.warning("bus_disabled")
             return
@@ -76,7 +79,18 @@ class BusActor(Actor):
         if beacon or joined:
             self._say(Head(self._at.epoch, self._at.seq, self._hub.bus_id))
         self._welcome(self._hub, joined)
-        return 0.0 if self._more else BEACON_S
+        news_in_s = self._tell_news(now)
+        return 0.0 if self._more else news_in_s
+
+    def _tell_news(self, now: float) -> float:
+        """Say that something was published, if it was and if it is time; in how many seconds to come back."""
+        if self._at == self._told:
+            return BEACON_S
+        if now < self._news_due:
+            return self._news_due - now
+        self._told, self._news_due = self._at, now + NEWS_S
+        self._say(News(self._at.epoch, self._at.seq))
+        return BEACON_S
 
     def _stirred(self) -> bool:
         """Whether anything was committed since this was last asked; only then can the outbox have something new."""

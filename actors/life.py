@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from actors.garbage import collect_rarely
 from actors.rhythm import Rhythm
 from actors.seat import Seat
 from protocol.clock import Clock, SystemClock
@@ -89,6 +90,7 @@ class Life:
         self._born = self._clock.monotonic()
         self._state = "starting"
         self._failures = 0
+        self._mailbox = 0  # most nudges found at once since the last heartbeat
 
     def run(self) -> int:
         """Returns the exit code of an orderly end; everything else is an exception."""
@@ -99,6 +101,8 @@ class Life:
         self._spool, self._wire = spool, wire
         self._stop.wake = wire.wake
         self._actor = self._build(spool, wire)
+        if self._actor.NICE:
+            os.nice(self._actor.NICE)
         self._begin()
         self._loop()
         self._end()
@@ -120,6 +124,7 @@ class Life:
     def _begin(self) -> None:
         boot = uuid.uuid4().hex
         self._record(ActorStarted(self._actor_name, os.getpid(), version(), boot))
+        collect_rarely()
         self._actor.start()
         self._say("recovering")
         found = self._actor.recover()
@@ -150,6 +155,7 @@ class Life:
             # A nudge does not shorten the wait after a failed pass, or a failing actor would spin.
             if now >= rhythm.due or (kept and not self._failures):
                 nudges, kept = kept, []
+                self._mailbox = max(self._mailbox, len(nudges))
                 wait = self._one_pass(nudges)
                 rhythm.passed(self._clock.monotonic(), wait, failed=bool(self._failures))
             if now >= rhythm.beat:
@@ -190,7 +196,8 @@ class Life:
     # What others see
 
     def _heartbeat(self) -> None:
-        figures = {**self._wire.figures(), **self._figures()}
+        figures = {**self._wire.figures(), **self._figures(), "mailbox": float(self._mailbox)}
+        self._mailbox = 0
         self._say(self._state, figures)
         uptime_s = self._clock.monotonic() - self._born
         self._wire.publish(

@@ -11,7 +11,10 @@ import warnings
 from pathlib import Path
 from typing import Any, TextIO
 
-import structlog
+from actors.unneeded import without
+
+with without("rich"):  # for tracebacks in colour, which no log has: 65 ms and 4 MB for each process
+    import structlog
 
 # Libraries that quote values of the objects they read, or names made of them; their warnings may hold patient data.
 _TALKATIVE = ("pydicom", "pynetdicom", "asyncssh")

@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.associations import associations
 from bench.backtest import backtest
 from bench.bad_targets import bad_targets
+from bench.dashboards import dashboards
 from bench.deciding import deciding
 from bench.end_to_end import end_to_end
 from bench.figures import figures
@@ -39,7 +40,7 @@ BENCHES: dict[str, Callable[[Session], None]] = {
     "receive": receive, "nagle": nagle, "send": send, "latency": latency, "restart": restart,
     "associations": associations, "idle": idle, "profile": profile, "rules": rules, "backtest": backtest,
     "deciding": deciding, "end_to_end": end_to_end, "queue": queue, "selections": selections, "bad_targets": bad_targets,
-    "ledger": ledger, "history": history, "figures": figures, "pages": pages,
+    "ledger": ledger, "history": history, "figures": figures, "pages": pages, "dashboards": dashboards,
 }  # fmt: skip
 TOGETHER = {"deliver": ("end_to_end", "queue", "latency", "bad_targets")}
 RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -15,7 +15,8 @@ from pathlib import Path
 import structlog
 
 from actors.base import make_context
-from actors.bookkeeper.actor import BookkeeperActor, collect_rarely
+from actors.bookkeeper.actor import BookkeeperActor
+from actors.garbage import collect_rarely
 from bench.peers import Absent
 from bench.postgres import server
 from bench.runs import Result, Session

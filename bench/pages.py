@@ -73,9 +73,9 @@ def _results(title: str, waits: dict[str, list[float]]) -> list[Result]:
 @contextmanager
 def _ledger(session: Session) -> Iterator[tuple[str, int]]:
     """URL of a ledger full of years, and how many arrivals it has."""
-    kept, count = session.kept("history") / "postgres", max(1000, round(ARRIVALS * session.share))
-    if (kept / f"made{count}").exists():
-        with server(kept=kept) as url:
+    folder, count = session.kept("history"), max(1000, round(ARRIVALS * session.share))
+    if (folder / f"postgres{count}.made").exists():
+        with server(kept=folder / f"postgres{count}") as url:
             yield url, count
         return
     file, few = session.folder / "ledger.sqlite3", max(1000, count // 100)

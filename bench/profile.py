@@ -20,9 +20,12 @@ from bench.timers import Spent, Timers
 # A step's own time is what is left without the timed steps it calls; several functions may be one step.
 STEPS = (
     ("wait for bytes, receive them", "actors.dicom.transport:Transport._receive"),
-    ("take PDUs apart", "actors.dicom.upper:Connection.read_message"),
-    ("take PDUs apart", "actors.dicom.upper:Connection._stream"),
+    ("wait for bytes, receive them, take PDUs apart in C", "actors.dicom._fast:receive"),
+    ("take PDUs apart", "actors.dicom.reading:Reader.read_message"),
+    ("take PDUs apart", "actors.dicom.reading:Reader._help"),
+    ("take PDUs apart", "actors.dicom.reading:Reader._stream"),
     ("decode the command", "actors.dicom.dimse:decode"),
+    ("decode the command", "actors.dicom.reading:Reader._decode_command"),
     ("scan the header", "protocol.header.scanner:Scanner.scan"),
     ("scan the header", "protocol.header.scanner:Scanner.scan_head"),
     ("make the file", "protocol.fsops:RealFs.create"),

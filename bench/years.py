@@ -75,25 +75,40 @@ def pieces(engine: Engine, arrivals: int, each: int) -> Iterator[str]:
     """`fill` in pieces of some seconds to minutes, so that others get the machine between them; says what was done."""
     upgrade(engine)
     size, postgres = Size(arrivals, each), engine.dialect.name == "postgresql"
-    with engine.connect() as connection, connection.begin():
-        if postgres:
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL maintenance_work_mem = '1GB'")
-        for name in ROWS.keys() | {"event"}:
-            _bare(connection, metadata.tables[name], postgres)
-        for name, (what, columns) in ROWS.items():
-            yield from _insert(connection, name, columns, what, size)
-        for at, event in enumerate(EVENTS):
-            yield from _insert(connection, "event", event_columns(at), event[1], size)
-        for name in (*ROWS, "event"):
-            yield from _dressed(connection, metadata.tables[name], postgres)
-        for node in (NODE, OTHER):
-            connection.execute(text(f"INSERT INTO cursor (node, consumer, epoch, seq, time) VALUES ('{node}', 'bookkeeper', 1,"
-                                    f" {size.count('images') * 20}, {BEGIN + SECONDS})"))  # fmt: skip
+    with engine.connect() as connection:
+        if not postgres:
+            _hasty(connection)
+        with connection.begin():
+            yield from _rows(connection, size)
     yield "written"
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("SET statement_timeout = 0" if postgres else "SELECT 1")
         connection.exec_driver_sql("VACUUM ANALYZE" if postgres else "ANALYZE")
     yield "counted"
+
+
+def _hasty(connection: Connection) -> None:
+    """SQLite without a journal, for this connection: what is broken off is begun anew."""
+    raw: Any = connection.connection.dbapi_connection
+    for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-500000"):
+        raw.execute(f"PRAGMA {pragma}")
+
+
+def _rows(connection: Connection, size: Size) -> Iterator[str]:
+    postgres = connection.dialect.name == "postgresql"
+    if postgres:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL maintenance_work_mem = '1GB'")
+    for name in ROWS.keys() | {"event"}:
+        _bare(connection, metadata.tables[name], postgres)
+    for name, (what, columns) in ROWS.items():
+        yield from _insert(connection, name, columns, what, size)
+    for at, event in enumerate(EVENTS):
+        yield from _insert(connection, "event", event_columns(at), event[1], size)
+    for name in (*ROWS, "event"):
+        yield from _dressed(connection, metadata.tables[name], postgres)
+    for node in (NODE, OTHER):
+        connection.execute(text(f"INSERT INTO cursor (node, consumer, epoch, seq, time) VALUES ('{node}', 'bookkeeper', 1,"
+                                f" {size.count('images') * 20}, {BEGIN + SECONDS})"))  # fmt: skip
 
 
 def _bare(connection: Connection, table: Table, postgres: bool) -> None:

@@ -65,7 +65,7 @@ def search(
       scanpost history search --target archive --state deleted --json
       scanpost history search A1234567 --all-nodes     then: scanpost history show ID --node NODE
     """
-    from protocol.ledger.history import Filter, search_arrivals
+    from protocol.ledger.history import Filter, Page, search_arrivals
 
     times: dict[str, Any] = {
         name: moment_of(given, f"--{name}") for name, given in (("since", since), ("until", until)) if given
@@ -73,7 +73,11 @@ def search(
     if node and all_nodes:
         raise click.UsageError("give --node or --all-nodes")
     with _reading(options, node) as (connection, name):
-        page = search_arrivals(connection, None if all_nodes else name, Filter(q=text, **values, **times), after, limit)
+        asked, whose = Filter(q=text, **values, **times), None if all_nodes else name
+        page = search_arrivals(connection, whose, asked, after, limit)
+        while page.partial and len(page.rows) < limit:  # here nobody minds to wait until the page is full
+            more = search_arrivals(connection, whose, asked, page.next, limit - len(page.rows))
+            page = Page(page.rows + more.rows, more.next, more.partial)
     if not page.rows and not as_json:
         say("nothing matches")
         return

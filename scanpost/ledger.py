@@ -71,6 +71,8 @@ def _print(document: dict[str, Any]) -> None:
                   f"{document['revision']} (this program: {document['newest_revision']})"]]  # fmt: skip
         rows += [[f"node {one['node']}", f"epoch {one['epoch']}, event {one['seq']}, written {when(one['time'])}"]
                  for one in document["cursors"]]  # fmt: skip
+        rows += [[f"mining rows of {one['node']}", f"of its past made up to series {one['upto']}, going on"]
+                 for one in document["mining"] if not one["done"]]  # fmt: skip
     if document["behind_events"] is not None:
         waits = f", the oldest for {document['behind_s']:.0f} s" if document["behind_events"] else ""
         rows.append(["behind", f"{document['behind_events']} events{waits}"])

@@ -70,14 +70,29 @@ make_venv() {
     works || fail "cannot make .venv: install python3-venv (apt install python3-venv) and try again"
 }
 
-# install_project EXTRAS: the checkout itself, editable, e.g. "" or "[test]"; again only when setup.cfg changed.
+# For tests and benches: a C compiler and Python's headers, if they are missing and can be had.
+prepare_compiler() {
+    make_venv
+    headers=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include") + "/Python.h")')
+    version=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    command -v cc >/dev/null || { apt_install gcc && apt_install libc6-dev; } ||
+        say "no C compiler (apt install gcc): the compiled helper is left out"
+    [ -e "$headers" ] || apt_install "python$version-dev" || apt_install python3-dev ||
+        say "$headers is missing (apt install python3-dev): the compiled helper is left out"
+}
+
+# What `pip install` makes something of.
+sources() { cat setup.cfg setup.py actors/dicom/_fast.c; }
+
+# install_project EXTRAS: the checkout itself, editable, e.g. "" or "[test]"; again only when what it is made of changed.
+# Without a C compiler and Python's headers the part in C is left out, and everything works, more slowly.
 install_project() {
     make_venv
     stamp=".venv/installed$(printf '%s' "$1" | tr -c 'a-z\n' '-')"
-    if [ -e "$stamp" ] && cmp -s setup.cfg "$stamp"; then
+    if [ -e "$stamp" ] && sources | cmp -s - "$stamp"; then
         return 0
     fi
     say "installing scanpost$1 into .venv (first time: a minute or two)"
     .venv/bin/python -m pip install -qq --disable-pip-version-check -e ".$1" || fail "pip could not install scanpost$1"
-    cp setup.cfg "$stamp"
+    sources >"$stamp"
 }

@@ -65,11 +65,11 @@ class PostgresServer:
         """The server's first database, in the form that people write into scanpost.toml."""
         return f"postgresql://postgres@/postgres?host={self._place}"
 
-    def database(self):
-        """URL of a new, empty database."""
+    def database(self, options=""):
+        """URL of a new, empty database, made with these options."""
         self._databases += 1
         name = f"test{self._databases}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} {options}")
         return f"postgresql://postgres@/{name}?host={self._place}"
 
     def emptied(self):

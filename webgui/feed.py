@@ -19,7 +19,7 @@ from protocol.wire import lanes
 from protocol.wire.codec import unpack_map
 from protocol.wire.messages import Envelope
 
-TOPIC, PROGRESS = b"ev.", b"tmp.delivery.progress."
+TOPIC, PROGRESS = b"sys.news.", b"tmp.delivery.progress."
 REST_S = 0.2
 """After a wake-up the rest of the burst is thrown away in one go: one look stands for all of it."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import ssl
 import sys
@@ -32,6 +33,7 @@ from webgui.seat import Seat
 from webgui.source import SpoolSource
 
 EXIT_FAILED, EXIT_CONFIGURATION = 1, 78
+NICE = 5  # images first where processors are short, then pages
 LAST_REQUESTS_S = 5.0
 """How long requests under way may take after SIGTERM; live pages are told at once."""
 
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"scanpost: {exc}", file=sys.stderr)
         return EXIT_CONFIGURATION
     log.configure()
+    os.nice(NICE)
     try:
         asyncio.run(serve(settings, tls, instance))
     except (OSError, AccountError) as exc:

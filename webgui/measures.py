@@ -33,6 +33,8 @@ class Measures:
     certificates: Mapping[str, float] = field(default_factory=dict)
     ledger_lag_s: float = 0.0
     statistics_behind: int = 0
+    priorities: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Deliveries that wait, by target and priority."""
 
 
 def measure(spool: Spool, settings: Settings, configuration: RoutingConfiguration) -> Measures:
@@ -49,7 +51,7 @@ def measure(spool: Spool, settings: Settings, configuration: RoutingConfiguratio
         error, counters, histograms = str(exc), {}, {}
     return Measures(
         error, counters, histograms, _alerts(spool), endings(settings, configuration),
-        spool.outbox.lag_s(BOOKKEEPER), behind,
+        spool.outbox.lag_s(BOOKKEEPER), behind, spool.targets.by_priority(),
     )  # fmt: skip
 
 

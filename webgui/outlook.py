@@ -40,6 +40,8 @@ class Outlook:
     rules: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Active rules that route, in their order, with their targets and groups."""
     marks: tuple[Mark, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Target groups with their members."""
 
 
 def look(spool: Spool, configuration: RoutingConfiguration, marks: tuple[Mark, ...], now: float) -> Outlook:
@@ -61,6 +63,7 @@ def look(spool: Spool, configuration: RoutingConfiguration, marks: tuple[Mark, .
             if rule.action == "route" and rule.mode == "active" and rule.targets
         ),
         marks=marks,
+        groups={name: tuple(group.members) for name, group in configuration.groups.items()},
     )
 
 

@@ -8,7 +8,6 @@ double an event; the spool is told how far the ledger is only so that old events
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -17,15 +16,19 @@ from actors.bookkeeper.ages import ages_at
 from actors.bookkeeper.alerts.desk import AlertDesk
 from actors.bookkeeper.balance import BalanceDesk
 from actors.bookkeeper.deeds import DeedsDesk
+from actors.bookkeeper.encoding import judge_encoding
 from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from actors.bookkeeper.lag import Lag
+from actors.cleaner.times import clock_trouble
 from actors.rhythm import REST_S
 from protocol.errors import LedgerError, OutOfSpace
+from protocol.ledger.mining.filling import Filled
 from protocol.ledger.record import CONSUMER, POISON, Ledger, NotAlone, Opened, Prepared, Recorded
 from protocol.spool.outbox import Cursor
 from protocol.wire.events import LedgerDown, LedgerUp
 from protocol.wire.messages import Event
+from protocol.zones import zone_name
 
 if TYPE_CHECKING:
     from protocol.wire.bus import Nudge
@@ -57,15 +60,11 @@ class Batch(NamedTuple):
     rows: Prepared
 
 
-def collect_rarely() -> None:
-    """A batch makes many small objects that live until it is written; looking for cycles among them cost a fifth of the time."""
-    gc.set_threshold(20_000, 20, 20)
-
-
 class BookkeeperActor(Actor):
     """Writes the ledger."""
 
     NAME: ClassVar[str] = "bookkeeper"
+    NICE: ClassVar[int] = 5  # what it writes down waits safely in the outbox
 
     def __init__(
         self, context: Context, *, ledger: Ledger | None = None, hand: Hand | None = None, alerts: AlertDesk | None = None,
@@ -88,13 +87,15 @@ class BookkeeperActor(Actor):
         self._seen_down = False  # the last of both among the events carried was ledger.down
         self._alerted: float | None = None
         self._written = 0
+        self._offset = context.clock.now() - context.clock.monotonic()
+        self._filled = False  # series that came before the mining tables have their rows
+        self._zone = zone_name(settings.node.zone)
         self._size = BATCH
         self._ahead: Batch | None = None  # what comes behind the batch under way, made ready meanwhile
         self._lag = Lag(context.spool, context.clock, settings.ledger.lag_alert_s)
 
     def start(self) -> None:
         """From now on alerts and the balance are looked after, too."""
-        collect_rarely()
         self._alerts = self._alerts or AlertDesk(self.context)
         self._balance = self._balance or BalanceDesk(self.context, self._ledger.node)
 
@@ -220,10 +221,27 @@ class BookkeeperActor(Actor):
             old = self._deeds.trim_before(self._figures.trim_before(old))
             gone = self.context.spool.outbox.trim(old, {CONSUMER}, TRIM_AT_ONCE)
             self._trim_at = now + (PACE_S if gone >= TRIM_AT_ONCE else TRIM_EVERY_S)
-        if now >= self._forget_at:
+        if not self._filled:
+            return self._give(lambda: self._ledger.fill_mining(self._zone), self._mining_filled)
+        if now >= self._forget_at and not self._clock_is_odd(now):
             ages = ages_at(self.context.clock.now(), self.context.settings)
             return self._give(lambda: self._ledger.forget(ages), self._forgotten)
         return REST_S
+
+    def _clock_is_odd(self, now: float) -> bool:
+        """What is old is judged by the wall clock: after it jumped nothing is forgotten until this process starts again."""
+        trouble = clock_trouble(self.context.clock.now() - now - self._offset, self.context.clock.now(), 0.0)
+        if trouble:
+            self._forget_at = now + FORGET_EVERY_S
+            self.context.log.warning("nothing_forgotten", why=trouble)
+        return bool(trouble)
+
+    def _mining_filled(self, filled: Filled) -> float:
+        """A chunk of the past has mining rows; go on until there is no more, whatever happens in between."""
+        self._filled = filled.done
+        if filled.made:
+            self.context.log.info("mining_filled", series=filled.made, upto=filled.upto)
+        return 0.0
 
     def _forgotten(self, gone: int) -> float:
         """A chunk of what is old went; go on soon until nothing is left."""
@@ -237,6 +255,7 @@ class BookkeeperActor(Actor):
         self._stored = Cursor(*opened.position)
         self._at = self._beginning(self._stored)
         self._seen_down = opened.said_down
+        judge_encoding(opened.encoding, self.context.spool.notices, self.context.log)
         self.context.log.info("ledger_open", epoch=self._stored.epoch, seq=self._stored.seq)
         return 0.0  # that it is back is said after the first batch: an open database may still refuse to be written
 

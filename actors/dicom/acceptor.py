@@ -239,24 +239,31 @@ class Acceptor:
 
     def _answer(self, message: Message) -> None:
         self._check_context(message)
-        command, service = message.command, self._service(message)
-        if command.field & dimse.RESPONSE:
+        command = message.command
+        field = command.field
+        if field == dimse.C_STORE_RQ:
+            status = self._stored(message)
+        elif field == dimse.C_ECHO_RQ:
+            status = statuses.SUCCESS
+        else:
+            answer = self._answer_other(message, field)
+            if answer is None:
+                return
+            status = answer
+        response = dimse.response_to(command, status)
+        self._connection.send_command(message.context_id, response, self._max_send, self._config.network_timeout_s)
+
+    def _answer_other(self, message: Message, field: int) -> int | None:
+        """The status of what is neither C-STORE nor C-ECHO; None if nothing is to be answered."""
+        service = self._service(message)
+        if field & dimse.RESPONSE:
             if service is None:
                 raise InvalidPdu("a response to nothing", pdus.UNEXPECTED_PDU)
             service.answered(message)
-            return
-        if command.field == dimse.C_CANCEL_RQ:
-            return  # nothing to cancel, and it has no response (PS3.7 section 9.3.2.3)
-        if command.field == dimse.C_ECHO_RQ:
-            status = statuses.SUCCESS
-        elif command.field == dimse.C_STORE_RQ:
-            status = self._stored(message)
-        elif service is not None:
-            status = service.answer(message)
-        else:
-            status = statuses.UNRECOGNISED_OPERATION
-        response = dimse.response_to(command, status)
-        self._connection.send_command(message.context_id, response, self._max_send, self._config.network_timeout_s)
+            return None
+        if field == dimse.C_CANCEL_RQ:
+            return None  # nothing to cancel, and it has no response (PS3.7 section 9.3.2.3)
+        return statuses.UNRECOGNISED_OPERATION if service is None else service.answer(message)
 
     def _service(self, message: Message) -> commitment_scp.Service | None:
         """Who works on it, if it is not an image."""

@@ -9,15 +9,13 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from actors.dicom import dimse, fast, pdus
 from actors.dicom.machine import Machine
+from actors.dicom.message import ChooseSink, Collected, Message, Part, PeerAborted, ReleaseRequested, Sink
 from actors.dicom.pdus import InvalidPdu
 from actors.dicom.transport import BUFFER_BYTES, ConnectionLost, Transport, broken
-from protocol.errors import AssociationAborted, PeerTimeout
+from protocol.errors import PeerTimeout
 
 _PDU_HEADER = struct.Struct(">BxI")
 _PDV_HEADER = struct.Struct(">IBB")
@@ -26,65 +24,6 @@ _MAX_COMMAND_BYTES = 64 * 1024
 _TOLERATED_PDU_BYTES = 4 * 1024 * 1024  # some senders overrun the announced maximum; a length of 4 GB is an attack
 _MOST_HEADERS = 12  # of a PDU and a PDV
 SLOWEST = 1024  # bytes a second of a message's contents, on average: an ISDN line has eight times as much
-
-
-class PeerAborted(AssociationAborted):
-    """The peer sent an A-ABORT."""
-
-
-class ReleaseRequested(Exception):
-    """The peer sent an A-RELEASE-RQ; not an error."""
-
-
-class Sink(Protocol):
-    """Takes a dataset while it comes in. It must not raise: what goes wrong is told at the end."""
-
-    def write(self, pieces: list[memoryview], last: bool) -> None:
-        """The next bytes, in pieces that are valid during this call only; `last` with the end of the dataset.
-
-        With `last` the last pieces stay valid until the next message is read.
-        """
-
-
-@dataclass
-class Message:
-    """One DIMSE message. `dataset` is None if the command has none, it exceeded the limit (`oversized`), or it went into a
-    `sink`.
-    """
-
-    context_id: int
-    command: dimse.Command
-    dataset: bytearray | None = None
-    oversized: bool = False
-    sink: Sink | None = None
-
-
-ChooseSink = Callable[[Message], Sink | None]
-"""Asked when a command with a dataset has come: where its bytes are to go, or None to collect them in the message."""
-
-
-@dataclass
-class _Part:
-    """How far a dataset has come: what is not handed on yet, and the fragment under way."""
-
-    pieces: list[memoryview] = field(default_factory=list)
-    left: int = 0
-    last: bool = False
-    context_id: int = 0
-
-
-class _Collected:
-    """The sink of a dataset that goes into its message."""
-
-    def __init__(self, message: Message, most: int) -> None:
-        self._message, self._most = message, most
-
-    def write(self, pieces: list[memoryview], last: bool) -> None:
-        message = self._message
-        if message.dataset is not None and len(message.dataset) + sum(map(len, pieces)) > self._most:
-            message.dataset, message.oversized = None, True
-        if message.dataset is not None:
-            message.dataset += b"".join(pieces)
 
 
 class Reader(Transport):
@@ -137,7 +76,7 @@ class Reader(Transport):
             ReleaseRequested, PeerAborted, PeerTimeout, ConnectionLost, InvalidPdu
         """
         idle_until = time.monotonic() + idle_s
-        part = _Part()
+        part = Part()
         if choose is not None and self._helped and not self._pdu_left:
             message = self._begin_helped(part, idle_until, busy_s)
             if message is not None:
@@ -166,7 +105,7 @@ class Reader(Transport):
         """Whether the compiled helper may read: it knows neither TLS nor limits that the kernel does not keep."""
         return fast.helper is not None and self._waits_in_kernel
 
-    def _begin_helped(self, part: _Part, idle_until: float, busy_s: float) -> Message | None:
+    def _begin_helped(self, part: Part, idle_until: float, busy_s: float) -> Message | None:
         """Let the helper read a message from its beginning. What it has not finished goes on as if it had not been."""
         if self._start == self._end:
             self._start = self._end = 0
@@ -178,6 +117,7 @@ class Reader(Transport):
             return None
         message = Message(part.context_id, self._decode_command(at, end))
         if not message.command.has_data_set:
+            self._header_until = 0.0
             return message
         message.dataset = bytearray()
         self._message = message
@@ -187,9 +127,9 @@ class Reader(Transport):
         elements = fast.helper.elements(self._buffer, at, end)
         return dimse.decode(self._view[at:end]) if elements is None else dimse.Command(elements)
 
-    def _help(self, part: _Part, busy_s: float, *, fresh: bool = False) -> tuple[int, int]:
+    def _help(self, part: Part, busy_s: float, *, fresh: bool = False) -> tuple[int, int]:
         """Let the helper read on and take over where it stopped; where a command lies that it read (-1: none)."""
-        view = self._view
+        view, command = self._view, (-1, -1)
         while True:
             (
                 code, number, self._start, self._end, self._pdu_left, part.left, part.last, part.context_id, self._moved,
@@ -202,14 +142,16 @@ class Reader(Transport):
                 raise ConnectionLost(broken(OSError(number, os.strerror(number))))
             for place in range(0, len(ends), 2):
                 part.pieces.append(view[ends[place] : ends[place + 1]])
+            if fresh:
+                command, fresh = (at, end), False
             if code != fast.helper.MORE:
                 # A header has begun: looking again must not give it more time.
-                self._header_until = self._deadline if not self._pdu_left and self._start < self._end else 0.0
-                return at, end
-            fresh = False
+                begun = code != fast.helper.WHOLE and not self._pdu_left and self._start < self._end
+                self._header_until = self._deadline if begun else 0.0
+                return command
 
-    def _stream_held(self, message: Message, part: _Part, busy_s: float) -> None:
-        sink = message.sink or _Collected(message, self._max_object)
+    def _stream_held(self, message: Message, part: Part, busy_s: float) -> None:
+        sink = message.sink or Collected(message, self._max_object)
         if message.sink is not None:
             message.dataset = None
         try:
@@ -219,7 +161,7 @@ class Reader(Transport):
             self._held = False
         self._message = None
 
-    def _stream(self, part: _Part, sink: Sink, context_id: int, busy_s: float) -> None:
+    def _stream(self, part: Part, sink: Sink, context_id: int, busy_s: float) -> None:
         """All of a dataset. Pieces are handed on when the buffer is full or the dataset ends, so that a small dataset comes
         in one go and a large one is stored while its next bytes are on their way.
         """

@@ -13,8 +13,9 @@ from typing import Any
 
 from actors.dicom import pdus
 from actors.dicom.machine import Event, State
+from actors.dicom.message import ChooseSink, Message, PeerAborted, ReleaseRequested, Sink
 from actors.dicom.pdus import InvalidPdu
-from actors.dicom.reading import SLOWEST, ChooseSink, Message, PeerAborted, Reader, ReleaseRequested, Sink
+from actors.dicom.reading import SLOWEST, Reader
 from actors.dicom.transport import ConnectionLost, broken
 from protocol.errors import AssociationAborted, PeerTimeout
 

@@ -21,6 +21,7 @@ from actors import child
 from actors.dispatcher.limits import terms_of
 from actors.dispatcher.reports import PipeReports
 from actors.dispatcher.working import Slot
+from actors.garbage import collect_rarely
 from actors.life import Stop
 from actors.targets.registry import make_target
 from protocol.clock import Clock, SystemClock
@@ -106,6 +107,7 @@ def serve(
         stopping=ears.stopping,
         make=lambda target: make_target(target, settings.home / "run"),
     )
+    collect_rarely()
     work(slot, ears, reports)
     worker.leave()
     spool.close()

@@ -25,6 +25,7 @@ from protocol.zones import zone_name
 
 LONGEST_WAIT_S = 1.0  # while anything goes on
 SHORTEST_WAIT_S = 0.05  # between two looks for which there are only nudges of images: a fast scanner sends thousands
+CALM_WAIT_S = 0.25  # the same where no rule asks about single images
 MEND_EVERY_S = 10.0
 LONGEST_BREAK_S = 120.0  # more than a dispatcher ever leaves a target alone
 LOCK_ALERT_S = 60.0  # the alert stands this long after the lock was last held for too long
@@ -57,6 +58,7 @@ class RouterActor(Actor):
         self._due = float("inf")  # when the next arrival could be complete (monotonic)
         self._look_for_orphans = True
         self._decided = self._offered = 0
+        self._rest_s = SHORTEST_WAIT_S
 
     def start(self) -> None:
         """The watchdog looks from now on, also while we wait for the lock ourselves."""
@@ -86,8 +88,8 @@ class RouterActor(Actor):
     def one_pass(self, nudges: list[Nudge]) -> float:
         """Everything that is due."""
         now = self.context.clock.monotonic()
-        if self._too_soon(nudges, now):
-            return self._looked + SHORTEST_WAIT_S - now
+        if (too_soon_s := self._too_soon(nudges, now)) > 0:
+            return too_soon_s
         self._looked = now
         if self._routing.refresh():
             self._on_revision()
@@ -110,9 +112,12 @@ class RouterActor(Actor):
             self._offer()
         return 0.0 if more_commands or done.more or more_orphans else self._wait(now)
 
-    def _too_soon(self, nudges: list[Nudge], now: float) -> bool:
-        only_images = bool(nudges) and all(nudge.lane == "arrivals" for nudge in nudges)
-        return only_images and now < min(self._looked + SHORTEST_WAIT_S, self._due)
+    def _too_soon(self, nudges: list[Nudge], now: float) -> float:
+        """For so many seconds the nudges are no reason to look: of images alone, or of associations that ended."""
+        if not nudges or any(nudge.lane != "arrivals" for nudge in nudges):
+            return 0.0
+        ended = any("how" in nudge.data for nudge in nudges)
+        return min(self._looked + (SHORTEST_WAIT_S if ended else self._rest_s), self._due) - now
 
     def _wait(self, now: float) -> float:
         """Seconds until something is due: a completion, a retry. Where nothing goes on, only the dead are to be reaped."""
@@ -129,6 +134,8 @@ class RouterActor(Actor):
     # ---- what follows ---------------------------------------------------------------------------------------------
     def _on_revision(self) -> None:
         """Another configuration: targets may be gone, failed rules may be mended."""
+        by_image = any(rule.trigger == "image" for rule in self._routing.configuration.rules)
+        self._rest_s = SHORTEST_WAIT_S if by_image else CALM_WAIT_S
         self._leave_members()  # before what has no target is held
         self._look_for_orphans = True
         for alert in self.context.spool.notices.alerts(RULE_ALERT):

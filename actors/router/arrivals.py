@@ -7,7 +7,8 @@ Everything is read from the spool in each round, so dying anywhere and starting 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import Any
 
 from actors.router import selftests
@@ -88,6 +89,13 @@ class Round:
     failed_rules: dict[str, str] = field(default_factory=dict)
 
 
+def timed(judge: Callable[[], Verdict]) -> Verdict:
+    """A verdict with how long the rules took."""
+    begun = perf_counter()
+    verdict = judge()
+    return replace(verdict, seconds=perf_counter() - begun)
+
+
 class Deciding:
     """Decides what is closed, and what has every answer about its study; what cannot be decided is held after a few tries."""
 
@@ -134,7 +142,8 @@ class Deciding:
 
     def _decide(self, arrival: int) -> Verdict:
         headers = self._spool.arrivals.subject(arrival)
-        verdict = verdict_for(self._routing.configuration, self._routing.revision, headers, self._case(headers))
+        case = self._case(headers)
+        verdict = timed(lambda: verdict_for(self._routing.configuration, self._routing.revision, headers, case))
         if (test := selftests.announced(self._spool, headers.arrival)) is not None:
             verdict = selftests.verdict_of(test, verdict)
         self._spool.arrivals.decide(arrival, verdict)
@@ -146,10 +155,10 @@ class Deciding:
         revision, answers = self._spool.studies.answers(arrival)
         rules = {rule.name: rule for rule in self._routing.configuration.rules}
         found = {one.rule: result for one in answers if (result := result_of(rules.get(one.rule), one)) is not None}
-        verdict = verdict_for(
-            self._routing.configuration, self._routing.revision, headers, self._case(headers),
-            complete=revision == self._routing.revision, answered=found,
-        )  # fmt: skip
+        case, complete = self._case(headers), revision == self._routing.revision
+        verdict = timed(lambda: verdict_for(
+            self._routing.configuration, self._routing.revision, headers, case, complete=complete, answered=found
+        ))  # fmt: skip
         self._spool.arrivals.decide(arrival, verdict, after_waiting=True)
         return verdict
 

@@ -24,10 +24,11 @@ from protocol.ledger.bulk import to_json
 SQLITE_WAIT_S = 1.0  # a file locked for longer counts as away
 KEEPALIVE = {  # libpq: a server that vanished without a word is noticed after about 25 s
     "connect_timeout": "5", "keepalives": "1", "keepalives_idle": "10", "keepalives_interval": "5",
-    "keepalives_count": "3", "tcp_user_timeout": "20000", "application_name": "scanpost",
+    "keepalives_count": "3", "tcp_user_timeout": "20000", "application_name": "scanpost", "client_encoding": "utf8",
 }  # fmt: skip
-SESSION = {"writer": ("synchronous_commit = on", "statement_timeout = '60s'", "lock_timeout = '10s'"),
-           "reader": ("default_transaction_read_only = on", "statement_timeout = '20s'")}  # fmt: skip
+# Without jit: a page's question touches some thousand rows, and compiling it takes longer than answering it.
+SESSION = {"writer": ("synchronous_commit = on", "statement_timeout = '60s'", "lock_timeout = '10s'", "jit = off"),
+           "reader": ("default_transaction_read_only = on", "statement_timeout = '20s'", "jit = off")}  # fmt: skip
 
 # SQLSTATE classes that speak of the record: data exception, integrity, program limit, cardinality; and two types' errors
 _RECORD_STATES = ("21", "22", "23", "54", "42804", "42846")
@@ -141,6 +142,13 @@ def kind_of(exc: BaseException) -> str:
     """A database error's class and SQLSTATE alone, since its text may quote the record."""
     cause = getattr(exc, "orig", None) or exc
     return " ".join(filter(None, (type(cause).__name__, getattr(cause, "pgcode", None))))
+
+
+def encoding_of(connection: Connection) -> str:
+    """How the database keeps texts; only UTF8 takes the names of all scanners."""
+    if connection.dialect.name != "postgresql":
+        return "UTF8"
+    return str(connection.exec_driver_sql("SHOW server_encoding").scalar_one())
 
 
 @contextmanager

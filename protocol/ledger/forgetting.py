@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, and_, delete, exists, null, select, text, update
+from sqlalchemy import Column, Connection, delete, exists, literal, null, select, text, update
 
 from protocol.ledger.tables import (
     NAMED,
@@ -28,7 +28,8 @@ from protocol.ledger.tables import (
     series,
 )
 
-CHUNK = 500  # rows of each table; a few milliseconds
+CHUNK = 200  # rows of each table: a tenth of a second on PostgreSQL with ten million images, where each row is in ten indexes
+LOOKED = 10_000  # old events that are looked at for some that belong to nothing any more
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def forget_rows(connection: Connection, node: str, before: float, limit: int = C
         gone = connection.execute(statement).rowcount
         if gone:  # one kind after the other: each may ask what the next one still knows
             return gone
-    return 0
+    return connection.execute(delete(event).where(event.c.id.in_(_orphans(node, before, limit)))).rowcount
 
 
 def _arrivals(connection: Connection, node: str, before: float, limit: int) -> int:
@@ -112,15 +113,34 @@ def _arrivals(connection: Connection, node: str, before: float, limit: int) -> i
         if left <= 0:
             break
         receipts = select(image.c.receipt).where(image.c.node == node, image.c.arrival == number).limit(left)
-        sent = and_(delivery_image.c.node == node, delivery_image.c.receipt.in_(receipts))
-        connection.execute(delete(delivery_image).where(sent))
+        for table in (delivery_image, event):  # the rest of an arrival's events goes with itself
+            connection.execute(
+                delete(table).where(table.c.node == node, table.c.receipt.in_(receipts), *_older(table, before))
+            )
         went = connection.execute(delete(image).where(image.c.node == node, image.c.receipt.in_(receipts))).rowcount
         gone += went
         if went < left:
+            of = (event.c.node == node, event.c.arrival == number, event.c.receipt.is_(None), event.c.time < before)
+            connection.execute(delete(event).where(*of))
             for table in (header, series, dose_event, dose_report, arrival_rule, delivery, arrival):
                 connection.execute(delete(table).where(table.c.node == node, table.c.arrival == number))
             gone += 1
     return gone
+
+
+def _older(table: Any, before: float) -> tuple[Any, ...]:
+    """Of events only those that are old themselves."""
+    return (table.c.time < before,) if table is event else ()
+
+
+def _orphans(node: str, before: float, limit: int) -> Any:
+    """Ids of old events that belong to no arrival that is known, among the oldest ones. With a subquery for each: a join could
+    read both tables whole.
+    """
+    oldest = (select(event.c.id, event.c.node, event.c.arrival).where(event.c.node == node, event.c.time < before)
+              .order_by(event.c.time).limit(LOOKED).subquery())  # fmt: skip
+    known = select(literal(1)).where(arrival.c.node == oldest.c.node, arrival.c.arrival == oldest.c.arrival)
+    return select(oldest.c.id).where(known.correlate(oldest).limit(1).scalar_subquery().is_(None)).limit(limit)
 
 
 def _others(before: float) -> tuple[tuple[Column[Any], tuple[Any, ...]], ...]:
@@ -129,11 +149,9 @@ def _others(before: float) -> tuple[tuple[Column[Any], tuple[Any, ...]], ...]:
                             event.c.time < before, event.c.type == "quarantine.deleted")  # fmt: skip
     standing = exists().where(alert.c.node == alert_episode.c.node, alert.c.alert == alert_episode.c.alert,
                               alert.c.raised == alert_episode.c.raised)  # fmt: skip
-    known = exists().where(arrival.c.node == event.c.node, arrival.c.arrival == event.c.arrival)
     return (
         (quarantine.c.receipt, (quarantine.c.received < before, let_go)),
         (association.c.association, (association.c.closed < before,)),
         (alert.c.alert, (alert.c.cleared < before,)),
         (alert_episode.c.raised, (alert_episode.c.raised < before, ~standing)),
-        (event.c.id, (event.c.time < before, ~known)),
     )

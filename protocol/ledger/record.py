@@ -18,10 +18,11 @@ from protocol.clock import Clock, SystemClock
 from protocol.effects import NO_EFFECTS, Effects
 from protocol.errors import LedgerUnavailable
 from protocol.ledger.bulk import UNFIT, add, put
-from protocol.ledger.engine import database_errors, kind_of, refuses_record, writer
+from protocol.ledger.engine import database_errors, encoding_of, kind_of, refuses_record, writer
 from protocol.ledger.entries import Entry, entry_of, fold
 from protocol.ledger.forgetting import Ages, forget
 from protocol.ledger.migrate import upgrade_on
+from protocol.ledger.mining.filling import Filled, fill
 from protocol.ledger.tables import alert, cursor, event, metadata
 from protocol.wire.messages import Envelope
 
@@ -46,6 +47,7 @@ class Opened(NamedTuple):
 
     position: Position  # (0, 0) for a new ledger
     said_down: bool  # a ledger.down without its ledger.up is recorded
+    encoding: str = "UTF8"  # of the database's texts
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ class Ledger:
             said_down = select(alert.c.raised).where(
                 alert.c.node == self.node, alert.c.alert == "ledger.down", alert.c.cleared.is_(None)
             )
-            return Opened(self._position(connection), connection.execute(said_down).first() is not None)
+            return Opened(
+                self._position(connection), connection.execute(said_down).first() is not None, encoding_of(connection)
+            )
 
     def close(self) -> None:
         """Let go of the connection, and with it of PostgreSQL's lock; `open` may be called again."""
@@ -141,6 +145,16 @@ class Ledger:
             gone = forget(connection, self.node, ages)
             self._effects.step("ledger.forget")
         return gone
+
+    def fill_mining(self, zone: str) -> Filled:
+        """Make mining rows of series that came before their table was there, a chunk.
+
+        Raises LedgerUnavailable; then the ledger must be opened again.
+        """
+        with self._transaction() as connection:
+            filled = fill(connection, self.node, zone, self._clock.now())
+            self._effects.step("ledger.fill")
+        return filled
 
     # ---- writing ------------------------------------------------------------------------------------------------
     def prepare(self, batch: Sequence[Envelope]) -> Prepared:

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, func, inspect, select, text
 
 from protocol.ledger.engine import normalised, reader, reading
 from protocol.ledger.migrate import newest_revision, revision
+from protocol.ledger.mining.filling import DONE, FILLER
+from protocol.ledger.record import CONSUMER
 from protocol.ledger.tables import cursor, metadata
 
 Plain = dict[str, Any]
@@ -21,7 +23,7 @@ def shown(url: str) -> str:
 
 
 def standing(url: str) -> Plain:
-    """`url`, `database`, `revision`, `newest_revision`, `bytes`, `rows` (estimates by table), `cursors` (one per node).
+    """`url`, `database`, `revision`, `newest_revision`, `bytes`, `rows` (estimates by table), `cursors` and `mining` (one per node).
 
     Raises LedgerUnavailable, or LedgerError for a URL that cannot be used.
     """
@@ -37,6 +39,7 @@ def standing(url: str) -> Plain:
                 "bytes": size_of(connection),
                 "rows": {name: estimate(connection, name) for name in sorted(metadata.tables) if name in there},
                 "cursors": cursors(connection) if "cursor" in there else [],
+                "mining": fillings(connection) if "cursor" in there else [],
             }
     finally:
         engine.dispose()
@@ -44,7 +47,14 @@ def standing(url: str) -> Plain:
 
 def cursors(connection: Connection) -> list[Plain]:
     """How far the bookkeeper of each node is, and when it moved last."""
-    return [dict(row._mapping) for row in connection.execute(select(cursor).order_by(cursor.c.node))]
+    wanted = select(cursor).where(cursor.c.consumer == CONSUMER).order_by(cursor.c.node)
+    return [dict(row._mapping) for row in connection.execute(wanted)]
+
+
+def fillings(connection: Connection) -> list[Plain]:
+    """How far each node is with mining rows of its past: `node`, `done`, `upto` (a series)."""
+    wanted = select(cursor).where(cursor.c.consumer == FILLER).order_by(cursor.c.node)
+    return [{"node": row.node, "done": row.epoch == DONE, "upto": row.seq} for row in connection.execute(wanted)]
 
 
 def size_of(connection: Connection) -> int:

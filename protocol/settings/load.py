@@ -5,16 +5,16 @@ It must not create or change a file; every complaint names file, place and cure.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from types import UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import EnvSettingsSource
-from pydantic_settings import SettingsError as EnvironmentProblem
 
 from protocol.errors import SettingsError
 from protocol.settings.home import default_home
@@ -102,26 +102,27 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, st
             continue
         key = variable.removeprefix(PREFIX).lower().replace("__", ".")
         _check_known(key, f"environment {variable}")
-        one = {variable: environ[variable]}
-        try:
-            found = dict(_leaves(_Variables(one)()))
-        except EnvironmentProblem as exc:
-            raise SettingsError(
-                "not JSON", f"environment {variable}: {key}", "write lists and tables as JSON: [...] or {...}"
-            ) from exc
-        for name, value in found.items():
-            yield name, value, variable
+        value: Any = None if environ[variable] == "null" else environ[variable]
+        if value is not None and _is_compound(_model_at(key)):
+            try:
+                value = json.loads(value)
+            except ValueError as exc:
+                raise SettingsError(
+                    "not JSON", f"environment {variable}: {key}", "write lists and tables as JSON: [...] or {...}"
+                ) from exc
+        tree: Tree = {}
+        _put(tree, key, value, variable)
+        for name, leaf in _leaves(tree):
+            yield name, leaf, variable
 
 
-class _Variables(EnvSettingsSource):
-    """pydantic-settings' reader of variables, on an environment that is handed in."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        super().__init__(Settings, env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null")
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): value for name, value in self._environ.items()}
+def _is_compound(annotation: Any) -> bool:
+    """Whether values of this type are lists or tables, or may be."""
+    origin = get_origin(annotation)
+    if origin in (Annotated, Union, UnionType):
+        return any(map(_is_compound, get_args(annotation)[: 1 if origin is Annotated else None]))
+    kind = origin or annotation
+    return isinstance(kind, type) and issubclass(kind, list | tuple | set | frozenset | dict | BaseModel)
 
 
 def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:

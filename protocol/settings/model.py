@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from protocol.errors import SettingsError
 from protocol.settings.alerts import Alerts
@@ -264,10 +263,10 @@ class Bus(Section):
     endpoint_offers: Endpoint = ""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings of one node, frozen. Made by `load_settings` only."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     home: Path
     node: Node = Node()
@@ -283,18 +282,6 @@ class Settings(BaseSettings):
     alerts: Alerts = Alerts()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load_settings` hands over: it merges the sources itself, to know where each value came from."""
-        return (init_settings,)
 
     def origin(self, key: str) -> str:
         """Where the value of `section.key` came from: default, the file, the variable or the flag.

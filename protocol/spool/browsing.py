@@ -17,14 +17,16 @@ from protocol.spool import tallying
 from protocol.spool.database import Database
 from protocol.spool.selecting import ARRIVALS, DELIVERIES, narrowed, newest, page, split, where
 from protocol.spool.settling import plain
+from protocol.typed import MIN_NAME, MOST_WORDS, cleaned, numbers_of, sounded, unlabelled
 from protocol.wire.codec import unpack_stored
 
 ABOUT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyDate", "StudyDescription",
          "SeriesDescription", "SeriesNumber", "BodyPartExamined", "ProtocolName")  # fmt: skip
+MIN_UID = 6  # characters of the beginning of a UID
 LOOKED_THROUGH = 3000
 """So many of the newest arrivals are looked through for a text that has no index; takes a tenth of a second."""
 AT_ONCE = 500
-GROUPED = 5000
+GROUPED = 1000
 """So many of the newest deliveries are counted or put into groups by what has no index."""
 
 Row = dict[str, Any]
@@ -37,6 +39,7 @@ class Found:
     ids: list[int]
     seen: int = 0
     whole: bool = True
+    last: int | None = None  # of those looked through
 
 
 class Browsing:
@@ -60,6 +63,21 @@ class Browsing:
             ids = [id for id in sorted(wanted, reverse=True) if before is None or id < before]
             ids = _matching(connection, selection, ids)
         return Found(ids[:limit], len(seen), len(seen) < look)
+
+    def newest(self, selection: Selection, look: int) -> list[int]:
+        """Ids of what matches among so many of the newest arrivals, newest first."""
+        with self._db.read() as connection:
+            return _matching(connection, selection, page(connection, ARRIVALS, Selection(), None, look))
+
+    def part(self, selection: Selection, before: int | None, limit: int) -> Found:
+        """A page of arrivals that must come at once, newest first: by what has no index, only LOOKED_THROUGH are looked at."""
+        if selection == Selection(states=selection.states, source=selection.source, study=selection.study):
+            with self._db.read() as connection:
+                return Found(page(connection, ARRIVALS, selection, before, limit))
+        with self._db.read() as connection:
+            seen = page(connection, ARRIVALS, Selection(), before, LOOKED_THROUGH)
+            ids = _matching(connection, selection, seen)
+        return Found(ids[:limit], len(seen), len(seen) < LOOKED_THROUGH, seen[-1] if seen else None)
 
     def arrivals(self, ids: Iterable[int]) -> dict[int, Row]:
         """Lines of these arrivals: the row, `about` (patient data), `deliveries` and the `rules` that routed it."""
@@ -191,43 +209,44 @@ class Browsing:
         return dict(matching), len(ids) <= GROUPED
 
     def groups(self, selection: Selection, by: str, limit: int = 50) -> list[tuple[str, int]]:
-        """How many of the newest GROUPED deliveries that match belong to what, the most first; `by` is rule, study or source."""
+        """How many of the newest GROUPED deliveries belong to what, as far as they match, the most first; `by` is rule, study or source."""
         column, join = {
             "rule": ("r.rule", "JOIN arrival_rule r ON r.arrival = n.arrival"),
             "study": ("a.study_uid", "JOIN arrival a ON a.id = n.arrival"),
             "source": ("a.calling_ae", "JOIN arrival a ON a.id = n.arrival"),
         }[by]
-        text, values = where(DELIVERIES, selection)
+        quick, slow = split(selection)
+        counts: Counter[str] = Counter()
         with self._db.read() as connection:
-            rows = connection.execute(
-                f"SELECT {column} AS name, count(*) AS count FROM (SELECT x.arrival FROM delivery x WHERE {text}"
-                f" ORDER BY x.id DESC LIMIT ?) n {join} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?",
-                (*values, GROUPED, limit),
-            ).fetchall()
-        return [(row["name"], row["count"]) for row in rows]
+            ids = newest(connection, quick, None, GROUPED)
+            if quick != selection:
+                ids = [id for id, _ in narrowed(connection, slow, ids)]
+            for some in _parts(ids):
+                sql = f"SELECT {column} FROM delivery n {join} WHERE n.id IN ({','.join('?' * len(some))})"
+                counts.update(row[0] for row in connection.execute(sql, some))
+        return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
 
 
 # ---- texts ------------------------------------------------------------------------------------------------------
 def means(about: Mapping[str, Any], text: str) -> bool:
-    """Whether people mean this series by a text: its accession number, patient's id, or the beginning of the name."""
-    wanted = text.strip().casefold()
+    """Whether people mean this series by a text: its accession number, patient's id, or the beginning of a part of the name."""
+    wanted = cleaned(text)
     if not wanted:
         return False
-    if any(str(about.get(name, "")).strip().casefold() == wanted for name in ("AccessionNumber", "PatientID")):
+    numbers = {one.casefold() for one in numbers_of(wanted)}
+    if any(str(about.get(name, "")).strip().casefold() in numbers for name in ("AccessionNumber", "PatientID")):
         return True
-    name = _folded(str(about.get("PatientName", "")))
-    return len(wanted) > 1 and (name.startswith(_folded(wanted)) or any(
-        part.startswith(_folded(wanted)) for part in name.split(" ")))  # fmt: skip
-
-
-def _folded(text: str) -> str:
-    """Family and given name as words: `Doe^John`, `Doe, John` and `doe john` are one."""
-    return " ".join(text.casefold().replace("^", " ").replace(",", " ").replace("=", " ").split())
+    if len(wanted) < MIN_NAME or wanted.isdecimal():
+        return False
+    name, begins = sounded(str(about.get("PatientName", ""))), sounded(wanted)
+    words = begins.split(" ")
+    turned = [" ".join([*words[at:], *words[:at]]) for at in range(1, min(len(words), MOST_WORDS))]
+    return bool(begins) and (f" {begins}" in f" {name}" or any(name.startswith(one) for one in turned))
 
 
 def _exact(connection: sqlite3.Connection, text: str) -> set[int]:
     """Arrivals that an index finds."""
-    wanted = text.strip()
+    wanted = unlabelled(cleaned(text)).rstrip(".")
     asked: list[tuple[str, tuple[Any, ...]]] = [
         ("SELECT id FROM arrival INDEXED BY arrival_study WHERE study_uid = ? ORDER BY id DESC LIMIT 1000", (wanted,)),
         (
@@ -246,11 +265,16 @@ def _exact(connection: sqlite3.Connection, text: str) -> set[int]:
 
 
 def _same_series(connection: sqlite3.Connection, text: str, seen: Sequence[int]) -> set[int]:
-    """Arrivals of a series UID among those that are looked through: it has no index."""
+    """Arrivals whose series or study UID begins so, among those that are looked through: that has no index."""
     if not seen or "." not in text:
         return set()
-    sql = "SELECT id FROM arrival WHERE series_uid = ? AND id BETWEEN ? AND ?"
-    return {row[0] for row in connection.execute(sql, (text.strip(), seen[-1], seen[0]))}
+    wanted = unlabelled(cleaned(text)).rstrip(".")
+    if not wanted.replace(".", "").isdecimal():
+        return set()
+    # Digits and dots alone, so that no sign of a pattern is among them.
+    begins = f"{wanted}%" if len(wanted) >= MIN_UID else wanted
+    sql = "SELECT id FROM arrival WHERE (series_uid LIKE ? OR study_uid LIKE ?) AND id BETWEEN ? AND ?"
+    return {row[0] for row in connection.execute(sql, (begins, begins, seen[-1], seen[0]))}
 
 
 def _matching(connection: sqlite3.Connection, selection: Selection, ids: Sequence[int]) -> list[int]:

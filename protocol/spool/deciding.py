@@ -35,7 +35,7 @@ def record_decision(
         ArrivalDecided(
             id, arrival["calling_ae"], decision, verdict.revision, verdict.outcome,
             [target.name for target in verdict.targets], list(verdict.rules), verdict.reason, verdict.command,
-            act.by, dict(verdict.counted), _flows(verdict),
+            act.by, dict(verdict.counted), _flows(verdict), round(verdict.seconds, 6),
         ),
         correlation=id,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from protocol.selection import Selection
 from protocol.spool import tallying
 from protocol.spool.claiming import ANY_ORDER, Order, best_first
 from protocol.spool.database import Database
-from protocol.spool.selecting import DELIVERIES, page
+from protocol.spool.selecting import DELIVERIES, page, part
 from protocol.spool.tallying import UNFINISHED  # IN uses the index, NOT IN not
 
 AT_ONCE = 500  # ids in one statement
@@ -90,16 +91,17 @@ class Looking:
         """Deliveries with their arrival's source and modality, newest first; pass the last id as `before` for the next page."""
         with self._db.read() as connection:
             # The page first, out of an index alone: a queue of 100,000 is not to be read for its first 50.
-            ids = page(connection, DELIVERIES, selection, before, limit)
-            rows: builtins.list[Any] = []
-            for start in range(0, len(ids), AT_ONCE):
-                some = ids[start : start + AT_ONCE]
-                rows += connection.execute(
-                    "SELECT d.*, a.calling_ae, a.modality FROM delivery d JOIN arrival a ON a.id = d.arrival"
-                    f" WHERE d.id IN ({','.join('?' * len(some))}) ORDER BY d.id DESC",
-                    some,
-                ).fetchall()
-        return [dict(row) for row in rows]
+            return _rows(connection, page(connection, DELIVERIES, selection, before, limit))
+
+    def part(
+        self, selection: Selection, *, before: int | None = None, limit: int = 50
+    ) -> tuple[builtins.list[dict[str, Any]], int | None]:
+        """As `select`, for a page that must come at once: with filters that have no index it may have few rows, or none.
+        The second is the `before` of the next page; None: that was all.
+        """
+        with self._db.read() as connection:
+            ids, further = part(connection, selection, before, limit)
+            return _rows(connection, ids), further
 
     def causes(self, target: str | None = None) -> builtins.list[Trouble]:
         """What does not get on, by target and cause, the most first."""
@@ -117,3 +119,15 @@ class Looking:
         with self._db.read() as connection:
             counts = tallying.needed(connection)
         return {name: f"{count} unfinished deliveries" for name, count in counts.items()}
+
+
+def _rows(connection: sqlite3.Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
+    rows: list[Any] = []
+    for start in range(0, len(ids), AT_ONCE):
+        some = ids[start : start + AT_ONCE]
+        rows += connection.execute(
+            "SELECT d.*, a.calling_ae, a.modality FROM delivery d JOIN arrival a ON a.id = d.arrival"
+            f" WHERE d.id IN ({','.join('?' * len(some))}) ORDER BY d.id DESC",
+            some,
+        ).fetchall()
+    return [dict(row) for row in rows]

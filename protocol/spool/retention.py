@@ -7,10 +7,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from protocol.routing.targets import Target
-from protocol.settings.model import Cleaner
 from protocol.states import ArrivalState
+
+if TYPE_CHECKING:  # every process opens the spool, and only some read settings and routing
+    from protocol.routing.targets import Target
+    from protocol.settings.model import Cleaner
 
 HOUR_S = 3600.0
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from protocol.selection import Selection
 from protocol.spool.acts import Progress
+from protocol.spool.tallying import kept
+from protocol.states import DELIVERY_FINISHED
 
 Cursor = tuple[Any, ...]
 Where = tuple[str, list[Any]]
@@ -30,7 +32,9 @@ class Kind:
 
 SLOW = ("source", "rule", "modality", "series")
 """Filters of deliveries that no index of theirs answers."""
-LOOKED_AT_FIRST = 2000  # deliveries
+LOOKED_AT_FIRST = 1000  # deliveries
+FEW = 200  # deliveries
+FINISHED = frozenset(map(str, DELIVERY_FINISHED))
 PART = 500  # ids in one statement
 DELIVERIES = Kind("delivery", "created", "target, id")
 ARRIVALS = Kind("arrival", "opened", "id")
@@ -103,6 +107,8 @@ def page(
     connection: sqlite3.Connection, kind: Kind, selection: Selection, before: int | None, limit: int
 ) -> list[int]:  # fmt: skip
     """Ids of what matches, newest first; `before` is the last id of the page before."""
+    if kind is DELIVERIES and selection == _plain(selection):
+        return newest(connection, selection, before, limit)
     if kind is DELIVERIES and any(getattr(selection, name) is not None for name in SLOW) and selection.study is None:
         # What has no index is asked of the newest first: most often they fill the page, and else little is lost.
         found = _of_newest(connection, selection, before, limit)
@@ -115,6 +121,23 @@ def page(
     return [row[0] for row in connection.execute(sql, (*values, limit))]
 
 
+def part(
+    connection: sqlite3.Connection, selection: Selection, before: int | None, limit: int
+) -> tuple[list[int], int | None]:  # fmt: skip
+    """A page of deliveries as `page` gives it, but looked for among the next LOOKED_AT_FIRST alone where a filter has no
+    index; and the id to go on behind, None if there is nothing more.
+    """
+    quick, slow = split(selection)
+    if quick == selection or selection.study is not None:
+        ids = page(connection, DELIVERIES, selection, before, limit + 1)
+        return ids[:limit], ids[limit - 1] if len(ids) > limit else None
+    looked = newest(connection, quick, before, LOOKED_AT_FIRST + 1)
+    ids = [id for id, _ in islice(narrowed(connection, slow, looked[:LOOKED_AT_FIRST]), limit)]
+    if len(ids) == limit:
+        return ids, ids[-1]
+    return ids, looked[LOOKED_AT_FIRST - 1] if len(looked) > LOOKED_AT_FIRST else None
+
+
 def split(selection: Selection) -> tuple[Selection, Selection]:
     """Of deliveries: what an index answers, and what has to be asked of each row's arrival."""
     slow = replace(selection, states=(), target=None, cause=None, study=None, since=None, until=None)
@@ -123,11 +146,33 @@ def split(selection: Selection) -> tuple[Selection, Selection]:
 
 def newest(connection: sqlite3.Connection, selection: Selection, before: int | None, limit: int) -> list[int]:
     """Ids of the newest deliveries of a selection."""
+    if selection == _plain(selection) and (limit <= FEW or set(selection.states) & FINISHED or not selection.states):
+        return _newest_of_each(connection, selection, before, limit)
     text, values = where(DELIVERIES, selection)
     if before is not None:
         text, values = f"({text}) AND x.id < ?", [*values, before]
     sql = f"SELECT x.id FROM delivery x WHERE {text} ORDER BY x.id DESC LIMIT ?"
     return [row[0] for row in connection.execute(sql, (*values, limit))]
+
+
+def _plain(selection: Selection) -> Selection:
+    """What of a selection the index of states answers alone."""
+    return Selection(states=selection.states, target=selection.target)
+
+
+def _newest_of_each(
+    connection: sqlite3.Connection, selection: Selection, before: int | None, limit: int
+) -> list[int]:  # fmt: skip
+    """By states and target alone: from the ends of their index, since a million finished ones are not to be sorted."""
+    found: list[int] = []
+    upto = (1 << 63) - 1 if before is None else before
+    kinds = {(state, target) for state, target, _ in kept(connection).deliveries}
+    for state, target in kinds:
+        if (not selection.states or state in selection.states) and selection.target in (None, target):
+            sql = ("SELECT id FROM delivery INDEXED BY delivery_state WHERE state = ? AND target = ? AND id < ?"
+                   " ORDER BY id DESC LIMIT ?")  # fmt: skip
+            found += [row[0] for row in connection.execute(sql, (state, target, upto, limit))]
+    return sorted(found, reverse=True)[:limit]
 
 
 def narrowed(connection: sqlite3.Connection, selection: Selection, ids: Sequence[int]) -> Iterator[tuple[int, str]]:

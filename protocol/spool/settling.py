@@ -60,6 +60,7 @@ class Verdict:
     waits: Sequence[tuple[str, bool]] = ()  # study rules to wait for, and whether the arrival has to
     counted: Mapping[str, str] = field(default_factory=dict)  # rule name -> result, for the counters
     quotas: Sequence[tuple[str, str]] = ()  # (rule name, period) in which its quota counts this decision
+    seconds: float = 0.0  # that the rules took
 
 
 def arrival_row(connection: sqlite3.Connection | Transaction, id: int) -> Any:

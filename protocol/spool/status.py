@@ -36,6 +36,7 @@ def actors(spool: Spool, now: float) -> dict[str, dict[str, Any]]:
             "uptime_s": round(max(0.0, now - told["started"]), 1) if "started" in told else 0.0,
             "version": told.get("version", ""),
             "beat": told.get("beat"),
+            "mailbox": (told.get("figures") or {}).get("mailbox"),
         }
     return found
 

@@ -59,6 +59,11 @@ class Targets:
         with self._db.read() as connection:
             return tallying.queues(connection)
 
+    def by_priority(self) -> dict[tuple[str, str], int]:
+        """Deliveries that wait or are tried again, by (target, priority)."""
+        with self._db.read() as connection:
+            return tallying.by_priority(connection)
+
     def pause(self, name: str, reason: str, by: str, until: float | None, command: int) -> None:
         """No delivery to it is claimed until it is resumed, or `until` has passed."""
         with self._db.write() as tx:

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import psutil
-
 HELD_TOO_LONG_S = 5.0
 
 
@@ -88,7 +86,7 @@ def holder(path: Path) -> Holder | None:
         pid, since = int(pid_text), float(since_text)
     except (OSError, ValueError):
         pid, since = 0, 0.0
-    if pid > 0 and psutil.pid_exists(pid):
+    if pid > 0 and _exists(pid):
         return Holder(pid, max(0.0, time.monotonic() - since), _stopped(pid))
     # Between taking the lock and saying so, or between unsaying and letting go: only one stuck there is worth telling.
     pid = _kernel_names(path)
@@ -106,7 +104,15 @@ def _locked(path: Path) -> bool:
     return False
 
 
+def _exists(pid: int) -> bool:
+    import psutil  # 20 ms, and hardly ever anybody holds the lock for long
+
+    return psutil.pid_exists(pid)
+
+
 def _stopped(pid: int) -> bool:
+    import psutil
+
     try:
         return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
     except psutil.Error:

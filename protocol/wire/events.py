@@ -167,7 +167,7 @@ class ArrivalDecided(Event):
     """The rules (or a person's command) decided; `outcome` is route, hold, discard, or wait (for its study).
 
     `counted`: what the counters of rules took, {rule: result}: of active rules true and error, of shadow rules all.
-    `flows`: [rule, target or group] for each target that a rule named.
+    `flows`: [rule, target or group] for each target that a rule named. `evaluation_s`: how long the rules took, 0: not measured.
     """
 
     arrival: int
@@ -182,6 +182,7 @@ class ArrivalDecided(Event):
     by: str = ""
     counted: dict[str, str] = field(default_factory=dict)
     flows: list[list[str]] = field(default_factory=list)
+    evaluation_s: float = 0.0
 
 
 @event("arrival.images.routed", "arrival/{arrival}", shard="calling_ae")
@@ -876,7 +877,7 @@ class ArrivalUpdated(Event):
 @event("actor.status", "actor/{actor}", shard="actor", root="sys", severity=DEBUG)
 @dataclass(frozen=True)
 class ActorStatus(Event):
-    """Heartbeat of an actor, once a second."""
+    """Heartbeat of an actor: once a second while anything happens, every five seconds while nothing does."""
 
     actor: str
     pid: int
@@ -894,6 +895,15 @@ class Head(Event):
     epoch: int
     last: int
     bus_id: str
+
+
+@event("news", "outbox/news", root="sys", severity=DEBUG)
+@dataclass(frozen=True)
+class News(Event):
+    """Something was published: said ten times a second at most, to those who read the outbox by themselves."""
+
+    epoch: int
+    last: int
 
 
 @event("bus.started", "bus/{bus_id}", root="sys")

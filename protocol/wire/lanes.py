@@ -71,7 +71,7 @@ ROLES: Mapping[str, Role] = {
     "receiver": Role(connect=(ARRIVALS, BUS_IN)),
     "router": Role(bind=(ARRIVALS, OFFERS), subscribe=("ev.command.asked.",)),
     "dispatcher": Role(connect=(OFFERS, BUS_IN), subscribe=("ev.command.asked.", "ev.target.", "ev.config.")),
-    "bookkeeper": Role(subscribe=("ev.",)),
+    "bookkeeper": Role(subscribe=("sys.news.",)),  # each event would cost it as much again as to write it down
 }
 ANYBODY = Role()  # cleaner, webgui, command line: only tell the bus
 

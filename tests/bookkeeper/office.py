@@ -41,7 +41,7 @@ class Office:
         ledger = Ledger(url or self.url, self.node, clock=self.clock, effects=self.points)
         self._ledgers.append(ledger)
         settings = SimpleNamespace(
-            home=self.home, cleaner=SimpleNamespace(outbox_days=7.0, rows_days=90.0),
+            home=self.home, node=SimpleNamespace(zone=None), cleaner=SimpleNamespace(outbox_days=7.0, rows_days=90.0),
             ledger=SimpleNamespace(
                 headers_days=365.0, patient_days=None, rows_days=None, lag_alert_s=300.0, url=url or self.url
             ),

@@ -194,6 +194,62 @@ def test_header_values_are_forgotten_after_the_days_that_the_settings_give(offic
     assert look(kept) == 0
 
 
+def test_a_clock_that_jumps_years_ahead_makes_the_ledger_forget_nothing(office, look):
+    from sqlalchemy import func, select
+
+    from protocol.ledger.tables import header
+    from tests.ledger.test_ledger_headers import completed
+
+    def kept(connection):
+        return connection.execute(select(func.count()).select_from(header)).scalar()
+
+    with office.spool.database.write() as tx:
+        one = completed(1, 1, opened=office.clock.now())
+        tx.emit(type_of(one)(**one.data), phi=one.phi)
+    bookkeeper = office.hire()
+    office.work(bookkeeper)
+    office.clock.jump_wall(2 * 365 * 86_400.0)
+    for _ in range(3):
+        office.clock.advance(700)
+        office.work(bookkeeper)
+    assert look(kept) == 1
+    office.work(office.hire())  # a person restarted it: the new time is right
+    assert look(kept) == 0
+
+
+def test_mining_rows_of_the_past_are_made_while_it_idles_wherever_it_dies(office, look, monkeypatch):
+    from sqlalchemy import select
+
+    from protocol.ledger.mining import filling
+    from protocol.ledger.tables import cursor, series
+    from tests.ledger.test_ledger_headers import completed
+
+    def state(connection):
+        return len(connection.execute(select(series.c.arrival)).fetchall())
+
+    monkeypatch.setattr(filling.fill, "__defaults__", (2,))
+    with office.spool.database.write() as tx:
+        for number in range(1, 8):
+            one = completed(number, number, opened=office.clock.now())
+            tx.emit(type_of(one)(**one.data), phi=one.phi)
+    office.work(office.hire())
+    with writer_of(office).begin() as connection:  # as a ledger from before the mining tables
+        connection.execute(series.delete())
+        connection.execute(cursor.delete().where(cursor.c.consumer == filling.FILLER))
+    deaths = 0
+    for n in range(1, 60):
+        office.points.arm(n)
+        died = office.work_or_die(office.hire())
+        office.bury()
+        if not died:
+            break
+        deaths += 1
+    office.work(office.hire())
+    office.clock.advance(2)
+    office.work(office.hire())
+    assert deaths > 3 and look(state) == 7
+
+
 def type_of(envelope):
     from protocol.wire.messages import REGISTRY
 

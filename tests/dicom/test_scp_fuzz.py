@@ -20,6 +20,7 @@ from actors.dicom.scu import VERIFICATION_CONTEXT, open_association
 from tests.peers import HOST
 from tests.streams import LENGTHS, RECORDED, damaged_streams, pdus_of, pdv
 
+pytestmark = pytest.mark.usefixtures("both_ways")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 REQUEST = AssociateRq(

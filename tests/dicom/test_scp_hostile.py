@@ -22,6 +22,7 @@ from protocol.errors import AssociationAborted, AssociationRejected, DiskFailed,
 from tests.peers import HOST
 
 CT = (CTImageStorage, ExplicitVRLittleEndian)
+pytestmark = pytest.mark.usefixtures("both_ways")
 VERIFY = (dimse.VERIFICATION, "1.2.840.10008.1.2")
 ABORT_BY_USER = b"\x07\x00\x00\x00\x00\x04\x00\x00\x00"  # before an association, PS3.8 section 9.2, AA-1
 ABORT_BY_PROVIDER = b"\x07\x00\x00\x00\x00\x04\x00\x00\x02"

@@ -1,10 +1,8 @@
 """Dose reports for tests, built by pydicom: a CT one (TID 10011) and one of projection (TID 10001)."""
 
-from io import BytesIO
-
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import dcmwrite, write_dataset
+from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.88.67"
@@ -129,15 +127,3 @@ def _open(found):
             for one in element.value:
                 one.is_undefined_length_sequence_item = True
                 _open(one)
-
-
-def as_file(found, path, syntax=EXPLICIT):
-    """A Part 10 file, for sending."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = syntax, found.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID
-    found.file_meta = meta
-    buffer = BytesIO()
-    dcmwrite(buffer, found, enforce_file_format=True)
-    path.write_bytes(buffer.getvalue())
-    return path

@@ -19,5 +19,5 @@ class HearsayBeside(HearsayBookkeeper):
 
 
 if __name__ == "__main__":
-    lanes.ROLES["hearsay"] = lanes.ROLES["bookkeeper"]
+    lanes.ROLES["hearsay"] = lanes.Role(subscribe=("ev.",))  # the real one needs only a word that there is something
     sys.exit(run(HearsayBeside, sys.argv[1:]))

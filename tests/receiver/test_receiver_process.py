@@ -53,11 +53,14 @@ class Process:
         raise AssertionError(f"ended before {action}: {said}")
 
     def workers(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children()
+        return [one for one in self._below() if one.name() == "worker"]
+
+    def _below(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
 
     def kill(self) -> None:
         """All of it: kill -9 of the receiver alone leaves its workers to finish."""
-        children = self.workers() if self.process.poll() is None else []
+        children = self._below() if self.process.poll() is None else []
         for one in (self.process, *children):
             with suppress(psutil.NoSuchProcess):
                 one.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from router_rig import ALL, CT, TARGETS, Rig
 
+from actors.rhythm import REST_S
 from protocol.settings import load_settings
 from protocol.testing.images import TestImage
 from protocol.wire.nudges import Nudge
@@ -117,7 +118,7 @@ def test_an_association_whose_worker_died_counts_as_aborted(rig):
 
 def test_the_pass_returns_when_the_next_arrival_is_due(rig):
     node: Rig = rig(CT, sources={"s": {"calling_ae": "CT1", "quiet_s": 0.4}})
-    assert node.router.one_pass([]) == 1.0
+    assert node.router.one_pass([]) == REST_S  # nothing goes on: until something is committed
     node.world.receive(A)
     assert abs(node.router.one_pass([]) - 0.4) < 1e-6
 
@@ -133,7 +134,12 @@ def test_a_flood_of_image_nudges_does_not_make_a_flood_of_looks(rig):
     assert looks == []
     node.world.clock.advance(0.05)
     node.router.one_pass([Nudge("arrivals", {"arrival": 1})])
-    assert looks == [1]
+    assert looks == [], "no rule asks about single images"
+    node.router.one_pass([Nudge("arrivals", {"arrival": 1, "how": "released"})])
+    assert looks == [1], "the end of an association may complete a series"
+    node.world.clock.advance(0.25)
+    node.router.one_pass([Nudge("arrivals", {"arrival": 1})])
+    assert looks == [1, 1]
 
 
 def test_an_arrival_that_cannot_be_closed_is_held_and_the_others_go_on(rig):

@@ -59,6 +59,23 @@ def test_an_act_on_all_that_match_says_how_many(run: Run, home: Home, three: lis
     )
 
 
+def test_an_act_is_undone_and_series_are_kept_until_a_day(run: Run, home: Home, three: list[int]) -> None:
+    kept = listed(
+        run, "series", "keep", "--source", "MR1", "--keep-until", "2099-01-31T08:00+00:00", "--reason", "trial"
+    )
+    assert (kept["state"], kept["done"]) == ("done", 2)
+    assert [home.spool.arrivals.get(id)["keep_until"] for id in three] == [4073529600.0, 4073529600.0, None]
+    assert "keep: 2 arrivals" in run("acts", "undo", str(kept["command"])).stderr
+    assert home.spool.arrivals.get(three[0])["keep_until"] is None
+    assert "is no time" in run("series", "keep", str(three[0]), "--keep-until", "soon", code=2).stderr
+    assert "cannot be undone" in run("acts", "undo", str(route(run, three[2])), code=1).stderr
+    assert "has ended already" in run("acts", "stop", str(kept["command"]), code=1).stderr
+
+
+def route(run: Run, arrival: int) -> int:
+    return int(listed(run, "series", "route", str(arrival), "--target", "ai")["command"])
+
+
 def test_the_story_tells_who_did_what_and_why(run: Run, home: Home, three: list[int]) -> None:
     run("series", "hold", str(three[1]), "--reason", "wrong patient")
     run("series", "release", str(three[2]), code=1)

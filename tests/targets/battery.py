@@ -33,6 +33,8 @@ FLAT_BYTES = 16 << 20
 class Peer(ABC):
     """The other side of one type: a place that a test can look into, take away and let hang. Made for one test."""
 
+    timeout_s = 20.0
+    """Of each wait of the targets made from now on: what is there answers in this time on a machine that is very busy."""
     secrets: Sequence[str] = ()
     """What must never be seen in words: passwords, tokens, keys of the settings that `target` makes."""
 
@@ -303,6 +305,7 @@ class TargetBattery:
     @pytest.mark.slow
     def test_a_target_that_hangs_is_given_up_and_its_session_never_used_again(self, peer, spool):
         images = [spool_image(spool, number) for number in (1, 2)]
+        peer.timeout_s = 3.0
         session = peer.target().open(images, quiet)
         assert session.send(images[0]).ok
         peer.hang()

@@ -16,11 +16,10 @@ from tests.dicom.dicom_fakes import RecordingHandler
 from tests.peers import HOST, StoreScp, needs_dcmtk
 from tests.targets.battery import LARGE_BYTES, Peer, TargetBattery
 
-QUICK = {"connect_timeout_s": 2.0, "acse_timeout_s": 2.0, "dimse_timeout_s": 2.0}
 
-
-def dicom(port: int, **more) -> Target:
-    made = make_target(settings.DicomTarget(type="dicom", host=HOST, port=port, called_ae="PACS", **{**QUICK, **more}))
+def dicom(port: int, timeout_s: float = Peer.timeout_s, **more) -> Target:
+    waits = {f"{one}_timeout_s": timeout_s for one in ("connect", "acse", "dimse")}
+    made = make_target(settings.DicomTarget(type="dicom", host=HOST, port=port, called_ae="PACS", **{**waits, **more}))
     assert made is not None
     return made
 
@@ -42,7 +41,7 @@ class DicomPeer(Peer):
         return 0
 
     def target(self) -> Target:
-        return dicom(self.port)
+        return dicom(self.port, self.timeout_s)
 
     def arrived(self) -> Mapping[str, bytes]:
         stored = zip(self.handler.stored, self.handler.datasets, strict=True)

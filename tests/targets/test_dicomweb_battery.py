@@ -59,7 +59,7 @@ class DicomWebPeer(Peer):
         return list(files)
 
     def target(self) -> Target:
-        limits = {"connect_timeout_s": 2.0, "timeout_s": 2.0, "token": "${SERVER_TOKEN}"}
+        limits = {"connect_timeout_s": self.timeout_s, "timeout_s": self.timeout_s, "token": "${SERVER_TOKEN}"}
         made = make_target(dicomweb(self._port, **limits, **self._settings))
         assert made is not None
         return made

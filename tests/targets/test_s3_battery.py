@@ -26,7 +26,6 @@ def server() -> Iterator[S3Server]:
 
 
 class S3Peer(Peer):
-    timeout_s = 2.0
     secrets = (KEY, SECRET)
 
     def __init__(self, server: S3Server) -> None:

@@ -24,8 +24,6 @@ def server() -> Iterator[Sshd]:
 
 
 class SftpPeer(Peer):
-    timeout_s = 2.0
-
     def __init__(self, server: Sshd) -> None:
         self.server, self.relay, self.folder = server, Relay(server.port), server.new_folder()
 

@@ -34,12 +34,15 @@ def real_metrics(home):
     for type in RULES:
         spool.outbox.record(example(REGISTRY[type], **FIELDS.get(type, {})))
     spool.notices.raise_alert("target.missing.pacs", "text")
+    with spool.database.write() as tx:
+        tx.execute("INSERT INTO delivery (arrival, decision, target, priority, due, state, images, bytes, created)"
+                   " VALUES (1, 1, 'archive', 0, 0, 'waiting', 1, 1, 0)")  # fmt: skip
     desk = FiguresDesk(spool, clock, logging.getLogger())
     desk.round()
     desk.close()
     clock.advance(5)
     seat = spool.fs.lock(spool.places.run / "router.lock")
-    seat.write('{"state": "ready", "started": 1, "beat": 2}')
+    seat.write('{"state": "ready", "started": 1, "beat": 2, "figures": {"mailbox": 3}}')
     source = SpoolSource(settings, clock)
     try:
         registry = CollectorRegistry(auto_describe=False)

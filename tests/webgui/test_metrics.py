@@ -14,7 +14,7 @@ from protocol.spool.figures.metrics import BOUNDS_S, METRICS
 from protocol.spool.figures.reading import Histogram
 from tests.webgui.real_metrics import real_metrics
 from webgui.measures import Measures
-from webgui.metrics.counted import COUNTERS, HISTOGRAMS, counted
+from webgui.metrics.counted import COUNTERS, HISTOGRAMS, SUMMARIES, counted
 
 TOP = Path(__file__).parents[2]
 RULES, DASHBOARD = TOP / "deploy/prometheus/alerts.yml", TOP / "deploy/grafana/scanpost.json"
@@ -45,7 +45,8 @@ def promtool(*arguments, text=""):
 
 def test_every_metric_of_the_statistics_is_shown_with_a_value(samples):
     left_out = {"flow"}
-    assert set(COUNTERS) | set(HISTOGRAMS) | left_out == set(METRICS)
+    summed = {name for pair in SUMMARIES for name in pair}
+    assert set(COUNTERS) | set(HISTOGRAMS) | summed | left_out == set(METRICS)
     for name, _ in COUNTERS.values():
         assert f"scanpost_{name}_total" in samples, "no sample: nothing of its kind happened in real_metrics"
     for name, _ in HISTOGRAMS.values():
@@ -61,6 +62,8 @@ def test_state_and_presence_have_their_values(text):
     for line in (
         "scanpost_config_version 1.0", 'scanpost_alerts_firing{alert="target.missing.pacs"} 1.0',
         'scanpost_actor_last_heartbeat_timestamp_seconds{actor="router"} 2.0', "scanpost_statistics_backlog_events 0.0",
+        'scanpost_waiting_deliveries{priority="urgent",target="archive"} 1.0', "scanpost_spool_bytes 0.0",
+        'scanpost_actor_mailbox_messages{actor="router"} 3.0', "scanpost_rule_evaluation_seconds_count 1.0",
         "scanpost_accounting_missing_images 0.0", 'scanpost_delivery_oldest_age_seconds{target="pacs"} 0.0',
     ):  # fmt: skip
         assert line in text.splitlines(), line
@@ -85,7 +88,7 @@ def test_histograms_add_up_from_bound_to_bound():
 
 
 def test_no_label_tells_of_a_patient_or_holds_a_uid(samples):
-    allowed = "actor alert cause certificate le outcome result rule source state target version"
+    allowed = "actor alert cause certificate le outcome priority result rule source state target version"
     assert set().union(*samples.values()) <= set(allowed.split())
 
 

@@ -46,6 +46,19 @@ async def test_a_filter_finds_the_versions_of_one_part(real_viewer, second):
     assert [one["number"] for one in found["versions"]] == [2]
 
 
+async def test_who_set_what_of_one_part_is_told_back_to_where_it_was_added(real, real_viewer, second):
+    real.publish(ALL | {"when": "Modality == 'CT'", "comment": "<b>why</b>"})
+    found = (await call(real_viewer, "GET", "/blame?name=all"))["blame"]
+    assert [(one["field"], one["value"], one["version"]) for one in found] == [
+        ("comment", "<b>why</b>", 3), ("when", "Modality == 'CT'", 2), ("", None, 1),
+    ]  # fmt: skip
+    text = await page(real_viewer, "/config/versions?part=all")
+    assert "Who set what of all" in text and "&lt;b&gt;why" in text and "<b>why" not in text
+    assert "Who set what" not in await page(real_viewer, "/config/versions?part=al")
+    for gone in ("mr", "nothing"):
+        await call(real_viewer, "GET", f"/blame?name={gone}", 404)
+
+
 async def test_a_difference_marks_the_words_that_changed_and_shows_markup_as_text(real_viewer, second):
     text = await page(real_viewer, "/config/diff?a=1&b=2")
     assert "<ins>Modality" in text and "&lt;script&gt;" in text and "<script>alert" not in text

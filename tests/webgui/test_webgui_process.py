@@ -105,7 +105,7 @@ async def test_an_event_on_the_bus_makes_the_page_look(tmp_path):
         async with asyncio.timeout(10):
             while not (poked.is_set() and heard):
                 station.poll(0)
-                station.send(lanes.BUS_OUT, [b"ev.image.stored.", b""])
+                station.send(lanes.BUS_OUT, [b"sys.news.", b""])
                 station.send(lanes.BUS_OUT, [b"tmp.delivery.progress.pacs.", pack(said.to_map())])
                 await asyncio.sleep(0.01)
         await anext(context, None)

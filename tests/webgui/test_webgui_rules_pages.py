@@ -8,6 +8,7 @@ import pytest
 from real_node import ALL
 from webgui_fakes import HOME, PAGE
 
+from protocol.accounts.trail import Wanted
 from protocol.routing.model import Rule
 from protocol.testing.images import TestImage
 from webgui.areas.rules import form, words
@@ -239,7 +240,7 @@ async def test_completion_knows_the_names_of_this_site_and_never_tells_a_patient
 
 
 # ---- backtests
-async def test_a_backtest_of_the_draft_tells_numbers_and_pins_them(real, real_admin, real_app):
+async def test_a_backtest_of_the_draft_tells_numbers_and_pins_them(real, real_admin, real_app, accounts):
     real.arrival()
     real.record()
     answer = await post(real_admin, "/rules/backtest", sent(CARDIAC | {"when": "SenderAET == 'CT1'"}, days="7"))
@@ -251,6 +252,18 @@ async def test_a_backtest_of_the_draft_tells_numbers_and_pins_them(real, real_ad
     assert "1 of 1 series" in await page(real_admin, "/rules/cardiac?draft=true")
     csv = await (await real_admin.get(f"{path}&format=csv")).text()
     assert csv.startswith("difference,arrival")
+    keep = path.replace("?", "/cases?")
+    assert "Keep 1 of these as test cases" in text
+    assert (await post(real_admin, keep, {})).headers["Location"] == "/rules/cardiac?draft=true"
+    draft = await page(real_admin, "/rules/cardiac?draft=true")
+    assert "all 1 pass" in draft and "SenderAET" in draft
+    await post(real_admin, "/rules/edit", sent(CARDIAC | {"when": "SenderAET == 'CT1'"}, do="activate"))
+    (entry,) = accounts.trail.search(Wanted(action="rule backtest"))
+    assert entry.object == "rule cardiac" and (entry.after["matched"], entry.after["of"], entry.after["mode"]) == (
+        1,
+        1,
+        "active",
+    )
 
 
 # ---- API

@@ -315,3 +315,23 @@ def test_the_bus_looks_into_the_outbox_when_it_is_told_to_and_else_only_if_anyth
         node.actor.one_pass([status])
         node.actor.one_pass([])
         assert committed is None or (len(looks) > before) == committed
+
+
+def test_who_reads_the_outbox_by_himself_hears_one_word_of_many_events(
+    node: BusNode, settings: Settings, outbox: FakeOutbox
+) -> None:
+    listener, other = Listener(settings, "sys.news.", "sys.head."), connect_wire("bookkeeper", "0", settings)
+    with closing(listener, other):
+        joined(node, listener)
+        outbox.record(*[fact(number) for number in range(300)])
+        until(lambda: "news" in listener.types(), node.turn, listener.listen)
+        outbox.record(*[fact(number) for number in range(300)])  # within the tenth of a second: told later, and told
+        until(
+            lambda: any(one.data.get("last") == 600 for one in listener.heard if one.type == "news"),
+            node.turn,
+            listener.listen,
+        )
+        assert listener.types().count("news") <= 3
+        until(
+            lambda: any(nudge.lane == "events" for nudge in other.wait(0)), node.turn
+        )  # to the bookkeeper it is a nudge

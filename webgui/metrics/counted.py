@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import accumulate
 
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import HistogramMetricFamily, Metric, SummaryMetricFamily
 
 from protocol.spool.figures.metrics import BOUNDS_S, METRICS
 from webgui.measures import Measures
@@ -37,6 +37,11 @@ COUNTERS = {
 }
 """Metric of the statistics -> name and sentence here. `flow` is left out: three names multiply."""
 
+SUMMARIES = {
+    ("evaluations", "evaluation_s"): ("rule_evaluation_seconds", "How long the rules took to decide on a series"),
+}
+"""Metrics of the statistics (how often, how many seconds) -> name and sentence."""
+
 HISTOGRAMS = {
     "completion_s": ("arrival_completion_seconds", "From the last image of a series to its being complete"),
     "end_to_end_s": ("end_to_end_latency_seconds", "From the last image received to delivered"),
@@ -55,6 +60,11 @@ def counted(measures: Measures) -> Iterator[Metric]:
             bounds = [*(str(float(bound)) for bound in BOUNDS_S), "+Inf"]
             family.add_metric(list(key), list(zip(bounds, accumulate(histogram.counts), strict=True)), histogram.sum)
         yield family
+    for (times, seconds), (name, text) in SUMMARIES.items():
+        summary = SummaryMetricFamily(PREFIX + name, text)
+        counts, sums = measures.counters.get(times, {}), measures.counters.get(seconds, {})
+        summary.add_metric([], int(counts.get((), 0)), sums.get((), 0.0))
+        yield summary
     yield from _present(measures)
 
 
@@ -67,5 +77,13 @@ def _present(measures: Measures) -> Iterator[Metric]:
     yield gauge(
         "ledger_lag_seconds", "Age of the oldest event that is not in the ledger", (), [((), measures.ledger_lag_s)]
     )
+    text = "Deliveries that wait or are tried again, by priority"
+    yield gauge("waiting_deliveries", text, ("target", "priority"), measures.priorities.items())
+    if not measures.error:
+        kept = sum(measures.counters.get("received_bytes", {}).values()) - sum(
+            measures.counters.get("deleted_bytes", {}).values()
+        )
+        text = "Bytes of images that are kept: received and not deleted, as far as the statistics go back"
+        yield gauge("spool_bytes", text, (), [((), max(0, kept))])
     behind = [((), measures.statistics_behind)]
     yield gauge("statistics_backlog_events", "Events that the statistics have not counted yet", (), behind)

@@ -57,6 +57,9 @@ def _actors(actors: Document) -> Iterator[Metric]:
     beats = [((name,), actor["beat"]) for name, actor in actors.items() if actor.get("beat")]
     text = "When the actor last said that it lives"
     yield gauge("actor_last_heartbeat_timestamp_seconds", text, ("actor",), beats)
+    boxes = [((name,), actor["mailbox"]) for name, actor in actors.items() if actor.get("mailbox") is not None]
+    text = "Most messages that an actor found waiting for it at once within its last heartbeat"
+    yield gauge("actor_mailbox_messages", text, ("actor",), boxes)
 
 
 def _targets(targets: Document) -> Iterator[Metric]:

@@ -51,10 +51,14 @@ class EventFilter:
 
 @dataclass(frozen=True)
 class Page:
-    """Rows, and the mark to ask for what comes behind them; None: that was all."""
+    """Rows, and the mark to ask for what comes behind them; None: that was all.
+
+    `partial`: much was looked through for few rows; there may be more behind the mark, or nothing.
+    """
 
     rows: list[Plain] = field(default_factory=list)
     next: str | None = None
+    partial: bool = False
 
 
 class Mark(NamedTuple):

@@ -2,15 +2,16 @@
 Each page is three short queries: keys of what matches, along one index; their rows; their deliveries.
 
 The order is that of the index walked, the mark's `way`: by opening, or, when a target or rule is the narrowest thing
-known, by when that target or rule came to the arrival. So no page reads more than it shows and skips.
+known, by when that target or rule came to the arrival. A page looks through LOOKS rows at most, and may show few of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Integer, and_, exists, func, literal, or_, select, tuple_
+from sqlalchemy import Connection, Integer, and_, func, literal, or_, select, tuple_
 
 from protocol.errors import LedgerError
 from protocol.ledger.history.asked import Filter, Mark, Page, bounded, read_mark, written
@@ -21,7 +22,9 @@ from protocol.states import ArrivalState
 
 OPENED, TARGET, RULE = "opened", "target", "rule"
 MAX_SAME_IMAGE = 1000  # arrivals with one SOP instance UID
-FEW = 2000  # rows that may be looked through for one page
+FEW = 2000  # rows that are looked through for one page without a thought
+COMPARED = 20_000  # rows up to which the sizes of two ways are compared
+LOOKS = (500, 5000)  # rows of one way that are looked through for one page, and if that finds too few
 SETTLED = frozenset({ArrivalState.DELIVERED, ArrivalState.DISCARDED, ArrivalState.DELETED})
 _MARK = (arrival.c.opened, arrival.c.node, arrival.c.arrival)
 
@@ -38,29 +41,77 @@ def search_arrivals(
     way = mark.way if mark else _way(connection, asked)
     if way not in (OPENED, TARGET, RULE) or (way == TARGET and not asked.target) or (way == RULE and not asked.rule):
         raise LedgerError("this mark belongs to another search; begin at the first page")
-    found = _keys(connection, list(_branches(connection, node, asked, way)), mark, limit + 1)
+    walks = list(_walks(connection, node, asked, way))
+    for look in (max(LOOKS[0], 2 * limit), max(LOOKS[1], 2 * limit)):
+        found, short = _keys(connection, walks, mark, limit + 1, look)
+        reached = _reached(connection, short, mark, look)
+        if reached is None:
+            break
+    if reached is not None:  # what is behind it was not looked at
+        found = [key for key in found if key >= reached]
     rows = arrivals_of(connection, [(one[1], one[2]) for one in found[:limit]])
     shown = [rows[key] for one in found[:limit] if (key := (one[1], one[2])) in rows]
-    more = len(found) > limit
-    return Page(with_deliveries(connection, shown), written(Mark(way, *found[limit - 1])) if more else None)
+    last = found[limit - 1] if len(found) > limit else reached
+    next = written(Mark(way, *last)) if last else None
+    return Page(with_deliveries(connection, shown), next, last is not None and len(found) <= limit)
 
 
-def _keys(connection: Connection, branches: list[Any], mark: Mark | None, limit: int) -> list[tuple[float, str, int]]:
-    """(time, node, arrival) of the newest matches behind the mark, each arrival once."""
-    if not branches:
-        return []
-    parts = []
-    for wanted, key in branches:
+@dataclass(frozen=True)
+class Walk:
+    """One index to walk from its newest row: `rows` are what it finds, ordered by `key` (time, node, arrival).
+
+    `tests` make of such rows, as a subquery, what is asked of them beside; without any every row counts.
+    """
+
+    rows: Any
+    key: tuple[Any, ...]
+    tests: Callable[[Any], list[Any]] | None = None
+
+    def behind(self, mark: Mark | None) -> Any:
+        """The rows behind a mark, newest first."""
+        rows = self.rows
         if mark is not None:
             # The first test alone bounds the walk of an index on the time.
-            wanted = wanted.where(key[0] <= mark.time, tuple_(*key) < tuple_(
+            rows = rows.where(self.key[0] <= mark.time, tuple_(*self.key) < tuple_(
                 literal(mark.time), literal(mark.node), literal(mark.number)))  # fmt: skip
-        wanted = wanted.order_by(*(column.desc() for column in key)).limit(limit)
-        parts.append(wanted)
+        return rows.order_by(*(column.desc() for column in self.key))
+
+
+def _keys(
+    connection: Connection, walks: list[Walk], mark: Mark | None, limit: int, look: int
+) -> tuple[list[tuple[float, str, int]], list[Walk]]:
+    """(time, node, arrival) of the newest matches behind the mark, each arrival once; and the walks that gave too few, so
+    that they may have ended before the end.
+    """
+    if not walks:
+        return [], []
+    parts = []
+    for number, walk in enumerate(walks):
+        part = walk.behind(mark)
+        if walk.tests is not None:
+            looked = part.limit(look).subquery()
+            first = tuple(looked.c)[:3]
+            part = select(*first).where(*walk.tests(looked)).order_by(*(column.desc() for column in first))
+        parts.append(part.add_columns(literal(number).label("walk")).limit(limit))
     found: set[tuple[float, str, int]] = set()
+    counts = [0] * len(walks)
     for row in connection.execute(together(parts)):
         found.add((float(row[0]), str(row[1]), int(row[2])))
-    return sorted(found, reverse=True)[:limit]
+        counts[row[-1]] += 1
+    return sorted(found, reverse=True)[:limit], [
+        walk for walk, count in zip(walks, counts, strict=True) if count < limit
+    ]
+
+
+def _reached(connection: Connection, walks: list[Walk], mark: Mark | None, look: int) -> tuple[float, str, int] | None:
+    """How far was looked, if not to the end: the newest of the last rows that were looked at."""
+    ends = []
+    for walk in walks:
+        if walk.tests is not None:
+            row = connection.execute(walk.behind(mark).offset(look - 1).limit(1)).first()
+            if row is not None:
+                ends.append((float(row[0]), str(row[1]), int(row[2])))
+    return max(ends, default=None)
 
 
 # ---- which index to walk ----------------------------------------------------------------------------------------
@@ -71,24 +122,30 @@ def _way(connection: Connection, asked: Filter) -> str:
     given = [way for way, value in ways.items() if value]
     if not given:
         return OPENED
+    if asked.until is not None:  # only openings are in the order of what is asked
+        given = [way for way in given if _size(connection, way, ways[way], FEW) < FEW]
+        return given[0] if given else OPENED
     if len(given) == 1 and not (asked.source or asked.modality):
         return given[0]
-    sizes = {OPENED: _size(connection, OPENED, asked.source)} if asked.source else {}
-    sizes |= {way: _size(connection, way, ways[way]) for way in given}  # of equal ones the first: the source's
+    sizes = {way: _size(connection, way, ways[way], COMPARED) for way in given}
+    if asked.source:
+        sizes = {OPENED: _size(connection, OPENED, asked.source, COMPARED)} | sizes  # of equal ones the first
     return min(sizes, key=lambda way: sizes[way])
 
 
-def _size(connection: Connection, way: str, value: str) -> int:
-    """How many rows a way has, counted up to FEW."""
-    column = {TARGET: delivery.c.target, RULE: arrival_rule.c.rule, OPENED: arrival.c.calling_ae}[way]
-    few = select(literal(1)).where(column == value).limit(FEW).subquery()
+def _size(connection: Connection, way: str, value: str, most: int) -> int:
+    """How many rows a way has, counted up to `most`."""
+    column, time = {
+        TARGET: (delivery.c.target, delivery.c.created), RULE: (arrival_rule.c.rule, arrival_rule.c.time),
+        OPENED: (arrival.c.calling_ae, arrival.c.opened),
+    }[way]  # fmt: skip
+    # In the order of its index, so that a database does not think of reading the table.
+    few = select(literal(1)).where(column == value).order_by(time).limit(most).subquery()
     return int(connection.execute(select(func.count()).select_from(few)).scalar_one())
 
 
-def _branches(
-    connection: Connection, node: str | None, asked: Filter, way: str
-) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Statements that give (time, node, arrival), with the columns that they are ordered by; what one finds is wanted."""
+def _walks(connection: Connection, node: str | None, asked: Filter, way: str) -> Iterator[Walk]:
+    """What one of them finds is wanted."""
     if way == TARGET:
         for condition in (delivery.c.target == asked.target,
                           and_(delivery.c.wanted == asked.target, delivery.c.wanted != delivery.c.target)):  # fmt: skip
@@ -105,62 +162,82 @@ def _branches(
         yield _by_opening(connection, node, asked)
 
 
-def _by_opening(
-    connection: Connection, node: str | None, asked: Filter, *conditions: Any
-) -> tuple[Any, tuple[Any, ...]]:  # fmt: skip
-    wanted = select(*_MARK).where(*conditions, *_tests(None, asked), arrival.c.opened.is_not(None))
-    if node is not None:
-        narrow = bool(
-            conditions or asked.source or asked.modality or asked.study_uid or asked.patient_id or asked.state
-        )
-        wanted = wanted.where((aside(connection, arrival.c.node) if narrow else arrival.c.node) == node)
-    if asked.target:
-        wanted = wanted.where(exists().where(_same(delivery), _to(asked.target)))
-    if asked.rule:
-        wanted = wanted.where(exists().where(_same(arrival_rule), arrival_rule.c.rule == asked.rule))
-    return wanted, _MARK
+def _by_opening(connection: Connection, node: str | None, asked: Filter, *conditions: Any) -> Walk:
+    few = bool(conditions or asked.study_uid or asked.patient_id)
+    wide = bool(asked.source or asked.modality or asked.state) and not few
+    # However many series a source sends, it may never have sent this modality, and to another node.
+    apart = bool(asked.source and asked.modality and wide and (not asked.state or asked.state in SETTLED))
+    walked = replace(asked, modality="") if apart else asked
+    wanted = select(*_MARK).where(*conditions, *_tests(None, walked), arrival.c.opened.is_not(None))
+    if node is not None and not wide:
+        wanted = wanted.where((aside(connection, arrival.c.node) if few else arrival.c.node) == node)
+
+    def tests(row: Any) -> list[Any]:
+        found = _of_node(row, node) if wide else []
+        if apart:
+            found.append(_has(row, arrival, arrival.c.modality == asked.modality))
+        if asked.target:
+            found.append(_has(row, delivery, _to(asked.target)))
+        if asked.rule:
+            found.append(_has(row, arrival_rule, arrival_rule.c.rule == asked.rule))
+        return found
+
+    return Walk(wanted, _MARK, tests if wide or asked.target or asked.rule else None)
 
 
-def _by_target(node: str | None, asked: Filter, condition: Any) -> tuple[Any, tuple[Any, ...]]:
+def _by_target(node: str | None, asked: Filter, condition: Any) -> Walk:
     """An arrival that has several deliveries to the target stands where the latest one does."""
     key = (delivery.c.created, delivery.c.node, delivery.c.arrival)
+    wanted = select(*key, delivery.c.delivery).where(condition, delivery.c.created.is_not(None))
     later = delivery.alias("later")
-    again = exists().where(
-        later.c.node == delivery.c.node, later.c.arrival == delivery.c.arrival,
-        or_(later.c.target == asked.target, later.c.wanted == asked.target),
-        or_(later.c.created > delivery.c.created,
-            and_(later.c.created == delivery.c.created, later.c.delivery > delivery.c.delivery)),
-    )  # fmt: skip
-    wanted = select(*key).where(condition, delivery.c.created.is_not(None), ~again)
-    wanted = _narrowed(wanted, node, asked, delivery, delivery.c.created)
-    if asked.rule:
-        rules = (arrival_rule.c.node == delivery.c.node, arrival_rule.c.arrival == delivery.c.arrival)
-        wanted = wanted.where(exists().where(*rules, arrival_rule.c.rule == asked.rule))
-    return wanted, key
+
+    def tests(row: Any) -> list[Any]:
+        again = _has(
+            row, later, or_(later.c.target == asked.target, later.c.wanted == asked.target),
+            or_(later.c.created > row.c.created, and_(later.c.created == row.c.created, later.c.delivery > row.c.delivery)),
+        )  # fmt: skip
+        found = [*_of_node(row, node), *_of_arrival(row, asked), ~again]
+        if asked.rule:
+            found.append(_has(row, arrival_rule, arrival_rule.c.rule == asked.rule))
+        return found
+
+    return Walk(_since(wanted, asked, delivery.c.created), key, tests)
 
 
-def _by_rule(node: str | None, asked: Filter) -> tuple[Any, tuple[Any, ...]]:
+def _by_rule(node: str | None, asked: Filter) -> Walk:
     key = (arrival_rule.c.time, arrival_rule.c.node, arrival_rule.c.arrival)
     wanted = select(*key).where(arrival_rule.c.rule == asked.rule, arrival_rule.c.time.is_not(None))
-    wanted = _narrowed(wanted, node, asked, arrival_rule, arrival_rule.c.time)
-    if asked.target:
-        same = (delivery.c.node == arrival_rule.c.node, delivery.c.arrival == arrival_rule.c.arrival)
-        wanted = wanted.where(exists().where(*same, _to(asked.target)))
-    return wanted, key
+
+    def tests(row: Any) -> list[Any]:
+        return [
+            *_of_node(row, node),
+            *_of_arrival(row, asked),
+            *([_has(row, delivery, _to(asked.target))] if asked.target else []),
+        ]
+
+    return Walk(_since(wanted, asked, arrival_rule.c.time), key, tests)
 
 
-def _narrowed(wanted: Any, node: str | None, asked: Filter, table: Any, time: Any) -> Any:
+def _since(wanted: Any, asked: Filter, time: Any) -> Any:
+    """What came to an arrival came after its opening."""
+    return wanted if asked.since is None else wanted.where(time >= asked.since)
+
+
+def _of_node(row: Any, node: str | None) -> list[Any]:
+    """Asked of the rows found: an index over the targets of all nodes may hold none of this one's."""
+    return [] if node is None else [row.c.node == node]
+
+
+def _of_arrival(row: Any, asked: Filter) -> list[Any]:
     """What is asked of the arrival itself, where the walk goes along another table."""
     tests = _tests(None, asked)
-    if node is not None:
-        wanted = wanted.where(table.c.node == node)
-    if asked.since is not None:
-        wanted = wanted.where(time >= asked.since)  # what came to an arrival came after its opening
-    if tests:
-        wanted = wanted.where(
-            exists().where(arrival.c.node == table.c.node, arrival.c.arrival == table.c.arrival, *tests)
-        )
-    return wanted
+    return [_has(row, arrival, *tests)] if tests else []
+
+
+def _has(row: Any, table: Any, *conditions: Any) -> Any:
+    """Whether the arrival of a row has such rows. Not EXISTS: for that PostgreSQL may join whole tables."""
+    wanted = select(literal(1)).where(table.c.node == row.c.node, table.c.arrival == row.c.arrival, *conditions)
+    return func.coalesce(wanted.correlate(row).limit(1).scalar_subquery(), literal(0)) == literal(1)
 
 
 # ---- tests ------------------------------------------------------------------------------------------------------
@@ -179,16 +256,17 @@ def _to(target: str) -> Any:
     return or_(delivery.c.target == target, delivery.c.wanted == target)
 
 
-def _same(table: Any) -> Any:
-    return and_(table.c.node == arrival.c.node, table.c.arrival == arrival.c.arrival)
-
-
 def _meant(connection: Connection, node: str | None, meant: Meaning) -> Iterator[Any]:
     """Conditions on arrivals, each with an index of its own."""
     for name, values in meant.exact.items():
         yield arrival.c[name] == values[0] if len(values) == 1 else arrival.c[name].in_(values)
     for name in meant.names:
         yield beginning(connection, arrival.c.patient_folded, name)
+    if meant.uid_begins and connection.dialect.name == "sqlite":  # PostgreSQL's indexes of UIDs know no beginnings
+        for column in (arrival.c.study_uid, arrival.c.series_uid):
+            begins = beginning(connection, column, meant.uid_begins)
+            if _few(connection, begins):
+                yield begins
     if meant.number is not None:
         nodes = [node] if node is not None else nodes_of(connection)
         yield and_(arrival.c.node.in_(nodes), arrival.c.arrival == literal(meant.number, Integer))
@@ -196,6 +274,12 @@ def _meant(connection: Connection, node: str | None, meant: Meaning) -> Iterator
         keys = _with_image(connection, node, meant.sop_uid)
         if keys:
             yield or_(*(and_(arrival.c.node == one[0], arrival.c.arrival == one[1]) for one in keys))
+
+
+def _few(connection: Connection, condition: Any) -> bool:
+    """Whether so few match that they may be put into order for a page; a maker's root of UIDs is that of most."""
+    some = select(literal(1)).select_from(arrival).where(condition).limit(FEW + 1).subquery()
+    return bool(connection.execute(select(func.count()).select_from(some)).scalar_one() <= FEW)
 
 
 def _with_image(connection: Connection, node: str | None, sop_uid: str) -> list[Key]:

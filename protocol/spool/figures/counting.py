@@ -61,6 +61,10 @@ def _arrival_completed(time: float, data: Data) -> list[Added]:
 
 def _arrival_decided(_: float, data: Data) -> list[Added]:
     added = [Added("decided_arrivals", (data["outcome"],), 1)]
+    if seconds := float(
+        data.get("evaluation_s", 0.0)
+    ):  # a person's decision asks no rules, earlier versions did not measure
+        added += [Added("evaluations", (), 1), Added("evaluation_s", (), seconds)]
     added += [Added("rule_results", (rule, result), 1) for rule, result in data.get("counted", {}).items()]
     return added + [Added("flow", (data["calling_ae"], rule, target), 1) for rule, target in data.get("flows", ())]
 

@@ -51,6 +51,8 @@ METRICS: dict[str, Metric] = {
     "rule_results": Metric(
         ("rule", "result"), "what rules came to: of active ones true and error, of shadow rules all"
     ),
+    "evaluations": Metric((), "decisions on series for which the rules were timed"),
+    "evaluation_s": Metric((), "seconds that the rules took for them"),
     "flow": Metric(("source", "rule", "target"), "series that a rule sent from a source to a target or group"),
     "sent_images": Metric(("target",), "images that the target took"),
     "sent_bytes": Metric(("target",), "their bytes"),

@@ -28,35 +28,44 @@ def full_scans(connection, statement, values):
 
 def walks_all_events(connection, statement, values):
     """Whether SQLite finds events by their node alone, to spare itself a sort."""
+    if connection.dialect.name != "sqlite":
+        return False
     rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
     return any(row[3].endswith("INDEX event_time (node=?)") for row in rows)
 
 
-def plans_of(engine, question, look=lambda *asked: set(full_scans(*asked)) & LARGE):
-    """(statement, what is found in its plan) of everything that a question asks."""
+def plans_of(engine, question):
+    """(statement, (tables read from end to end, whether all events are walked)) of everything that a question asks."""
     asked = []
     with reading(engine) as connection:
         hooks.listen(
             connection, "before_cursor_execute", lambda c, cur, statement, values, *_: asked.append((statement, values))
         )
         question(connection)
-        listened = list(asked)
-        return [(statement, look(connection, statement, values)) for statement, values in listened]
+        return [
+            (one[0], (set(full_scans(connection, *one)), walks_all_events(connection, *one))) for one in list(asked)
+        ]
+
+
+# A good part of so few arrivals is wanted at once: then a table may well be read in its own order.
+MANY = {"page of 1,000", "study that never ends"}
 
 
 @pytest.mark.slow
 def test_no_question_of_a_page_reads_a_large_table_from_end_to_end(url):
-    fill(writer(url), ARRIVALS, EACH)
     engine = reader(url)
-    bad = {
-        name: found for name, question in questions(ARRIVALS, EACH).items()
-        if (found := [plan for plan in plans_of(engine, question) if plan[1]])
-    }  # fmt: skip
+    sqlite = engine.dialect.name == "sqlite"
+    arrivals = ARRIVALS // 4 if sqlite else ARRIVALS
+    fill(writer(url), arrivals, EACH)
+    bad, walking = {}, set()
+    for name, question in questions(arrivals, EACH).items():
+        for statement, (scans, walks) in plans_of(engine, question):
+            if scans & LARGE and not (name in MANY and not sqlite):
+                bad[name] = statement
+            if walks:
+                walking.add(name)
     assert bad == {}
-    if engine.dialect.name == "sqlite":
-        found = {name for name, question in questions(ARRIVALS, EACH).items()
-                 if any(plan[1] for plan in plans_of(engine, question, walks_all_events))}  # fmt: skip
-        assert found == {"events: newest"}
-    assert plans_of(engine, lambda c: c.exec_driver_sql("SELECT count(digest) FROM image").fetchall())[-1][1] == {
+    assert walking == ({"events: newest"} if sqlite else set())
+    assert plans_of(engine, lambda c: c.exec_driver_sql("SELECT count(digest) FROM image").fetchall())[-1][1][0] == {
         "image"
     }

@@ -1,5 +1,7 @@
 """The map of flows: who sends by which rule where, how much, and what fails, without colour."""
 
+import pytest
+
 from protocol.spool.figures.reading import Flow
 from webgui.areas.dashboard.flowmap import MOST, OTHERS, THICK, THIN, flow_map
 
@@ -46,3 +48,14 @@ def test_long_and_odd_names_stay_short_and_are_escaped_in_addresses():
 
 def test_nothing_is_a_map_of_nothing():
     assert flow_map([], [], {}).height == 0
+
+
+@pytest.mark.parametrize("failing, level, word", [
+    ((), "", ""), (("ai1",), "warn", "1 of 2 members fail"), (("ai1", "ai2"), "bad", "failing"),
+])  # fmt: skip
+def test_a_group_fails_when_every_member_does(failing, level, word):
+    targets = {name: {"state": "failing" if name in failing else "up"} for name in ("ai1", "ai2")}
+    drawn = flow_map([], [("lung", ("ai",))], targets, {"ai": ("ai1", "ai2")})
+    (box,) = [one for one in drawn.boxes if one.label == "ai"]
+    assert (box.level, box.word) == (level, word)
+    assert [edge.failing for edge in drawn.edges] == [word == "failing"]

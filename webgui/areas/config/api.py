@@ -9,6 +9,7 @@ from protocol.routing.difference import difference
 from protocol.routing.publishing import plan
 from webgui import answers, inputs, publishing
 from webgui.areas.config import history, models, pages
+from webgui.areas.config.blame import blame
 from webgui.keys import NODE
 
 
@@ -42,6 +43,15 @@ async def diff(request: web.Request) -> web.Response:
     one = await node.run(lambda: pages.get(node, two.parent if asked.a is None else asked.a))
     changed = difference(one.configuration, two.configuration)
     return answers.given({"a": one.number, "b": two.number, "changes": [each.to_data() for each in changed]})
+
+
+async def blamed(request: web.Request) -> web.Response:
+    """Who set what of one part."""
+    asked, node = inputs.query(request, models.Part), request.app[NODE]
+    found = await node.run(lambda: blame(node.routing, asked.name))
+    if not found:
+        raise web.HTTPNotFound(text=f"There is no rule, target, group or source '{asked.name}'.")
+    return answers.given({"blame": [one.plain() for one in found]})
 
 
 async def rollback(request: web.Request) -> web.Response:

@@ -20,6 +20,12 @@ class Listing(BaseModel):
     format: Literal["html", "csv"] = "html"
 
 
+class Part(BaseModel):
+    """The name of a rule, target, group or source."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+
+
 class Sides(BaseModel):
     """Two versions; by default the current one and the one before it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -12,10 +13,12 @@ from protocol.routing.parse import dump
 from protocol.routing.publishing import mark_of, plan
 from webgui import answers, changes, inputs, publishing
 from webgui.areas.config import history, models
+from webgui.areas.config.blame import blame
 from webgui.csvs import download
 from webgui.keys import NODE
 
 LIST = "/config/versions"
+LONGEST_VALUE = 200
 
 
 async def versions(request: web.Request) -> web.Response:
@@ -30,7 +33,16 @@ async def versions(request: web.Request) -> web.Response:
         columns = ("number", "time", "author", "reason", "parent", "changes")
         return download("versions.csv", columns, [[row[name] for name in columns] for row in rows])
     problems = await node.run(node.routing.problems)
-    return answers.page(request, "config/versions.html", rows=rows, after=after, asked=asked, problems=problems)
+    found = await node.run(lambda: blame(node.routing, asked.part)) if asked.part else []
+    blamed = [one.plain() | {"text": _short(one.value)} for one in found]
+    return answers.page(
+        request, "config/versions.html", rows=rows, after=after, asked=asked, problems=problems, blamed=blamed
+    )
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 async def version(request: web.Request) -> web.Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webgui.areas.config import api, models, pages
-from webgui.areas.config.shapes import DiffAnswer, ImportAnswer, VersionsAnswer, VersionShown
+from webgui.areas.config.shapes import BlameAnswer, DiffAnswer, ImportAnswer, VersionsAnswer, VersionShown
 from webgui.guards import Need
 from webgui.route import Route
 from webgui.shapes import MadeAnswer
@@ -25,6 +25,8 @@ ROUTES = (
           "The versions of the routing configuration, newest first.", query=models.Listing, answer=VersionsAnswer),
     Route("GET", _API_ONE, api.version, Need.VIEWER, "One version, with its configuration and what it changed.", answer=VersionShown),
     Route("GET", f"{_API}/diff", api.diff, Need.VIEWER, "What differs between two versions.", query=models.Sides, answer=DiffAnswer),
+    Route("GET", f"{_API}/blame", api.blamed, Need.VIEWER, "Who set what of one rule, target, group or source, and when.",
+          query=models.Part, answer=BlameAnswer),
     Route("POST", f"{_API_ONE}/rollback", api.rollback, Need.ADMIN,
           "Publish an earlier version again, as a new one.", body=models.Back, answer=MadeAnswer),
     Route("POST", f"{_API_ONE}/restore", api.restore, Need.ADMIN,

@@ -21,12 +21,19 @@ class VersionRow(BaseModel):
     changes: str
 
 
+class ProblemAnswer(BaseModel):
+    """The file of a version that cannot be used."""
+
+    number: int
+    message: str
+
+
 class VersionsAnswer(BaseModel):
     """Versions, newest first; `after` asks for older ones, `problems` are files that cannot be used."""
 
     versions: list[VersionRow]
     after: int | None
-    problems: list[str]
+    problems: list[ProblemAnswer]
 
 
 class VersionShown(BaseModel):
@@ -47,6 +54,25 @@ class DiffAnswer(BaseModel):
     a: int
     b: int
     changes: list[ChangeAnswer]
+
+
+class BlameRow(BaseModel):
+    """Who gave a setting its value; of an empty `field` all others: they are as the part was added."""
+
+    section: str
+    name: str
+    field: str
+    value: Any
+    version: int
+    time: float
+    author: str
+    reason: str
+
+
+class BlameAnswer(BaseModel):
+    """The settings of one part, the newest change first."""
+
+    blame: list[BlameRow]
 
 
 class ImportAnswer(MadeAnswer):

@@ -24,6 +24,8 @@ OTHERS = "others"
 LONGEST = 20
 THIN, THICK = 1.5, 9.0
 
+NO_GROUPS: Mapping[str, tuple[str, ...]] = {}
+
 
 @dataclass(frozen=True)
 class Box:
@@ -61,9 +63,13 @@ class FlowMap:
 
 
 def flow_map(
-    flows: Sequence[Flow], rules: Sequence[tuple[str, tuple[str, ...]]], targets: Mapping[str, Mapping[str, Any]]
-) -> FlowMap:
-    """`flows` of the last hour, active `rules` with their targets, and the targets of the status document."""
+    flows: Sequence[Flow], rules: Sequence[tuple[str, tuple[str, ...]]], targets: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, tuple[str, ...]] = NO_GROUPS,
+) -> FlowMap:  # fmt: skip
+    """`flows` of the last hour, active `rules` with their targets, the targets of the status document, `groups` with their members.
+
+    A group fails when every member does; attempts are those of members, so nothing else says so.
+    """
     ins: dict[tuple[str, str], int] = defaultdict(int)
     outs: dict[tuple[str, str], int] = {(rule, target): 0 for rule, reached in rules for target in reached}
     for flow in flows:
@@ -71,6 +77,13 @@ def flow_map(
         outs[flow.rule, flow.target] = outs.get((flow.rule, flow.target), 0) + flow.series
     failing = {flow.target for flow in flows if flow.failing} | {
         name for name, target in targets.items() if target.get("state") == "failing"
+    }
+    bad = {name: sum(one in failing for one in members) for name, members in groups.items()}
+    failing |= {name for name, count in bad.items() if 0 < count == len(groups[name])}
+    partly = {
+        name: f"{count} of {len(groups[name])} members fail"
+        for name, count in bad.items()
+        if 0 < count < len(groups[name])
     }
     columns = (
         _few(_sums(ins, 0)),
@@ -88,10 +101,14 @@ def flow_map(
     boxes = [
         *(_box(0, y, name, f"/series?source={quote(name, safe='')}") for name, y in places[0].items()),
         *(_box(1, y, name, f"/rules/{quote(name, safe='')}") for name, y in places[1].items()),
-        *(_target_box(y, name, targets.get(name), name in failing) for name, y in places[2].items()),
+        *(
+            _target_box(y, name, targets.get(name), name in failing, partly.get(name, ""))
+            for name, y in places[2].items()
+        ),
     ]
+    ends = {flow.target: ", failing" if flow.target in failing else "" for flow in flows}
     lines = [
-        f"{flow.source} by {flow.rule} to {flow.target}: {words.number(flow.series)} series/h{', failing' if flow.failing else ''}"
+        f"{flow.source} by {flow.rule} to {flow.target}: {words.number(flow.series)} series/h{ends[flow.target]}"
         for flow in flows[: 3 * MOST]
     ]
     edges.sort(key=lambda edge: (edge.failing, not edge.idle))
@@ -129,10 +146,11 @@ def _box(column: int, y: float, name: str, href: str, level: str = "", word: str
     return Box(COLUMNS[column], y + (ROW_H - BOX_H) / 2, label, title, "" if name == OTHERS else href, level, word)
 
 
-def _target_box(y: float, name: str, target: Mapping[str, Any] | None, failing: bool) -> Box:
+def _target_box(y: float, name: str, target: Mapping[str, Any] | None, failing: bool, partly: str) -> Box:
     href = f"/targets/{quote(name, safe='')}"
     if target is None:
-        return _box(2, y, name, href, "bad" if failing else "", "failing" if failing else "")
+        level = "bad" if failing else "warn" if partly else ""
+        return _box(2, y, name, href, level, "failing" if failing else partly)
     state = str(target.get("state") or "")
     if is_down(dict(target)):
         return _box(2, y, name, href, "bad", "down")

@@ -92,7 +92,7 @@ async def _context(request: web.Request, chosen: Range) -> dict[str, Any]:
         "chosen": chosen,
         "chart": drawing(rows, chosen, outlook.marks),
         "marks": json.dumps(_marks(hub)),
-        "flow": flow_map(outlook.flows, outlook.rules, hub.reading.status.get("targets", {})),
+        "flow": flow_map(outlook.flows, outlook.rules, hub.reading.status.get("targets", {}), outlook.groups),
         "as_of": words.local_time(hub.reading.at, hub.reading.at, zone_of(request)),
         "point_at": {
             "ae_title": config.ae_title, "host": config.dicom_host or socket.gethostname(), "port": config.dicom_port,

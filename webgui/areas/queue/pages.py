@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -15,21 +16,20 @@ from webgui.areas.queue import words
 from webgui.areas.queue.asked import TABS, UNFINISHED, QueueQuery
 from webgui.areas.queue.lines import COLUMNS, Line, cells, failures, line
 from webgui.keys import NODE
+from webgui.node import Node
 from webgui.taking import taken
 
 SHOWN_FAILURES = 8
 
 
-async def show(request: web.Request) -> web.Response:
+async def show(request: web.Request) -> web.StreamResponse:
     """GET /queue."""
     asked, node, sees = inputs.query(request, QueueQuery), request.app[NODE], patients.sees(request)
     if asked.format == "csv":
         await taken(request, "queue", asked)
-        rows = await node.spool(lambda spool: _lines(spool, asked, csvs.MOST_ROWS, sees))
-        return csvs.download("queue.csv", COLUMNS, (cells(one, csvs.when) for one in rows))
+        return await csvs.stream(request, "queue.csv", COLUMNS, _rows(node, asked, sees))
     found = await node.spool(lambda spool: _found(spool, asked, sees))
     configuration = (await node.run(node.routing.current)).configuration
-    lines: list[Line] = found["lines"]
     chosen = [(name, value, asked.address(**{name: ""})) for name, value in asked.filters().items()]
     matching = sum(found["counts"].get(state, 0) for state in TABS.get(asked.state, (asked.state,)))
     return answers.page(
@@ -37,9 +37,21 @@ async def show(request: web.Request) -> web.Response:
         acts=[(act, *words.ACTS[act]) for act in ("retry", "hold", "release") if _any(act, asked)],
         can_move=_any("priority", asked), targets=[*configuration.targets, *configuration.groups],
         rules=[rule.name for rule in configuration.rules], causes=[str(cause) for cause in HINTS], words=words,
-        first=asked.address() if asked.after else "",
-        more=_with(asked.address(), f"after={lines[-1].id}") if found["further"] else "", csv=asked.address(format="csv"),
+        first=asked.address() if asked.after else "", partial=bool(found["further"]) and len(found["lines"]) < asked.limit,
+        more=_with(asked.address(), f"after={found['further']}") if found["further"] else "", csv=asked.address(format="csv"),
     )  # fmt: skip
+
+
+async def _rows(node: Node, asked: QueueQuery, sees: bool) -> AsyncIterator[list[Sequence[Any]]]:
+    """The whole list as cells, a part at a time."""
+    left, limit = csvs.MOST_ROWS, csvs.FIRST
+    while left > 0:
+        now = asked
+        lines, further = await node.spool(lambda spool, now=now, most=min(limit, left): _part(spool, now, most, sees))  # type: ignore[misc]
+        yield [cells(one, csvs.when) for one in lines]
+        if further is None:
+            return
+        asked, left, limit = asked.model_copy(update={"after": further}), left - len(lines), csvs.PART
 
 
 def _any(act: str, asked: QueueQuery) -> bool:
@@ -70,18 +82,19 @@ def groups(spool: Spool, asked: QueueQuery) -> list[tuple[str, int]]:
     return spool.browsing.groups(asked.selection(), asked.group) if asked.group else []
 
 
-def _lines(spool: Spool, asked: QueueQuery, limit: int, sees: bool) -> list[Line]:
-    rows = spool.deliveries.select(asked.selection(), before=asked.after or None, limit=limit)
+def _part(spool: Spool, asked: QueueQuery, limit: int, sees: bool) -> tuple[list[Line], int | None]:
+    """A page, and what the next one is behind; None: that was all."""
+    rows, further = spool.deliveries.part(asked.selection(), before=asked.after or None, limit=limit)
     about = spool.browsing.about({row["arrival"] for row in rows})
     lines = [line(row, about.get(row["arrival"], {})) for row in rows]
-    return lines if sees else [one.masked(patients.MASK) for one in lines]
+    return lines if sees else [one.masked(patients.MASK) for one in lines], further
 
 
 def _found(spool: Spool, asked: QueueQuery, sees: bool) -> dict[str, Any]:
-    lines = _lines(spool, asked, asked.limit + 1, sees)
+    lines, further = _part(spool, asked, asked.limit, sees)
     counts, whole = spool.browsing.counts(asked.selection(UNFINISHED))
     return {
-        "lines": lines[: asked.limit], "further": len(lines) > asked.limit, "counts": counts, "whole": whole,
+        "lines": lines, "further": further, "counts": counts, "whole": whole,
         "groups": groups(spool, asked), "failures": failures(spool.deliveries.causes(asked.target or None))[:SHOWN_FAILURES],
     }  # fmt: skip
 
@@ -93,7 +106,7 @@ async def api(request: web.Request) -> web.Response:
     found = await request.app[NODE].spool(lambda spool: _found(spool, asked, sees))
     lines: list[Line] = found["lines"]
     return answers.given({
-        "deliveries": [one.plain() for one in lines], "next": lines[-1].id if found["further"] else None,
+        "deliveries": [one.plain() for one in lines], "next": found["further"],
         "counts": found["counts"], "counted_all": found["whole"],
         "groups": [{"name": name, "count": count} for name, count in found["groups"]],
     })  # fmt: skip

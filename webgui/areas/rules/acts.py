@@ -21,6 +21,7 @@ from webgui import answers, changes, inputs, publishing
 from webgui.areas.rules import edits, form, models, pages, reading, trying, words
 from webgui.areas.rules.drafts import Draft
 from webgui.keys import NODE, RULES
+from webgui.recorded import record
 
 LIST = "/rules"
 MODES = {"activate": "active", "shadow": "shadow", "off": "off"}
@@ -65,6 +66,10 @@ async def _publish(request: web.Request, made: form.Form, version: Version, mode
         made.others = [fault.line() for fault in exc.faults]
         return await pages.editor(request, made, version, 422)
     drafts = reading.drafts_of(request)
+    draft = await node.run(lambda: drafts.find(made.name))
+    if draft is not None and draft.backtest and draft.rule.get("when") == made.rule.get("when"):
+        told = {"version": done.after.number, "mode": mode, **draft.backtest}
+        await record(request, "rule backtest", f"rule {made.name}", None, told)
     for name in filter(None, (made.name, made.was)):
         await node.run(partial(drafts.forget, name))
     what = {

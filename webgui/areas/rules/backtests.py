@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
+from protocol.errors import ScanpostError
 from webgui import answers, guards, inputs, patients, publishing
 from webgui.areas.rules import acts, form, models, pages, reading, trying, words
 from webgui.csvs import download
@@ -19,6 +20,8 @@ from webgui.jobs import Job, JobRefused
 from webgui.keys import JOBS, NODE, RULES, SESSION
 
 WINDOWS = (1, 7, 30, 90)
+KEPT = 5
+"""Series of a result that are kept as test cases at once."""
 
 
 async def start(request: web.Request) -> web.Response:
@@ -54,6 +57,44 @@ async def show(request: web.Request) -> web.Response:
     if result is not None:
         await _pin(request, asked.rule, result)
     return answers.page(request, "rules/backtest.html", job=job, rule=asked.rule, result=result, path=request.path)
+
+
+async def cases(request: web.Request) -> web.Response:
+    """Keep some of the series that it found as test cases of the draft: those newly matched, those no longer, others that match."""
+    asked, job, node = inputs.query(request, models.Trial), _job(request), request.app[NODE]
+    draft = await node.run(lambda: reading.drafts_of(request).find(asked.rule))
+    if job.result is None or draft is None:
+        raise web.HTTPConflict(text="This backtest has no result, or your draft of the rule is gone.")
+    version, source, result = await publishing.current(node), request.app[RULES], told(job.result, asked.rule)
+    made = form.of_rule(draft.rule, draft.was, draft.base)
+    wanted = chosen(result)
+
+    def run() -> list[dict[str, Any]]:
+        found, (configuration, _) = [], form.for_trying(made, version.configuration)
+        for arrival in wanted:
+            try:
+                title, case, _ = trying.case_of(trying.Asked(arrival), source, configuration)
+            except ScanpostError:
+                continue  # forgotten meanwhile
+            found.append(trying.test_case(made.when, case, title))
+        return found
+
+    kept = [one for one in await node.run(run) if one not in made.rule["tests"]]
+    made.rule["tests"] = [*made.rule["tests"], *kept]
+    await acts.save_draft(request, made)
+    text = (
+        f"{len(kept)} of these series are test cases of the draft now."
+        if kept
+        else "None of them could be kept: see the editor."
+    )
+    return answers.go(request, f"/rules/{quote(asked.rule)}?draft=true", text, "ok" if kept else "warn")
+
+
+def chosen(result: dict[str, Any], most: int = KEPT) -> list[int]:
+    """Series worth keeping as test cases: what changes first, from both sides."""
+    new, lost = list(result["new_arrivals"]), list(result["lost_arrivals"])
+    half = max(most - len(lost), most - most // 2)
+    return [*new[:half], *lost[: most - len(new[:half])]][:most]
 
 
 async def cancel(request: web.Request) -> web.Response:

@@ -28,6 +28,7 @@ ROUTES = (
     Route("POST", "/rules/backtest", backtests.start, Need.VIEWER),
     Route("GET", "/rules/backtests/{id}", backtests.show, Need.VIEWER),
     Route("POST", "/rules/backtests/{id}/cancel", backtests.cancel, Need.VIEWER),
+    Route("POST", "/rules/backtests/{id}/cases", backtests.cases, Need.ADMIN),
     Route("POST", "/rules/order", acts.order, Need.ADMIN),
     Route("GET", "/rules/{name}", pages.one, Need.VIEWER),
     Route("POST", "/rules/{name}/mode", acts.mode, Need.ADMIN),

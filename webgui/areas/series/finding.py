@@ -7,7 +7,7 @@ know the spool's state counts. Without the ledger the spool answers alone, and t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,13 +17,14 @@ from protocol.ledger.history import Filter, Page, search_arrivals
 from protocol.ledger.history.abouts import abouts
 from protocol.spool import Spool
 from protocol.spool.browsing import ABOUT
+from webgui import csvs
 from webgui.areas.series.asked import SeriesQuery
 from webgui.areas.series.lines import Line, of_ledger, of_spool
 from webgui.inputs import Invalid
 from webgui.node import Node
 
 AWAY = "The ledger's database is away: this is what the spool alone knows."
-PART = 1000
+PARTIAL = "Few of very many series match: this page shows those found so far, the next one looks further back."
 NEWEST = 200
 """So many of the newest arrivals are looked through beside the ledger's answer."""
 
@@ -49,21 +50,23 @@ async def find(node: Node, asked: SeriesQuery, text: str, limit: int) -> Listing
     except LedgerError as exc:
         raise Invalid({"after": str(exc)}) from exc
     lines = [of_ledger(row, about.get((row["node"], row["arrival"]), {})) for row in page.rows]
+    notes = [PARTIAL] if page.partial else []
     try:
         lines = await node.spool(lambda spool: _together(spool, node.name, asked, text, lines, page.next is None))
     except SpoolMissing:
-        return Listing(lines, f"l{page.next}" if page.next else "")
-    return Listing(lines, f"l{page.next}" if page.next else "")
+        pass
+    return Listing(lines, f"l{page.next}" if page.next else "", notes)
 
 
-async def find_all(node: Node, asked: SeriesQuery, text: str, most: int) -> list[Line]:
-    """The same without pages, up to `most`: for a file."""
-    lines: list[Line] = []
-    while True:
-        page = await find(node, asked, text, min(PART, most - len(lines)))
-        lines += page.lines
-        if not page.next or len(lines) >= most:
-            return lines[:most]
+async def find_all(node: Node, asked: SeriesQuery, text: str, most: int) -> AsyncIterator[list[Line]]:
+    """The same without pages, up to `most`, a part at a time: for a file."""
+    found, limit = 0, csvs.FIRST
+    while found < most:
+        page = await find(node, asked, text, min(limit, most - found))
+        yield page.lines[: most - found]
+        if not page.next:
+            return
+        found, limit = found + len(page.lines), csvs.PART
         asked = asked.model_copy(update={"after": page.next})
 
 
@@ -77,10 +80,14 @@ def of_the_spool(spool: Spool, asked: SeriesQuery, text: str, limit: int) -> Lis
         if not found.whole:
             notes.append(f"Names and numbers were looked for in the newest {found.seen} series only.")
     else:
-        ids = [row["id"] for row in spool.arrivals.select(asked.selection(), before=before, limit=limit + 1)]
+        found = spool.browsing.part(asked.selection(), before, limit + 1)
+        ids = found.ids
+        if not found.whole and len(ids) <= limit:
+            notes.append(f"{found.seen:,} series were looked through for this page; older ones are on the next.")
     rows = spool.browsing.arrivals(ids[:limit])
     lines = [of_spool(rows[id]) for id in ids[:limit] if id in rows]
-    return Listing(lines, f"s{ids[limit - 1]}" if len(ids) > limit else "", notes)
+    last = ids[limit - 1] if len(ids) > limit else None if text or found.whole else found.last
+    return Listing(lines, f"s{last}" if last else "", notes)
 
 
 def _of_ledger(
@@ -106,8 +113,7 @@ def _together(spool: Spool, node: str, asked: SeriesQuery, text: str, lines: Seq
     if text:
         newest = spool.browsing.search(asked.selection(), text, None, NEWEST, NEWEST).ids
     else:
-        rows = spool.arrivals.select(asked.selection(), limit=NEWEST)
-        newest = [row["id"] for row in rows if row["opened"] >= oldest]
+        newest = spool.browsing.newest(asked.selection(), NEWEST)
     more = spool.browsing.arrivals(id for id in newest if id not in known)
     fresh = [of_spool(row) for row in more.values() if row["opened"] >= oldest]
     return [*sorted(fresh, key=lambda line: (line.time, line.id), reverse=True), *merged]

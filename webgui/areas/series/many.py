@@ -64,7 +64,7 @@ async def _which(request: web.Request, asked: SeriesForm) -> tuple[dict[str, Any
         raise StepRefused(FORGOTTEN)
     narrowed, wanted, _ = meant(request, asked, text)
     if wanted:
-        lines = await find_all(node, narrowed, wanted, MOST_FOUND + 1)
+        lines = [line async for part in find_all(node, narrowed, wanted, MOST_FOUND + 1) for line in part]
         if len(lines) > MOST_FOUND:
             raise StepRefused(f"More than {MOST_FOUND} series match that text; narrow them by filters first.")
         ids = [line.id for line in lines if line.state in CAN[kind]]

@@ -16,6 +16,7 @@ from webgui import answers, csvs, inputs, patients
 from webgui.areas.series import tags, words
 from webgui.areas.series.asked import FILTERS, Search, SeriesQuery
 from webgui.areas.series.finding import Listing, find_all
+from webgui.areas.series.guessing import day_of, instead
 from webgui.areas.series.lines import COLUMNS, Line, cells
 from webgui.areas.series.seeing import listing, meant, seen, whole
 from webgui.areas.series.story import Story
@@ -43,15 +44,16 @@ def text_of(request: web.Request, asked: SeriesQuery) -> str | None:
     return request.app[SEARCHES].find(request[SESSION].user.name, asked.s) if asked.s else ""
 
 
-async def show_list(request: web.Request) -> web.Response:
+async def show_list(request: web.Request) -> web.StreamResponse:
     """GET /series."""
     asked = inputs.query(request, SeriesQuery)
     text = text_of(request, asked)
     if text is not None and asked.format == "csv":
         narrowed, wanted, _ = meant(request, asked, text)
         await taken(request, "series", asked, bool(text))
-        lines = seen(request, await find_all(request.app[NODE], narrowed, wanted, csvs.MOST_ROWS))
-        return csvs.download("series.csv", COLUMNS, (cells(line, csvs.when) for line in lines))
+        parts = find_all(request.app[NODE], narrowed, wanted, csvs.MOST_ROWS)
+        rows = ([cells(line, csvs.when) for line in seen(request, lines)] async for lines in parts)
+        return await csvs.stream(request, "series.csv", COLUMNS, rows)
     found = Listing([], notes=[FORGOTTEN]) if text is None else await listing(request, asked, text)
     return answers.page(request, "series/list.html", **await _list_context(request, asked, text or "", found))
 
@@ -62,10 +64,11 @@ async def _list_context(request: web.Request, asked: SeriesQuery, text: str, fou
     chosen = {"source": asked.source, "modality": asked.modality, "rule": asked.rule, "target": asked.target,
               "state": asked.state.replace("_", " "), "study": asked.study, "from": asked.since, "until": asked.until}  # fmt: skip
     names = {"from": "since"}
+    rules, targets = [rule.name for rule in configuration.rules], [*configuration.targets, *configuration.groups]
     return {
         "asked": asked, "text": text, "found": found, "first": asked.address() if asked.after else "", "more": more,
         "chosen": [(name, value, asked.address(**{names.get(name, name): ""})) for name, value in chosen.items() if value],
-        "rules": [rule.name for rule in configuration.rules], "targets": [*configuration.targets, *configuration.groups],
+        "rules": rules, "targets": targets, "instead": instead(asked, text, rules, targets, STATES) if text else [],
         "acts": words.BULK, "filters": [(name, getattr(asked, name)) for name in FILTERS if getattr(asked, name)],
         "states": STATES, "csv": asked.address(format="csv"), "without_text": asked.address(s=""),
         "point_at": request.app[CONFIG],
@@ -76,6 +79,8 @@ async def search(request: web.Request) -> web.Response:
     """POST /series/search: the text is kept here, and the address has its id alone."""
     asked = await inputs.body(request, Search)
     filters = SeriesQuery.model_validate(asked.model_dump(exclude={"q"}))
+    if day := day_of(asked.q):
+        return answers.go(request, filters.address(since=day, until=day))
     id = request.app[SEARCHES].keep(request[SESSION].user.name, asked.q) if asked.q.strip() else ""
     return answers.go(request, filters.address(s=id))
 

@@ -24,6 +24,7 @@ from webgui.keys import NODE
 from webgui.patientkeys import PatientKeys
 
 MOST = 1000  # series of one study or patient
+MORE = f"There are more series than the newest {MOST:,} shown here; the list of series has all."
 
 
 async def _of_study(request: web.Request) -> tuple[list[Line], list[str]]:
@@ -34,7 +35,8 @@ async def _of_study(request: web.Request) -> tuple[list[Line], list[str]]:
     found = await find(request.app[NODE], SeriesQuery(study=uid), "", MOST)
     if not found.lines:
         raise NotFound("there is no such study")
-    return sorted(found.lines, key=lambda line: (line.time, line.id)), found.notes
+    notes = [*found.notes, MORE] if found.next else found.notes
+    return sorted(found.lines, key=lambda line: (line.time, line.id)), notes
 
 
 async def show_study(request: web.Request) -> web.Response:
@@ -65,13 +67,14 @@ async def _of_patient(request: web.Request) -> tuple[str, list[Line], list[str]]
     keys, key = PatientKeys(node.places.config), request.match_info["key"]
     patient_id = await node.run(lambda: keys.patient_id(key))
 
-    def ask(connection: Any) -> list[Line]:
+    def ask(connection: Any) -> tuple[list[Line], list[str]]:
         page = search_arrivals(connection, node.name, Filter(patient_id=patient_id), None, MOST)
         about = abouts(connection, [(row["node"], row["arrival"]) for row in page.rows], ABOUT)
-        return [of_ledger(row, about.get((row["node"], row["arrival"]), {})) for row in page.rows]
+        lines = [of_ledger(row, about.get((row["node"], row["arrival"]), {})) for row in page.rows]
+        return lines, [MORE] if page.next else []
 
     try:
-        lines, notes = await node.ledger(ask), []
+        lines, notes = await node.ledger(ask)
     except LedgerUnavailable:
         lines, notes = [], [AWAY]
     live = await node.spool(lambda spool: _in_spool(spool, patient_id, lines))

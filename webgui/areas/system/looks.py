@@ -6,6 +6,7 @@ import os
 import platform
 from collections import Counter
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,7 @@ def ledger(settings: Settings, behind: int) -> dict[str, Any]:
     return {"kind": kind, "reachable": True, "behind": behind, "error": ""}
 
 
+@lru_cache(maxsize=1)  # they are read from many small files, and stay as they are while this process runs
 def packages() -> list[dict[str, str]]:
     """What scanpost is built upon, with versions and licences, as their packages say."""
     names = {"scanpost"}

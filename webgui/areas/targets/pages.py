@@ -89,7 +89,8 @@ async def editor(
     return answers.page(
         request, "targets/editor.html", status, specs=specs, values=values, set_ones=modelform.set_ones(specs, values),
         errors=errors or {}, others=others or [], was=was, name=name, type=data["type"], kind=words.TYPES[data["type"]],
-        row=row, job=job, steps=steps_of(job), reason=reason, elsewhere=[
+        row=row, job=job, steps=steps_of(job), reason=reason,
+        by_environment=any("${" in str(value) for value in values.values()), elsewhere=[
             key for key in (*version.configuration.targets, *version.configuration.groups) if key != was
         ],
     )  # fmt: skip

@@ -87,6 +87,9 @@ def _day(spool: Spool, now: float) -> dict[str, dict[str, float]]:
                 found.setdefault(str(key[0]), {})[metric] = value
         for key, value in spool.statistics.totals("sends", now - DAY_S, by=("target", "result")).items():
             found.setdefault(str(key[0]), {})[f"sends_{key[1]}"] = value
+        for name, one in spool.statistics.latencies(now - DAY_S, "sending_s").items():
+            if one.p95 is not None:
+                found.setdefault(name, {})["p95"] = one.p95
         return found
     except SpoolError:
         return {}
@@ -112,6 +115,7 @@ def _row(
             "kind": words.TYPES[target.type][0] if target else "removed", "address": address(target) if target else "",
             "comment": target.comment if target else "", "images": int(of_day.get("sent_images", 0)),
             "bytes": of_day.get("sent_bytes", 0.0), "success": round(100 * good / ended) if ended else None,
+            "sending_p95_s": of_day.get("p95"),
             "rules": used["rules"], "used": used, "paused_by": raw.by if raw and state["state"] == "paused" else "",
             "until": raw.until if raw and state["state"] == "paused" else None, "certificate": ends,
             "certificate_level": "" if ends is None else "bad" if ends < now else "warn" if ends < now + SOON_S else "ok",

@@ -32,6 +32,7 @@ class TargetAnswer(BaseModel):
     images: int | float
     bytes: int | float
     success: float | None = Field(description="part of the attempts that succeeded, in percent")
+    sending_p95_s: float | None = Field(description="95 % of the sendings of a delivery took no longer, in seconds")
     paused_by: str
     until: float | None
     certificate: float | None = Field(description="when the first of its certificates ends")
