@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "drain": ("scanpost.drain:drain", "Before maintenance: take no more images, deliver what is here."),
     "status": ("scanpost.status:status", "How the node stands."),
     "doctor": ("scanpost.doctor:doctor", "Prove that no image is missing; check what could stop the node."),
+    "selftest": ("scanpost.selftest:selftest", "Prove the whole way with a synthetic study."),
     "accounting": ("scanpost.accounting:accounting", "The balance sheet: every image received, and where it is now."),
     "series": ("scanpost.series:series", "Series as they came in: list, show, route, hold, release, discard."),
     "queue": ("scanpost.queue:queue", "Deliveries: list, causes, retry, hold, release, cancel, priority, redirect."),

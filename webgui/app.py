@@ -13,10 +13,10 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from protocol.accounts import Accounts, Preferences, User, preferences
+from protocol.accounts import Accounts, Preferences, User
 from protocol.clock import Clock, SystemClock
 from protocol.errors import ScanpostError
-from webgui import live, patients, words
+from webgui import columns, live, patients, words
 from webgui.areas.audit import pages as audit
 from webgui.areas.rules.routes import ASKING
 from webgui.areas.system.pages import CLEANING
@@ -27,7 +27,7 @@ from webgui.config import WebConfig
 from webgui.errorpages import error_pages
 from webgui.guards import PERMISSIONS, Need, add_headers, may, origin, permission
 from webgui.hub import Hub
-from webgui.jobs import LADDER, Jobs
+from webgui.jobs import LADDER, SELF_TEST, Jobs
 from webgui.keys import (
     ACCOUNTS,
     ASSETS,
@@ -40,6 +40,7 @@ from webgui.keys import (
     NODE,
     REVEALED,
     RULES,
+    SELF_TESTS,
     SEQ,
     SESSION,
 )
@@ -52,6 +53,7 @@ from webgui.rules_source import RulesSource
 from webgui.searches import SEARCHES, Searches
 from webgui.sections import SECTIONS
 from webgui.source import Source
+from webgui.viewing import zone_of
 
 MAX_FORM_BYTES = 64 * 1024
 
@@ -72,6 +74,7 @@ def init_app(
     app[TABLE] = []
     app[PERMISSIONS], app[live.SOCKETS], app[REVEALED] = {}, set(), {}
     app[JOBS], app[LADDERS] = Jobs(clock), Jobs(clock, LADDER, "target test")
+    app[SELF_TESTS] = Jobs(clock, SELF_TEST, "self-test")
     add_routes(app)
     if rules is not None:
         app[RULES] = rules
@@ -106,7 +109,7 @@ async def _context(request: web.Request) -> dict[str, object]:
     """What every template may use."""
     session, now = request.get(SESSION), time.time()
     wants = session.user.preferences if session else Preferences()
-    zone = preferences.zone(wants.time_zone) if wants.time_zone else request.app[CONFIG].zone
+    zone = zone_of(request)
     return {
         "asset": request.app[ASSETS].url,
         "user": session.user if session else None,
@@ -117,6 +120,8 @@ async def _context(request: web.Request) -> dict[str, object]:
         "now_local": lambda: words.local_time(now, now, zone),
         "local": lambda seconds: words.local_time(seconds, now, zone),
         "theme": wants.theme,
+        "list_columns": columns.LISTS,
+        "hidden_columns": lambda name: columns.hidden(wants.columns, name),
         "patient": lambda value: patients.shown(request, value),
         "sees_patients": patients.sees(request),
         "may_reveal": patients.may_reveal(request),
@@ -154,8 +159,8 @@ async def _unfinished(request: web.Request, user: User | None) -> bool:
 
 
 async def _end_jobs(app: web.Application) -> None:
-    await app[JOBS].close()
-    await app[LADDERS].close()
+    for jobs in (app[JOBS], app[LADDERS], app[SELF_TESTS]):
+        await jobs.close()
 
 
 async def _tick(app: web.Application) -> AsyncIterator[None]:

@@ -38,7 +38,7 @@ SAME = {
 Row = dict[str, Any]
 
 
-def attention(status: dict[str, Any], error: str, alerts: Sequence[Alert] = (), now: float = 0.0) -> dict[str, Row]:
+def attention(status: dict[str, Any], error: str, alerts: Sequence[Alert] = ()) -> dict[str, Row]:
     """Lines by key, worst first: open alerts, and what no alert tells yet (a look a second finds it sooner)."""
     found: dict[str, tuple[str, str]] = {}
     if error:
@@ -51,7 +51,7 @@ def attention(status: dict[str, Any], error: str, alerts: Sequence[Alert] = (), 
     told = {one.about.replace("/", " ") for one in standing.values()} | {
         key for beginning, key in SAME.items() if any(one.startswith(beginning) for one in standing)
     }
-    lines = {f"alert {one.key}": _alert(one, now) for one in standing.values() if one.state == "open"}
+    lines = {f"alert {one.key}": _alert(one) for one in standing.values() if one.state == "open"}
     lines |= {key: _line(key, level, text) for key, (level, text) in found.items() if key not in told}
     ordered = sorted(lines.items(), key=lambda item: LEVELS.index(item[1]["level"]))
     return {key: {"order": place, **row} for place, (key, row) in enumerate(ordered)}
@@ -63,11 +63,11 @@ def _line(key: str, level: str, text: str) -> Row:
     return {"level": level, "chip": [[level, WORDS[level]]], "text": text, "href": href, "alert": "", "since": ""}
 
 
-def _alert(one: Alert, now: float) -> Row:
+def _alert(one: Alert) -> Row:
     level = ALERT_LEVELS.get(one.severity, "warn")
     kind, _, name = one.about.partition("/")
     href = f"/targets/{quote(name, safe='')}" if kind == "target" and name else "/alerts"
-    since = f"since {words.local_time(one.raised, now)}"
+    since = words.Moment(one.raised, "since ")
     return {"level": level, "chip": [[level, WORDS[level]]], "text": f"{one.text[:1].upper()}{one.text[1:]}",
             "href": href, "alert": one.key, "since": since}  # fmt: skip
 

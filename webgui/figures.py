@@ -81,7 +81,7 @@ class Reading:
 def topics(reading: Reading, now: Point | None) -> Topics:
     """All topics of the dashboard. `now`: the rates of this moment."""
     status, outlook = reading.status, reading.outlook
-    rows = attention(status, reading.error, reading.alerts, reading.at)
+    rows = attention(status, reading.error, reading.alerts)
     actors = status.get("actors", {})
     return {
         "summary": {"all": _summary(status, rows)},
@@ -92,10 +92,9 @@ def topics(reading: Reading, now: Point | None) -> Topics:
         "actors": {name: _actor(name, actor) for name, actor in actors.items()},
         "programs": _programs(actors),
         "targets": {
-            name: _target(name, target, reading.at, outlook.rates.get(name))
-            for name, target in status.get("targets", {}).items()
+            name: _target(name, target, outlook.rates.get(name)) for name, target in status.get("targets", {}).items()
         },
-        "arrivals": {str(row["id"]): _arrival(row, reading.at) for row in reading.arrivals},
+        "arrivals": {str(row["id"]): _arrival(row) for row in reading.arrivals},
         "disk": {"spool": _disk(status.get("disk", {}), outlook)},
     }
 
@@ -202,7 +201,7 @@ def _actor(name: str, actor: dict[str, Any]) -> Row:
     }
 
 
-def _target(name: str, target: dict[str, Any], now: float, rate: float | None = None) -> Row:
+def _target(name: str, target: dict[str, Any], rate: float | None = None) -> Row:
     state = str(target.get("state") or "unknown")
     level = "bad" if is_down(target) else TARGET_LEVELS.get(state, "warn")
     queued = sum(target.get(part) or 0 for part in ("waiting", "sending"))
@@ -219,13 +218,17 @@ def _target(name: str, target: dict[str, Any], now: float, rate: float | None = 
         "href": f"/targets/{quote(name, safe='')}",
         "paused": state == "paused",
         "pausable": state not in ("paused", "removed"),
-        "success": words.local_time(target.get("last_success"), now),
+        "success": _moment(target.get("last_success")),
         "utc": words.utc_time(target.get("last_success")),
         "error": str(target.get("last_error") or ""),
     }
 
 
-def _arrival(row: dict[str, Any], now: float) -> Row:
+def _moment(at: float | None) -> words.Moment | str:
+    return words.NONE if at is None else words.Moment(at)
+
+
+def _arrival(row: dict[str, Any]) -> Row:
     state = str(row.get("state") or "")
     deliveries = [
         [DELIVERY_LEVELS.get(part.get("state", ""), "off"), f"{part.get('target')} {part.get('state')}"]
@@ -235,7 +238,7 @@ def _arrival(row: dict[str, Any], now: float) -> Row:
         "order": -float(row.get("opened") or 0),
         "level": ARRIVAL_CHIPS.get(state, ("off", state))[0],
         "href": f"/series/{row['id']}",
-        "time": words.local_time(row.get("opened"), now),
+        "time": _moment(row.get("opened")),
         "utc": words.utc_time(row.get("opened")),
         "source": str(row.get("source") or ""),
         "modality": str(row.get("modality") or ""),

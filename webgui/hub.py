@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from datetime import tzinfo
 from typing import Any
 
 from protocol.clock import Clock
@@ -59,9 +60,9 @@ class Hub:
         self.seq = self._known_from = int(clock.now() * 1000)
         self._changed: OrderedDict[str, int] = OrderedDict()
 
-    def join(self) -> Viewer:
-        """A new viewer; it subscribes by itself."""
-        viewer = Viewer()
+    def join(self, zone: tzinfo | None = None) -> Viewer:
+        """A new viewer in this time zone, None: the machine's; it subscribes by itself."""
+        viewer = Viewer(zone)
         self._viewers.add(viewer)
         return viewer
 

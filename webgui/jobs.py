@@ -17,6 +17,7 @@ from protocol.clock import Clock
 
 COMMAND = (sys.executable, "-m", "protocol.ledger.trial_job")
 LADDER = (sys.executable, "-m", "actors.targets.ladder_job")
+SELF_TEST = (sys.executable, "-m", "actors.selftest")
 AT_ONCE = 2
 """Jobs of all users together: each takes the cores for seconds that the node needs, too."""
 KEPT = 20

@@ -24,6 +24,7 @@ from webgui import auth
 from webgui.hub import Hub
 from webgui.keys import CONFIG, HUB
 from webgui.viewer import Viewer
+from webgui.viewing import zone_of
 
 SESSION_ENDED = 4401
 SEND_LIMIT_S = 10.0
@@ -43,7 +44,7 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
         raise web.HTTPBadRequest(text="This address speaks websocket only.")
     await ws.prepare(request)
     sockets.add(ws)
-    viewer = hub.join()
+    viewer = hub.join(zone_of(request))
     writer = asyncio.create_task(_write(request, ws, viewer))
     try:
         async for message in ws:

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
+from datetime import tzinfo
 from typing import Any
 
 Row = dict[str, Any]
@@ -24,12 +25,16 @@ class Frame:
 
     def __init__(self, kind: str, topic: str, seq: int, data: dict[str, Row | None]) -> None:
         self.kind, self.topic, self.seq, self.data = kind, topic, seq, data
-        self._text: str | None = None
+        self._texts: dict[tzinfo | None, str] = {}
 
     @property
     def text(self) -> str:
-        """The frame as JSON."""
-        if self._text is None:
+        """The frame as JSON, with times in this machine's zone."""
+        return self.text_in(None)
+
+    def text_in(self, zone: tzinfo | None) -> str:
+        """The frame as JSON, with times in this zone; encoded once for all viewers in it."""
+        if zone not in self._texts:
             fields: dict[str, Any] = {"t": self.kind}
             if self.kind == "event":
                 fields |= self.data
@@ -37,8 +42,10 @@ class Frame:
                 fields |= {"topic": self.topic, "seq": self.seq}
             else:
                 fields |= {"topic": self.topic, "seq": self.seq, "d": self.data}
-            self._text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-        return self._text
+            self._texts[zone] = json.dumps(
+                fields, ensure_ascii=False, separators=(",", ":"), default=lambda moment: moment.text(zone)
+            )
+        return self._texts[zone]
 
     def then(self, later: Frame) -> Frame:
         """Both changes as one."""
@@ -52,7 +59,9 @@ class Frame:
 class Viewer:
     """One live page."""
 
-    def __init__(self) -> None:
+    def __init__(self, zone: tzinfo | None = None) -> None:
+        """`zone`: in which times are told; None: this machine's."""
+        self._zone = zone
         self.wake = asyncio.Event()
         self._topics: frozenset[str] = frozenset()
         self._marks: frozenset[str] = frozenset()
@@ -104,7 +113,7 @@ class Viewer:
             frames = [*snapshot(self._topics), *frames]
             self._snapshot_due = self._overflown = False
         self._forget()
-        return texts + [frame.text for frame in frames]
+        return texts + [frame.text_in(self._zone) for frame in frames]
 
     def _forget(self) -> None:
         self._pending, self._stale = {}, {}

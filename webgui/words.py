@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 NONE = "–"
@@ -59,6 +61,18 @@ def local_time(epoch: float | None, now: float, zone: tzinfo | None = None) -> s
     then = datetime.fromtimestamp(epoch, zone)
     today = then.date() == datetime.fromtimestamp(now, zone).date()
     return then.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time (seconds since 1970 UTC) that is told to each viewer in their own zone, with words before it."""
+
+    at: float
+    before: str = ""
+
+    def text(self, zone: tzinfo | None) -> str:
+        """In this zone, this machine's if none is given."""
+        return self.before + local_time(self.at, time.time(), zone)
 
 
 def utc_time(epoch: float | None) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from actors.cleaner.selftests import clear_away
+from protocol import selftest
 from protocol.errors import NotFound, OutOfSpace, StepRefused
 from protocol.spool import Spool
 from protocol.spool.commands import Command
@@ -63,9 +65,12 @@ class Desk:
 
     def _at_once(self, command: Command) -> None:
         try:
-            if command.kind != "quarantine.discard":
+            if command.kind == selftest.END:
+                clear_away(self._spool, command)
+            elif command.kind == "quarantine.discard":
+                self._spool.quarantine.discard(str(command.arguments.get("receipt", "")), command.id)
+            else:
                 raise StepRefused(f"the cleaner cannot do {command.kind}")
-            self._spool.quarantine.discard(str(command.arguments.get("receipt", "")), command.id)
             self._log.info("command_done", command=command.id, kind=command.kind, by=command.by)
         except (StepRefused, NotFound) as exc:
             self._answer(command.id, str(exc), failed=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from actors.dispatcher.builtin import with_sink
 from actors.groups import is_paused
 from actors.window import in_window
 from protocol.clock import Clock
@@ -16,6 +17,7 @@ from protocol.routing.origin import moment
 from protocol.routing.targets import Target
 from protocol.routing.terms import within
 from protocol.routing.versions import RoutingVersions
+from protocol.selftest import SINK
 from protocol.settings import Settings
 from protocol.spool import Spool
 from protocol.spool.claiming import Order
@@ -97,12 +99,15 @@ class Limits:
         self._spool, self._routing, self._clock, self._terms = spool, routing, clock, terms
         self._configured = slots
         self._slots, self._counted = slots, float("-inf")
+        self._seen: RoutingConfiguration | None = None
         self.configuration = RoutingConfiguration()
         self._probes: dict[str, float] = {}
 
     def now(self) -> dict[str, int]:
         """Read configuration and states again."""
-        self.configuration = self._routing.current().configuration
+        current = self._routing.current().configuration
+        if current is not self._seen:
+            self._seen, self.configuration = current, with_sink(current, self._spool.places.run)
         if self._clock.monotonic() - self._counted >= COUNT_EVERY_S:
             self._counted = self._clock.monotonic()
             self._slots = max(self._configured, self._spool.workers.count("dispatcher"))
@@ -134,7 +139,7 @@ class Limits:
 
     def serves(self, target: str) -> bool:
         """Whether deliveries to it may go on: it is configured, and nobody has paused it."""
-        if target not in self._routing.current().configuration.targets:
+        if target != SINK and target not in self._routing.current().configuration.targets:
             return False
         state = self._spool.targets.all().get(target)
         return state is None or not is_paused(state, self._clock.now())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
+from actors.router import selftests
 from actors.router.completion import Complete, Seen, judge, look, spreads
 from actors.router.patience import Patience, for_everybody, where
 from actors.router.routing import Routing
@@ -143,6 +144,8 @@ class Deciding:
         headers = self._spool.arrivals.subject(arrival)
         case = self._case(headers)
         verdict = timed(lambda: verdict_for(self._routing.configuration, self._routing.revision, headers, case))
+        if (test := selftests.announced(self._spool, headers.arrival)) is not None:
+            verdict = selftests.verdict_of(test, verdict)
         self._spool.arrivals.decide(arrival, verdict)
         return verdict
 

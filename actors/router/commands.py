@@ -7,12 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from actors.router import selftests
 from actors.router.arguments import Arguments
 from actors.router.patience import Patience, for_everybody, where
 from actors.router.queue import QueueActs
 from actors.router.routing import Routing
 from actors.router.series import SeriesActs
 from actors.router.singles import Singles
+from protocol import selftest
 from protocol.clock import Clock
 from protocol.errors import NotFound, SpoolError, StepRefused
 from protocol.spool import Spool
@@ -37,6 +39,7 @@ class Commands:
             "act.stop": lambda command: spool.commands.stop(Arguments(command).act(), command.id, command.by),
             "node.drain": lambda command: spool.draining.begin(command.id),
             "node.resume": lambda command: spool.draining.end(command.id),
+            selftest.BEGIN: lambda command: selftests.begin(spool, routing, command),
             "commitment.retry": lambda command: spool.commitments.retry(Arguments(command).commitment(), command.id),
         }
 

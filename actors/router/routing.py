@@ -11,6 +11,7 @@ from actors.router.completion import Times
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.sources import source_for
 from protocol.routing.versions import RoutingVersions, Version
+from protocol.selftest import SINK
 from protocol.settings import Settings
 from protocol.spool import Spool
 from protocol.spool.arrivals import OpenArrival
@@ -54,8 +55,8 @@ class Routing:
 
     @property
     def names(self) -> set[str]:
-        """Everything a delivery can be for: targets and groups."""
-        return {*self.configuration.targets, *self.configuration.groups}
+        """Everything a delivery can be for: targets, groups, the sink of self-tests."""
+        return {*self.configuration.targets, *self.configuration.groups, SINK}
 
     def refresh(self) -> bool:
         """Take the newest usable version; True if it is another one than before (also the first time)."""

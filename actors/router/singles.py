@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.router import selftests
 from actors.router.patience import Patience, for_everybody, where
 from actors.router.routing import Routing
 from actors.router.underway import UnderWay
@@ -60,7 +61,7 @@ class Singles:
 
     def _next(self, id: int) -> Batch | None:
         arrival, common, images = self._spool.singles.unseen(id, AT_ONCE)
-        if not images or arrival["state"] not in STATES:
+        if not images or arrival["state"] not in STATES or selftests.announced(self._spool, arrival):
             return None
         batch = Batch(id, images[-1].position, self._routing.revision)
         named = periods(self._routing.configuration, arrival["opened"], self._routing.zone)

@@ -21,7 +21,7 @@ KINDS = frozenset(
     {"series.route", "series.reroute", "series.hold", "series.release", "series.discard", "series.keep", "queue.retry", "queue.hold",
      "queue.release", "queue.cancel", "queue.priority", "queue.redirect",
      "target.pause", "target.resume", "target.test", "target.probe", "commitment.retry", "clean.now", "quarantine.discard",
-     "node.drain", "node.resume", "alerts.test", "act.stop"}
+     "node.drain", "node.resume", "alerts.test", "act.stop", "selftest.begin", "selftest.end"}
 )  # fmt: skip
 
 MOST_REMEMBERED = 100  # ids of one refused act whose story tells it

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from protocol.selftest import SINK
 from protocol.spool.database import WAL_ALERT_BYTES
 from protocol.spool.spool import Spool
 from protocol.spool.targets import TargetState
@@ -50,7 +51,7 @@ def targets(
     queues = spool.targets.queue() if queues is None else queues
     states = spool.targets.all()
     document = {}
-    for name in sorted({*configured, *queues}):
+    for name in sorted({*configured, *queues} - {SINK}):
         state, queue = states.get(name), queues.get(name, {})
         paused = state is not None and state.paused and (state.until is None or state.until > now)
         failing = state is not None and state.fails > 0

@@ -182,6 +182,7 @@ def test_an_open_page_survives_what_is_done_to_the_programs_from_the_page(page, 
     open_page.goto("/")
     open_page.evaluate("window.never_loaded_again = true")
     menu(page, "System")
+    a_self_test_is_good(page, node)
     dispatchers_come_and_go(page)
     for program in ("bus", "router"):
         act_on(page, program, "Restart")
@@ -204,6 +205,14 @@ def row_of(page: playwright.Page, program: str) -> playwright.Locator:
 def act_on(page: playwright.Page, program: str, act: str) -> None:
     row_of(page, program).locator(f"button:text-is('{act}')").click()
     answer(page)
+
+
+def a_self_test_is_good(page, node) -> None:
+    page.click("button:has-text('Run the self-test')")
+    page.wait_for_selector("#ladder-said >> text=all good")
+    titles = page.locator("#rungs strong").all_text_contents()
+    assert titles == ["Announced", "Received", "Complete", "Decided", "Sent", "Cleared away"]
+    assert node.status()["images"]["deleted"] == 5
 
 
 def dispatchers_come_and_go(page) -> None:

@@ -70,7 +70,7 @@ def test_what_a_list_shows_is_what_an_act_touches(rig, where, arrivals):
     held = [row for row in node.spool.deliveries.list() if row["state"] == "held"]
     assert {row["arrival"] for row in held} == {ids[name] for name in arrivals}
     assert sorted(row["id"] for row in held) == sorted(row["id"] for row in listed)
-    assert (answer.state, answer.answer) == ("done", f"hold: {len(listed)} deliveries")
+    assert (answer.state, answer.answer) == ("done", f"hold: {len(listed)} deliver{'y' if len(listed) == 1 else 'ies'}")
 
 
 def test_parked_ones_of_one_cause_are_retried(rig):

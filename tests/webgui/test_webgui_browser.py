@@ -1,5 +1,6 @@
 """One real browser: log in, see figures move over /ws, switch colours, stay within 360 pixels, stay safe."""
 
+import asyncio
 import os
 import shutil
 
@@ -72,6 +73,8 @@ async def test_the_dashboard_lives_in_a_real_browser(page, node):
     await rows_do_not_move_under_the_pointer(page, node)
     await colours_follow_system_and_button(page)
     await nothing_sticks_out_on_a_phone(page)
+    await a_socket_that_says_nothing_is_called_stale(page)
+    await without_a_websocket_the_page_is_fetched_again(page, node)
 
 
 async def figures_move(page, node):
@@ -139,6 +142,39 @@ async def nothing_sticks_out_on_a_phone(page):
     await page.set_viewport_size({"width": 360, "height": 740})
     assert await page.evaluate("document.documentElement.scrollWidth") <= 360
     assert await page.locator("[data-topic=kpi] [data-key=waiting] [data-f=value]").is_visible()
+
+
+async def another(page, answer):
+    """A page of its own whose clock we turn and whose websocket we answer."""
+    other = await page.context.new_page()
+    await other.clock.install()
+    await other.route_web_socket("**/ws", answer)
+    await other.goto(page.url)
+    return other
+
+
+async def a_socket_that_says_nothing_is_called_stale(page):
+    other = await another(page, lambda socket: None)
+    await other.clock.run_for(4_000)
+    assert await other.get_attribute("#live", "data-state") != "bad"
+    await other.clock.run_for(3_000)
+    await other.wait_for_selector("#live[data-state=bad]")
+    await other.close()
+
+
+async def without_a_websocket_the_page_is_fetched_again(page, node):
+    """A proxy lets none through: every ten seconds plain fetching brings what came live otherwise, and the badge says so."""
+    other = await another(page, lambda socket: socket.close())
+    node.document["deliveries"]["waiting"] = 70
+    async with asyncio.timeout(20):
+        while await other.get_attribute("#live", "data-state") != "off" or not await shows(other, "71"):
+            await other.clock.run_for(10_100)
+    await has_text(other, "#live", "figures of")
+    await other.close()
+
+
+async def shows(page, waiting):
+    return await page.text_content("[data-topic=kpi] [data-key=waiting] [data-f=value]") == waiting
 
 
 async def test_a_lost_connection_is_shown_and_mended_and_an_ended_session_leads_to_the_log_in(page, app, accounts):

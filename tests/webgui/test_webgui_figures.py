@@ -131,11 +131,11 @@ def test_the_chart_ends_at_the_right_edge_fits_its_box_and_marks_configurations(
 def test_what_an_alert_tells_stands_once_and_can_be_taken_care_of():
     alert = Alert("target.down.pacs", "target/pacs", "critical", "target pacs is down", 3, "watch", 1.0, 1.0)
     status = changed(targets__pacs__state="failing", targets__pacs__fails=3, deliveries__parked=2)
-    found = attention(status, "", [alert], 100.0)
+    found = attention(status, "", [alert])
     assert [row["alert"] for row in found.values()] == ["target.down.pacs", ""]
     assert list(found) == ["alert target.down.pacs", "parked"]
     taken = dataclasses.replace(alert, acknowledged=2.0)
-    assert list(attention(status, "", [taken], 100.0)) == ["parked"]
+    assert list(attention(status, "", [taken])) == ["parked"]
 
 
 @pytest.mark.parametrize(("net", "words"), [(0.0, ""), (-5.0, ""), (79e9, "5.0 days left"), (1.0, "")])

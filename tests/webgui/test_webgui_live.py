@@ -1,10 +1,13 @@
 """The live feed: snapshot, changes, slow viewers, ended sessions."""
 
 import asyncio
+from datetime import datetime
 
 import pytest
 from aiohttp import WSMsgType
+from webgui_fakes import PAGE, Socket
 
+from protocol.accounts import Preferences
 from protocol.clock import ManualClock
 from webgui.config import WebConfig
 from webgui.figures import Reading
@@ -72,6 +75,21 @@ def test_of_more_changes_than_are_remembered_the_oldest_count_as_changed(node):
     hub._remember([f"series:{number}" for number in range(MOST_REMEMBERED + 1)])
     assert hub.missed(frozenset({"series:0"}), since - 1)
     assert not hub.missed(frozenset({"rules"}), since)
+
+
+async def test_times_are_told_in_the_zone_of_who_looks(live, people, admin, node):
+    node.arrivals = [dict(node.arrivals[0], opened=0.0)]
+    await live.subscribe("arrivals")
+    machine = (await live.frame(snap("arrivals")))["d"]["7"]["time"]
+    assert machine == datetime.fromtimestamp(0).strftime("%Y-%m-%d %H:%M")
+    people.set_preferences("ann", Preferences(time_zone="Pacific/Kiritimati"))
+    origin = str(admin.make_url("/")).rstrip("/")
+    async with admin.ws_connect("/ws", headers={"Origin": origin}) as ws:
+        other = Socket(ws)
+        await other.subscribe("arrivals")
+        assert (await other.frame(snap("arrivals")))["d"]["7"]["time"] == "1969-12-31 13:20"
+    page = await (await admin.get("/", headers=PAGE)).text()
+    assert "1969-12-31 13:20" in page
 
 
 async def test_nonsense_from_the_page_is_ignored(live):

@@ -52,6 +52,8 @@ async def test_an_operator_finds_acts_and_uploads_by_mouse_and_keyboard(page, re
     await ticking_holding_and_undoing(page, real)
     await retrying_a_group_of_failures_by_dialog(page, real)
     await uploading(page, real, tmp_path)
+    await going_by_keys_alone(page)
+    await without_scripts(page, real)
 
 
 async def searching(page, ids):
@@ -106,3 +108,46 @@ async def uploading(page, real, tmp_path):
     assert await page.locator("#upload-report [data-files] tr").count() == 2
     series = await page.get_attribute("#upload-report [data-series] a", "href")
     assert real.spool.arrivals.get(int(series.rsplit("/", 1)[1]))["calling_ae"] == "UPLOAD"
+
+
+async def without_scripts(page, real):
+    """Every page of the menu can be read, and what failed retried, where no script runs."""
+    owner = real.spool.workers.enter("dispatcher", "1").owner
+    claim = real.spool.deliveries.claim(owner, {"pacs": 9}, now=real.clock.now())
+    real.spool.deliveries.park(claim, "refused", Cause.CONNECTION_REFUSED)
+    site = page.url.split("/upload")[0]
+    context = await page.context.browser.new_context(base_url=site, java_script_enabled=False)
+    plain = await context.new_page()
+    await plain.goto("/queue")
+    await plain.fill("[name=name]", "ann")
+    await plain.fill("[name=password]", PASSWORD)
+    await plain.click("button.primary")
+    await plain.wait_for_url("**/queue")
+    await plain.click("text=Retry this")
+    await plain.wait_for_selector(".flash >> text=Retry: 1 delivery")
+    assert real.spool.deliveries.get(claim.delivery)["state"] == "waiting"
+    links = await plain.locator("nav.menu a").evaluate_all("links => links.map((one) => one.getAttribute('href'))")
+    assert len(links) >= 14
+    for link in dict.fromkeys(links):
+        answer = await plain.goto(link)
+        assert answer.status == 200 and await plain.locator("main h1").count() >= 1, link
+    await context.close()
+
+
+async def going_by_keys_alone(page):
+    """Ctrl-K and a few letters go anywhere, or find a series; ? tells the keys."""
+    await page.keyboard.press("Control+k")
+    await page.wait_for_selector("dialog.palette[open]")
+    await page.keyboard.type("targ")
+    assert await page.locator(".palette [role=option]").first.text_content() == "Targetsg t"
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/targets")
+    await page.keyboard.press("?")
+    await page.wait_for_selector("dialog.keys[open] >> text=next and last row")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("Test^Im")
+    await page.keyboard.press("ArrowUp")  # the last: search for it
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/series?s=*")
+    await page.goto("/upload")

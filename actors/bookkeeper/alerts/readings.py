@@ -12,6 +12,7 @@ from actors.bookkeeper.alerts.filling import Filling
 from actors.bookkeeper.alerts.silent import Silent, silence, slots
 from protocol import certificates
 from protocol.dispatchers import dispatchers
+from protocol.selftest import CALLING_AE
 from protocol.spool.forecast import forecast
 from protocol.spool.retention import retention_at
 from protocol.spool.status import actors
@@ -82,7 +83,7 @@ class Reader:
 
     def _learn(self, now: float) -> None:
         seen = self._spool.watching.hours(now - SEEN_S)
-        found = {name: silence(hours, now, self._slot) for name, hours in seen.items()}
+        found = {name: silence(hours, now, self._slot) for name, hours in seen.items() if name != CALLING_AE}
         self._silent = {name: one for name, one in found.items() if one is not None}
         self._sources_known = len(seen)
 

@@ -56,6 +56,20 @@ async def test_programs_disk_database_and_licences_stand_there(programs, real_ad
     assert "dispatcher_05" not in page  # a slot that nobody wants is no program that is down
 
 
+async def test_a_dispatcher_that_was_stopped_can_be_started_again(programs, real_admin):
+    programs.states["dispatcher:dispatcher_00"] = "STOPPED"
+    rows = (await (await real_admin.get("/api/v1/system")).json())["rows"]
+    states = {row["name"]: (row["state"], row["stoppable"]) for row in rows if row["program"].startswith("dispatcher")}
+    assert states["dispatcher_00"] == ("stopped", True) and "dispatcher_02" not in states
+    assert 'value="dispatcher:dispatcher_00"' in await page_of(real_admin)
+
+
+def test_an_actor_whose_process_is_gone_is_no_row_of_its_own(programs):
+    gone = {"dispatcher-1": {"state": "ready", "pid": 2**22 + 5, "uptime_s": 4.0, "version": "1"}}
+    names = [row["name"] for row in looks.rows(gone, programs.programs(), 0.0)]
+    assert names == ["router", "dispatcher_00", "dispatcher_01", "webgui"]  # in the order of their work
+
+
 async def test_how_often_programs_were_started_is_known_from_the_ledger(programs, real, real_admin):
     for pid in (1, 2):
         real.spool.outbox.record(ActorStarted("router", pid, "1", "boot"))

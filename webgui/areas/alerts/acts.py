@@ -15,6 +15,7 @@ from webgui.areas.alerts import lines
 from webgui.areas.alerts.models import Acknowledge, Channel, NewSilence, OldSilence
 from webgui.keys import HUB, NODE, SESSION
 from webgui.recorded import record
+from webgui.viewing import zone_of
 
 PAGE = "/alerts"
 TEST_WAIT_S = 30.0
@@ -34,7 +35,7 @@ async def silence(request: web.Request) -> web.Response:
     until = node.clock.now() + form.hours * 3600
     made = await node.spool(lambda spool: spool.alerts.silence(form.pattern, until, by, form.reason))
     await record(request, "alert.silence", f"silence/{made.id}", after=asdict(made))
-    text = f"{made.pattern} is silenced until {words.local_time(made.until, made.made)}."
+    text = f"{made.pattern} is silenced until {words.local_time(made.until, made.made, zone_of(request))}."
     return _done(request, text, asdict(made), "/alerts/unsilence", {"silence": str(made.id)})
 
 

@@ -18,6 +18,7 @@ from webgui.areas.dashboard.flowmap import flow_map
 from webgui.hub import Hub
 from webgui.keys import CONFIG, HUB, SESSION
 from webgui.looking import CHART_S, rows_of
+from webgui.viewing import zone_of
 
 ENDS_SOON_S = 86_400.0
 
@@ -92,7 +93,7 @@ async def _context(request: web.Request, chosen: Range) -> dict[str, Any]:
         "chart": drawing(rows, chosen, outlook.marks),
         "marks": json.dumps(_marks(hub)),
         "flow": flow_map(outlook.flows, outlook.rules, hub.reading.status.get("targets", {}), outlook.groups),
-        "as_of": words.local_time(hub.reading.at, hub.reading.at),
+        "as_of": words.local_time(hub.reading.at, hub.reading.at, zone_of(request)),
         "point_at": {
             "ae_title": config.ae_title, "host": config.dicom_host or socket.gethostname(), "port": config.dicom_port,
         },

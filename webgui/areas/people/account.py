@@ -13,8 +13,9 @@ from aiohttp import web
 from protocol.accounts.passwords import PASSWORD_MIN
 from protocol.errors import AccessDenied, AccountError
 from webgui import answers, auth, inputs, patients
+from webgui import columns as list_columns
 from webgui.areas.people import deeds, words
-from webgui.areas.people.models import ById, LinkPassword, NewToken, OwnPassword, OwnPreferences, Reveal
+from webgui.areas.people.models import ById, LinkPassword, NewToken, OwnPassword, OwnPreferences, Reveal, TickedColumns
 from webgui.areas.people.users import number
 from webgui.keys import ACCOUNTS, HASHING
 
@@ -62,6 +63,15 @@ async def prefer(request: web.Request) -> web.Response:
         fields = exc.fields if isinstance(exc, inputs.Invalid) else {"time_zone": words.sentence(str(exc))}
         return await _page(request, 422, errors=fields)
     return answers.go(request, "/account", "Saved.")
+
+
+async def columns(request: web.Request) -> web.Response:
+    """Which columns of a list, from the form that stands at the list."""
+    own, wanted = deeds.person(request), await inputs.body(request, TickedColumns)
+    kept = list_columns.chosen(wanted.name, wanted.columns)
+    user = own.session.user.name
+    await auth.in_thread(lambda: own.accounts.set_columns(user, wanted.name, kept, address=own.address))
+    return answers.go(request, answers.local_path(wanted.back))
 
 
 async def save(own: deeds.Doer, wanted: OwnPreferences) -> None:

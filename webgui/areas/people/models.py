@@ -57,6 +57,14 @@ class OwnPreferences(Body):
     time_zone: Annotated[str, StringConstraints(max_length=60)] = Field("", examples=["Europe/Berlin"])
 
 
+class TickedColumns(BaseModel):
+    """The form of a list's columns: what is ticked, and where it stood."""
+
+    name: Literal["series", "queue"]
+    columns: list[str] = Field([], max_length=40)
+    back: str = Field("/", max_length=2000)
+
+
 class OwnColumns(Body):
     """The columns one wants in a list; none: the usual ones."""
 

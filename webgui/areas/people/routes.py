@@ -33,6 +33,7 @@ ROUTES = (
     Route("GET", "/account", account.show, _OWN),
     Route("POST", "/account/password", account.password, _OWN),
     Route("POST", "/account/preferences", account.prefer, _OWN),
+    Route("POST", "/account/columns", account.columns, _OWN),
     Route("POST", "/account/sessions", account.end_sessions, _OWN),
     Route("POST", "/account/tokens", account.add_token, _OWN),
     Route("POST", "/account/tokens/revoke", account.revoke_token, _OWN),

@@ -36,6 +36,15 @@ class Drain(BaseModel):
     reason: Reason = Field("", max_length=500, description="Shown to everybody who wonders")
 
 
+class SelfTest(BaseModel):
+    """A self-test."""
+
+    model_config = ConfigDict(extra="ignore")
+    target: str = Field(
+        "", max_length=64, description="Deliver it there; empty: to a built-in sink, and no real target"
+    )
+
+
 class Clean(BaseModel):
     """Cleaning now, whatever the window; retention counts all the same."""
 

@@ -15,7 +15,7 @@ from protocol.errors import LedgerError
 from protocol.programs import SLOTS
 from protocol.spool import Spool
 from webgui import answers, words
-from webgui.areas.system import bundle, looks
+from webgui.areas.system import bundle, looks, selftests
 from webgui.keys import HUB, NODE
 from webgui.lately import QUICK_S, Lately
 from webgui.node import ANSWER_WAIT_S
@@ -35,6 +35,8 @@ async def show(request: web.Request) -> web.Response:
     """The page."""
     found = await _look(request)
     vendor = json.loads(VENDOR.read_text())
+    job = selftests.found(request, request.query.get("selftest", ""))
+    found |= {"test": None if job is None else selftests.told(job)}
     context = {"size": words.size, "uptime": words.uptime, "number": words.number, "slots": SLOTS, "vendor": vendor}
     return answers.page(request, "system/system.html", **context, **found)
 
@@ -42,7 +44,7 @@ async def show(request: web.Request) -> web.Response:
 async def api(request: web.Request) -> web.Response:
     """The same for programs."""
     found = await _look(request, wait_s=ANSWER_WAIT_S)
-    return answers.given({name: value for name, value in found.items() if name != "node_status"})
+    return answers.given({name: value for name, value in found.items() if name not in ("node_status", "targets")})
 
 
 async def support(request: web.Request) -> web.Response:
@@ -87,6 +89,7 @@ async def _look(request: web.Request, wait_s: float = QUICK_S) -> dict[str, Any]
 
     return {
         "cleaning": await request.app[CLEANING].get(lambda: node.spool(cleaning), wait_s),
+        "targets": list(targets),
         "rows": await node.run(lambda: looks.rows(status.get("actors", {}), programs, now, wanted)),
         "starts": starts,
         "manager_away": away,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from webgui.areas.system import acts, pages
-from webgui.areas.system.models import Clean, Dispatchers, Drain, ProgramAct
-from webgui.areas.system.shapes import DispatchersDone, ProgramDone, SystemAnswer
+from webgui.areas.system import acts, pages, selftests
+from webgui.areas.system.models import Clean, Dispatchers, Drain, ProgramAct, SelfTest
+from webgui.areas.system.shapes import DispatchersDone, ProgramDone, SelfTestAnswer, SystemAnswer
 from webgui.guards import Need
 from webgui.route import Route
-from webgui.shapes import ActAnswer
+from webgui.shapes import ActAnswer, StartedAnswer
 
 LOOK, ADMIN = Need.VIEWER, Need.ADMIN
+TEST = "Send a synthetic study through the whole system; `GET` its id to see how far it is."
 API = "/api/v1/system"
 
 ROUTES = (
@@ -19,6 +20,11 @@ ROUTES = (
     Route("POST", "/system/dispatchers", acts.scale, ADMIN),
     Route("POST", "/system/drain", acts.drain, ADMIN),
     Route("POST", "/system/clean", acts.clean, ADMIN),
+    Route("POST", "/system/selftest", selftests.start, Need.OPERATOR),
+    Route("POST", f"{API}/selftest", selftests.start, Need.OPERATOR, TEST, body=SelfTest, answer=StartedAnswer),
+    Route(
+        "GET", f"{API}/selftest/{{id}}", selftests.look, LOOK, "How far a self-test of yours is.", answer=SelfTestAnswer
+    ),
     Route(
         "GET", API, pages.api, LOOK, "Programs, disk, database, what would be cleaned, versions.", answer=SystemAnswer
     ),

@@ -52,3 +52,26 @@ class DispatchersDone(BaseModel):
     number: int
     before: int
     told: str
+
+
+class SelfTestStep(BaseModel):
+    """One hop, with how long it took."""
+
+    name: str
+    title: str
+    ok: bool
+    seconds: float
+    text: str
+
+
+class SelfTestAnswer(BaseModel):
+    """How far a self-test is. `arrival`: the series' number, gone when it is over."""
+
+    id: str
+    running: bool
+    ok: bool
+    steps: list[SelfTestStep]
+    error: str
+    target: str
+    study_uid: str
+    arrival: int | None

@@ -14,6 +14,7 @@ from protocol.routing.checks.ourselves import ourselves
 from protocol.spool import Spool
 from webgui import answers, auth, inputs, publishing
 from webgui.areas.welcome import sending
+from webgui.areas.welcome.sending import SENDINGS
 from webgui.inputs import Invalid
 from webgui.keys import ACCOUNTS, CONFIG, NODE, SESSION
 from webgui.node import Node
@@ -51,6 +52,7 @@ async def look(request: web.Request) -> dict[str, Any]:
         "callers": [{"calling_ae": one.calling_ae, "address": one.address, "last": one.last, "reason": one.reason}
                     for one in sightings],
         "targets": list(version.configuration.targets), "rules": rules,
+        "sending": request.app[SENDINGS].sending > 0, "send_error": request.app[SENDINGS].error,
         "stages": [] if story is None else stages(story),
         "arrival": None if arrival is None else {"id": arrival["id"], "state": arrival["state"], "images": arrival["images"],
                                                  "calling_ae": arrival["calling_ae"], "opened": arrival["opened"]},
@@ -83,18 +85,34 @@ async def given(request: web.Request) -> web.Response:
 
 
 async def sample(request: web.Request) -> web.Response:
-    """Send the bundled study to this node, as a scanner would; on to a target if one is named."""
-    asked, node = await inputs.body(request, Sample), request.app[NODE]
+    """Send the bundled study to this node, as a scanner would; on to a target if one is named. A page does not wait for it: it
+    shows the study on its way.
+    """
+    asked, node, sendings = await inputs.body(request, Sample), request.app[NODE], request.app[SENDINGS]
     if asked.target and asked.target not in (await publishing.current(node)).configuration.targets:
         raise Invalid({"target": f"there is no target '{asked.target}'"})
+    accounts, session, where = request.app[ACCOUNTS], request[SESSION], auth.address(request)
     began = node.clock.now()
-    arrived, text = await sending.send(node)
-    if arrived and asked.target:
-        sending.forward(request.app, node, request[SESSION].who, asked.target, began)
-    accounts, who, where = request.app[ACCOUNTS], request[SESSION].who, auth.address(request)
-    told = {"result": text, "target": asked.target}
-    await auth.in_thread(lambda: accounts.record(who, where, "sample sent", "test study", None, told))
-    if inputs.is_json(request):
-        failed = {} if arrived else {"error": text}
-        return answers.given({"sent": arrived, "text": text, **failed}, 200 if arrived else 503)
-    return answers.go(request, "/welcome", text, "ok" if arrived else "bad")
+
+    async def send() -> tuple[bool, str]:
+        sendings.sending, sendings.error = sendings.sending + 1, ""
+        try:
+            arrived, text = await sending.send(node)
+        finally:
+            sendings.sending -= 1
+        sendings.error = "" if arrived else text
+        told = {"result": text, "target": asked.target}
+        await auth.in_thread(lambda: accounts.record(session.who, where, "sample sent", "test study", None, told))
+        if arrived and asked.target:
+            sendings.begin(sending.forward(node, session.who, asked.target, began))
+        return arrived, text
+
+    async def alone() -> None:
+        await send()
+
+    if not inputs.is_json(request):
+        sendings.begin(alone())
+        return answers.go(request, "/welcome")
+    arrived, text = await send()
+    failed = {} if arrived else {"error": text}
+    return answers.given({"sent": arrived, "text": text, **failed}, 200 if arrived else 503)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -20,14 +22,29 @@ SAMPLE = (sys.executable, "-m", "scanpost.demo", "once")
 SAMPLE_AE = "DEMO"
 LONGEST_S = 60.0
 LOOK_S = 0.25
-Tasks = set[asyncio.Task[None]]
-FORWARDS: web.AppKey[Tasks] = web.AppKey("forwards", set)
+
+
+@dataclass
+class Sendings:
+    """What of this is under way in the background, and what went wrong last."""
+
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    sending: int = 0
+    error: str = ""
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let it go on by itself."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+SENDINGS = web.AppKey("sendings", Sendings)
 
 
 def setup(app: web.Application) -> None:
     """What this area keeps in the application."""
-    forwards: Tasks = set()
-    app[FORWARDS] = forwards
+    app[SENDINGS] = Sendings()
     app.on_shutdown.append(_end)
 
 
@@ -50,14 +67,8 @@ async def send(node: Node) -> tuple[bool, str]:
     return False, "The test study could not be sent: does the receiver run? See System."
 
 
-def forward(app: web.Application, node: Node, who: str, target: str, since: float) -> None:
-    """From now on see to it that the study that came in after `since` (seconds UTC) goes to `target`, whatever the rules say."""
-    task = asyncio.create_task(_forward(node, who, target, since))
-    app[FORWARDS].add(task)
-    task.add_done_callback(app[FORWARDS].discard)
-
-
-async def _forward(node: Node, who: str, target: str, since: float) -> None:
+async def forward(node: Node, who: str, target: str, since: float) -> None:
+    """See to it that the study that came in after `since` (seconds UTC) goes to `target`, whatever the rules say."""
     async with asyncio.timeout(LONGEST_S + node.settings.router.idle_s):
         while True:
             row = await node.spool(lambda spool: newest(spool, since))
@@ -77,7 +88,7 @@ def newest(spool: Spool, since: float = 0.0) -> dict[str, Any] | None:
 
 
 async def _end(app: web.Application) -> None:
-    forwards = app[FORWARDS]
-    for task in forwards:
+    tasks = app[SENDINGS].tasks
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*forwards, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class WelcomeAnswer(BaseModel):
@@ -16,7 +16,9 @@ class WelcomeAnswer(BaseModel):
     callers: list[dict[str, Any]]
     targets: list[str]
     rules: list[str]
-    stages: list[dict[str, Any]]
+    sending: bool = Field(description="whether a test study is being sent now")
+    send_error: str
+    stages: list[dict[str, Any]] = Field(description="how far the newest test study, or series, is")
     arrival: dict[str, Any] | None
 
 
