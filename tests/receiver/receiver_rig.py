@@ -6,6 +6,7 @@ import random
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,9 +124,12 @@ class Rig:
         self.reception.worker._lock.release()
 
     def until(self, condition: Callable[[], object], what: str = "it did not happen") -> None:
-        """Wait for a condition that a commit or a nudge can make true."""
+        """Wait for a condition: a commit or a nudge makes one look at once; what neither tells is seen a little later."""
+        end = time.monotonic() + WAIT_S
         with self.wire.changed:
-            assert self.wire.changed.wait_for(condition, WAIT_S), what
+            while not condition():
+                assert time.monotonic() < end, what
+                self.wire.changed.wait(0.1)
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         return [dict(one.data) for one in self.spool.outbox.read(Cursor(0, 0), 100_000) if one.type == kind]
