@@ -13,7 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from actors.garbage import collect_rarely
 from actors.rhythm import Rhythm
@@ -38,6 +38,8 @@ KEPT_NUDGES = 10_000  # while waiting after a failed pass; the spool knows the r
 
 class Lived(Protocol):
     """What this life is lived with: an actor (see actors/base.Actor)."""
+
+    NICE: ClassVar[int]
 
     def start(self) -> None: ...
     def recover(self) -> dict[str, int]: ...

@@ -44,11 +44,16 @@ class Nursery:
         self._reader: threading.Thread | None = None
 
     @classmethod
-    def open(cls, module: str) -> Nursery:
+    def open(cls, module: str) -> Nursery | None:
         """Fork. Children will run `main(argv)` of this module. In the nursery and its children this does not return.
 
-        To be called while this process has one thread. What is imported now is what they share.
+        To be called while this process has one thread. What is imported now is what they share. None: the kernel (older than
+        5.3, or a container's filter) has no pidfds; then children are started anew.
         """
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except OSError:
+            return None
         importlib.import_module(module)
         gc.collect()
         gc.freeze()  # else each child would copy the pages of all objects at its first look for garbage

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 from protocol.wire.nudges import Bell
 
 LONGEST_S = 60.0
+LOOK_S = 0.2
 
 
 def until_end(pid: int, bell: Bell, longest_s: float = LONGEST_S) -> None:
@@ -15,6 +17,9 @@ def until_end(pid: int, bell: Bell, longest_s: float = LONGEST_S) -> None:
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
+        return
+    except OSError:  # a kernel or a container's filter without pidfds
+        time.sleep(LOOK_S)
         return
     try:
         poll = select.poll()
