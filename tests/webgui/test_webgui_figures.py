@@ -11,7 +11,7 @@ from webgui import words
 from webgui.areas.dashboard.charts import RANGES, drawing, top_of
 from webgui.attention import LEDGER_BEHIND, attention
 from webgui.figures import Reading, topics
-from webgui.outlook import Backlog, Mark, Outlook
+from webgui.outlook import STILL_S, Backlog, Mark, Outlook
 from webgui.rates import HISTORY_S, MEAN_S, Rates
 
 
@@ -147,11 +147,19 @@ def test_the_disk_says_how_long_it_lasts_if_it_fills(net, words):
 def test_a_queue_nobody_looked_at_is_a_gap_not_zero():
     backlog = Backlog()
     backlog.add(105.0, {"pacs": 3, "quiet": 0})
-    backlog.add(125.0, {"pacs": 5})
-    assert backlog.series(10, [90, 100, 110, 120]) == {"pacs": [None, 3, None, 5]}
+    backlog.add(105.0 + STILL_S + 20, {"pacs": 5})
+    late = int(105 + STILL_S + 20) // 10 * 10
+    assert backlog.series(10, [90, 100, 110, late]) == {"pacs": [None, 3, None, 5]}
     for second in range(0, 100_000, 10):
         backlog.add(second, {"pacs": 1})
     assert all(len(seen) <= Backlog.KEPT[width] for width, seen in backlog._seen.items())
+
+
+def test_a_queue_that_stood_still_is_as_long_as_before():
+    backlog = Backlog()
+    backlog.add(105.0, {"pacs": 3})
+    backlog.add(125.0, {"pacs": 5})
+    assert backlog.series(10, [90, 100, 110, 120]) == {"pacs": [None, 3, 3, 5]}
 
 
 def test_programs_of_a_kind_stand_together():
