@@ -19,6 +19,8 @@
 #include <sys/types.h>
 #include <time.h>
 
+enum { INTERFACE = 1 }; /* count up with each change of what the functions take or give; fast.py holds the same number */
+
 enum { STOPPED = 0, WHOLE = 1, MORE = 2 }; /* see receive() */
 
 enum {
@@ -375,7 +377,8 @@ PyInit__fast(void)
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL)
         return NULL;
-    if (PyModule_AddIntConstant(module, "WHOLE", WHOLE) < 0 || PyModule_AddIntConstant(module, "MORE", MORE) < 0) {
+    if (PyModule_AddIntConstant(module, "WHOLE", WHOLE) < 0 || PyModule_AddIntConstant(module, "MORE", MORE) < 0 ||
+        PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0) {
         Py_DECREF(module);
         return NULL;
     }

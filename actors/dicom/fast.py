@@ -11,6 +11,8 @@ from typing import Any
 
 VARIABLE = "SCANPOST_PURE_PYTHON"
 """Set to 1 it turns the helper off."""
+INTERFACE = 1
+"""That of _fast.c: one that was compiled from other sources is not used."""
 
 
 def _load() -> tuple[Any, str]:
@@ -19,10 +21,13 @@ def _load() -> tuple[Any, str]:
     if sys.maxsize < 2**32:
         return None, "only for machines of 64 bits"  # a PDU's length must fit into its numbers
     try:
-        return importlib.import_module("actors.dicom._fast"), ""
+        helper = importlib.import_module("actors.dicom._fast")
     except ImportError as exc:
         reason = "not built" if isinstance(exc, ModuleNotFoundError) else f"cannot be loaded: {exc}"
         return None, f"{reason}; install scanpost where a C compiler is to get it"
+    if getattr(helper, "INTERFACE", 0) != INTERFACE:
+        return None, "of another version; install scanpost again to get it"
+    return helper, ""
 
 
 helper, why_not = _load()

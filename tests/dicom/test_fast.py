@@ -219,6 +219,13 @@ def test_a_variable_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fast._load()[0] is HELPER
 
 
+def test_one_compiled_from_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(fast.VARIABLE, raising=False)
+    monkeypatch.setattr(fast, "INTERFACE", fast.INTERFACE + 1)
+    helper, why = fast._load()
+    assert helper is None and (HELPER is None or "install scanpost again" in why)
+
+
 def test_the_source_is_what_its_first_lines_say() -> None:
     source = (Path(fast.__file__).parent / "_fast.c").read_text()
     assert len(source.splitlines()) < 500 and not re.search(r"\b(strcpy|sprintf|strcat|gets|alloca)\b", source)
