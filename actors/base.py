@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from actors.life import Life, end_now
-from actors.log import configure
+from actors.log import Wanted, configure
 from actors.nursery import Nursery
 from protocol.clock import Clock, SystemClock
 from protocol.errors import ConfigurationError, DiskFailed, ScanpostError, SpoolError
 from protocol.fsops import FsOps, RealFs
+from protocol.loglevel import place
 from protocol.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ def run(actor_class: type[Actor], argv: Sequence[str] | None = None) -> int:
         return EXIT_CONFIGURATION
     name = actor_class.NAME if actor_class.SINGLE else f"{actor_class.NAME}-{instance}"
     nursery = Nursery.open(actor_class.CHILDREN) if actor_class.CHILDREN else None  # before any thread and socket
-    log = configure(actor_class.NAME, settings.log_folder / f"{name}.log", instance=instance)
+    wanted = Wanted(place(settings, actor_class.NAME), actor_class.NAME)
+    log = configure(actor_class.NAME, settings.log_folder / f"{name}.log", wanted, instance=instance)
 
     def build(spool: Spool, wire: Wire) -> Actor:
         routing: Any = None if actor_class.ROUTED else _Unread()

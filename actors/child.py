@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.life import end_now
-from actors.log import configure
+from actors.log import Wanted, configure
 from protocol.errors import ConfigurationError, DiskFailed, SpoolError
+from protocol.loglevel import place
 from protocol.settings import Settings, load_settings
 
 EXIT_FAILED = 1
@@ -31,7 +32,7 @@ def run(actor: str, file: str, work: Callable[[Settings, Any], None], **told: ob
     except ConfigurationError as exc:
         print(f"scanpost: {exc}", file=sys.stderr)
         return EXIT_CONFIGURATION
-    log = configure(actor, settings.log_folder / file, **told)
+    log = configure(actor, settings.log_folder / file, Wanted(place(settings, actor), actor), **told)
     try:
         work(settings, log)
         return 0

@@ -1,5 +1,7 @@
 """Structured logs of an actor: one JSON object per line on stdout, which supervisord keeps in files.
-No patient data and no free text out of DICOM at info level; every line has a fixed `action`.
+No patient data and no free text out of DICOM at any level; every line has a fixed `action`.
+
+Debug lines are written while somebody wants them (protocol/loglevel.py).
 """
 
 from __future__ import annotations
@@ -7,17 +9,43 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 from actors.unneeded import without
+from protocol import loglevel
 
 with without("rich"):  # for tracebacks in colour, which no log has: 65 ms and 4 MB for each process
     import structlog
 
 # Libraries that quote values of the objects they read, or names made of them; their warnings may hold patient data.
 _TALKATIVE = ("pydicom", "pynetdicom", "asyncssh")
+LOOK_S = 1.0
+
+
+class Wanted:
+    """Whether debug lines of this actor are wanted now; looks into the file at most once a second, and never fails."""
+
+    def __init__(
+        self,
+        file: Path,
+        actor: str,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._file, self._actor, self._now, self._monotonic = file, actor, now, monotonic
+        self._look_at = float("-inf")
+        self._found = False
+
+    def __call__(self) -> bool:
+        moment = self._monotonic()
+        if moment >= self._look_at:
+            self._look_at = moment + LOOK_S
+            self._found = loglevel.read(self._file, self._actor, self._now()) is not None
+        return self._found
 
 
 class Output:
@@ -63,12 +91,27 @@ class Output:
         os.close(null)
 
 
-def configure(program: str, file: Path | None = None, **fixed: Any) -> Any:
+def _logger_class(wanted: Callable[[], bool]) -> Any:
+    usual: Any = structlog.make_filtering_bound_logger(logging.DEBUG)
+
+    class Logger(usual):  # type: ignore[misc]
+        """Writes debug lines while they are wanted. A value that is a function is asked for only then."""
+
+        def debug(self, event: str, **values: Any) -> None:
+            if wanted():
+                told = {name: value() if callable(value) else value for name, value in values.items()}
+                super().debug(event, **told)
+
+    return Logger
+
+
+def configure(program: str, file: Path | None = None, wanted: Callable[[], bool] = lambda: False, **fixed: Any) -> Any:
     """Set up logging of this process and return its logger: ``log.info("arrival_closed", arrival=12)``.
 
     Args:
         program: what the lines say under `actor`.
         file: where lines go when stdout is gone.
+        wanted: whether debug lines are to be written now; asked for each, from any thread.
         fixed: more keys that every line has.
     """
     output = Output(sys.stdout, file)
@@ -81,7 +124,7 @@ def configure(program: str, file: Path | None = None, **fixed: Any) -> Any:
     ]
     structlog.configure(
         processors=shared,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=_logger_class(wanted),
         logger_factory=structlog.PrintLoggerFactory(output),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )

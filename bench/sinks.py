@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -81,6 +81,9 @@ class Taking(WholeObjects):
 
     def closed(self, association_id: bytes, peer: Peer, how: str) -> None:
         return None
+
+    def agreed(self, association_id: bytes, facts: Callable[[], dict[str, Any]]) -> None:
+        return
 
     def refused_pdu(self, address: str, reason: str) -> None:
         return None

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,9 @@ class Sink:
         return
 
     def closed(self, association_id: bytes, peer: Any, how: str) -> None:
+        return
+
+    def agreed(self, association_id: bytes, facts: Callable[[], dict[str, Any]]) -> None:
         return
 
     def refused_pdu(self, address: str, reason: str) -> None:

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dispatchers": ("scanpost.dispatchers:dispatchers", "How many dispatchers run; more or fewer of them."),
     "drain": ("scanpost.drain:drain", "Before maintenance: take no more images, deliver what is here."),
     "status": ("scanpost.status:status", "How the node stands."),
+    "debug": ("scanpost.debug:debug", "Have an actor log its single steps for 15 minutes."),
     "doctor": ("scanpost.doctor:doctor", "Prove that no image is missing; check what could stop the node."),
     "selftest": ("scanpost.selftest:selftest", "Prove the whole way with a synthetic study."),
     "accounting": ("scanpost.accounting:accounting", "The balance sheet: every image received, and where it is now."),

@@ -15,6 +15,7 @@ from typing import Any
 
 from actors.dicom import commitment_scp, dimse, pdus, statuses
 from actors.dicom.commitment import SOP_CLASS as COMMITMENT
+from actors.dicom.facts import facts
 from actors.dicom.negotiation import answer_user, choose_all, choose_roles, contradicts
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
 from actors.dicom.service import How, LimitReached, Peer, ScpConfig, ScpHandler, StoreCommand
@@ -180,6 +181,7 @@ class Acceptor:
     def _accepted(self, request: AssociateRq, peer: Peer) -> How:
         try:
             answer = self._agree(request, peer)
+            self._tell(self._handler.agreed, self._id, lambda: facts(request, answer))
             self._connection.send([answer.encode()], self._config.network_timeout_s)
             self._connection.settle_down(self._config.idle_timeout_s, self._config.network_timeout_s)
             while True:

@@ -5,8 +5,9 @@ It must not contain behaviour, and nothing of a DICOM library appears in it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from actors.dicom.commitment_scp import CommitmentHandler
@@ -117,6 +118,11 @@ class ScpHandler(Protocol):
     def opened(self, association_id: bytes, peer: Peer) -> None:
         """The association is about to be accepted. Raising LimitReached rejects it transiently (PS3.8 table 9-21: local
         limit exceeded), anything else aborts it; then `closed` is not called.
+        """
+
+    def agreed(self, association_id: bytes, facts: Callable[[], dict[str, Any]]) -> None:
+        """What was negotiated is about to be told to the peer; `facts` says it in plain values, for logs: UIDs, numbers and
+        AE titles, nothing of a user's identity. Must be quick.
         """
 
     def begin(self, association_id: bytes, peer: Peer, command: StoreCommand) -> Intake:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from actors.dispatcher.lines import Lines
 from actors.dispatcher.supply import Supply
@@ -55,14 +56,16 @@ class Attempt:
         moved: Callable[[int], None] = lambda sent: None,
         reached: Callable[[], None] = lambda: None,
         idle: Sequence[Session] = (),
+        note: Callable[[str, dict[str, Any]], None] = lambda action, values: None,
     ) -> None:
-        """`moved` hears how many images of the delivery are through, `reached` once that the target answers.
+        """`moved` hears how many images of the delivery are through, `reached` once that the target answers, `note` each step,
+        for the log and from any thread: no patient data, no words of the peer.
 
         `idle`: sessions of an earlier delivery to the same target. After `run` the sessions in `good` can be kept.
         """
         self._deliveries, self._claim, self._target, self._clock = deliveries, claim, target, clock
         self._stopping, self._alive, self._moved, self._reached = stopping, alive, moved, reached
-        self._idle = list(idle)
+        self._idle, self._log_step = list(idle), note
         self.good: list[Session] = []
         self._supply = Supply(claim.images)
         self._answered = 0
@@ -76,7 +79,8 @@ class Attempt:
     def run(self) -> Outcome:
         """Raises NotOwner (somebody else has the delivery now) and what else the spool raises; never a NetworkError."""
         images = [image.file for image in self._claim.images]
-        lines = Lines(self._target, images, self._supply, self._hear, self._ending, self._alive, self._idle, self.good)
+        lines = Lines(self._target, images, self._supply, self._hear, self._ending, self._alive, self._idle, self.good,
+                      note=self._log_step)  # fmt: skip
         if not images:
             return self._end(DONE)  # all was confirmed before its last owner died
         if self._stopping():
@@ -105,6 +109,11 @@ class Attempt:
 
     def _hear(self, image: ImageToSend, answer: Answer) -> None:
         self._count()
+        self._log_step("image_answered", {
+            "position": image.position, "sop_instance": image.file.sop_instance_uid, "bytes": image.file.bytes,
+            "status": f"{answer.status:04X}", "ok": answer.ok, "cause": "" if answer.ok else cause_of(answer),
+            "to": answer.syntax or image.file.transfer_syntax_uid,
+        })  # fmt: skip
         if answer.retryable and not answer.ok:
             self._enough = self._enough or f"{answer.words} (image {image.position} of the arrival)"
             self._enough_cause = self._enough_cause or cause_of(answer)

@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from actors.dispatcher.supply import Supply
 from actors.targets.interface import Answer, Session, Target
@@ -37,6 +38,7 @@ class Lines:
     alive: Callable[[], None]
     idle: list[Session] = field(default_factory=list)
     good: list[Session] = field(default_factory=list)
+    note: Callable[[str, dict[str, Any]], None] = lambda action, values: None  # for the log; called in any thread
 
     def run(self, count: int) -> NetworkError | None:
         """Until all is sent, it is to end, or a session broke: its error. Raises what `heard` and the target raise."""
@@ -53,6 +55,7 @@ class Lines:
     ) -> None:
         """One session's work. `enter` says whether it is still needed when it is open."""
         session, kept = self._session(alive)
+        self.note("session_open", {"kept": kept})
         if not enter():
             session.close()
             return
@@ -68,6 +71,7 @@ class Lines:
                         raise
                     # It ended just when we wanted to go on with it; that is no fault of the target's.
                     session.abort()
+                    self.note("kept_session_was_over", {})
                     session = self.target.open(self.files, alive)
                     answer = session.send(file, next_file)
                 kept = False

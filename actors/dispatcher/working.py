@@ -149,10 +149,21 @@ class Slot:
             moved=lambda sent: self._reports.progress(claim, sent),
             reached=lambda: self._reached(claim.target),
             idle=self._shelf.take(claim.target, settings),
+            note=lambda action, values: self._log.debug(action, **_named(claim), **values),
         )
         keep_s = 0.0
         try:
+            self._log.debug(
+                "attempt_begun",
+                **_named(claim),
+                images=len(claim.images),
+                of=claim.total,
+                failed_before=claim.failed_before,
+            )
             outcome = attempt.run()
+            self._log.debug(
+                "attempt_over", **_named(claim), how=outcome.how, answered=outcome.answered, cause=outcome.cause
+            )
             keep_s = target.reuse_s if outcome.how == DONE else 0.0
             return outcome
         except (SpoolError, MemoryError):
@@ -242,9 +253,11 @@ class Slot:
             )
 
     def _say(self, action: str, claim: Claim, **more: Any) -> None:
-        self._log.info(
-            action, delivery=claim.delivery, arrival=claim.arrival, target=claim.target, attempt=claim.attempt, **more
-        )
+        self._log.info(action, **_named(claim), **more)
+
+
+def _named(claim: Claim) -> dict[str, Any]:
+    return {"delivery": claim.delivery, "arrival": claim.arrival, "target": claim.target, "attempt": claim.attempt}
 
 
 def _after_all(claim: Claim, exc: NetworkError) -> Outcome:

@@ -114,6 +114,22 @@ class Handler:
             self._open_now.leave(association_id)
             raise
 
+    def agreed(self, association_id: bytes, facts: Callable[[], dict[str, Any]]) -> None:
+        """See ScpHandler."""
+        peer = self._associations.peek(association_id).peer
+        self.log.debug(
+            "association_opened", association=association_id.hex(), calling_ae=peer.calling_ae, called_ae=peer.called_ae,
+            address=peer.address, port=peer.port, agreed=facts,
+        )  # fmt: skip
+
+    def answered(self, served: Served, command: StoreCommand, status: int, size: int) -> None:
+        """An object is answered so, `size` bytes of it were kept; what is no UID is free text out of DICOM."""
+        uid = command.sop_instance_uid
+        self.log.debug(
+            "store_answered", association=served.id.hex(), calling_ae=served.peer.calling_ae,
+            sop_instance=uid if valid_uid(uid) else "(no UID)", bytes=size, status=f"{status:04X}",
+        )  # fmt: skip
+
     def _settle_terms(self, served: Served) -> None:
         """Terms and scanner of the policy in force: a revision counts for associations that are open, too."""
         policy, peer = self.policy, served.peer
@@ -258,6 +274,7 @@ class Handler:
     def refuse(self, served: Served, command: StoreCommand, status: int, reason: str) -> None:
         """Record that an object is answered with a failure status, as far as the disk still allows."""
         self.counts.add("refused")
+        self.answered(served, command, status, 0)
         # What is no UID is free text out of DICOM, which has no place in an event.
         uid = command.sop_instance_uid if valid_uid(command.sop_instance_uid) else ""
         self._record(

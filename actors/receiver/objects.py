@@ -99,6 +99,8 @@ class OneObject:
         if self._refused is not None:
             self._status, reason = self._refused
             self._handler.refuse(self._served, self._command, self._status, reason)
+        else:
+            self._handler.answered(self._served, self._command, self._status, self._size)
         self._handler.keep_pace(self._served)
         return self._status
 

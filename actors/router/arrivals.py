@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from actors.router import selftests
-from actors.router.completion import Complete, Seen, judge, look, spreads
+from actors.router.completion import Complete, Seen, Wait, judge, look, reason, spreads
 from actors.router.patience import Patience, for_everybody, where
 from actors.router.routing import Routing
 from actors.router.singles import Singles
@@ -26,6 +26,7 @@ from protocol.spool.arrivals import ArrivalHeaders, OpenArrival, Verdict
 from protocol.spool.mined import MinedTerms
 
 KILLS = "working on it ended the router's process time and again"
+TELL_WAIT_S = 5.0  # how often why an arrival waits goes into the log, if somebody wants debug lines
 DECIDED_AT_ONCE = 50  # per pass, so that commands and heartbeats are not kept waiting
 
 
@@ -38,6 +39,7 @@ class Closing:
         self._spool, self._routing, self._under_way, self._log = spool, routing, under_way, log
         self._mined = mined
         self._seen: dict[int, Seen] = {}
+        self._told: dict[int, tuple[str, float]] = {}
         self._patience = Patience()
         self.open = 0  # how many arrivals were open when last looked at
 
@@ -45,6 +47,7 @@ class Closing:
         """Close what is complete at `now` (monotonic). Returns when the next could be, None if nothing is open."""
         arrivals = self._spool.arrivals.open_ones()
         self._seen = {one.id: look(one, self._seen.get(one.id), now) for one in arrivals}
+        self._told = {one.id: self._told[one.id] for one in arrivals if one.id in self._told}
         self.open = len(arrivals)
         waits = [until for one in arrivals if (until := self._one(one, now)) is not None]
         return min(waits, default=None)
@@ -54,6 +57,7 @@ class Closing:
         times = self._routing.times(arrival)
         judged = judge(arrival, seen, now, times)
         if not isinstance(judged, Complete):
+            self._tell_wait(arrival, judged, now)
             return judged.until
         if self._under_way.killed_too_often(arrival.id):
             self._spool.arrivals.hold(arrival.id, KILLS)
@@ -77,6 +81,17 @@ class Closing:
             return now  # an image came in between: look again
         self._log.info("arrival_closed", arrival=arrival.id, why=judged.why, images=seen.images)
         return None
+
+    def _tell_wait(self, arrival: OpenArrival, wait: Wait, now: float) -> None:
+        why, told = self._told.get(arrival.id, ("", 0.0))
+        if why == wait.why and now < told + TELL_WAIT_S:
+            return
+        self._told[arrival.id] = (wait.why, now)
+        self._log.debug(
+            "arrival_waits", arrival=arrival.id, why=reason(arrival, wait.why), closes_in_s=round(wait.until - now, 1),
+            images=arrival.images, associations=arrival.associations, open=arrival.associations_open,
+            released=arrival.associations_released, aborted=arrival.associations_aborted,
+        )  # fmt: skip
 
 
 @dataclass

@@ -8,7 +8,7 @@ anything of a source that spreads series over associations, one after the other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocol.spool.arrivals import OpenArrival
 
@@ -40,9 +40,10 @@ class Complete:
 
 @dataclass(frozen=True)
 class Wait:
-    """Not before this moment (monotonic seconds), if nothing changes."""
+    """Not before this moment (monotonic seconds), if nothing changes. `why` would then stand in the record."""
 
     until: float
+    why: str = field(default="", compare=False)
 
 
 def look(arrival: OpenArrival, before: Seen | None, now: float) -> Seen:
@@ -68,7 +69,7 @@ def judge(arrival: OpenArrival, seen: Seen, now: float, times: Times) -> Complet
     """Complete, or wait until when."""
     why, silence_s = _evidence(arrival, times)
     until = seen.since + silence_s
-    return Complete(why) if now >= until else Wait(until)
+    return Complete(why) if now >= until else Wait(until, why)
 
 
 def _evidence(arrival: OpenArrival, times: Times) -> tuple[str, float]:
@@ -82,3 +83,16 @@ def _evidence(arrival: OpenArrival, times: Times) -> tuple[str, float]:
             return SPREAD, max(times.idle_s, times.quiet_s)
         return RELEASED, times.quiet_s
     return IDLE, times.idle_s  # adopted after a crash or restore: nobody knows how its association ended
+
+
+def reason(arrival: OpenArrival, why: str) -> str:
+    """Why an arrival that waits is not complete, for the log."""
+    if why == RELEASED:
+        return "all its associations were released; no image may come for quiet_s"
+    if why == SPREAD:
+        return "its source spreads series over associations; no image may come for idle_s"
+    if why == ABORTED:
+        return "an association was aborted, so there may be more to come; no image may come for idle_s"
+    if arrival.associations_open:
+        return "an association that brought images is open; no image may come for idle_s"
+    return "nobody knows how its associations ended; no image may come for idle_s"

@@ -73,6 +73,9 @@ class RecordingHandler(WholeObjects):
             self.refused_stores.append((status, reason))
             self.changed.notify_all()
 
+    def agreed(self, association_id: bytes, facts: Callable[[], dict[str, Any]]) -> None:
+        return
+
     def refused_pdu(self, address: str, reason: str) -> None:
         with self.changed:
             self.refused_pdus.append(reason)

@@ -38,6 +38,9 @@ class SilentLog:
 
     info = warning = error = critical = _note
 
+    def debug(self, action: str, **values: Any) -> None:
+        """Nobody wants them here."""
+
     def actions(self) -> list[str]:
         return [action for action, _ in self.lines]
 

@@ -382,3 +382,19 @@ def test_a_targets_bandwidth_cap_is_that_of_the_settings_at_each_delivery_and_on
     assert free is None and (slow.piece, faster.piece) == (100_000, 1_000_000)
     slow.take(10_000_000)
     assert faster.take(1) > 0, "they keep one account"
+
+
+def test_debug_lines_tell_the_steps_of_an_attempt_without_the_words_of_the_peer(world):
+    node, steps = Node(world, "a"), []
+    node.log.debug = lambda action, **values: steps.append((action, values))
+    world.target("a").refuse = {series(1, 2)[1].sop_uid: REFUSED}
+    node.send("a", images=2)
+    node.run()
+    names = [name for name, _ in steps]
+    assert names == ["attempt_begun", "session_open", "image_answered", "image_answered", "attempt_over"]
+    assert all(values["target"] == "a" and values["delivery"] == node.delivery["id"] for _, values in steps)
+    assert [values["sop_instance"] for name, values in steps if name == "image_answered"] == [
+        image.sop_uid for image in series(1, 2)
+    ]
+    assert [values["status"] for name, values in steps if name == "image_answered"] == ["0000", "C000"]
+    assert "cannot understand" not in str(steps)

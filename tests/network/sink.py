@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from actors.dicom.scp import Peer, ScpConfig, StorageScp, StoreRequest
 from actors.dicom.whole import WholeObjects
@@ -35,6 +37,9 @@ class Sink(WholeObjects):
 
     def closed(self, association_id: bytes, peer: Peer, how: str) -> None:
         return None
+
+    def agreed(self, association_id: bytes, facts: Callable[[], dict[str, Any]]) -> None:
+        return
 
     def refused_pdu(self, address: str, reason: str) -> None:
         return None

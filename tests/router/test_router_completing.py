@@ -183,3 +183,22 @@ def test_a_closed_arrival_tells_for_mining_in_which_zone_its_scanner_tells_time(
     node.after(5)
     (event,) = node.events("arrival.completed")
     assert event.phi["mining"] == {"values": {"PatientID": "T1"}, "extra": ["PatientID"], "zone": "Asia/Tokyo"}
+
+
+def test_debug_lines_tell_why_a_series_is_not_complete_and_do_not_flood(rig):
+    node: Rig = rig(CT)
+    opened = node.world.connect()
+    node.world.send(opened, A)
+
+    def told() -> list[str]:
+        return [line["why"].partition(";")[0] for line in node.log.lines if line["action"] == "arrival_waits"]
+
+    for _ in range(5):
+        node.work()
+    assert told() == ["an association that brought images is open"]
+    node.spool.images.association_closed(opened.id, "released")
+    node.work()
+    assert told()[1:] == ["all its associations were released"]
+    node.after(4.9)
+    node.after(0.1)
+    assert node.newest()["why"] == "released" and len(told()) == 2

@@ -171,7 +171,7 @@ async def test_lookers_on_see_and_change_nothing(programs, real_viewer):
     page = await page_of(real_viewer)
     assert "Support bundle" not in page and "/system/program" not in page
     assert (await real_viewer.get("/system/bundle.zip")).status == 403
-    for path in ("program", "dispatchers", "drain", "clean"):
+    for path in ("program", "dispatchers", "drain", "clean", "debug"):
         assert (await real_viewer.post(f"/system/{path}", data={}, headers=HOME)).status == 403
     assert programs.told == []
 
@@ -180,3 +180,16 @@ def test_a_process_that_is_gone_is_no_error():
     assert looks.process(2**22 + 5, 0.0) is None
     assert looks.process(None, 0.0) is None
     assert issubclass(NotRunning, ScanpostError)
+
+
+async def test_an_actor_logs_its_steps_for_15_minutes_or_until_somebody_ends_it(programs, real, real_admin, accounts):
+    answer = await real_admin.post("/api/v1/system/debug", json={"actor": "router"}, headers=HOME)
+    until = (await answer.json())["until"]
+    [wish] = (await (await real_admin.get("/api/v1/system")).json())["debug"]
+    assert (wish["actor"], wish["until"]) == ("router", until) and wish["by"]
+    assert "15 more minutes" in await page_of(real_admin)
+    page = await (await real_admin.post("/system/debug", data={"actor": "router", "on": "false"}, headers=HOME)).text()
+    assert "logs as usual again" in page and "15 more minutes" not in page
+    entry = accounts.audit_trail()[0]
+    assert (entry.action, entry.object) == ("log.level", "actor/router")
+    assert (await real_admin.post("/api/v1/system/debug", json={"actor": "cleaner"}, headers=HOME)).status == 422

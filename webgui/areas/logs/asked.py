@@ -20,7 +20,7 @@ class LogQuery(BaseModel):
     program: str = Field(
         "", max_length=80, pattern=r"^[A-Za-z0-9_-]*$", description="receiver, router, dispatcher-0, ..."
     )
-    level: Literal["", "info", "warning", "error"] = Field("", description="At least this level")
+    level: Literal["", "debug", "info", "warning", "error"] = Field("", description="At least this level")
     text: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
         "", max_length=200, description="Contains this text"
     )

@@ -11,14 +11,14 @@ from typing import Any
 
 from aiohttp import web
 
-from protocol import dispatchers
+from protocol import dispatchers, loglevel
 from protocol.errors import NotFound, StepRefused
 from protocol.programs import manager
 from webgui import acting, answers, inputs
 from webgui.areas.system.looks import OURS
-from webgui.areas.system.models import Clean, Dispatchers, Drain, ProgramAct
+from webgui.areas.system.models import Clean, Debug, Dispatchers, Drain, ProgramAct
 from webgui.auth import in_thread
-from webgui.keys import HUB, NODE
+from webgui.keys import HUB, NODE, SESSION
 from webgui.recorded import record
 
 PAGE = "/system"
@@ -60,6 +60,30 @@ async def scale(request: web.Request) -> web.Response:
     return _done(
         request, text, {"number": form.number, "before": before}, {"number": str(before)}, "/system/dispatchers"
     )
+
+
+async def debug(request: web.Request) -> web.Response:
+    """Have an actor log its steps for 15 minutes, or end that now."""
+    form, node = await inputs.body(request, Debug), request.app[NODE]
+    now, who = node.clock.now(), request[SESSION].who
+    before = {one.actor: one.until for one in await node.run(lambda: loglevel.wishes(node.settings, now))}
+    until = 0.0
+    if form.on:
+        until = (await node.run(lambda: loglevel.wish(node.settings, form.actor, who, now))).until
+    else:
+        await node.run(lambda: loglevel.end(node.settings, form.actor))
+    await record(
+        request,
+        "log.level",
+        f"actor/{form.actor}",
+        {"debug_until": before.get(form.actor, 0.0)},
+        {"debug_until": until},
+    )
+    text = f"The {form.actor} logs its steps for 15 minutes." if form.on else f"The {form.actor} logs as usual again."
+    return _done(
+        request, text, {"actor": form.actor, "until": until}, {"actor": form.actor, "on": str(not form.on).lower()},
+        "/system/debug",
+    )  # fmt: skip
 
 
 async def drain(request: web.Request) -> web.Response:

@@ -36,6 +36,14 @@ class Drain(BaseModel):
     reason: Reason = Field("", max_length=500, description="Shown to everybody who wonders")
 
 
+class Debug(BaseModel):
+    """Debug lines of an actor, for 15 minutes."""
+
+    model_config = ConfigDict(extra="ignore")
+    actor: Literal["receiver", "router", "dispatcher"] = Field(description="All processes of this kind")
+    on: bool = Field(True, description="false: end them now")
+
+
 class SelfTest(BaseModel):
     """A self-test."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from aiohttp import hdrs, web
 
-from protocol import dispatchers
+from protocol import dispatchers, loglevel
 from protocol.errors import LedgerError
 from protocol.programs import SLOTS
 from protocol.spool import Spool
@@ -38,6 +39,7 @@ async def show(request: web.Request) -> web.Response:
     job = selftests.found(request, request.query.get("selftest", ""))
     found |= {"test": None if job is None else selftests.told(job)}
     context = {"size": words.size, "uptime": words.uptime, "number": words.number, "slots": SLOTS, "vendor": vendor}
+    context |= {"debug_actors": loglevel.ACTORS, "now": request.app[NODE].clock.now()}
     return answers.page(request, "system/system.html", **context, **found)
 
 
@@ -94,6 +96,7 @@ async def _look(request: web.Request, wait_s: float = QUICK_S) -> dict[str, Any]
         "starts": starts,
         "manager_away": away,
         "dispatchers": wanted,
+        "debug": [asdict(one) for one in await node.run(lambda: loglevel.wishes(settings, now))],
         "draining": status.get("draining"),
         "disk": {**disk, "days_left": left, "net_bytes_day": hub.reading.outlook.net_bytes_day},
         "window": settings.cleaner.window,

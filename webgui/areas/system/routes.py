@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from webgui.areas.system import acts, pages, selftests
-from webgui.areas.system.models import Clean, Dispatchers, Drain, ProgramAct, SelfTest
-from webgui.areas.system.shapes import DispatchersDone, ProgramDone, SelfTestAnswer, SystemAnswer
+from webgui.areas.system.models import Clean, Debug, Dispatchers, Drain, ProgramAct, SelfTest
+from webgui.areas.system.shapes import DebugDone, DispatchersDone, ProgramDone, SelfTestAnswer, SystemAnswer
 from webgui.guards import Need
 from webgui.route import Route
 from webgui.shapes import ActAnswer, StartedAnswer
@@ -18,6 +18,7 @@ ROUTES = (
     Route("GET", "/system/bundle.zip", pages.support, ADMIN),
     Route("POST", "/system/program", acts.program, ADMIN),
     Route("POST", "/system/dispatchers", acts.scale, ADMIN),
+    Route("POST", "/system/debug", acts.debug, ADMIN),
     Route("POST", "/system/drain", acts.drain, ADMIN),
     Route("POST", "/system/clean", acts.clean, ADMIN),
     Route("POST", "/system/selftest", selftests.start, Need.OPERATOR),
@@ -45,6 +46,15 @@ ROUTES = (
         "Have so many dispatchers run.",
         body=Dispatchers,
         answer=DispatchersDone,
+    ),
+    Route(
+        "POST",
+        f"{API}/debug",
+        acts.debug,
+        ADMIN,
+        "Have an actor log its steps for 15 minutes, or end that now.",
+        body=Debug,
+        answer=DebugDone,
     ),
     Route(
         "POST",

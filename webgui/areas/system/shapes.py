@@ -36,6 +36,7 @@ class SystemAnswer(BaseModel):
     files: list[dict[str, Any]]
     cleaning: dict[str, Any] | None = None
     left: dict[str, Any] | None = None
+    debug: list[DebugWish] = []
 
 
 class ProgramDone(BaseModel):
@@ -43,6 +44,22 @@ class ProgramDone(BaseModel):
 
     program: str
     act: str = ""
+    told: str
+
+
+class DebugWish(BaseModel):
+    """An actor that logs its steps. `until`: seconds UTC."""
+
+    actor: str
+    until: float
+    by: str
+
+
+class DebugDone(BaseModel):
+    """Debug lines of an actor, begun or ended; `until`: seconds UTC, 0 for ended."""
+
+    actor: str
+    until: float
     told: str
 
 

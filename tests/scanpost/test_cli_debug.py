@@ -1,0 +1,24 @@
+"""`scanpost debug`: an actor logs its steps for 15 minutes, or not any more."""
+
+from __future__ import annotations
+
+import json
+
+from protocol.accounts import Accounts
+
+
+def test_debug_lines_are_asked_for_seen_and_ended(run, tmp_path):
+    assert "no actor logs its steps" in run("debug").stderr
+    [wish] = json.loads(run("debug", "receiver", "--json").stdout)
+    assert wish["actor"] == "receiver" and wish["by"].startswith("cli:") and 890 <= wish["left_s"] <= 900
+    assert "receiver" in run("debug").stdout
+    assert json.loads(run("debug", "receiver", "--end", "--json").stdout) == []
+    accounts = Accounts(tmp_path / "accounts.sqlite3")
+    entries = [(one.action, one.object) for one in accounts.audit_trail()]
+    accounts.close()
+    assert entries == [("log.level", "actor/receiver")] * 2
+
+
+def test_what_has_no_debug_lines_is_named_with_what_has(run):
+    assert "receiver, router, dispatcher" in run("debug", "ledger", code=2).output
+    assert "needs an ACTOR" in run("debug", "--end", code=2).output
