@@ -11,7 +11,7 @@ from webgui_fakes import HOME, PAGE
 from protocol.accounts.trail import Wanted
 from protocol.routing.model import Rule
 from protocol.testing.images import TestImage
-from webgui.areas.rules import form, words
+from webgui.areas.rules import form, reading, words
 from webgui.keys import CONFIG, JOBS
 
 CARDIAC = {
@@ -47,6 +47,25 @@ def rules(real):
 
 
 # ---- the list
+async def test_a_new_rule_is_not_blamed_for_thirty_days_without_a_match(real, real_viewer):
+    real.publish(ALL, CARDIAC)
+    (told,) = (await call(real_viewer, "GET", "/cardiac"))["warnings"]
+    assert told["text"].startswith("no match yet: in force for ")
+    month_ago = replace(real.versions.current(), time=real.clock.now() - 31 * 86_400)
+    assert reading.ages_of(real.versions, month_ago, ["cardiac"], real.clock.now()) == {}
+
+
+def test_a_rule_is_as_old_as_its_condition_and_mode_whatever_else_was_changed(real):
+    number = real.publish(ALL, CARDIAC)
+    changed = real.versions.get(number).time
+    real.publish(ALL | {"comment": "another"}, CARDIAC | {"owner": "Lee"})
+    now = real.clock.now()
+    assert reading.ages_of(real.versions, real.versions.current(), ["cardiac"], now) == {"cardiac": now - changed}
+    real.publish(ALL, CARDIAC | {"mode": "shadow"})
+    latest = real.versions.current()
+    assert reading.ages_of(real.versions, latest, ["cardiac"], latest.time + 9) == {"cardiac": pytest.approx(9)}
+
+
 async def test_the_list_says_in_english_what_rules_do_how_often_and_what_is_odd(real, real_viewer):
     real.publish(
         ALL, {"name": "never", "when": "Modality == 'CT' and Modality == 'MR'", "action": "hold", "owner": "Lee"}
