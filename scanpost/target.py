@@ -44,7 +44,8 @@ def list_targets(options: Options, as_json: bool) -> None:
 def test(options: Options, name: str, as_json: bool) -> None:
     """Try the way to a target step by step, without sending an image. Exit 1 if a step fails.
 
-    DICOM: name, TCP, TLS, association, presentation contexts, C-ECHO. A folder: is it there, can it be written, is there
+    DICOM: name, TCP, TLS, association, presentation contexts, C-ECHO; and which SOP classes it accepts in which transfer
+    syntaxes, those that it got lately (*) and common ones. A folder: is it there, can it be written, is there
     room. Each type has its own steps.
     """
     from actors.targets.ladder import climb
@@ -54,7 +55,7 @@ def test(options: Options, name: str, as_json: bool) -> None:
         raise click.BadParameter(
             f"there is no target {name!r} (there are: {', '.join(sorted(configuration.targets)) or 'none'})"
         )
-    steps = climb(configuration.targets[name])
+    steps = climb(configuration.targets[name], _lately(options, name))
     if as_json:
         print_json({"target": name, "ok": all(step.ok for step in steps), "steps": [step.__dict__ for step in steps]})
     else:
@@ -62,6 +63,8 @@ def test(options: Options, name: str, as_json: bool) -> None:
             [step.name, "ok" if step.ok else "failed", f"{step.seconds * 1000:.0f} ms", step.text] for step in steps
         ]
         print_table(["step", "", "", ""], rows)
+        for step in steps:
+            _print_contexts(step.contexts)
     if not all(step.ok for step in steps):
         raise click.exceptions.Exit(EXIT_FAILED)
 
@@ -84,6 +87,25 @@ def pause(options: Options, name: str, reason: str, until: str | None, as_json: 
 def resume(options: Options, name: str, as_json: bool) -> None:
     """Let deliveries to a target go on."""
     act(options, "target.resume", {"target": name}, as_json)
+
+
+def _lately(options: Options, name: str) -> list[tuple[str, str]]:
+    from protocol.errors import SpoolMissing
+
+    try:
+        with opened(options) as (_, spool):
+            return spool.targets.lately(name)
+    except SpoolMissing:
+        return []
+
+
+def _print_contexts(contexts: list[dict[str, Any]]) -> None:
+    if contexts:
+        click.echo()
+        print_table(["SOP class", "accepted", "rejected", "why"], [
+            [f"{row['name']}{' *' if row['lately'] else ''}", ", ".join(row["accepted"]) or "-",
+             ", ".join(row["rejected"]) or "-", row["why"]]
+            for row in contexts])  # fmt: skip
 
 
 def _breaker(found: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -95,6 +95,8 @@ class Association:
     def __init__(self, node: Node, connection: Requestor, accepted: dict[Context, int], max_send: int) -> None:
         self._node, self._connection = node, connection
         self._accepted, self._max_send = accepted, max_send
+        self.results: Mapping[Context, int] = {}
+        """What the peer said to each proposed context (PS3.8 table 9-18): 0 accepted, or why not."""
         self._frame, self._ahead = Frame(max_send), Frame(max_send)
         self._message_id = 0
         self._over = self._cancelled = False
@@ -316,9 +318,15 @@ def open_association(node: Node, contexts: Iterable[Context]) -> Association:
         and result.context_id in by_id
         and result.transfer_syntax == by_id[result.context_id][1]
     }
+    said = {by_id[result.context_id]: result.result for result in answer.contexts if result.context_id in by_id}
     connection.settle(node.dimse_timeout_s)
     limits = [limit for limit in (answer.max_pdu, node.max_pdu) if limit] or [_UNLIMITED_SEND]
-    return Association(node, connection, accepted, max(min(limits), 128))
+    association = Association(node, connection, accepted, max(min(limits), 128))
+    # a syntax that was not proposed is no acceptance, whatever the result says
+    association.results = {
+        pair: 2 if code == pdus.ACCEPTED and pair not in accepted else code for pair, code in said.items()
+    }
+    return association
 
 
 def _dial(node: Node) -> socket.socket:

@@ -44,6 +44,7 @@ class DicomTarget:
         self._settings, self._node = settings, node_of(settings)
         self._syntaxes = Syntaxes(settings.transfer_syntaxes, settings.transcode, scratch)
         self.sessions = settings.associations
+        self.lately: Sequence[tuple[str, str]] = ()
         # The request for commitment comes right after the images, over an association of its own: a target that takes only
         # one at a time would wait for our idle one, and we for its answer.
         self.reuse_s = settings.reuse_s if settings.commitment is None else 0.0
@@ -75,7 +76,7 @@ class DicomTarget:
 
     def rungs(self) -> Generator[Rung, None, None]:
         """Name, TCP, TLS if asked for, association, contexts, C-ECHO (PS3.4 annex A)."""
-        return rungs(self._node, [uid_of(name) for name in self._syntaxes.allowed or ()])
+        return rungs(self._node, [uid_of(name) for name in self._syntaxes.allowed or ()], self.lately)
 
 
 class DicomSession:

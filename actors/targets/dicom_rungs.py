@@ -8,8 +8,9 @@ import socket
 from collections.abc import Generator, Sequence
 
 from actors.dicom.dialling import connect
-from actors.dicom.scu import VERIFICATION_CONTEXT, Association, Context, Node, open_association
+from actors.dicom.scu import MAX_CONTEXTS, VERIFICATION_CONTEXT, Association, Context, Node, open_association
 from actors.dicom.tls import ClientTls, dial, peer_certificate
+from actors.targets.dicom_contexts import answered, proposed
 from actors.targets.interface import Rung
 from protocol.errors import AssociationAborted, AssociationRejected, NetworkError, PeerTimeout
 from protocol.routing.syntaxes import name_of
@@ -18,8 +19,9 @@ _CT = "1.2.840.10008.5.1.4.1.1.2"
 CT_IMAGE_STORAGE = (_CT, "1.2.840.10008.1.2.1")
 
 
-def rungs(node: Node, syntaxes: Sequence[str] = ()) -> Generator[Rung, None, None]:
-    """See Target.rungs. `syntaxes`: UIDs of transfer syntaxes that the target is set to be sent, if it is."""
+def rungs(node: Node, syntaxes: Sequence[str] = (), lately: Sequence[Context] = ()) -> Generator[Rung, None, None]:
+    """See Target.rungs. `syntaxes`: UIDs of transfer syntaxes that the target is set to be sent, if it is; `lately`: what it
+    got lately, to be asked for beside the common SOP classes."""
     yield Rung("name", lambda: _resolve(node))
     yield Rung("tcp", lambda: _connect(node))
     tls = node.tls
@@ -27,9 +29,11 @@ def rungs(node: Node, syntaxes: Sequence[str] = ()) -> Generator[Rung, None, Non
         yield Rung("tls", lambda: _secure(node, tls))
     opened: list[Association] = []
     contexts = [(_CT, syntax) for syntax in syntaxes] or [CT_IMAGE_STORAGE]
-    yield Rung("association", lambda: _associate(node, contexts, opened))
+    asked = proposed(syntaxes, lately)
+    yield Rung("association", lambda: _associate(node, contexts, asked, opened))
     with opened[0] as association:
-        yield Rung("contexts", lambda: _accepted(association, contexts, bool(syntaxes)))
+        said = answered(asked, lately, association.results)
+        yield Rung("contexts", lambda: _accepted(association, contexts, bool(syntaxes)), said)
         yield Rung("echo", lambda: _echo(association))
 
 
@@ -76,9 +80,18 @@ def _secure(node: Node, tls: ClientTls) -> str:
         return f"{sock.version()}, certificate of {shown.subject} until {shown.expires:%Y-%m-%d}{checked}"
 
 
-def _associate(node: Node, contexts: Sequence[Context], opened: list[Association]) -> str:
-    opened.append(open_association(node, [VERIFICATION_CONTEXT, *contexts]))
-    return f"{node.calling_ae} -> {node.called_ae} accepted"
+def _associate(node: Node, contexts: Sequence[Context], asked: list[Context], opened: list[Association]) -> str:
+    """Propose all; to a peer that breaks off at so many, only the few that are needed. Then `asked` is emptied."""
+    few = list(dict.fromkeys([VERIFICATION_CONTEXT, *contexts]))
+    accepted = f"{node.calling_ae} -> {node.called_ae} accepted"
+    all_of_them = list(dict.fromkeys([*few, *asked]))[:MAX_CONTEXTS]
+    try:
+        opened.append(open_association(node, all_of_them))
+    except AssociationAborted:
+        opened.append(open_association(node, few))
+        asked.clear()
+        return f"{accepted}; it breaks off where {len(all_of_them)} contexts are proposed"
+    return accepted
 
 
 def _accepted(association: Association, contexts: Sequence[Context], named: bool) -> str:

@@ -21,8 +21,8 @@ The promises, which the tests of every kind hold:
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 from actors.pace import Pace
 from protocol.spool.images import ImageFile
@@ -57,6 +57,8 @@ class Rung:
 
     name: str
     climb: Callable[[], str]
+    contexts: list[dict[str, Any]] = field(default_factory=list)
+    """Of DICOM, at the step `contexts`: what was said to each SOP class, see `dicom_contexts.answered`."""
 
 
 class Session(Protocol):
@@ -120,6 +122,13 @@ class Probing(Protocol):
 
         Raises NetworkError: it is not there, and a delivery would find the same. Takes at most `patience_s`.
         """
+
+
+@runtime_checkable
+class Proposing(Protocol):
+    """A target whose test asks what it accepts: `lately` are the (SOP class UID, transfer syntax UID) that it got."""
+
+    lately: Sequence[tuple[str, str]]
 
 
 @runtime_checkable

@@ -14,6 +14,8 @@ from protocol.spool.database import Database
 from protocol.wire.events import TargetPaused, TargetResumed
 
 AT_ONCE = 500  # rows; the write lock is to be held for about 10 ms at most
+LATELY_DELIVERIES, LATELY_IMAGES, LATELY_CONTEXTS = 20, 200, 40
+"""How much is looked at for what a target got lately: it takes some milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,19 @@ class Targets:
         """
         with self._db.read() as connection:
             return tallying.queues(connection)
+
+    def lately(self, name: str) -> list[tuple[str, str]]:
+        """(SOP class UID, transfer syntax UID) as stored, of what was last meant for a target: some of each of its last
+        deliveries, among the last of the node."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT i.sop_class_uid, i.transfer_syntax_uid FROM"
+                " (SELECT arrival FROM (SELECT arrival, target FROM delivery ORDER BY id DESC LIMIT ?)"
+                " WHERE target = ? LIMIT ?) d"
+                " CROSS JOIN image i ON i.arrival = d.arrival AND i.position < ?",
+                (AT_ONCE, name, LATELY_DELIVERIES, LATELY_IMAGES),
+            ).fetchall()
+        return [(row[0], row[1]) for row in rows][:LATELY_CONTEXTS]
 
     def by_priority(self) -> dict[tuple[str, str], int]:
         """Deliveries that wait or are tried again, by (target, priority)."""

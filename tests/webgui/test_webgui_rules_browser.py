@@ -57,6 +57,11 @@ async def test_a_rule_is_made_of_a_series_tried_and_activated(page, real):
     await row.locator(".btest").select_option("==")
     await page.wait_for_function("() => document.querySelector('#when').value.includes(\"== 'CT7'\")")
 
+    # what a name means stands below its row and is read out with its field
+    about = row.locator(".about")
+    await about.filter(has_text="seen here in 30 days: CT7").wait_for()
+    assert await row.locator(".bfield").get_attribute("aria-describedby") == await about.get_attribute("id")
+
     # a fault in the text is told with its place; a name is completed with Tab
     await when.fill("Modalty == 'CT'")
     await page.wait_for_function("() => document.querySelector('#when-said mark')?.textContent === 'Modalty'")
@@ -66,6 +71,9 @@ async def test_a_rule_is_made_of_a_series_tried_and_activated(page, real):
     await when.press("Tab")
     await when.press_sequentially(" == 'CT7'")
     assert await when.input_value() == "SenderAET == 'CT7'"
+    await when.press("Home")
+    await when.press("ArrowRight")
+    await page.locator("#when-about", has_text="sender's AE title").wait_for()
 
     # tried on the series without leaving the page, kept as a test case, activated
     await page.click("[data-try]")

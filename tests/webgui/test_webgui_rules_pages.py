@@ -11,7 +11,7 @@ from webgui_fakes import HOME, PAGE
 from protocol.accounts.trail import Wanted
 from protocol.routing.model import Rule
 from protocol.testing.images import TestImage
-from webgui.areas.rules import form, words
+from webgui.areas.rules import form, reading, words
 from webgui.keys import CONFIG, JOBS
 
 CARDIAC = {
@@ -47,6 +47,25 @@ def rules(real):
 
 
 # ---- the list
+async def test_a_new_rule_is_not_blamed_for_thirty_days_without_a_match(real, real_viewer):
+    real.publish(ALL, CARDIAC)
+    (told,) = (await call(real_viewer, "GET", "/cardiac"))["warnings"]
+    assert told["text"].startswith("no match yet: in force for ")
+    month_ago = replace(real.versions.current(), time=real.clock.now() - 31 * 86_400)
+    assert reading.ages_of(real.versions, month_ago, ["cardiac"], real.clock.now()) == {}
+
+
+def test_a_rule_is_as_old_as_its_condition_and_mode_whatever_else_was_changed(real):
+    number = real.publish(ALL, CARDIAC)
+    changed = real.versions.get(number).time
+    real.publish(ALL | {"comment": "another"}, CARDIAC | {"owner": "Lee"})
+    now = real.clock.now()
+    assert reading.ages_of(real.versions, real.versions.current(), ["cardiac"], now) == {"cardiac": now - changed}
+    real.publish(ALL, CARDIAC | {"mode": "shadow"})
+    latest = real.versions.current()
+    assert reading.ages_of(real.versions, latest, ["cardiac"], latest.time + 9) == {"cardiac": pytest.approx(9)}
+
+
 async def test_the_list_says_in_english_what_rules_do_how_often_and_what_is_odd(real, real_viewer):
     real.publish(
         ALL, {"name": "never", "when": "Modality == 'CT' and Modality == 'MR'", "action": "hold", "owner": "Lee"}
@@ -237,6 +256,37 @@ async def test_completion_knows_the_names_of_this_site_and_never_tells_a_patient
     assert seen == [{"value": "CT1", "arrivals": 1}]
     for name in ("PatientName", "PatientID", "AccessionNumber", "StudyInstanceUID"):
         assert (await call(real_viewer, "POST", "/complete", json={"values_of": name}))["values"] == []
+        (told,) = (await call(real_viewer, "POST", "/complete", json={"about": name}))["names"]
+        assert told["values"] == [] and "values are not shown" in told["help"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "vr", "said"),
+    [
+        (
+            "modality",
+            "0008,0060",
+            "CS",
+            "Modality · (0008,0060) CS, code · compared as text · seen here in 30 days: CT 1×",
+        ),
+        ("SeriesNumber", "0020,0011", "IS", "compared as a number"),
+        ("SenderAET", "", "arrival", "of the arrival, not of the image"),
+        ("RequestAttributesSequence.ScheduledProcedureStepID", "0040,0009", "SH", "of Request Attributes Sequence"),
+        ("0019,100C", "0019,100C", "UN", "compared as it is written"),
+        ("PixelData", "7FE0,0010", "OB or OW", "a rule cannot read it"),
+    ],
+)
+async def test_a_name_is_explained_with_its_tag_vr_and_the_values_of_this_site(real, real_viewer, name, tag, vr, said):
+    real.arrival()
+    (told,) = (await call(real_viewer, "POST", "/complete", json={"about": name}))["names"]
+    assert (told["tag"].upper(), told["vr"]) == (tag, vr) and said in told["help"]
+
+
+async def test_an_unknown_name_has_no_help_and_the_editor_explains_what_a_rule_reads(real, real_admin):
+    assert (await call(real_admin, "POST", "/complete", json={"about": "Modalty"}))["names"] == []
+    real.publish(CARDIAC)
+    text = await page(real_admin, "/rules/cardiac")
+    assert "What these names mean" in text and "(0008,0060) CS, code" in text and "(0008,1030) LO" in text
 
 
 # ---- backtests

@@ -5,6 +5,9 @@ from real_node import ALL, PACS
 from webgui_fakes import HOME, PAGE
 
 from protocol.routing.groups import Group
+from protocol.routing.syntaxes import EXPLICIT
+from protocol.testing.images import CT_IMAGE_STORAGE as CT
+from tests.dicom.dicom_fakes import RecordingHandler, running_scp
 from webgui.areas.targets import reading, words
 from webgui.keys import LADDERS
 
@@ -100,13 +103,19 @@ async def test_a_test_climbs_the_ladder_of_what_stands_in_the_form(real, real_ad
     assert found["running"] is False and found["ok"] is False and found["steps"][-1]["ok"] is False
 
 
-async def test_an_operator_tests_a_target_in_force_and_reads_the_steps_on_its_page(
-    real, real_admin, real_app, tmp_path
-):
-    real.publish(ALL, targets={"pacs": PACS, "share": {"type": "folder", "path": str(tmp_path)}})
-    answer = await post(real_admin, "/targets/share/test", {})
-    await next(iter(real_app[LADDERS]._jobs.values())).task
-    assert "all good" in await page(real_admin, answer.headers["Location"])
+async def test_an_operator_tests_a_target_in_force_and_reads_steps_and_contexts_on_its_page(real, real_admin, real_app):
+    real.arrival()
+    assert real.spool.targets.lately("pacs") == [(CT, EXPLICIT)] and real.spool.targets.lately("other") == []
+    with running_scp(RecordingHandler()) as port:
+        real.publish(ALL, targets={"pacs": PACS | {"port": port}})
+        answer = await post(real_admin, "/targets/pacs/test", {})
+        job = next(iter(real_app[LADDERS]._jobs.values()))
+        await job.task
+    text = await page(real_admin, answer.headers["Location"])
+    assert "all good" in text and "What it accepts, by SOP class" in text and "MR Image Storage" in text
+    found = await call(real_admin, "GET", f"/targets/tests/{job.id}")
+    row = next(step for step in found["steps"] if step["name"] == "contexts")["contexts"][0]
+    assert (row["sop_class"], row["lately"]) == (CT, True) and "explicit" in row["accepted"]
 
 
 async def test_a_target_is_paused_with_a_reason_and_resumed(real, real_admin):

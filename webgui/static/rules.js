@@ -21,6 +21,32 @@
     const when = document.getElementById('when'), said = document.getElementById('when-said'), builder = document.getElementById('builder');
     let asked = 0, shown = '';
 
+    // What a name means, asked for once
+    const known = new Map();
+    const meaning = (name) => {
+      if (!known.has(name)) known.set(name, name ? post(form.dataset.complete, { about: name }).then((told) => (told && told.names[0]) || null) : Promise.resolve(null));
+      return known.get(name);
+    };
+    const explain = async (line, name) => {
+      line.dataset.of = name;
+      const told = await meaning(name);
+      if (line.dataset.of !== name) return; // meanwhile another one was asked for
+      line.textContent = line.title = told ? told.help : '';
+      line.hidden = !told;
+    };
+    const list = document.getElementById('named');
+    const explainAll = async (names) => {
+      list.dataset.of = names.join();
+      const told = (await Promise.all(names.map(meaning))).filter(Boolean);
+      if (list.dataset.of !== names.join()) return;
+      list.hidden = !told.length;
+      list.querySelector('dl').replaceChildren(...told.map((one) => {
+        const item = clone('named-template');
+        item.querySelector('code').textContent = one.name; item.querySelector('dd').textContent = one.help;
+        return item;
+      }));
+    };
+
     const say = (told) => {
       said.replaceChildren();
       if (told.error) {
@@ -43,6 +69,7 @@
       if (!told || mine !== asked) return;
       if (!fromText) when.value = told.text;
       say(told);
+      if (!told.error) explainAll(told.names);
       if (fromText && !(told.error && builder.childElementCount)) show(told.rows);
       builder.classList.toggle('faulty', Boolean(told.error));
     };
@@ -79,6 +106,11 @@
       const list = Object.assign(document.createElement('datalist'), { id: `values-${++lists}` });
       value.setAttribute('list', list.id);
       made.append(list);
+      const about = made.querySelector('.about');
+      about.id = `about-${lists}`;
+      field.setAttribute('aria-describedby', about.id);
+      field.addEventListener('input', later(() => { explain(about, field.value.trim()); }, 200));
+      explain(about, field.value.trim());
       value.addEventListener('focus', async () => {
         if (list.dataset.of === field.value || !field.value) return;
         list.dataset.of = field.value;
@@ -140,7 +172,7 @@
         option.setAttribute('role', 'option');
         option.id = `option-${number}`;
         const part = (tag, name, text) => option.append(Object.assign(document.createElement(tag), { className: name, textContent: text }));
-        part('code', '', one.name); part('small', 'vr', one.vr); part('span', 'title', one.title + (one.seen ? ` · seen here ${one.seen}×` : ''));
+        part('code', '', one.name); part('small', 'vr', one.vr); part('span', 'title', (one.tag ? `(${one.tag}) ` : '') + one.title + (one.seen ? ` · seen here ${one.seen}×` : ''));
         if (one.values.length) part('span', 'values', one.values.join(' · '));
         option.addEventListener('mousedown', (event) => { event.preventDefault(); take(number); });
         return option;
@@ -164,6 +196,12 @@
       else if (event.key === 'Escape') { event.stopPropagation(); close(); }
     });
     when.addEventListener('input', () => { lintText(); offer(); });
+    // The name at the caret is explained below the text, for who uses the keyboard as for who clicks
+    const explainCaret = later(() => {
+      const start = /[A-Za-z][A-Za-z0-9_.]*$/.exec(when.value.slice(0, when.selectionStart)), end = /^[A-Za-z0-9_.]*/.exec(when.value.slice(when.selectionStart));
+      explain(document.getElementById('when-about'), start ? start[0] + end[0] : '');
+    }, 150);
+    for (const name of ['keyup', 'click', 'focus']) when.addEventListener(name, explainCaret);
     when.addEventListener('blur', () => setTimeout(close, 150));
 
     lint({ when: when.value }, true);

@@ -67,10 +67,11 @@ class Lint(BaseModel):
 
 
 class Completing(BaseModel):
-    """What was typed so far of a name; `values_of`: whose values to tell instead."""
+    """What was typed so far of a name; `values_of`: whose values to tell instead; `about`: the one name to tell of."""
 
     prefix: Annotated[str, Field(max_length=64)] = ""
     values_of: Annotated[str, Field(max_length=128)] = ""
+    about: Annotated[str, Field(max_length=512)] = ""
 
 
 class Put(BaseModel):

@@ -84,14 +84,16 @@ async def editor(
         _, rows = await reading.listed(request, models.Listing())
         row = next((one for one in rows if one["name"] == made.was), None)
     values = modelform.filled(form.SPECS, made.rule)
+    seen, lint = await reading.site(node), form.linted(made.when) if made.when else None
+    named = [told for told in (suggesting.about(name, seen) for name in (lint or {}).get("names", ())) if told]
     shared = {
         "form": made, "revision": version.number, "row": row, "places": len(configuration.rules),
         "specs": form.SPECS, "values": values, "errors": made.errors, "set_ones": modelform.set_ones(form.SPECS, values),
         "notify": notices.text_of(made.rule.get("notify") or []), "tests": form.tested(made),
         "tests_json": json.dumps(made.rule.get("tests") or [], ensure_ascii=False),
-        "lint": form.linted(made.when) if made.when else None, "targets": _targets(configuration, made),
+        "lint": lint, "named": named, "targets": _targets(configuration, made),
         "builder_tests": builder.TESTS, "builder_scopes": builder.SCOPES, "modes": words.MODES,
-        "arrivals": await reading.recent(node), "seen": sorted(await reading.site(request.app[NODE])), "arrival": None,
+        "arrivals": await reading.recent(node), "seen": sorted(seen), "arrival": None,
         "draft": None, "shown_draft": True, "tried": None, "try_error": "", "conflict": None, "asked": None,
         "findings": (), "checked": False,
     }  # fmt: skip
@@ -169,4 +171,7 @@ async def complete(request: web.Request) -> web.Response:
     if asked.values_of:
         found = suggesting.values_of(asked.values_of, seen)
         return answers.given({"values": [{"value": value, "arrivals": count} for value, count in found]})
+    if asked.about:
+        told = suggesting.about(asked.about, seen)
+        return answers.given({"names": [] if told is None else [told]})
     return answers.given({"names": suggesting.completions(asked.prefix, seen)})

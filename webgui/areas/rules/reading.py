@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,7 +12,7 @@ from aiohttp import web
 from protocol.errors import RoutingError, SpoolMissing
 from protocol.routing.parse import to_data
 from protocol.routing.publishing import Data
-from protocol.routing.versions import Version
+from protocol.routing.versions import RoutingVersions, Version
 from webgui import publishing
 from webgui.areas.rules import describing, form, rows
 from webgui.areas.rules.drafts import Drafts
@@ -21,6 +22,7 @@ from webgui.keys import NODE, RULES, SESSION
 from webgui.node import Node
 
 RECENT = 40
+DAY_S = 86_400.0
 _SITES: WeakKeyDictionary[Node, Site] = WeakKeyDictionary()
 """What was seen lately, for each node behind this process."""
 
@@ -36,8 +38,30 @@ async def listed(request: web.Request, asked: Listing) -> tuple[Version, list[di
     except SpoolMissing:
         daily, counts = {}, {}
     findings = await publishing.findings_of(node, version.configuration)
-    found = rows.listed(version.configuration, daily, counts, findings, today)
+    quiet = [rule.name for rule in version.configuration.rules if rule.mode != "off" and not daily.get(rule.name)]
+    ages = await node.run(lambda: ages_of(node.routing, version, quiet, node.clock.now()))
+    found = rows.listed(version.configuration, daily, counts, findings, today, ages)
     return version, [row for row in found if _fits(row, asked)]
+
+
+def ages_of(versions: RoutingVersions, now_in_force: Version, names: Iterable[str], now: float) -> dict[str, float]:
+    """For how many seconds rules have had their condition and mode; those that had them all the days of a row are left out."""
+    ages: dict[str, float] = {}
+    version, left = now_in_force, {name: _ways(now_in_force, name) for name in names}
+    while left and version.number and version.time > now - rows.DAYS * DAY_S:
+        try:
+            before = versions.get(version.number - 1)
+        except RoutingError:
+            break  # a version that cannot be read: nobody knows
+        for name in [name for name, ways in left.items() if _ways(before, name) != ways]:
+            ages[name] = max(0.0, now - version.time)
+            del left[name]
+        version = before
+    return ages
+
+
+def _ways(version: Version, name: str) -> tuple[str, str] | None:
+    return next(((rule.when, rule.mode) for rule in version.configuration.rules if rule.name == name), None)
 
 
 def _fits(row: dict[str, Any], asked: Listing) -> bool:

@@ -14,30 +14,35 @@ from protocol.routing.checks.findings import Finding
 from protocol.routing.model import RoutingConfiguration, Rule
 from protocol.routing.rules.english import english
 from webgui.areas.rules import words
+from webgui.words import duration
 
 DAYS = 30
 _PLACE = re.compile(r"rules\[(\d+)\]")
+NONE: Mapping[str, float] = {}
 Daily = Mapping[str, Mapping[str, int]]
 
 
 def listed(
     configuration: RoutingConfiguration, daily: Daily, counts: Mapping[str, Mapping[str, int]],
-    findings: Sequence[Finding], today: date,
+    findings: Sequence[Finding], today: date, ages: Mapping[str, float] = NONE,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """One row for each rule, in order."""
+    """One row for each rule, in order. `ages`: for how many seconds rules have been as they are, if below 30 days."""
     said: dict[int, list[Finding]] = {}
     for finding in findings:
         match = _PLACE.match(finding.place)
         if match is not None:
             said.setdefault(int(match[1]), []).append(finding)
     return [
-        _row(at, rule, daily.get(rule.name, {}), counts.get(rule.name, {}), said.get(at, []), today)
+        _row(
+            at, rule, daily.get(rule.name, {}), counts.get(rule.name, {}), said.get(at, []), today, ages.get(rule.name)
+        )
         for at, rule in enumerate(configuration.rules)
     ]
 
 
 def _row(
-    at: int, rule: Rule, days: Mapping[str, int], counts: Mapping[str, int], findings: Sequence[Finding], today: date
+    at: int, rule: Rule, days: Mapping[str, int], counts: Mapping[str, int], findings: Sequence[Finding], today: date,
+    age: float | None,
 ) -> dict[str, Any]:  # fmt: skip
     series = [days.get((today - timedelta(days=ago)).isoformat(), 0) for ago in range(DAYS - 1, -1, -1)]
     level, word = words.MODES[rule.mode]
@@ -48,11 +53,14 @@ def _row(
         "priority": rule.priority, "owner": rule.owner, "comment": rule.comment, "stop": rule.stop,
         "fallback": rule.fallback, "expires": rule.expires, "tests": len(rule.tests),
         "today": series[-1], "total": sum(series), "line": spark(series), "last": max(days, default=None),
-        "errors": counts.get("error", 0), "warnings": warnings(rule, findings, sum(series), counts.get("error", 0)),
+        "errors": counts.get("error", 0),
+        "warnings": warnings(rule, findings, sum(series), counts.get("error", 0), age),
     }  # fmt: skip
 
 
-def warnings(rule: Rule, findings: Sequence[Finding], total: int, errors: int) -> list[dict[str, str]]:
+def warnings(
+    rule: Rule, findings: Sequence[Finding], total: int, errors: int, age: float | None = None
+) -> list[dict[str, str]]:
     """What is odd, worst first: level, message, cure."""
     found = [
         {"level": "bad" if one.level == "error" else "warn", "text": one.message, "cure": one.cure} for one in findings
@@ -65,10 +73,15 @@ def warnings(rule: Rule, findings: Sequence[Finding], total: int, errors: int) -
             {"level": "warn", "text": text, "cure": "It cannot be activated like that"} for text in rule.failed_tests()
         ]
     if rule.mode != "off" and not total and not found:
-        found.append({"level": "wait", "text": f"no match in {DAYS} days", "cure": "Test it on a past series"})
+        text = f"no match in {DAYS} days" if age is None else f"no match yet: {_mode(rule)} for {duration(age)}"
+        found.append({"level": "wait", "text": text, "cure": "Test it on a past series"})
     if rule.compiled.text == "True" and rule.mode != "off" and not rule.fallback and rule.action != "route":
         found.append({"level": "warn", "text": "always applies", "cure": "Narrow its condition"})
     return sorted(found, key=lambda one: ("bad", "warn", "wait").index(one["level"]))
+
+
+def _mode(rule: Rule) -> str:
+    return "in force" if rule.mode == "active" else "in shadow"
 
 
 def spark(values: Sequence[int], width: int = 90, height: int = 20) -> str:

@@ -82,6 +82,8 @@ class NameAnswer(BaseModel):
     title: str
     seen: int
     values: list[str] = Field([], description="the most frequent values")
+    tag: str = Field("", description="gggg,eeee")
+    help: str = Field("", description="in one line: meaning, tag, value representation, values seen here in 30 days")
 
 
 class ValueAnswer(BaseModel):
@@ -94,7 +96,7 @@ class ValueAnswer(BaseModel):
 class CompletionAnswer(BaseModel):
     """What may be written next: names, or values of the one name asked for."""
 
-    names: list[NameAnswer] = []
+    names: list[NameAnswer] = Field([], description="of `about` the one name, or none if it is unknown")
     values: list[ValueAnswer] = []
 
 

@@ -47,6 +47,22 @@ OUTCOMES = {
     "route": ("ok", "sent"), "hold": ("held", "held"), "discard": ("off", "discarded"), "wait": ("wait", "waits for its study"),
 }  # fmt: skip
 
+VRS = {
+    "AE": "application entity", "AS": "age", "AT": "attribute tag", "CS": "code", "DA": "date", "DS": "decimal number",
+    "DT": "date and time", "FD": "number", "FL": "number", "IS": "whole number", "LO": "long text", "LT": "long text",
+    "OB": "bytes", "OW": "words", "PN": "name of a person", "SH": "short text", "SL": "whole number", "SQ": "sequence",
+    "SS": "whole number", "ST": "short text", "TM": "time", "UC": "text", "UI": "unique identifier",
+    "UL": "whole number", "UN": "unknown", "UR": "web address", "US": "whole number", "UT": "text",
+}  # fmt: skip
+"""Value representations, PS3.5 section 6.2."""
+KINDS = {
+    "number": "compared as a number", "text": "compared as text", "any": "compared as it is written",
+    "date": "compared as a date, '20261231'", "time": "compared as a time, '0730'",
+    "datetime": "compared as a date and time",
+    "sequence": "a sequence: name an element in it", "binary": "binary: a rule cannot read it",
+    "outside": "not of an image's data set: a rule cannot read it",
+}  # fmt: skip
+
 OCCASIONS = ("received", "completed", "failed", "held", "discarded")
 DIFFERENCES = (
     ("newly_routed", "Newly routed"), ("newly_held", "Newly held"), ("newly_discarded", "Newly discarded"),

@@ -24,7 +24,8 @@ async def test(request: web.Request) -> web.Response:
         raise web.HTTPNotFound(text=f"There is no target '{name}'.")
     try:
         job = await request.app[LADDERS].start(
-            request[SESSION].user.name, version.configuration.targets[name].model_dump_json()
+            request[SESSION].user.name,
+            await reading.ladder_line(request.app[NODE], name, version.configuration.targets[name]),
         )
     except JobRefused as exc:
         raise web.HTTPConflict(text=f"Not now: {exc}.") from exc

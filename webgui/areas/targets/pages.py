@@ -121,7 +121,8 @@ async def save(request: web.Request) -> web.Response:
         configuration = build({"targets": {key: data}}, "this target")
         if values.get("do") == "test":
             job = await request.app[LADDERS].start(
-                request[SESSION].user.name, configuration.targets[key].model_dump_json()
+                request[SESSION].user.name,
+                await reading.ladder_line(request.app[NODE], was, configuration.targets[key]),
             )
             return await editor(request, version, data, was, name, test=job.id, reason=reason)
         made = await publishing.publish(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,6 +77,15 @@ async def listed(request: web.Request) -> tuple[Version, list[dict[str, Any]]]:
         for name in states
     ]
     return version, rows
+
+
+async def ladder_line(node: Node, name: str, target: BaseModel) -> str:
+    """What the process of a target test reads: the settings to try, and what the target of this name got lately."""
+    try:
+        lately = await node.spool(lambda spool: spool.targets.lately(name))
+    except SpoolError:
+        lately = []
+    return json.dumps({"target": target.model_dump(mode="json"), "lately": lately})
 
 
 def _day(spool: Spool, now: float) -> dict[str, dict[str, float]]:

@@ -62,5 +62,8 @@ class TestAnswer(BaseModel):
     id: str
     running: bool
     ok: bool | None
-    steps: list[dict[str, Any]]
+    steps: list[dict[str, Any]] = Field(
+        description="name, title, ok, seconds, text; `contexts` of a DICOM target: for each SOP class its UID, name, whether"
+        " the target got it `lately`, names of the transfer syntaxes `accepted` and `rejected`, and `why`"
+    )
     error: str | None = None
