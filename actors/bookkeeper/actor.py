@@ -19,7 +19,7 @@ from actors.bookkeeper.deeds import DeedsDesk
 from actors.bookkeeper.encoding import judge_encoding
 from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
-from actors.bookkeeper.lag import Lag
+from actors.bookkeeper.lag import Away, Lag
 from actors.cleaner.times import clock_trouble
 from actors.rhythm import REST_S
 from protocol.errors import LedgerError, OutOfSpace
@@ -93,6 +93,7 @@ class BookkeeperActor(Actor):
         self._size = BATCH
         self._ahead: Batch | None = None  # what comes behind the batch under way, made ready meanwhile
         self._lag = Lag(context.spool, context.clock, settings.ledger.lag_alert_s)
+        self._absence = Away(context.spool, context.clock, settings.ledger.away_alert_s)
 
     def start(self) -> None:
         """From now on alerts and the balance are looked after, too."""
@@ -106,7 +107,7 @@ class BookkeeperActor(Actor):
         more = self._deeds.round() or more
         if self._balance is not None:
             self._balance.round(self._how_far())
-        if self._lag.look(self._how_far()):
+        if self._lag.look(self._how_far()) | self._absence.look():
             self.context.wire.committed()
         wait = self._carry(nudges)
         return 0.0 if more else wait
@@ -203,12 +204,14 @@ class BookkeeperActor(Actor):
     def _watch(self) -> float:
         """The hand is busy; for too long, the database hangs, which is as good as away."""
         if self.context.clock.monotonic() - self._given > HANGS_AFTER_S:
+            self._absence.begins(self._given)
             self._say_down(f"no answer for {HANGS_AFTER_S:.0f} s")
         return IDLE_S
 
     def _idle(self) -> float:
         """Nothing to carry: tell that the database is back if a former process could not, drop old events."""
         self._failures = 0
+        self._absence.ends()
         if self._away or self._seen_down:
             self._seen_down = False
             self._say_up(0)
@@ -278,6 +281,7 @@ class BookkeeperActor(Actor):
     def _recorded(self, batch: Batch, recorded: Recorded, begun: float) -> float:
         self._at = self._stored = batch.after
         self._failures = 0
+        self._absence.ends()
         self._written += recorded.written
         self._lag.wrote(batch.events)
         if batch.said_down is not None:
@@ -304,6 +308,7 @@ class BookkeeperActor(Actor):
     def _failed(self, error: LedgerError) -> float:
         """The database is away: wait, longer each time, and say it once."""
         self._failures += 1
+        self._absence.begins(self.context.clock.monotonic())
         self._size = max(min(SMALLEST, BATCH), self._size // 2)  # it may be the size that it did not bear
         self._ahead = None
         wait = min(FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 10), LONGEST_RETRY_S)

@@ -203,6 +203,7 @@ class Ledger(Section):
     """The database of history."""
 
     url: str = "sqlite:///$SCANPOST_HOME/ledger.sqlite3"
+    away_alert_s: Annotated[float, Field(gt=0)] = 60.0
     headers_days: Annotated[float, Field(ge=0, le=36_500)] = 365.0
     lag_alert_s: Annotated[float, Field(gt=0)] = 300.0
     patient_days: OptionalDays = None

@@ -43,7 +43,8 @@ class Office:
         settings = SimpleNamespace(
             home=self.home, node=SimpleNamespace(zone=None), cleaner=SimpleNamespace(outbox_days=7.0, rows_days=90.0),
             ledger=SimpleNamespace(
-                headers_days=365.0, patient_days=None, rows_days=None, lag_alert_s=300.0, url=url or self.url
+                headers_days=365.0, patient_days=None, rows_days=None, lag_alert_s=300.0, away_alert_s=60.0,
+                url=url or self.url,
             ),
         )  # fmt: skip
         context = make_context(

@@ -68,8 +68,8 @@ def test_a_database_that_goes_and_comes_back_gets_everything_once(office, look, 
         passes(bookkeeper)
         office.clock.advance(31)
     assert told(office) == ["ledger.down"] and bookkeeper.figures()["away"] == 1
-    assert bookkeeper.figures()["backlog"] == 26 and bookkeeper.figures()["lag_s"] > 300
-    assert list(office.spool.notices.alerts()) == ["ledger.lag"]
+    assert bookkeeper.figures()["backlog"] == 27 and bookkeeper.figures()["lag_s"] > 300
+    assert list(office.spool.notices.alerts()) == ["ledger.away", "ledger.lag"]
     absence.end()
     office.clock.advance(31)
     office.work(bookkeeper)
@@ -79,6 +79,34 @@ def test_a_database_that_goes_and_comes_back_gets_everything_once(office, look, 
     assert told(office) == ["ledger.down", "ledger.up"] and bookkeeper.figures()["away"] == 0
     assert look(stored) == expected(office.outbox())
     assert look(open_alerts, NODE) == []
+
+
+def test_a_short_absence_alerts_nobody_and_a_long_one_once_until_it_is_over(office, absence):
+    """The event says it at once; people are told when it lasts, though the next bookkeeper does not know since when."""
+    office.work(office.hire())
+    absence.begin()
+    office.happen(1)
+    bookkeeper = office.hire()
+    for _ in range(5):
+        passes(bookkeeper)
+        office.clock.advance(10)
+    assert told(office) == ["ledger.down"] and office.spool.notices.alerts() == {}
+    office.clock.advance(15)
+    passes(bookkeeper)
+    assert list(office.spool.notices.alerts()) == ["ledger.away"]
+    office.bury()
+    bookkeeper = office.hire()
+    passes(bookkeeper)
+    assert list(office.spool.notices.alerts()) == ["ledger.away"]  # by its predecessor, and nothing is reached yet
+    absence.end()
+    office.clock.advance(31)
+    office.work(bookkeeper)
+    passes(bookkeeper)
+    assert office.spool.notices.alerts() == {}
+    assert [one.type for one in office.outbox() if one.subject.endswith("ledger.away")] == [
+        "alert.raised",
+        "alert.cleared",
+    ]
 
 
 def test_routing_is_not_asked_to_wait_and_tries_grow_rarer(office, absence):
@@ -144,7 +172,7 @@ def test_the_actors_thread_goes_on_while_the_database_hangs(office, look):
     assert bookkeeper.one_pass([]) == 1.0 and told(office) == ["ledger.down"]
     assert bookkeeper.figures()["away"] == 1
     go_on.set()
-    office.until(bookkeeper, lambda: len(look(stored)) == 4)
+    office.until(bookkeeper, lambda: len(look(stored)) == 6)  # two, down, raised, up, cleared
     assert told(office) == ["ledger.down", "ledger.up"] and look(stored) == expected(office.outbox())
     bookkeeper.stop()
 

@@ -357,6 +357,28 @@ async def test_a_study_shows_its_series_side_by_side(real, real_viewer):
     assert (told["study"]["series"], told["study"]["images"]) == (2, 2)
 
 
+async def test_many_series_of_a_study_and_studies_of_a_patient_come_in_parts_and_are_counted_whole(
+    real, real_viewer, monkeypatch
+):
+    monkeypatch.setattr("webgui.areas.series.studies.PAGE", 2)
+    ids = [real.arrival(TestImage(series=number)) for number in (1, 2, 3)]
+    path = f"/studies/{TestImage().study_uid}"
+    text = await text_of(real_viewer, path)
+    assert [f'data-key="{id}"' in text for id in ids] == [True, True, False] and f'href="{path}?skip=2"' in text
+    assert "1 to 2 of 3" in text and "<dt>Series</dt><dd>3 " in text and text.count('<svg viewBox="0 0 100') == 2
+    text = await text_of(real_viewer, f"{path}?skip=2")
+    assert [f'data-key="{id}"' in text for id in ids] == [False, False, True] and 'rel="next"' not in text
+    assert "3 to 3 of 3" in text and f'href="{path}"' in text and "<dt>Series</dt><dd>3 " in text
+    await text_of(real_viewer, f"{path}?skip=-1", 422)
+    for number in (2, 3):
+        real.arrival(TestImage(study=number))
+    text = await text_of(real_viewer, f"/series/{ids[0]}")
+    path = text[text.index("/patients/") :].split('"')[0]
+    text = await text_of(real_viewer, path)
+    assert text.count('class="row-link"') == 2 and "1 to 2 of 3" in text and f'href="{path}?skip=2"' in text
+    assert (await text_of(real_viewer, f"{path}?skip=2")).count('class="row-link"') == 1
+
+
 async def test_a_patients_page_has_an_address_that_tells_nobody_who_it_is(real, real_viewer):
     id = real.arrival(TestImage())
     real.arrival(TestImage(study=2))

@@ -83,6 +83,12 @@ def moment(text: str, *, end: bool = False) -> float:
         raise ValueError("write a day such as 2026-01-31") from exc
 
 
+class Shown(BaseModel):
+    """Which lines of a study or patient: those behind the first `skip`."""
+
+    skip: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
 class Search(BaseModel):
     """What stands in the search box, and the filters beside it."""
 

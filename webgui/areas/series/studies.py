@@ -13,8 +13,8 @@ from protocol.ledger.history import Filter, search_arrivals
 from protocol.ledger.history.abouts import abouts
 from protocol.spool import Spool
 from protocol.spool.browsing import ABOUT
-from webgui import answers, patients
-from webgui.areas.series.asked import SeriesQuery
+from webgui import answers, inputs, patients
+from webgui.areas.series.asked import SeriesQuery, Shown
 from webgui.areas.series.finding import AWAY, find
 from webgui.areas.series.lanes import Study, lanes, studies, study
 from webgui.areas.series.lines import Line, of_ledger, of_spool
@@ -24,6 +24,7 @@ from webgui.keys import NODE
 from webgui.patientkeys import PatientKeys
 
 MOST = 1000  # series of one study or patient
+PAGE = 200  # lines of a page; what stands above them counts all
 MORE = f"There are more series than the newest {MOST:,} shown here; the list of series has all."
 
 
@@ -41,15 +42,24 @@ async def _of_study(request: web.Request) -> tuple[list[Line], list[str]]:
 
 async def show_study(request: web.Request) -> web.Response:
     """GET /studies/{uid}."""
-    node = request.app[NODE]
+    node, at = request.app[NODE], inputs.query(request, Shown).skip
     lines, notes = await _of_study(request)
-    times = await node.spool(lambda spool: _times(spool, lines))
+    part = lines[at : at + PAGE]
+    times = await node.spool(lambda spool: _times(spool, part))
     shown = seen(request, lines)
+    rows = shown[at : at + PAGE]
     head = study(lines[0].study_uid, shown)
     patient = next((line for line in lines if line.patient_id), lines[0])
     (who,) = seen(request, [patient])
-    return answers.page(request, "series/study.html", head=head, lines=shown, remarks=notes, who=who,
-                        patient=patient_link(request, patient), axis=lanes(shown, times, node.clock.now()))  # fmt: skip
+    return answers.page(request, "series/study.html", head=head, lines=rows, remarks=notes, who=who,
+                        patient=patient_link(request, patient), axis=lanes(rows, times, node.clock.now()),
+                        **_pages(request, at, len(lines)))  # fmt: skip
+
+
+def _pages(request: web.Request, at: int, count: int) -> dict[str, Any]:
+    """What the links to the other lines need."""
+    more = f"{request.path}?skip={at + PAGE}" if at + PAGE < count else ""
+    return {"first": request.path if at else "", "more": more, "part": (at + 1, min(at + PAGE, count), count)}
 
 
 def _times(spool: Spool, lines: list[Line]) -> dict[int, dict[str, Any]]:
@@ -93,12 +103,14 @@ def _in_spool(spool: Spool, patient_id: str, known: list[Line]) -> dict[int, Lin
 
 async def show_patient(request: web.Request) -> web.Response:
     """GET /patients/{key}."""
+    at = inputs.query(request, Shown).skip
     _, lines, notes = await _of_patient(request)
     lines = seen(request, lines)
-    newest = max(lines, key=lambda line: line.time)
+    newest, found = max(lines, key=lambda line: line.time), studies(lines)
     return answers.page(
-        request, "series/patient.html", patient_id=newest.patient_id, who=newest, remarks=notes, studies=studies(lines)
-    )
+        request, "series/patient.html", patient_id=newest.patient_id, who=newest, remarks=notes,
+        studies=found[at : at + PAGE], **_pages(request, at, len(found)),
+    )  # fmt: skip
 
 
 def _plain(one: Study) -> dict[str, Any]:
