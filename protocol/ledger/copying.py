@@ -91,12 +91,13 @@ class Copying:
 
     # ---- rows ---------------------------------------------------------------------------------------------------
     def _copy(self, origin: Engine, destination: Engine, table: Table, done: int, told: Callable[[int], None]) -> int:
-        after, skipped = self._ended(origin, destination, table)
+        # Events never change. Other rows may have, since a former copy brought them: the source's values count.
+        after, skipped = self._ended(origin, destination, table) if table is event else (None, 0)
         done += skipped
-        rest = tuple(column.name for column in table.c if not column.primary_key)
+        rest = tuple(column.name for column in table.c if not column.primary_key) if table is event else ()
         for rows in self._pages(origin, table, after):
             with database_errors(), destination.begin() as connection:
-                put(connection, table, rows, rest)  # what is there stays
+                put(connection, table, rows, rest)
             done += len(rows)
             told(done)
         return done

@@ -62,6 +62,21 @@ def test_it_goes_there_and_back_and_everything_is_equal(source, url, tmp_path):
     assert rows(back) == rows(source[1]) and cursors(back) == cursors(source[1]) and shape(back) == shape(source[1])
 
 
+def test_what_changed_since_a_former_copy_is_brought_as_it_is_now(source, url, tmp_path, monkeypatch):
+    """A copy is gone on with, weeks later perhaps: its cursor is handed over, so none of its rows may be of before."""
+    monkeypatch.setattr(copying, "STRIDE", 1)
+    Copying(source[1], url).run()
+    back = f"sqlite:///{tmp_path / 'back.sqlite3'}"
+    Copying(url, back).run()
+    late, before = wrap_all(example(e.ArrivalReleased, arrival=4), first=901), (EPOCH, 900)
+    there = Ledger(url, NODE)
+    there.open()
+    there.record(late, before, (EPOCH, 901))
+    there.close()
+    Copying(url, back).run()
+    assert rows(back) == rows(url) and cursors(back) == cursors(url) != cursors(source[1])
+
+
 def cursors(url):
     with reading(reader(url)) as connection:
         return sorted((row.node, row.epoch, row.seq) for row in connection.execute(select(metadata.tables["cursor"])))
