@@ -1,12 +1,13 @@
 """Many open dashboards, in one process: `python -m bench.viewers URL COOKIE COUNT`; says `open`, goes on until its stdin ends, and
-then how many frames and pages it got. Each does what the page's scripts do: it subscribes over /ws, and fetches the page again when
-it is told that the map of flows changed, at most once a second.
+then how many frames and pages it got. Each does what the page's scripts do: it subscribes over /ws, and fetches the map of flows again
+within a second when it is told that it changed, at most once a second.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 from dataclasses import dataclass, field
 
@@ -51,7 +52,8 @@ async def _texts(ws: ClientWebSocketResponse):  # type: ignore[no-untyped-def]
 
 
 async def _fetch(client: ClientSession, url: str, got: Got) -> None:
-    async with client.get(f"{url}/", headers={"Accept": "text/html", "X-Refresh": "1"}) as answer:
+    await asyncio.sleep(REST_S * random.random())
+    async with client.get(f"{url}/", headers={"Accept": "text/html", "X-Refresh": "flow"}) as answer:
         await answer.read()
         got.pages, got.failed = got.pages + (answer.status == 200), got.failed + (answer.status != 200)
     await asyncio.sleep(REST_S)

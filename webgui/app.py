@@ -18,6 +18,7 @@ from protocol.clock import Clock, SystemClock
 from protocol.errors import ScanpostError
 from webgui import columns, live, patients, words
 from webgui.areas.audit import pages as audit
+from webgui.areas.dashboard.region import FLOW_REGION, FlowRegion
 from webgui.areas.rules.routes import ASKING
 from webgui.areas.system.pages import CLEANING
 from webgui.areas.upload.taking import UPLOADS, Uploads
@@ -68,7 +69,7 @@ def init_app(
     clock = clock or SystemClock()
     app = web.Application(middlewares=[error_pages, origin, permission], client_max_size=MAX_FORM_BYTES)
     app[CONFIG], app[ACCOUNTS], app[ASSETS] = config, accounts, Assets()
-    app[HUB] = Hub(source, config, clock)
+    app[HUB], app[FLOW_REGION] = Hub(source, config, clock), FlowRegion()
     app[LIMITER], app[HASHING] = LoginLimiter(clock), asyncio.Semaphore(2)
     app[LIMITER].remember(accounts.trail.refused_since(clock.now() - WINDOW_S))
     app[TABLE] = []

@@ -78,6 +78,13 @@ class Reading:
     """Rows of the live chart by start of their bucket (looking.py)."""
 
 
+def mapped(reading: Reading) -> tuple[Any, ...]:
+    """What the map of flows is drawn from: while it is the same the map is."""
+    outlook = reading.outlook
+    states = {name: (one.get("state"), is_down(one)) for name, one in reading.status.get("targets", {}).items()}
+    return outlook.flows, outlook.rules, outlook.groups, states
+
+
 def topics(reading: Reading, now: Point | None) -> Topics:
     """All topics of the dashboard. `now`: the rates of this moment."""
     status, outlook = reading.status, reading.outlook

@@ -15,7 +15,7 @@ from typing import Any
 from protocol.clock import Clock
 from protocol.errors import ScanpostError
 from webgui.config import WebConfig
-from webgui.figures import Reading, Row, Topics, topics
+from webgui.figures import Reading, Row, Topics, mapped, topics
 from webgui.looking import Looker
 from webgui.measures import Measures
 from webgui.outlook import Curves
@@ -144,7 +144,7 @@ class Hub:
                 if (changed := changes(before.get(topic, {}), rows))
             ]
             told = [Frame("event", "", self.seq, toast) for toast in news.toasts]
-            marks = news.topics | {"flow"} if self.reading.outlook != former.outlook else news.topics
+            marks = news.topics | {"flow"} if mapped(self.reading) != mapped(former) else news.topics
             self._offer([*frames, *self._marks(marks), *told])
             self._offer_progress()
 

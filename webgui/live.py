@@ -39,7 +39,7 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
     sockets, hub = request.app[SOCKETS], request.app[HUB]
     if len(sockets) >= MAX_SOCKETS:
         raise web.HTTPServiceUnavailable(text="Too many live pages are open.")
-    ws = web.WebSocketResponse(heartbeat=20, max_msg_size=4096)
+    ws = web.WebSocketResponse(heartbeat=20, max_msg_size=4096, compress=False)  # deflate would be paid for each viewer
     if not ws.can_prepare(request).ok:
         raise web.HTTPBadRequest(text="This address speaks websocket only.")
     await ws.prepare(request)

@@ -77,8 +77,9 @@ def test_of_more_changes_than_are_remembered_the_oldest_count_as_changed(node):
     assert not hub.missed(frozenset({"rules"}), since)
 
 
-async def test_times_are_told_in_the_zone_of_who_looks(live, people, admin, node):
+async def test_times_are_told_in_the_zone_of_who_looks(live, app, people, admin, node):
     node.arrivals = [dict(node.arrivals[0], opened=0.0)]
+    await app[HUB].tick()
     await live.subscribe("arrivals")
     machine = (await live.frame(snap("arrivals")))["d"]["7"]["time"]
     assert machine == datetime.fromtimestamp(0).strftime("%Y-%m-%d %H:%M")

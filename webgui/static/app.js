@@ -24,7 +24,7 @@
     last = Date.now();
     told.clear();
     try {
-      const answer = await fetch(location.href, { headers: { Accept: 'text/html', 'X-Refresh': '1' } });
+      const answer = await fetch(location.href, { headers: { Accept: 'text/html', 'X-Refresh': regions.map((el) => el.id).join(' ') } });
       if (answer.redirected && new URL(answer.url).pathname === '/login') { location.reload(); return; }
       if (!answer.ok) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
@@ -42,16 +42,18 @@
 
   const keepState = (name, node) => !(name === 'open' && node.tagName === 'DETAILS') && name !== 'checked';
 
+  // Many open pages hear of a change at the same moment: those that need not hurry (data-calm) come one after another.
   let timer = 0;
-  const soon = () => {
+  const soon = (spread = 0) => {
     if (timer) return;
-    timer = setTimeout(() => { timer = 0; refresh(); }, Math.max(50, last + REST_MS - Date.now()));
+    timer = setTimeout(() => { timer = 0; refresh(); }, Math.max(50, last + REST_MS - Date.now()) + spread * Math.random());
   };
 
   document.addEventListener('scanpost:changed', (event) => {
-    if (!document.querySelector(`[data-refresh~="${CSS.escape(event.detail)}"]`)) return;
+    const regions = [...document.querySelectorAll(`[data-refresh~="${CSS.escape(event.detail)}"]`)];
+    if (!regions.length) return;
     told.add(event.detail);
-    soon();
+    soon(regions.every((el) => el.dataset.calm !== undefined) ? REST_MS : 0);
   });
   setInterval(() => { if (Date.now() - last >= EVERY_MS) refresh(); }, EVERY_MS);
   document.addEventListener('visibilitychange', () => { if (!document.hidden) soon(); });

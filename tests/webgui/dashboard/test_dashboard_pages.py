@@ -6,6 +6,8 @@ from webgui_fakes import HOME, PAGE
 from protocol.spool.alerting import Symptom
 from protocol.spool.alerts import Step
 from protocol.testing.images import TestImage
+from webgui.areas.dashboard import region
+from webgui.areas.dashboard.flowmap import flow_map
 
 
 @pytest.fixture
@@ -80,3 +82,25 @@ async def test_lookers_on_have_no_buttons_and_no_power(down, real_viewer):
     for path in ("/dashboard/pause", "/dashboard/resume", "/dashboard/acknowledge"):
         answer = await real_viewer.post(path, data={"target": "pacs", "alert": "clock"}, headers=HOME)
         assert answer.status == 403
+
+
+async def test_an_open_dashboard_fetches_the_map_of_flows_alone_and_it_is_drawn_once(busy, real_admin, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(region, "flow_map", lambda *given: drawn.append(given) or flow_map(*given))
+    ask = {**PAGE, "X-Refresh": "flow"}
+    first, second = [await (await real_admin.get("/", headers=ask)).text() for _ in range(2)]
+    assert "MR7 by all to pacs: 1 series/h" in first and 'id="flow" data-refresh="flow"' in first
+    assert 'id="charts"' not in first and "ann" not in first
+    assert len(drawn) == 1 and "MR7 by all to pacs" in second
+    monkeypatch.setattr(region, "mapped", lambda reading: ("another",))
+    await real_admin.get("/", headers=ask)
+    assert len(drawn) == 2
+    assert (await real_admin.get("/", headers={**PAGE, "X-Refresh": "flow other"})).status == 200
+
+
+async def test_pages_are_told_of_the_map_only_when_it_changed(live, node):
+    await live.subscribe(marks=["flow"])
+    node.document["images"]["received"] += 1
+    await live.frame(lambda frame: frame["t"] == "hb")
+    node.document["targets"]["pacs"]["state"] = "paused"
+    assert (await live.frame(lambda frame: frame["t"] != "hb"))["topic"] == "flow"

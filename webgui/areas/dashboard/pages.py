@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from webgui import answers, inputs, words
+from webgui.areas.dashboard import region
 from webgui.areas.dashboard.charts import RANGES, Range, Rows, drawing
 from webgui.areas.dashboard.flowmap import flow_map
 from webgui.hub import Hub
@@ -31,7 +32,9 @@ class ChartQuery(BaseModel):
 
 
 async def show(request: web.Request) -> web.Response:
-    """The page with the figures in it; live.js takes over from there."""
+    """The page with the figures in it; live.js takes over from there. An open one asks for the map of flows alone."""
+    if request.headers.get(region.REFRESH) == region.FLOW:
+        return await region.flow(request)
     chosen = RANGES[inputs.query(request, ChartQuery).range]
     return answers.page(request, "dashboard/dashboard.html", **await _context(request, chosen))
 
