@@ -126,7 +126,7 @@ def _kpi(status: dict[str, Any], now: Point | None, outlook: Outlook) -> dict[st
     queued = sum(deliveries.get(state) or 0 for state in ("waiting", "sending", "retrying", "confirming"))
     oldest = status.get("oldest_waiting_s")
     retrying, sending = deliveries.get("retrying") or 0, deliveries.get("sending") or 0
-    failed = f"{words.number(outlook.failed_day)} failed attempts in 24 h" if outlook.failed_day else ""
+    failed = f"{words.count(outlook.failed_day, 'failed attempt')} in 24 h" if outlook.failed_day else ""
     unwanted = f"{words.number(outlook.discarded_day)} series in 24 h" if outlook.discarded_day else ""
     return {
         "in": _rate_tile(now.received if now else None, "receiving", f"{words.number(outlook.series_in_h)} series/h"),

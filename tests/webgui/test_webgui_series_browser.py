@@ -143,7 +143,7 @@ async def going_by_keys_alone(page):
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/targets")
     await page.keyboard.press("?")
-    await page.wait_for_selector("dialog.keys[open] >> text=next and last row")
+    await page.wait_for_selector("dialog.keys[open] >> text=next and previous row")
     await page.keyboard.press("Escape")
     await page.keyboard.press("Control+k")
     await page.keyboard.type("Test^Im")

@@ -91,7 +91,7 @@
     const heading = make('h2', 'Keys', { id: 'keys-title' });
     dialog.setAttribute('aria-labelledby', heading.id);
     const list = make('dl', '');
-    const told = [['Ctrl K', 'go anywhere'], ['/', 'the search of this page'], ['j  k', 'next and last row'], ['Enter', 'open the row'], ['Esc', 'leave a field or dialog'], ['?', 'these keys']];
+    const told = [['Ctrl K', 'go anywhere'], ['/', 'the search of this page'], ['j  k', 'next and previous row'], ['Enter', 'open the row'], ['Esc', 'leave a field or dialog'], ['?', 'these keys']];
     for (const link of new Map([...document.querySelectorAll('nav.menu a[data-go]')].map((one) => [one.dataset.go, one])).values()) if (link.dataset.go) told.push([`g ${link.dataset.go}`, link.textContent.trim()]);
     for (const [key, what] of told) {
       const row = make('div', '');
