@@ -46,6 +46,11 @@ def reasons(home: Path) -> list[str]:
         spool.close()
 
 
+def filled(home: Path) -> list[Path]:
+    """Files with an image; those made ahead are empty."""
+    return [file for file in home.rglob("*.dcm") if file.stat().st_size]
+
+
 def test_limits_hold_over_all_workers_and_a_worker_that_dies_gives_its_places_back(
     home: Path, process: Process
 ) -> None:
@@ -79,7 +84,7 @@ def test_the_pace_of_a_source_is_one_over_all_workers_and_an_order_to_stop_ends_
         sender.sock.sendall(sender.begin(uid, dataset(sop=uid)))
     spool = open_spool(home)
     try:
-        wait_until(lambda: spool.accounting.figures().received == 3, 20, "all three are stored")
+        wait_until(lambda: len(filled(home)) == 3, 20, "all three are here")  # rows follow the answers
         answered, _, _ = select.select([sender.sock for sender in senders], [], [], 20)
         assert len(answered) == 1, "the others wait for their turn, in ten seconds and in twenty"
         process.process.terminate()
@@ -87,7 +92,8 @@ def test_the_pace_of_a_source_is_one_over_all_workers_and_an_order_to_stop_ends_
         for sender in senders:
             sender.sock.close()
         process.process.wait(30)
-        assert spool.accounting.figures().refused == 0
+        figures = spool.accounting.figures()
+        assert (figures.received, figures.refused) == (3, 0)
     finally:
         spool.close()
 
