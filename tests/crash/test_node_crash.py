@@ -1,8 +1,8 @@
 """Stories through all actors of a node, dying before and after each effect of every process: no guarantee is ever broken.
 
-By default all die at every second moment (receiving: each) that leaves something else than the one before it (see `moments`; nudges leave
-nothing when all die). Sampled, with one seed each: the whole way, whose parts are stories of their own, one process
-dying alone while the others live, and power cuts. `--soak` takes every step of everything, with more seeds.
+By default all die at every second moment (receiving: each) that leaves something else than the one before it (see
+`moments`; nudges leave nothing when all die). Sampled, with one seed each: the whole way, whose parts are stories of their
+own, one process dying alone while the others live, and power cuts. `--soak` takes every step of everything, with more seeds.
 The n effects of each story are printed (pytest -s).
 """
 
