@@ -60,6 +60,12 @@ async def test_the_list_pages_by_number(real_viewer, trail):
         assert (await real_viewer.get(f"/api/v1/audit?{bad}")).status == 422
 
 
+@pytest.mark.parametrize("path", ["/audit", "/api/v1/audit"])
+async def test_a_number_that_no_entry_can_have_is_refused(real_viewer, trail, path):
+    answer = await real_viewer.get(f"{path}?after={2**63}", headers=PAGE)
+    assert answer.status == 422
+
+
 async def test_files_hold_every_entry_and_no_formula_and_are_audited(real_viewer, trail, monkeypatch):
     monkeypatch.setattr("webgui.areas.audit.pages.FILE_ROWS", 2)
     rows = list(csv.reader(io.StringIO(await text(real_viewer, "/audit?format=csv"))))
