@@ -20,7 +20,7 @@ from actors.bookkeeper.encoding import judge_encoding
 from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from actors.bookkeeper.lag import Away, Lag
-from actors.cleaner.times import clock_trouble
+from actors.clocks import clock_trouble
 from actors.rhythm import REST_S
 from protocol.errors import LedgerError, OutOfSpace
 from protocol.ledger.mining.filling import Filled

@@ -14,7 +14,7 @@ from actors.cleaner.chores import CONSUMERS, Chores
 from actors.cleaner.desk import Desk
 from actors.cleaner.disk import Ballast, Disk
 from actors.cleaner.pace import Pace
-from actors.cleaner.times import clock_trouble
+from actors.clocks import clock_trouble
 from actors.window import in_window
 from protocol.errors import OutOfSpace
 from protocol.spool.cleaning import BEGINNING

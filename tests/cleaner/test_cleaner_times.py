@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.cleaner.disk import Disk
-from actors.cleaner.times import clock_trouble, opens_at
+from actors.cleaner.times import opens_at
+from actors.clocks import clock_trouble
 from actors.window import in_window
 from protocol.fsops import Room
 from protocol.settings.model import Cleaner

@@ -18,7 +18,9 @@ class Filters(BaseModel):
     object: Word = Field("", description="text in the object's name")
     since: date | None = Field(None, description="from this day on")
     until: date | None = Field(None, description="up to this day")
-    after: Annotated[int, Field(ge=1, lt=2**63)] | None = Field(None, description="those older than the entry of this number")
+    after: Annotated[int, Field(ge=1, lt=2**63)] | None = Field(
+        None, description="those older than the entry of this number"
+    )
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     format: Literal["", "csv", "json"] = Field("", description="as a file to keep: csv or json (one object per line)")
 
