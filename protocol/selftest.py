@@ -11,6 +11,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from protocol.header.uids import valid_uid
 from protocol.version import IMPLEMENTATION_CLASS_UID
 
 CALLING_AE = "SELFTEST"
@@ -38,7 +39,7 @@ def looks_like_one(study_uid: str) -> bool:
 def study_of(arguments: Mapping[str, Any]) -> str:
     """The study that a command is about; empty if it names none of ours."""
     given = arguments.get("study_uid")
-    return given if isinstance(given, str) and looks_like_one(given) and len(given) <= 64 else ""
+    return given if isinstance(given, str) and looks_like_one(given) and valid_uid(given) else ""
 
 
 def target_of(arguments: Mapping[str, Any]) -> str:

@@ -87,6 +87,17 @@ def test_a_study_with_such_a_uid_that_nobody_announced_follows_the_rules_and_is_
     assert real.spool.arrivals.get(arrival)["state"] == "in_delivery"
 
 
+@pytest.mark.parametrize("rest", ["1/../../../spool", "1\n", "../..", "", "1" * 64])
+def test_what_is_no_uid_is_no_study_of_a_test_and_no_folder_of_it_is_removed(real, rest):
+    beside = real.spool.places.run / selftest.SINK_FOLDER / "beside"
+    beside.mkdir(parents=True)
+    study = f"{selftest.UID_ROOT}{rest}"
+    assert str(announce(real, study=study).state) == "failed"
+    id = real.spool.commands.ask(selftest.END, "ann", {"study_uid": study}, "cleaner")
+    Desk(real.spool, Quiet()).look()
+    assert str(real.spool.commands.find(id).state) == "failed" and beside.is_dir()
+
+
 def test_the_sink_is_in_no_configuration_that_people_see(real):
     limits = Limits(
         real.spool, RoutingVersions(real.spool.places.routing, real.versions._fs, real.clock), real.clock, 4
