@@ -47,6 +47,9 @@ class NewFile(Protocol):
     def sync(self) -> None:
         """Make the data durable. Raises OutOfSpace, DiskFailed; never retried."""
 
+    def has_name(self) -> bool:
+        """Whether anybody will find it again: nobody removed its last name since it was made."""
+
     def close(self) -> None:
         """Let go of the file; not a sync."""
 
@@ -142,6 +145,9 @@ class RealNewFile:
     def sync(self) -> None:
         with disk_errors("sync file"):
             os.fdatasync(self._fd)
+
+    def has_name(self) -> bool:
+        return os.fstat(self._fd).st_nlink > 0
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -1,5 +1,5 @@
 """What the cleaner does once a sweep is done: rows of what is long gone, old events, empty folders; a little each time.
-It must not remove a file.
+It must not remove a file with a byte in it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from protocol.clock import Clock
 from protocol.routing.versions import RoutingVersions
 from protocol.settings.model import Cleaner as CleanerSettings
 from protocol.spool import Spool
+from protocol.spool.places import day_of
 from protocol.spool.rulebook import KEPT_DAYS
 
 ROUNDS = 20  # chunks per sweep
 CONSUMERS = ("bookkeeper",)
 """Who has to have an event before it may go."""
-TIDY_BEHIND = 2  # the newest folders of days are in use
+TIDY_BEHIND_S = (
+    2 * DAY_S
+)  # by the clock: a newer folder may be in use, even where one of a clock gone wrong is newer still
 
 
 class Chores:
@@ -45,7 +48,8 @@ class Chores:
 
     def _tidy(self) -> None:
         """One folder each time, in turn: there may be hundreds with thousands of folders in each."""
-        days = self._spool.cleaning.days()[:-TIDY_BEHIND]
+        old = day_of(self._clock.now() - TIDY_BEHIND_S)
+        days = [day for day in self._spool.cleaning.days() if day < old]
         if not days:
             return
         self._day = next((day for day in days if day > self._day), days[0])

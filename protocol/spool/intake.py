@@ -208,6 +208,9 @@ class Intake:
             file.write_at(*sealing(self.header, self.meta()))
             if sync:
                 self._sync(file)
+            # Made ahead, it may have waited for hours: what has no name is gone with its last descriptor.
+            if not file.has_name():
+                raise SpoolError("the file of an image was removed while it was written")
         finally:
             file.close()
         if sync and not self._batch.durable:

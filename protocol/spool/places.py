@@ -81,9 +81,14 @@ def image_place(now: float, key: bytes, receipt: bytes) -> str:
     return f"{folder_of_day(now, key)}/{receipt.hex()}.dcm"
 
 
+def day_of(now: float) -> str:
+    """Name of the folder of a day (UTC)."""
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%d}"
+
+
 def folder_of_day(now: float, key: bytes) -> str:
     """Folder of images relative to the images folder: day (UTC) / key of 32 bytes."""
-    return f"{datetime.fromtimestamp(now, UTC):%Y%m%d}/{key.hex()}"
+    return f"{day_of(now)}/{key.hex()}"
 
 
 def association_key(association: bytes) -> bytes:

@@ -267,6 +267,11 @@ class SimNewFile:
                 raise DiskFailed(f"simulated disk: sync of {self._path.name} failed")
             self._node.sync()
 
+    def has_name(self) -> bool:
+        self._check_open()
+        with self._fs.look():
+            return self._node.links > 0
+
     def close(self) -> None:
         self._open = False
 

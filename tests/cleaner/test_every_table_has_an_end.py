@@ -5,6 +5,7 @@ from __future__ import annotations
 from cleaner_rig import AT_ONCE, HOUR, Rig
 
 from protocol.spool.outbox import Cursor
+from protocol.spool.places import folder_of_day
 from protocol.spool.rulebook import count_rules, use_quotas
 from protocol.testing.images import TestImage
 
@@ -191,6 +192,21 @@ def test_empty_folders_of_past_days_go_and_those_in_use_stay(cleaner):
     fs.makedirs(images / "20991231" / ("ab" * 32))
     for _ in range(4):
         node.after(1)
-    assert sorted(fs.listdir(images)) == ["20200102", day, "20991231", "lost+found"], "the newest may be in use"
+    assert sorted(fs.listdir(images)) == ["20200102", day, "20991231", "lost+found"], "it may be in use"
     assert fs.listdir(images / "20200102") == ["ab" * 32]
     assert node.state(held) == "held" and node.files() > 0
+
+
+def test_files_made_ahead_stay_while_a_clock_that_was_ahead_left_later_days_behind(cleaner):
+    node: Rig = cleaner(**AT_ONCE)
+    fs, places = node.spool.fs, node.spool.places
+    today = node.world.clock.now()
+    for ahead in (0, 400, 401):
+        folder = places.images / folder_of_day(today + ahead * DAY, b"k" * 32)
+        fs.makedirs(folder)
+        fs.create(folder / "01.dcm").close()
+    for _ in range(4):
+        node.after(1)
+    assert len(fs.listdir(places.images)) == 3, "a living receiver may be about to fill them"
+    node.after(3 * DAY)
+    assert len(fs.listdir(places.images)) == 2

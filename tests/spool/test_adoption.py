@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from protocol.errors import DiskFailed
+from protocol.errors import DiskFailed, SpoolError
 from protocol.fsops import RealNewFile
 from protocol.header.scan import Header
 from protocol.spool import Spool, open_spool
@@ -93,6 +93,21 @@ def test_files_made_ahead_go_once_no_receiver_lives(spool) -> None:
     living.leave()
     spool.adoption.adopt()
     assert len(there()) == 5 and 0 not in there()
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_an_image_whose_file_lost_its_name_is_not_acknowledged(spool, sync) -> None:
+    writer = writer_of(spool)
+    for number in (1, 2):
+        begin(writer, TestImage(instance=number), 0).finish(sync=sync)
+        writer.prepare()
+    for path in spool.places.images.rglob("*.dcm"):
+        if not path.stat().st_size:
+            path.unlink()
+    intake = begin(writer, TestImage(instance=3), 0)
+    with pytest.raises(SpoolError, match="was removed"):
+        intake.finish(sync=sync)
+    intake.abandon()
 
 
 @pytest.mark.parametrize(("resend", "outcome"), [((), "duplicate"), (("mr1",), "adopted")])
