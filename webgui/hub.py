@@ -46,6 +46,7 @@ class Hub:
         self.rates, self._progress = Rates(), Progress()
         self._lock = asyncio.Lock()
         self._poked, self._came, self._heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._hurried = False  # the last pause was cut short
         self.told = False
         """Whether there is a bus that pokes; without one nobody says that nothing happened."""
         self._viewers: set[Viewer] = set()
@@ -109,10 +110,11 @@ class Hub:
         return any(viewer.watching for viewer in self._viewers)
 
     async def _pause(self) -> None:
-        """Between two looks for somebody: a wake-up makes it shorter."""
+        """Between two looks for somebody: a wake-up makes it shorter, the next one of a stream of them does not."""
         tick_s = self._config.tick_s
-        await asyncio.sleep(MIN_GAP_S if tick_s > MIN_GAP_S else 0)
-        await _set_within(self._poked, tick_s - MIN_GAP_S)
+        gap_s = 0.0 if tick_s <= MIN_GAP_S else tick_s if self._hurried else MIN_GAP_S
+        await asyncio.sleep(gap_s)
+        self._hurried = await _set_within(self._poked, tick_s - gap_s)
 
     async def _doze(self) -> None:
         """Between two looks for nobody, until somebody comes; what happens does not make it shorter, only what does not longer."""

@@ -9,6 +9,7 @@ from webgui_fakes import PAGE, Socket
 
 from protocol.accounts import Preferences
 from protocol.clock import ManualClock
+from webgui import hub as hub_module
 from webgui.config import WebConfig
 from webgui.figures import Reading
 from webgui.hub import MOST_REMEMBERED, Hub, changes
@@ -216,3 +217,20 @@ def test_changes_are_what_differs(before, after, expected):
 
 def test_a_reading_is_empty_until_the_first_look():
     assert Reading().status == {}
+
+
+async def test_one_wake_up_makes_the_page_look_early_and_a_stream_of_them_once_a_tick(monkeypatch):
+    slept, poked = [], iter([True, True, False, False])
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    async def set_within(event, seconds):
+        return next(poked)
+
+    monkeypatch.setattr(hub_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(hub_module, "_set_within", set_within)
+    hub = Hub(None, WebConfig(tick_s=1.0), ManualClock())
+    for _ in range(4):
+        await hub._pause()
+    assert slept == [0.5, 1.0, 1.0, 0.5]
