@@ -17,7 +17,7 @@ from protocol.ledger import tables
 from protocol.ledger.engine import reader, reading
 from protocol.testing.images import TestImage
 from protocol.wire.messages import Envelope
-from tests.network.system import Node
+from tests.network.system import Node, wait_until
 from tests.peers import StoreScp, dataset_bytes, dcmsend
 
 CT_STORAGE, MR_STORAGE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
@@ -121,10 +121,13 @@ def images(node: Node) -> dict[str, int]:
 
 # ---- arrivals and deliveries --------------------------------------------------------------------------------------
 def arrival_of(node: Node, image: TestImage) -> int:
-    """Number of the newest arrival of an image's series."""
-    opened = [event for event in events(node, "arrival.opened") if event.data["series_uid"] == image.series_uid]
-    assert opened, f"no arrival of {image.series_uid}"
-    return int(opened[-1].data["arrival"])
+    """Number of the newest arrival of an image's series; it may follow the acknowledgement of its first image."""
+
+    def opened() -> list[int]:
+        found = [event for event in events(node, "arrival.opened") if event.data["series_uid"] == image.series_uid]
+        return [int(event.data["arrival"]) for event in found]
+
+    return int(wait_until(opened, 60, f"an arrival of {image.series_uid}")[-1])
 
 
 def doctor(node: Node) -> dict[str, list[tuple[str, str]]]:
