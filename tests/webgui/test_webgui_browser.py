@@ -140,7 +140,9 @@ async def colours_follow_system_and_button(page):
 
 async def nothing_sticks_out_on_a_phone(page):
     await page.set_viewport_size({"width": 360, "height": 740})
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    await page.wait_for_function(
+        "document.documentElement.scrollWidth <= 360", timeout=5000
+    )  # charts follow a moment later
     assert await page.locator("[data-topic=kpi] [data-key=waiting] [data-f=value]").is_visible()
 
 
