@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 
 from actors.dicom.pdus import InvalidPdu, uid_text
 
@@ -68,7 +69,7 @@ class Command:
         raw = self.elements.get(element, b"").strip(b"\0 ").decode("ascii", "replace")
         return "".join(char if " " <= char <= "~" else "?" for char in raw)[:64]
 
-    @property
+    @cached_property
     def field(self) -> int:
         return self.number(COMMAND_FIELD)
 

@@ -126,8 +126,8 @@ class Handler:
         """An object is answered so, `size` bytes of it were kept; what is no UID is free text out of DICOM."""
         uid = command.sop_instance_uid
         self.log.debug(
-            "store_answered", association=served.id.hex(), calling_ae=served.peer.calling_ae,
-            sop_instance=uid if valid_uid(uid) else "(no UID)", bytes=size, status=f"{status:04X}",
+            "store_answered", association=served.id.hex, calling_ae=served.peer.calling_ae,
+            sop_instance=lambda: uid if valid_uid(uid) else "(no UID)", bytes=size, status=lambda: f"{status:04X}",
         )  # fmt: skip
 
     def _settle_terms(self, served: Served) -> None:

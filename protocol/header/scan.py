@@ -88,6 +88,8 @@ class Header:
 
     def _uid(self, keyword: str) -> str:
         value = self.values.get(keyword, "")
+        if value.__class__ is str:
+            return value
         # Several values where one belongs stay visible, and so fail the check for a valid UID.
         return "\\".join(map(str, value)) if isinstance(value, list) else str(value)
 

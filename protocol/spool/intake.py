@@ -22,7 +22,7 @@ from protocol.errors import DiskFailed, SpoolError
 from protocol.fsops import FsOps, NewFile
 from protocol.spool.durable import DurableNames
 from protocol.spool.objects import Origin
-from protocol.spool.part10 import OPEN, FileMeta, FileMetaForm, sealing
+from protocol.spool.part10 import OPEN, WHOLE, FileMeta, FileMetaForm, sealing
 from protocol.spool.places import Places, folder_of_day, new_receipt
 
 DAY_S = 86_400
@@ -170,10 +170,13 @@ class Intake:
         self._file: NewFile | None = None
         self._batch = _Batch("")
         self._state: xxhash.xxh3_128 | None = None
+        self._held: Sequence[bytes | memoryview] | None = None
 
     def write(self, key: bytes, pieces: Sequence[bytes | memoryview], last: bool) -> None:
         """The next bytes of the data set; `key` names the folder and counts with the first of them.
 
+        An object that comes in one go is written by `finish`: header, data and seal with one call. Until then its pieces have
+        to stay as they are.
         Raises OutOfSpace, DiskFailed, SpoolError: `abandon` it.
         """
         length = sum(map(len, pieces))
@@ -181,12 +184,11 @@ class Intake:
             self.folder = self._writer.folder(key, self.received)
             blank, self._batch = self._writer.blank(self.folder)
             self.receipt, self._path, self._file = blank.receipt, blank.path, blank.file
-            form = self._writer.form(self.sop_class_uid, self.transfer_syntax_uid)
-            self.header = form.fill(self.sop_instance_uid, self.receipt, 0, b"", self.received, OPEN)
-            self._file.write_all([self.header, *pieces])
             if last:
-                self.length, self.digest = length, _digest(pieces)
+                self.length, self._held = length, pieces
                 return
+            self.header = self._filled(OPEN)
+            self._file.write_all([self.header, *pieces])
             self._state = xxhash.xxh3_128()
         elif pieces:
             self._file.write_all(pieces)
@@ -205,7 +207,13 @@ class Intake:
         assert self._file is not None
         file, self._file = self._file, None
         try:
-            file.write_at(*sealing(self.header, self.meta()))
+            if self._held is None:
+                file.write_at(*sealing(self.header, self.meta()))
+            else:
+                self.digest = _digest(self._held)
+                self.header = self._filled(WHOLE)
+                file.write_all([self.header, *self._held])
+                self._held = None
             if sync:
                 self._sync(file)
             # Made ahead, it may have waited for hours: what has no name is gone with its last descriptor.
@@ -216,6 +224,10 @@ class Intake:
         if sync and not self._batch.durable:
             self._writer.names.settle(Path(self._path))
         return f"{self.folder}/{self.receipt.hex()}.dcm"
+
+    def _filled(self, seal: int) -> bytes:
+        form = self._writer.form(self.sop_class_uid, self.transfer_syntax_uid)
+        return form.fill(self.sop_instance_uid, self.receipt, self.length, self.digest, self.received, seal)
 
     def _sync(self, file: NewFile) -> None:
         try:
@@ -228,6 +240,8 @@ class Intake:
 
     def beginning(self, size: int) -> bytes:
         """At most `size` first bytes of the data set, read out of the file that is not finished yet."""
+        if self._held is not None:
+            return b"".join(self._held)[:size]
         with self._writer.fs.open_read(Path(self._path)) as file:
             file.seek(len(self.header))
             return file.read(size)
@@ -235,6 +249,7 @@ class Intake:
     def abandon(self) -> None:
         """Remove what was written: its sender was not told that it is safe."""
         file, self._file = self._file, None
+        self._held = None
         if file is not None:
             file.close()
         path, self._path = self._path, ""

@@ -108,7 +108,7 @@ def test_a_malformed_data_set_is_quarantined_and_its_association_goes_on(rig: Ri
     (opened,) = rig.log.of("association_opened")
     agreed = opened["agreed"]()
     assert opened["calling_ae"] == "RAW" and agreed["accepted"] == 1 and agreed["our_max_pdu"] > 0
-    answered = [(line["sop_instance"], line["status"], line["bytes"]) for line in rig.log.of("store_answered")]
+    answered = [(line["sop_instance"](), line["status"](), line["bytes"]) for line in rig.log.of("store_answered")]
     assert [(uid, status) for uid, status, _ in answered] == [(f"1.2.3.{n}", "0000") for n in (1, 2, 3)]
     assert answered[1][2] == len(broken)
     (event,) = rig.events("image.quarantined")

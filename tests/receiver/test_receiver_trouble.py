@@ -125,7 +125,7 @@ def test_an_image_whose_sync_failed_is_not_acknowledged_and_ends_the_process(tmp
     with receiver(home) as rig, rig.associate() as association:
         assert rig.found["quarantined"] == 1 and rig.found["adopted"] == 0
         assert [send(association, TestImage(instance=n), tmp_path) for n in (1, 2, 3)] == [0, 0, 0]
-        rig.until_recorded(4)
+        rig.until_recorded(5)
         figures = rig.spool.accounting.figures()
         assert (figures.received, figures.duplicates, figures.images["quarantined"]) == (4, 1, 1) and rig.healthy()
 
