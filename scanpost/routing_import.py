@@ -173,15 +173,19 @@ def _back(
 @click.command()
 @click.argument("rule")
 @click.argument("mode", type=click.Choice(["active", "shadow", "off"]))
+@click.option("--off-until", metavar="DAY", help="Off until this day (or time with zone), then in that mode by itself.")
 @click.option("--reason", "-r", required=True, help="Why, for the history.")
 @json_option
 @pass_options
-def mode(options: Options, rule: str, mode: str, reason: str, as_json: bool) -> None:
+def mode(options: Options, rule: str, mode: str, off_until: str | None, reason: str, as_json: bool) -> None:
     """Switch one rule to active, shadow (evaluated and counted only) or off.
 
     \b
-    Example: scanpost routing mode cardiac shadow --reason "is tried first"
+    Examples: scanpost routing mode cardiac shadow --reason "is tried first"
+              scanpost routing mode cardiac active --off-until 2026-12-31 --reason "the PACS moves house"
     """
     from protocol.routing.edits import set_mode
 
-    edit(options, set_mode(rule, mode), reason, as_json)
+    if off_until and mode == "off":
+        raise click.UsageError("what is off stays off: say active or shadow, which it is to be afterwards")
+    edit(options, set_mode(rule, mode, off_until), reason, as_json)

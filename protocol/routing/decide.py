@@ -19,7 +19,7 @@ from protocol.routing.judging import (
     not_asked,
 )
 from protocol.routing.model import PRIORITIES, RoutingConfiguration, Rule
-from protocol.routing.terms import expired
+from protocol.routing.terms import not_in_force
 
 __all__ = [
     "Case",
@@ -116,7 +116,7 @@ class _Run:
         return [
             Wait(rule.name, rule.mode == "active") for rule in rules
             if rule.trigger == "study" and rule.mode != "off" and rule.name not in self._stopped
-            and not expired(rule.expires, self._case.received)
+            and not not_in_force(rule.expires, rule.off_until, self._case.received)
         ]  # fmt: skip
 
     def _one(self, rule: Rule) -> RuleResult:

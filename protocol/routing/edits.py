@@ -14,13 +14,17 @@ from protocol.routing.rules.compiler import compile_rule
 from protocol.routing.rules.names import did_you_mean
 
 
-def set_mode(rule: str, mode: str) -> Edit:
-    """Switch a rule to active, shadow or off. The edit raises NotFound."""
+def set_mode(rule: str, mode: str, off_until: str | None = None) -> Edit:
+    """Switch a rule to active, shadow or off; with `off_until` (see Rule) it is off until then and comes back by itself.
+
+    The edit raises NotFound.
+    """
 
     def edit(data: Data) -> Data:
         names = [one["name"] for one in data["rules"]]
         _known("rule", rule, names)
-        rules = [one | {"mode": mode} if one["name"] == rule else one for one in data["rules"]]
+        said = {"mode": mode, "off_until": off_until}
+        rules = [one | said if one["name"] == rule else one for one in data["rules"]]
         return data | {"rules": rules}
 
     return edit

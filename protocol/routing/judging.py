@@ -14,7 +14,7 @@ from protocol.routing.model import Rule
 from protocol.routing.rules.compiler import Evaluation
 from protocol.routing.rules.subject import Subject
 from protocol.routing.rules.values import Truth
-from protocol.routing.terms import expired, period_of, within
+from protocol.routing.terms import not_in_force, period_of, within
 
 Outcome = Literal["route", "hold", "discard", "wait"]
 _NONE: Mapping[str, int] = {}
@@ -158,8 +158,8 @@ def not_asked(rule: Rule, why: str) -> RuleResult:
 
 def evaluated(rule: Rule, case: Case, explained: bool) -> RuleResult:
     """What a rule says of a case, and whether its terms let it act."""
-    if expired(rule.expires, case.received):
-        return not_asked(rule, f"expired ({rule.expires})")
+    if away := not_in_force(rule.expires, rule.off_until, case.received):
+        return not_asked(rule, away)
     if explained:
         evaluation = rule.compiled.evaluate(case.subject)
     else:
@@ -191,8 +191,8 @@ def _terms(rule: Rule, case: Case) -> tuple[str, str]:
 
 def judged_images(rule: Rule, case: Case) -> RuleResult:
     """What an image rule came to over all images of an arrival, after the fact: it has acted on each as it came in."""
-    if expired(rule.expires, case.received):
-        return not_asked(rule, f"expired ({rule.expires})")
+    if away := not_in_force(rule.expires, rule.off_until, case.received):
+        return not_asked(rule, away)
     counts: dict[Truth, int] = dict.fromkeys(Truth, 0)
     count = len(case.subject.images)
     for index in range(0 if case.own is None else max(0, count - case.own), count):

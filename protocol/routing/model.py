@@ -22,7 +22,7 @@ from protocol.routing.rules.compiler import CompiledRule, compile_rule
 from protocol.routing.rules.subject import Subject
 from protocol.routing.sources import Source
 from protocol.routing.targets import Target
-from protocol.routing.terms import Expiry, Quota, Schedule, StudyTerms
+from protocol.routing.terms import Expiry, Quota, Return, Schedule, StudyTerms
 
 PRIORITIES = ("urgent", "normal", "offpeak")
 """Highest first."""
@@ -72,6 +72,7 @@ class Rule(Frozen):
     stop: Switch = False
     fallback: Switch = False
     expires: Expiry | None = None
+    off_until: Return | None = None
     quota: Quota | None = None
     schedule: Schedule = None
     study: StudyTerms | None = None

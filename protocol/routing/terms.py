@@ -35,7 +35,7 @@ def _expiry(text: str) -> str:
             return text
         moment = datetime.fromisoformat(text)
     except ValueError as exc:
-        raise ValueError("a rule expires on a day, 2026-12-31, or at a time with zone, 2026-12-31T18:00+01:00") from exc
+        raise ValueError("write a day, 2026-12-31, or a time with its zone, 2026-12-31T18:00+01:00") from exc
     if moment.tzinfo is None:
         raise ValueError("a time needs its zone, 2026-12-31T18:00+01:00; a day alone, 2026-12-31, needs none")
     return text
@@ -49,6 +49,8 @@ def _listed(value: Any) -> Any:
 TimeOfDay = Annotated[str, AfterValidator(_time_of_day), shapes.TIME_OF_DAY]
 Expiry = Annotated[str, AfterValidator(_expiry), shapes.EXPIRY]
 """The last day on which a rule acts, or the moment at which it ends."""
+Return = Expiry
+"""The first day on which a rule that was put off acts again, or the moment from which it does."""
 
 
 class Quota(Frozen):
@@ -100,6 +102,28 @@ def expired(expires: str | None, received: datetime) -> bool:
     if _DATE.fullmatch(expires):
         return received.date() > date.fromisoformat(expires)
     return received >= datetime.fromisoformat(expires)
+
+
+def resting(off_until: str | None, received: datetime) -> bool:
+    """Whether a rule was still put off when an arrival was received; `received` with the node's zone."""
+    if off_until is None:
+        return False
+    if _DATE.fullmatch(off_until):
+        return received.date() < date.fromisoformat(off_until)
+    return received < datetime.fromisoformat(off_until)
+
+
+def first_moment(off_until: str, now: datetime) -> datetime:
+    """When a rule that is put off is back, in the zone of `now`."""
+    moment = datetime.fromisoformat(off_until)
+    return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
+
+
+def not_in_force(expires: str | None, off_until: str | None, received: datetime) -> str:
+    """Why a rule was as one that is off when an arrival was received; "" if it was in force."""
+    if expired(expires, received):
+        return f"expired ({expires})"
+    return f"off until {off_until}" if resting(off_until, received) else ""
 
 
 def within(schedule: tuple[Window, ...] | None, received: datetime) -> bool:

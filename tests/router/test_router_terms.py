@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -83,6 +83,19 @@ def test_an_expired_rule_is_as_off(rig):
     assert node.deliveries() == {"archive": "waiting"}
     decision = node.spool.arrivals.story(node.newest()["id"])["decisions"][0]
     assert decision["explanation"]["rules"][0]["why"] == "expired (2001-01-01)"
+
+
+def test_a_rule_that_is_off_until_a_time_comes_back_by_itself(rig):
+    node: Rig = rig()
+    back = datetime.fromtimestamp(node.world.clock.now() + 3600, UTC).isoformat(timespec="seconds")
+    node.publish({**CT, "off_until": back}, REST)
+    series(node, 1)
+    assert node.deliveries() == {"archive": "waiting"}
+    decision = node.spool.arrivals.story(node.newest()["id"])["decisions"][0]
+    assert decision["explanation"]["rules"][0]["why"] == f"off until {back}"
+    node.after(3601)
+    series(node, 2)
+    assert "pacs" in node.deliveries()
 
 
 def test_rules_are_counted_with_their_decisions(rig):

@@ -51,6 +51,7 @@ one_rule = st.fixed_dictionaries(
      "target": st.sampled_from(["pacs", "ai"]), "mode": st.sampled_from(["active", "active", "shadow", "off"]),
      "stop": st.booleans(), "fallback": st.booleans(), "trigger": st.sampled_from(["series", "series", "image"]),
      "expires": st.sampled_from([None, None, "2026-11-26T12:05+00:00"]),
+     "off_until": st.sampled_from([None, None, "2026-11-26T12:03+00:00"]),
      "schedule": st.sampled_from([None, None, {"start": "12:02", "end": "12:04"}])}
 )  # fmt: skip
 

@@ -73,6 +73,7 @@ def test_a_rule_behind_one_that_always_applies_and_stops_is_never_reached() -> N
     for unsure in (
         {"mode": "shadow"},
         {"expires": "2027-01-01"},
+        {"off_until": "2027-01-01"},
         {"quota": {"max": 5}},
         {"schedule": {"end": "07:00"}},
     ):
@@ -141,6 +142,14 @@ def test_a_rule_that_expired_is_told_and_its_target_has_no_other_use() -> None:
         "warning rules[0].expires: rule 'old' expired (2026-05-31)",
     ]
     assert found(rule("today", expires="2026-06-01")) == []
+
+
+def test_a_rule_that_is_off_for_a_while_keeps_its_target_in_use_and_is_told_if_it_never_comes_back() -> None:
+    assert found(rule("later", off_until="2026-07-01")) == []
+    assert found(rule("later", off_until="2026-07-01", expires="2026-07-01")) == []
+    assert told(found(rule("never", off_until="2026-07-02T08:00+00:00", expires="2026-07-01"))) == [
+        "warning rules[0].off_until: rule 'never' ends (2026-07-01) before it is back (2026-07-02T08:00+00:00)"
+    ]
 
 
 def test_a_source_that_a_rule_asks_for_and_that_is_not_there_is_told() -> None:

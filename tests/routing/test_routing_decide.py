@@ -187,6 +187,7 @@ RULES = st.fixed_dictionaries(
         "quota": st.sampled_from([None, None, {"max": 1}]),
         "schedule": st.sampled_from([None, None, {"start": "00:00", "end": "01:00"}]),
         "expires": st.sampled_from([None, None, None, "2001-01-01"]),
+        "off_until": st.sampled_from([None, None, None, "2100-01-01"]),
     }
 ).map(_possible)
 

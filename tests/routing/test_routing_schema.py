@@ -32,6 +32,7 @@ BEYOND_A_SCHEMA = {
     "groups.ai.members[0]",
     "sources.mr2",
     "rules[0].expires",  # a calendar
+    "rules[0].off_until",
 }
 
 

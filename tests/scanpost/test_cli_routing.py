@@ -209,6 +209,11 @@ def test_a_mode_is_changed_on_top_of_whatever_is_current(run: Run, tmp_path: Pat
     assert numbers(run) == [2, 1]
     assert "did you mean 'mr'?" in run("routing", "mode", "mrr", "off", "-r", "x", code=1).stderr
     run("routing", "mode", "mr", "off", code=2)
+    run("routing", "mode", "mr", "off", "--off-until", "2099-01-01", "-r", "x", code=2)
+    assert "off_until" in run("routing", "mode", "mr", "shadow", "--off-until", "soon", "-r", "x", code=78).stderr
+    done = run("routing", "mode", "mr", "shadow", "--off-until", "2099-01-01", "-r", "x")
+    assert '    off_until: "" -> "2099-01-01"' in done.stderr or "2099-01-01" in done.stderr
+    assert "2099-01-01" in run("routing", "mode", "mr", "shadow", "-r", "it is needed again").stderr
 
 
 def test_an_edit_is_not_stopped_by_what_was_wrong_before_but_by_what_it_brings(run: Run, tmp_path: Path) -> None:

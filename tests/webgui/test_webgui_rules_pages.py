@@ -110,7 +110,9 @@ async def test_faults_stand_at_their_fields_and_nothing_typed_is_lost(real, real
     )
     text = await (await post(real_admin, "/rules/edit", data, 422)).text()
     assert (
-        "did you mean &#39;Modality&#39;" in text and "a name is 1 to 64" in text.lower() and "a rule expires" in text
+        "did you mean &#39;Modality&#39;" in text
+        and "a name is 1 to 64" in text.lower()
+        and "write a day" in text.lower()
     )
     assert "<mark>Modalty</mark>" in text and "&lt;script&gt;x" in text and rules(real) == ["all"]
 
@@ -171,6 +173,19 @@ async def test_modes_order_and_removal_are_versions_with_a_way_back(real, real_a
     await post(real_admin, "/config/undo", {"version": str(real.versions.current().number)})
     assert rules(real) == ["cardiac", "all", "third"]
     await post(real_admin, "/rules/nothing/delete", {}, 404)
+
+
+async def test_a_rule_is_off_until_a_day_and_switching_it_on_ends_that(real, real_admin):
+    real.publish(ALL, CARDIAC)
+    await post(real_admin, "/rules/cardiac/mode", {"mode": "off", "off_until": "2999-12-31"}, 422)
+    await post(real_admin, "/rules/cardiac/mode", {"mode": "active", "off_until": "soon"}, 422)
+    await post(real_admin, "/rules/cardiac/mode", {"mode": "active", "off_until": "2999-12-31"})
+    assert "off until 2999-12-31" in await page(real_admin, "/rules")
+    assert 'value="2999-12-31"' in await page(real_admin, "/rules/cardiac")
+    await post(real_admin, "/rules/cardiac/mode", {"mode": "active", "off_until": ""})
+    assert "off until" not in (await page(real_admin, "/rules")).replace("Off until", "").replace(
+        "Switch off until then", ""
+    )
 
 
 async def test_a_rule_made_of_an_arrival_describes_it(real, real_admin):

@@ -18,7 +18,7 @@ from protocol.routing.decide import decide, decide_study
 from protocol.routing.judging import Case, Decision, RuleResult
 from protocol.routing.model import RoutingConfiguration, Rule
 from protocol.routing.rules.values import Truth
-from protocol.routing.terms import expired, period_of, within
+from protocol.routing.terms import not_in_force, period_of, within
 
 REMEMBERED = 50_000
 CANNOT_TELL = "cannot_tell"
@@ -57,7 +57,7 @@ class Judge:
         rules = [rule for rule in configuration.rules if rule.mode != "off"]
         self._configuration, self._rules = configuration, rules
         self._quotas = [rule for rule in rules if rule.quota is not None]
-        self._timed = [rule for rule in rules if rule.schedule is not None or rule.expires is not None]
+        self._timed = [rule for rule in rules if rule.schedule or rule.expires or rule.off_until]
         self._active = {rule.name for rule in rules if rule.mode == "active"}
         self._series = [rule for rule in rules if rule.trigger == "series"]
         self._picked = truths.of(rule.compiled for rule in self._series)
@@ -126,12 +126,17 @@ class Judge:
         key = self._picked.key(answers, past)
         return (key, self._terms(past)) if self._timed else key
 
-    def _terms(self, past: Past) -> tuple[tuple[bool, bool], ...]:
+    def _terms(self, past: Past) -> tuple[tuple[str, bool], ...]:
         """Which terms that depend on the time alone let their rule act."""
         if not self._timed:
             return ()
         received = past.received
-        return tuple([(expired(rule.expires, received), within(rule.schedule, received)) for rule in self._timed])
+        return tuple(
+            [
+                (not_in_force(rule.expires, rule.off_until, received), within(rule.schedule, received))
+                for rule in self._timed
+            ]
+        )
 
     def _decided(self, past: Past, answers: Answers) -> Judgement | None:
         decision = decide(self._configuration, 0, past.case(self._used_at(past)), explained=False)

@@ -23,7 +23,7 @@ from protocol.routing.checks.proofs import (
 )
 from protocol.routing.model import RoutingConfiguration, Rule
 from protocol.routing.rules.names import did_you_mean
-from protocol.routing.terms import expired
+from protocol.routing.terms import expired, first_moment
 
 
 class _Known(NamedTuple):
@@ -69,6 +69,9 @@ def _alone(one: _Known, now: datetime) -> Finding | None:
     if expired(rule.expires, now):
         message = f"rule '{rule.name}' expired ({rule.expires})"
         return warning((*place, "expires"), message, "remove it, set a later day, or switch it off")
+    if rule.off_until is not None and expired(rule.expires, first_moment(rule.off_until, now)):
+        message = f"rule '{rule.name}' ends ({rule.expires}) before it is back ({rule.off_until})"
+        return warning((*place, "off_until"), message, "set a later end, or let it come back sooner")
     if one.says == NEVER:
         return warning(
             (*place, "when"), f"rule '{rule.name}' can never apply", "correct its condition, or switch it off"
@@ -119,7 +122,8 @@ def _without_effect(one: _Known, certain: list[_Known]) -> Finding | None:
 
 def _is_certain(rule: Rule) -> bool:
     """It acts each time its condition is true."""
-    return rule.mode == "active" and rule.expires is None and rule.quota is None and rule.schedule is None
+    limits = (rule.expires, rule.off_until, rule.quota, rule.schedule)
+    return rule.mode == "active" and all(limit is None for limit in limits)
 
 
 def _covers(other: _Known, one: _Known) -> bool:

@@ -150,8 +150,10 @@ async def _keep(request: web.Request, made: form.Form, values: Any, version: Ver
 async def mode(request: web.Request) -> web.Response:
     """Switch a rule to active, shadow or off."""
     asked, name = await inputs.body(request, models.Mode), request.match_info["name"]
-    done = await publishing.publish(request, set_mode(name, asked.mode), asked.reason or f"rule {name}: {asked.mode}")
-    return publishing.done(request, done, LIST, f"Rule '{name}' is {words.MODES[asked.mode][1]}.")
+    word = f"off until {asked.off_until}" if asked.off_until else words.MODES[asked.mode][1]
+    edit = set_mode(name, asked.mode, asked.off_until)
+    done = await publishing.publish(request, edit, asked.reason or f"rule {name}: {word}")
+    return publishing.done(request, done, LIST, f"Rule '{name}' is {word}.")
 
 
 async def move(request: web.Request) -> web.Response:

@@ -58,7 +58,9 @@ async def put(request: web.Request) -> web.Response:
 async def mode(request: web.Request) -> web.Response:
     """Switch a rule."""
     asked, name = await inputs.body(request, models.Mode), request.match_info["name"]
-    done = await publishing.publish(request, set_mode(name, asked.mode), asked.reason or f"rule {name}: {asked.mode}")
+    word = f"{asked.mode}, off until {asked.off_until}" if asked.off_until else asked.mode
+    edit = set_mode(name, asked.mode, asked.off_until)
+    done = await publishing.publish(request, edit, asked.reason or f"rule {name}: {word}")
     return answers.given(done.to_data())
 
 

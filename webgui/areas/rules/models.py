@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from protocol.routing.terms import Return
 
 Reason = Annotated[str, Field(max_length=500)]
 
@@ -33,10 +35,17 @@ class Editing(BaseModel):
 
 
 class Mode(BaseModel):
-    """Switch a rule."""
+    """Switch a rule. With `off_until` (a day, or a time with its zone) it is off until then, and in that mode afterwards."""
 
     mode: Literal["active", "shadow", "off"]
+    off_until: Annotated[Return | None, BeforeValidator(lambda given: given or None)] = None
     reason: Reason = ""
+
+    @model_validator(mode="after")
+    def _comes_back(self) -> Mode:
+        if self.mode == "off" and self.off_until:
+            raise ValueError("what is off stays off: say active or shadow, which it is to be afterwards")
+        return self
 
 
 class Move(BaseModel):

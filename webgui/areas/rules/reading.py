@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -31,7 +31,8 @@ async def listed(request: web.Request, asked: Listing) -> tuple[Version, list[di
     """The rules in force as rows."""
     node = request.app[NODE]
     version = await publishing.current(node)
-    today = datetime.fromtimestamp(node.clock.now(), UTC).date()
+    now = publishing.now_of(node)
+    today = now.astimezone(UTC).date()
     since = (today - timedelta(days=rows.DAYS - 1)).isoformat()
     try:
         daily, counts = await node.spool(lambda spool: (spool.rules.daily(since), spool.rules.counts(since)))
@@ -40,7 +41,7 @@ async def listed(request: web.Request, asked: Listing) -> tuple[Version, list[di
     findings = await publishing.findings_of(node, version.configuration)
     quiet = [rule.name for rule in version.configuration.rules if rule.mode != "off" and not daily.get(rule.name)]
     ages = await node.run(lambda: ages_of(node.routing, version, quiet, node.clock.now()))
-    found = rows.listed(version.configuration, daily, counts, findings, today, ages)
+    found = rows.listed(version.configuration, daily, counts, findings, now, ages)
     return version, [row for row in found if _fits(row, asked)]
 
 

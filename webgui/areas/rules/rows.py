@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from protocol.routing.checks.findings import Finding
 from protocol.routing.model import RoutingConfiguration, Rule
 from protocol.routing.rules.english import english
+from protocol.routing.terms import resting
 from webgui.areas.rules import words
 from webgui.words import duration
 
@@ -24,34 +25,38 @@ Daily = Mapping[str, Mapping[str, int]]
 
 def listed(
     configuration: RoutingConfiguration, daily: Daily, counts: Mapping[str, Mapping[str, int]],
-    findings: Sequence[Finding], today: date, ages: Mapping[str, float] = NONE,
+    findings: Sequence[Finding], now: datetime, ages: Mapping[str, float] = NONE,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """One row for each rule, in order. `ages`: for how many seconds rules have been as they are, if below 30 days."""
+    """One row for each rule, in order. `now`: with the node's zone; days are counted in UTC. `ages`: for how many seconds
+    rules have been as they are, if below 30 days.
+    """
     said: dict[int, list[Finding]] = {}
     for finding in findings:
         match = _PLACE.match(finding.place)
         if match is not None:
             said.setdefault(int(match[1]), []).append(finding)
     return [
-        _row(
-            at, rule, daily.get(rule.name, {}), counts.get(rule.name, {}), said.get(at, []), today, ages.get(rule.name)
-        )
+        _row(at, rule, daily.get(rule.name, {}), counts.get(rule.name, {}), said.get(at, []), now, ages.get(rule.name))
         for at, rule in enumerate(configuration.rules)
     ]
 
 
 def _row(
-    at: int, rule: Rule, days: Mapping[str, int], counts: Mapping[str, int], findings: Sequence[Finding], today: date,
+    at: int, rule: Rule, days: Mapping[str, int], counts: Mapping[str, int], findings: Sequence[Finding], now: datetime,
     age: float | None,
 ) -> dict[str, Any]:  # fmt: skip
+    today = now.astimezone(UTC).date()
     series = [days.get((today - timedelta(days=ago)).isoformat(), 0) for ago in range(DAYS - 1, -1, -1)]
     level, word = words.MODES[rule.mode]
+    away = rule.off_until if rule.mode != "off" and resting(rule.off_until, now) else None
+    if away is not None:
+        level, word = "off", f"off until {away}"
     return {
         "place": at + 1, "name": rule.name, "mode": rule.mode, "level": level, "word": word,
         "english": english(rule.compiled.tree), "when": rule.when, "action": rule.action,
         "then": words.then(rule.action, rule.targets, rule.trigger), "targets": list(rule.targets),
         "priority": rule.priority, "owner": rule.owner, "comment": rule.comment, "stop": rule.stop,
-        "fallback": rule.fallback, "expires": rule.expires, "tests": len(rule.tests),
+        "fallback": rule.fallback, "expires": rule.expires, "off_until": away, "tests": len(rule.tests),
         "today": series[-1], "total": sum(series), "line": spark(series), "last": max(days, default=None),
         "errors": counts.get("error", 0),
         "warnings": warnings(rule, findings, sum(series), counts.get("error", 0), age),
@@ -72,7 +77,7 @@ def warnings(
         found += [
             {"level": "warn", "text": text, "cure": "It cannot be activated like that"} for text in rule.failed_tests()
         ]
-    if rule.mode != "off" and not total and not found:
+    if rule.mode != "off" and rule.off_until is None and not total and not found:
         text = f"no match in {DAYS} days" if age is None else f"no match yet: {_mode(rule)} for {duration(age)}"
         found.append({"level": "wait", "text": text, "cure": "Test it on a past series"})
     if rule.compiled.text == "True" and rule.mode != "off" and not rule.fallback and rule.action != "route":

@@ -13,6 +13,7 @@ RULE = {
     "stop": ("Stop after it", "Rules below are not asked when this one applied."),
     "fallback": ("Only if no other rule applied", "For what nobody else wanted."),
     "expires": ("Ends", "The last day, 2026-12-31, or a time with its zone, 2026-12-31T18:00+01:00."),
+    "off_until": ("Off until", "As if it were off, and back by itself on that day, 2026-12-31, or at a time with its zone."),
     "quota": ("Limit how often", "At most so many decisions; more are left to other rules."),
     "quota.max": ("At most", ""),
     "quota.per": ("Per", "Empty: ever."),
