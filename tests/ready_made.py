@@ -1,0 +1,77 @@
+"""What hundreds of tests make anew each time, made once in each process and copied: empty spools and empty ledgers.
+The program's own code made it, so it cannot differ; this file must not know a table.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+CHANGES = "CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE"
+
+
+class Spools:
+    """Stands for `lay_out` of protocol/spool/database.py."""
+
+    def __init__(self, lay_out: Any) -> None:
+        self._lay_out, self._mutex, self._made = lay_out, Lock(), None
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        with self._mutex:
+            if self._made is None:
+                self._made = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+                self._lay_out(self._made)
+            self._made.backup(connection)
+
+
+class Ledgers:
+    """Stands for `take_steps` of protocol/ledger/migrate.py: on an empty database it repeats what the first one was told."""
+
+    def __init__(self, migrate: Any) -> None:
+        self._migrate, self._take_steps = migrate, migrate.take_steps
+        self._told: dict[str, list[str]] = {}
+
+    def __call__(self, connection: Any, to: str) -> None:
+        kind = connection.dialect.name
+        if to != "head" or self._migrate.revision(connection) is not None:
+            self._take_steps(connection, to)
+        elif kind not in self._told:
+            self._told[kind] = self._recorded(connection, to)
+        elif kind == "postgresql":
+            connection.exec_driver_sql(";".join(self._told[kind]))
+        else:
+            for statement in self._told[kind]:
+                connection.exec_driver_sql(statement)
+
+    def _recorded(self, connection: Any, to: str) -> list[str]:
+        told: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if statement.lstrip().upper().startswith(CHANGES):
+                assert not parameters, "what depends on the moment cannot be repeated"
+                told.append(statement)
+
+        event.listen(connection, "before_cursor_execute", note)
+        try:
+            self._take_steps(connection, to)
+        finally:
+            event.remove(connection, "before_cursor_execute", note)
+        return told
+
+
+@contextmanager
+def ready_made() -> Iterator[None]:
+    """Copies instead of making, for whatever the tests have imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        if database := sys.modules.get("protocol.spool.database"):
+            patch.setattr(database, "lay_out", Spools(database.lay_out))
+        if migrate := sys.modules.get("protocol.ledger.migrate"):
+            patch.setattr(migrate, "take_steps", Ledgers(migrate))
+        yield
