@@ -1,16 +1,19 @@
-"""What hundreds of tests make anew each time, made once in each process and copied: empty spools and empty ledgers.
-The program's own code made it, so it cannot differ; this file must not know a table.
+"""What hundreds of tests make anew each time, made once in each process: empty spools and ledgers, compiled templates.
+The program's own code makes it, so it cannot differ; this file must not know a table or a page.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock
-from typing import Any
+from types import CodeType
+from typing import Any, ClassVar
 
+import jinja2
 import pytest
 from sqlalchemy import event
 
@@ -66,6 +69,21 @@ class Ledgers:
         return told
 
 
+class Templates(jinja2.FileSystemLoader):
+    """Each template is compiled once, for every application with the same options."""
+
+    _compiled: ClassVar[dict[tuple[str, ...], CodeType]] = {}
+
+    def load(
+        self, environment: jinja2.Environment, name: str, globals: MutableMapping[str, Any] | None = None
+    ) -> jinja2.Template:
+        key = (*self.searchpath, name)
+        if key not in self._compiled:
+            source, filename, _ = self.get_source(environment, name)
+            self._compiled[key] = environment.compile(source, name, filename)
+        return environment.template_class.from_code(environment, self._compiled[key], globals or {})
+
+
 @contextmanager
 def ready_made() -> Iterator[None]:
     """Copies instead of making, for whatever the tests have imported."""
@@ -74,4 +92,8 @@ def ready_made() -> Iterator[None]:
             patch.setattr(database, "lay_out", Spools(database.lay_out))
         if migrate := sys.modules.get("protocol.ledger.migrate"):
             patch.setattr(migrate, "take_steps", Ledgers(migrate))
+        if "webgui.app" in sys.modules:
+            patch.setattr(jinja2, "FileSystemLoader", Templates)
+            assets = sys.modules["webgui.assets"]
+            patch.setattr(assets, "_load", cache(assets._load))
         yield
