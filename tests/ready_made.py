@@ -23,15 +23,19 @@ CHANGES = "CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE"
 class Spools:
     """Stands for `lay_out` of protocol/spool/database.py."""
 
-    def __init__(self, lay_out: Any) -> None:
-        self._lay_out, self._mutex, self._made = lay_out, Lock(), None
+    def __init__(self, database: Any) -> None:
+        self._database, self._lay_out, self._mutex = database, database.lay_out, Lock()
+        self._made: dict[str, sqlite3.Connection] = {}
 
     def __call__(self, connection: sqlite3.Connection) -> None:
+        schema = self._database
+        key = repr((schema.SCHEMA_VERSION, schema.TABLES, schema.MIGRATIONS))  # tests of the steps exchange them
         with self._mutex:
-            if self._made is None:
-                self._made = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-                self._lay_out(self._made)
-            self._made.backup(connection)
+            if key not in self._made:
+                made = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+                self._lay_out(made)
+                self._made[key] = made
+            self._made[key].backup(connection)
 
 
 class Ledgers:
@@ -89,7 +93,7 @@ def ready_made() -> Iterator[None]:
     """Copies instead of making, for whatever the tests have imported."""
     with pytest.MonkeyPatch.context() as patch:
         if database := sys.modules.get("protocol.spool.database"):
-            patch.setattr(database, "lay_out", Spools(database.lay_out))
+            patch.setattr(database, "lay_out", Spools(database))
         if migrate := sys.modules.get("protocol.ledger.migrate"):
             patch.setattr(migrate, "take_steps", Ledgers(migrate))
         if "webgui.app" in sys.modules:
