@@ -72,7 +72,12 @@ def test_a_database_that_cannot_be_written_is_waited_for_and_damages_no_event(of
             passes(bookkeeper)
             office.clock.advance(31)
         assert told(office) == ["ledger.down"]
-    office.clock.advance(31)
+    end = time.monotonic() + 30
+    while "ledger.up" not in told(office):  # a server that is busy gives the lock of a closed connection back late
+        assert time.monotonic() < end, "it does not come back"
+        time.sleep(0.01)
+        office.clock.advance(31)
+        passes(bookkeeper)
     office.work(bookkeeper)
     assert told(office) == ["ledger.down", "ledger.up"] and look(open_alerts, NODE) == []
     assert look(stored) == expected(office.outbox()) and look(flagged, NODE) == []
