@@ -1,5 +1,5 @@
-"""A ledger's database that is full, read only, hung or slow, restored from a backup, or a bookkeeper killed a hundred times:
-every event is in the ledger once afterwards.
+"""A ledger's database that is full, read only, hung or slow, restored from a backup, or a bookkeeper killed again and
+again: every event is in the ledger once afterwards.
 """
 
 import os
@@ -247,10 +247,10 @@ def test_a_spool_restored_from_a_backup_loses_no_event_of_the_ledger_and_doubles
 
 
 @pytest.mark.slow
-def test_a_bookkeeper_killed_a_hundred_times_while_events_stream_in_writes_each_once(office, look):
+def test_a_bookkeeper_killed_again_and_again_while_events_stream_in_writes_each_once(office, look, request):
     chance = random.Random(5)
     office.work(office.hire())
-    kills = 100 if office.url.startswith("sqlite") else 40
+    kills = 100 if request.config.getoption("--soak") else 40
     for _ in range(kills):
         pid = os.fork()
         if pid == 0:
