@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -26,15 +27,14 @@ def room_in_memory() -> bool:
     if not os.access(IN_MEMORY, os.W_OK):
         return False
     found = os.statvfs(IN_MEMORY)
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return found.f_bavail * found.f_frsize > 4 * GB and free > 3 * GB
+    available = re.search(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())
+    free = int(available[1]) << 10 if available else 0
+    return min(found.f_bavail * found.f_frsize, free) > 4 * GB and not found.f_flag & os.ST_NOEXEC
 
 
 # Thousands of tests make databases that sync each commit, which costs milliseconds on a disk and nothing in memory.
 if room_in_memory():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
-
-gc.disable()  # while tests are collected, which leaves nothing to collect; see pytest_collection_finish
 
 # In CI the examples are the same each time, so that a red run is the change's own fault; on a desk they are new ones.
 # How long an example takes says something of the machine only.
@@ -84,10 +84,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(wait)
 
 
-def pytest_collection_finish() -> None:
-    """The collector need not look at thousands of tests again and again: they stay until the end."""
-    gc.enable()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """The garbage collector need not look at thousands of tests again and again: they stay until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
