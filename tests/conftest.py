@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests.ready_made import ready_made
+
 # Where no bytecode is kept, each worker compiles all tests and each of some hundred processes all sources again.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+IN_MEMORY = Path("/dev/shm")
+GB = 1 << 30
+
+
+def room_in_memory() -> bool:
+    """Whether all that the tests write fits there; they write a few hundred MB, and remove it after each test."""
+    if not os.access(IN_MEMORY, os.W_OK):
+        return False
+    found = os.statvfs(IN_MEMORY)
+    available = re.search(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())
+    free = int(available[1]) << 10 if available else 0
+    return min(found.f_bavail * found.f_frsize, free) > 4 * GB and not found.f_flag & os.ST_NOEXEC
+
+
+# Thousands of tests make databases that sync each commit, which costs milliseconds on a disk and nothing in memory.
+if room_in_memory():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
 # In CI the examples are the same each time, so that a red run is the change's own fault; on a desk they are new ones.
 # How long an example takes says something of the machine only.
@@ -60,6 +84,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(wait)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """The garbage collector need not look at thousands of tests again and again: they stay until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and isinstance(report.longrepr, tuple) and "install" in report.longrepr[2]:
         _missing.append(f"{report.nodeid}: {report.longrepr[2]}")
@@ -69,6 +104,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if IN_CI and _missing and not hasattr(session.config, "workerinput"):  # the workers' reports come together in one
         print("\nskipped in CI for want of a tool:", *_missing, sep="\n  ")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ready_made() -> Iterator[None]:
+    with ready_made():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -45,7 +45,7 @@ FAILURES: dict[int, str | tuple[str, ...]] = {
     32: "router/test_known_failures_of_rules.py::test_32_two_senders_of_one_series_are_two_arrivals_and_rules_tell_them_apart",
     33: "cleaner/test_cleaner.py::test_in_the_night_of_the_change_the_window_goes_by_the_clock_on_the_wall",
     34: ("network/test_ledger_away.py::test_routing_goes_on_while_the_ledger_is_away_and_afterwards_it_is_complete",
-         "bookkeeper/test_bookkeeper_trouble.py::test_a_bookkeeper_killed_a_hundred_times_while_events_stream_in_writes_each_once",
+         "bookkeeper/test_bookkeeper_trouble.py::test_a_bookkeeper_killed_again_and_again_while_events_stream_in_writes_each_once",
          "bookkeeper/test_bookkeeper_once.py::test_a_bookkeeper_that_only_listens_loses_what_it_did_not_hear",
          "network/test_chaos.py::test_kill_nine_at_any_moment_loses_nothing_and_repeats_no_history"),
     35: "dispatcher/test_slot_working.py::"

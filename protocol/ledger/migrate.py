@@ -33,12 +33,17 @@ def upgrade_on(connection: Connection, to: str = "head") -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
     if revision(connection) == newest_revision():
         return
-    configuration = _configuration()
-    configuration.attributes["connection"] = connection
     try:
-        command.upgrade(configuration, to)
+        take_steps(connection, to)
     except CommandError as exc:
         raise LedgerError("the ledger was written by a newer scanpost; update this one") from exc
+
+
+def take_steps(connection: Connection, to: str) -> None:
+    """Run the steps from where the tables are. Tests repeat its statements for an empty database."""
+    configuration = _configuration()
+    configuration.attributes["connection"] = connection
+    command.upgrade(configuration, to)
 
 
 def revision(connection: Connection) -> str | None:

@@ -170,10 +170,9 @@ def create_database(path: Path, clock: Clock, node: str, boot: str, why: str = "
     with sqlite_errors("create the spool"):
         connection = sqlite3.connect(fresh, isolation_level=None)
         try:
-            tables = ";".join([TABLES, *(MIGRATIONS[version] for version in range(2, SCHEMA_VERSION + 1))])
-            connection.executescript(
-                "PRAGMA page_size=2048; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=FULL; BEGIN;" + tables
-            )
+            connection.execute("PRAGMA synchronous=FULL")
+            lay_out(connection)
+            connection.execute("BEGIN")
             connection.executemany("INSERT INTO total VALUES (?, 0)", [(name,) for name in TOTALS])
             meta = {"node": node, "boot": boot, "epoch": int(clock.now()), "epoch_first_seq": 0, "barrier": 0,
                     "created": clock.now(), "why": why}  # fmt: skip
@@ -184,6 +183,12 @@ def create_database(path: Path, clock: Clock, node: str, boot: str, why: str = "
         finally:
             connection.close()
     publish(fresh, path, clock.now())
+
+
+def lay_out(connection: sqlite3.Connection) -> None:
+    """Make the tables, all empty, in a database that has none. The same each time: tests copy what it made."""
+    tables = ";".join([TABLES, *(MIGRATIONS[version] for version in range(2, SCHEMA_VERSION + 1))])
+    connection.executescript(f"PRAGMA page_size=2048; PRAGMA auto_vacuum=INCREMENTAL; BEGIN; {tables}; COMMIT")
 
 
 ENDINGS = ("", "-wal", "-shm", "-journal")

@@ -128,6 +128,11 @@ def moments(names: Sequence[str], fleeting: tuple[str, ...] = ()) -> list[int]:
     return [n for n in all_points(names) if n == 1 or not same(n)]
 
 
+def moments_of_one(names: Sequence[str]) -> list[int]:
+    """`moments` of a world of one process, whose nudges die with it. Names are "<effect>.<when>"."""
+    return moments([f"one {name}" for name in names], fleeting=("wire.",))
+
+
 def run_at_every_point(
     scenario: Scenario[W],
     *,

@@ -1,5 +1,5 @@
-"""A ledger's database that is full, read only, hung or slow, restored from a backup, or a bookkeeper killed a hundred times:
-every event is in the ledger once afterwards.
+"""A ledger's database that is full, read only, hung or slow, restored from a backup, or a bookkeeper killed again and
+again: every event is in the ledger once afterwards.
 """
 
 import os
@@ -72,7 +72,12 @@ def test_a_database_that_cannot_be_written_is_waited_for_and_damages_no_event(of
             passes(bookkeeper)
             office.clock.advance(31)
         assert told(office) == ["ledger.down"]
-    office.clock.advance(31)
+    end = time.monotonic() + 30
+    while "ledger.up" not in told(office):  # a server that is busy gives the lock of a closed connection back late
+        assert time.monotonic() < end, "it does not come back"
+        time.sleep(0.01)
+        office.clock.advance(31)
+        passes(bookkeeper)
     office.work(bookkeeper)
     assert told(office) == ["ledger.down", "ledger.up"] and look(open_alerts, NODE) == []
     assert look(stored) == expected(office.outbox()) and look(flagged, NODE) == []
@@ -242,10 +247,10 @@ def test_a_spool_restored_from_a_backup_loses_no_event_of_the_ledger_and_doubles
 
 
 @pytest.mark.slow
-def test_a_bookkeeper_killed_a_hundred_times_while_events_stream_in_writes_each_once(office, look):
+def test_a_bookkeeper_killed_again_and_again_while_events_stream_in_writes_each_once(office, look, request):
     chance = random.Random(5)
     office.work(office.hire())
-    kills = 100 if office.url.startswith("sqlite") else 40
+    kills = 100 if request.config.getoption("--soak") else 40
     for _ in range(kills):
         pid = os.fork()
         if pid == 0:

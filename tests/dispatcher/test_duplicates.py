@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from protocol.errors import AssociationAborted
 from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.deliveries import ImageResult
-from protocol.testing.crash import Scenario, run_at_every_point
+from protocol.testing.crash import Scenario, moments_of_one, run_at_every_point
 from protocol.testing.fakes import REFUSED, digest
 from protocol.testing.images import TestImage
 from protocol.testing.world import World, worlds
@@ -330,7 +330,7 @@ def check(world: World) -> None:
 
 def test_a_slot_that_dies_around_the_skipping_skips_each_image_once_and_loses_none(tmp_path):
     scenario = Scenario("skip", worlds(tmp_path), run, check, prepare)
-    assert run_at_every_point(scenario, power=False) > 10
+    assert run_at_every_point(scenario, power=False, points=moments_of_one) > 10
 
 
 def test_a_power_cut_around_the_skipping_loses_nothing(tmp_path):

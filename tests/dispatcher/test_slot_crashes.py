@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from actors.targets.interface import Answer
 from protocol.errors import AssociationAborted, PeerTimeout, TargetUnreachable
-from protocol.testing.crash import Scenario, run_at_every_point
+from protocol.testing.crash import Scenario, moments_of_one, run_at_every_point
 from protocol.testing.fakes import OUT_OF_RESOURCES, REFUSED, digest
 from protocol.testing.world import World, worlds
 
@@ -55,7 +55,7 @@ def check(world: World) -> None:
 
 def test_a_slot_that_dies_at_any_effect_is_continued_and_nothing_is_lost(tmp_path):
     scenario = Scenario("deliver", worlds(tmp_path), run, check, prepare)
-    assert run_at_every_point(scenario, power=False) > 20
+    assert run_at_every_point(scenario, power=False, points=moments_of_one) > 20
 
 
 def test_a_power_cut_at_any_effect_loses_nothing(tmp_path):

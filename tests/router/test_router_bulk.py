@@ -14,7 +14,7 @@ from protocol.selection import Selection
 from protocol.spool.cleaning import Retention
 from protocol.spool.outbox import Cursor
 from protocol.states import ARRIVAL_STEPS, ArrivalState
-from protocol.testing.crash import Scenario, run_at_every_point
+from protocol.testing.crash import Scenario, moments_of_one, run_at_every_point
 from protocol.testing.images import TestImage
 
 A = TestImage()
@@ -338,7 +338,9 @@ def test_an_act_on_a_thousand_deliveries_that_dies_anywhere_touches_each_once_an
     def world(seed: int) -> RoutedWorld:
         return RoutedWorld(folder / f"w{next(count)}", seed, CT)
 
-    run_at_every_point(Scenario("retry all", world, retry_all, each_once, many_parked), power=power)
+    run_at_every_point(
+        Scenario("retry all", world, retry_all, each_once, many_parked), power=power, points=moments_of_one
+    )
 
 
 def three_discarded(world: RoutedWorld) -> None:
@@ -369,7 +371,9 @@ def test_routing_all_that_match_is_finished_by_the_next_router_each_once(folder,
     def world(seed: int) -> RoutedWorld:
         return RoutedWorld(folder / f"w{next(count)}", seed, CT)
 
-    run_at_every_point(Scenario("route all", world, route_all, each_routed_once, three_discarded), power=False)
+    run_at_every_point(
+        Scenario("route all", world, route_all, each_routed_once, three_discarded), power=False, points=moments_of_one
+    )
 
 
 def test_a_part_that_breaks_inside_says_how_many_were_done(rig, monkeypatch):

@@ -11,7 +11,7 @@ from router_rig import CT, EVERYWHERE, RoutedWorld
 from actors.base import make_context, passes
 from actors.cleaner.actor import CleanerActor
 from protocol.spool.outbox import Cursor
-from protocol.testing.crash import Scenario, run_at_every_point
+from protocol.testing.crash import Scenario, moments_of_one, run_at_every_point
 from protocol.testing.images import TestImage
 from protocol.testing.promises import check_end, check_promises
 from protocol.testing.spoolworld import TARGETS
@@ -118,13 +118,14 @@ def check(world: RoutedWorld) -> None:
 
 @pytest.mark.parametrize("power", [False, True], ids=["kill", "power cut"])
 @pytest.mark.parametrize("name", STORIES)
-def test_a_router_that_dies_anywhere_is_completed_by_the_next(name, power, folder):
+def test_a_router_that_dies_anywhere_is_completed_by_the_next(name, power, folder, request):
     count = iter(range(100_000))
 
     def world(seed: int) -> RoutedWorld:
         return RoutedWorld(folder / f"w{next(count)}", seed)
 
-    run_at_every_point(Scenario(name, world, STORIES[name], check), power=power)
+    every = 2 if power and not request.config.getoption("--soak") else 1
+    run_at_every_point(Scenario(name, world, STORIES[name], check), power=power, points=moments_of_one, every=every)
 
 
 # ---- the cleaner
@@ -173,4 +174,5 @@ def test_a_cleaner_that_dies_anywhere_is_completed_by_the_next(power, folder):
     def world(seed: int) -> CleanedWorld:
         return CleanedWorld(folder / f"w{next(count)}", seed)
 
-    run_at_every_point(Scenario("clean", world, clean, check_cleaned, some_delivered_some_not), power=power)
+    scenario = Scenario("clean", world, clean, check_cleaned, some_delivered_some_not)
+    run_at_every_point(scenario, power=power, points=moments_of_one)

@@ -16,7 +16,7 @@ from protocol.spool import studies
 from protocol.spool.outbox import Cursor
 from protocol.spool.settling import arrival_row
 from protocol.spool.studies import Studies
-from protocol.testing.crash import Scenario, ScenarioFailed, run_at_every_point
+from protocol.testing.crash import Scenario, ScenarioFailed, moments_of_one, run_at_every_point
 from protocol.testing.fakes import digest
 from protocol.testing.images import TestImage
 from protocol.testing.promises import check_promises
@@ -178,15 +178,15 @@ def check_once(world: RuledWorld) -> None:
 
 @pytest.mark.parametrize("power", [False, True], ids=["kill", "power cut"])
 @pytest.mark.parametrize("name", STORIES)
-def test_whatever_the_rules_a_router_that_dies_anywhere_is_completed_by_the_next(name, power, folder):
+def test_whatever_the_rules_a_router_that_dies_anywhere_is_completed_by_the_next(name, power, folder, request):
     count = iter(range(100_000))
     story = STORIES[name]
 
     def world(seed: int) -> RuledWorld:
         return RuledWorld(folder / f"w{next(count)}", seed, *story.rules)
 
-    every = 2 if power else 1
-    n = run_at_every_point(Scenario(name, world, story.run, check), power=power, every=every)
+    every = 2 if power and not request.config.getoption("--soak") else 1
+    n = run_at_every_point(Scenario(name, world, story.run, check), power=power, points=moments_of_one, every=every)
     assert n > 20
 
 
@@ -226,4 +226,4 @@ def test_an_answer_that_is_marked_before_it_is_given_is_found_out(folder, monkey
         return RuledWorld(folder / f"c{next(count)}", seed, *STORIES["a study"].rules)
 
     with pytest.raises(ScenarioFailed, match="missing"):
-        run_at_every_point(Scenario("torn", world, a_study, check), power=False)
+        run_at_every_point(Scenario("torn", world, a_study, check), power=False, points=moments_of_one)

@@ -16,7 +16,6 @@ from protocol.causes import Cause
 from protocol.settings import load_settings
 from protocol.testing.fakes import FakeNetwork
 from protocol.wire import telling
-from scanpost import asking
 from scanpost.main import cli
 
 Run = Callable[..., Result]
@@ -34,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
                            rng=Random(1), routing=made.versions)  # fmt: skip
     router = RouterActor(context)
     monkeypatch.setattr(telling, "tell_committed", lambda settings, source: passes(router))
-    monkeypatch.setattr(asking, "who", lambda: "anna")
+    monkeypatch.setattr("getpass.getuser", lambda: "anna")
     yield made
     made.spool.close()
 

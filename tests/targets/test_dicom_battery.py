@@ -68,7 +68,7 @@ class TestDicomTargetThatMayTranscode(TargetBattery):
     @pytest.fixture
     def peer(self, tmp_path):
         peer = DicomPeer()
-        peer.target = lambda: dicom(peer.port, transcode="lossless")
+        peer.target = lambda: dicom(peer.port, peer.timeout_s, transcode="lossless")
         yield peer
         peer.close()
 

@@ -19,7 +19,6 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 AXE = (Path(__file__).parent / "vendor" / "axe.js").read_text()
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
-WIDTHS = (360, 1280, 1920)
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # What an accessibility rule cannot know: our own wish is stricter, or the page is what it is.
 OFF = {"region": {"enabled": False}}
@@ -32,9 +31,20 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium: apt install chromium"),
 ]
 
-LOOK = """async ([tags, off, only]) => {
+# What stands or falls with the width: colours behind each other, sizes, and names and headings of which a part is hidden.
+OF_WIDTH = [
+    "color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable", "aria-hidden-focus", "skip-link",
+    "button-name", "link-name", "input-button-name", "label", "select-name", "aria-command-name", "aria-input-field-name",
+    "aria-toggle-field-name", "page-has-heading-one", "heading-order", "empty-heading", "empty-table-header", "landmark-one-main",
+]  # fmt: skip
+LOOK = """async ([tags, off, only, fresh]) => {
+  const visible = new Set([...document.body.querySelectorAll('*')].filter((one) => one.checkVisibility({ visibilityProperty: true })));
+  const before = window.seen;
+  window.seen = visible;
+  const include = [...visible].filter((one) => !before?.has(one) && !(!before?.has(one.parentElement) && visible.has(one.parentElement)));
+  if (fresh && !include.length) return [];
   const options = only ? { runOnly: { type: 'rule', values: only } } : { runOnly: { type: 'tag', values: tags }, rules: off };
-  const found = await axe.run(document, { ...options, resultTypes: ['violations'] });
+  const found = await axe.run(fresh ? { include } : document, { ...options, resultTypes: ['violations'] });
   return found.violations.map((one) => `${one.id}: ${one.help} | ` + one.nodes.slice(0, 3).map((node) => node.target.join(' ')
     + ' ' + (node.any[0]?.message || node.all[0]?.message || node.none[0]?.message || '')).join(' ; '));
 }"""
@@ -77,12 +87,13 @@ def is_page(route):
     return route.method == "GET" and not route.in_api and route.path not in ("/ws", "/healthz", "/readyz", "/metrics")
 
 
-async def problems_of(page, url):
-    """What is wrong with one page."""
-    told = []
-    page.on("console", lambda message: told.append(f"console: {message.text}"))
-    page.on("pageerror", lambda error: told.append(f"console: {error}"))
+async def problems_of(page, url, told):
+    """What is wrong with one page; `told` is what its console says. Each thing is looked for where it can differ: all rules
+    once, in light; what depends on the width, and whatever only a narrow page shows, in dark and narrow; and the contrast of
+    what a narrow page hides in dark and wide.
+    """
     await page.set_viewport_size({"width": 1280, "height": 800})
+    told.clear()
     answer = await page.goto(url)
     if "text/html" not in answer.headers.get("content-type", ""):
         return []
@@ -92,19 +103,28 @@ async def problems_of(page, url):
     elif answer.status != 200:
         told.append(f"status {answer.status}")
     await page.evaluate("document.documentElement.dataset.theme = 'light'")
-    await page.evaluate(AXE)
-    told += [f"1280 light: {one}" for one in await page.evaluate(LOOK, [TAGS, OFF, None])]
+    found = [f"1280 light: {one}" for one in await page.evaluate(LOOK, [TAGS, OFF, None, False])]
+    found += await sideways(page, 1280)
+    await page.set_viewport_size({"width": 360, "height": 800})
     await page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    told += [f"1280 dark: {one}" for one in await page.evaluate(LOOK, [TAGS, OFF, ["color-contrast"]])]
-    for width in WIDTHS:
-        await page.set_viewport_size({"width": width, "height": 800})
-        try:  # charts follow the width a moment later
-            await page.wait_for_function(f"() => !({SIDEWAYS})()", timeout=3000)
-        except playwright.TimeoutError:
-            told.append(f"{width}: {await page.evaluate(SIDEWAYS)}")
-        if width == 360:
-            told += [f"360 dark: {one}" for one in await page.evaluate(LOOK, [TAGS, OFF, None])]
-    return told
+    found += await sideways(page, 360)
+    found += [f"360 dark, new: {one}" for one in await page.evaluate(LOOK, [TAGS, OFF, None, True])]
+    found += [f"360 dark: {one}" for one in await page.evaluate(LOOK, [TAGS, OFF, OF_WIDTH, False])]
+    await page.set_viewport_size({"width": 1920, "height": 800})
+    found += await sideways(page, 1920)
+    found += [f"1920 dark, new: {one}" for one in await page.evaluate(LOOK, [TAGS, OFF, ["color-contrast"], True])]
+    return [*told, *found]
+
+
+async def sideways(page, width):
+    """Whether it scrolls sideways; charts follow the width a moment later."""
+    if not await page.evaluate(SIDEWAYS):
+        return []
+    try:
+        await page.wait_for_function(f"() => !({SIDEWAYS})()", timeout=3000)
+    except playwright.TimeoutError:
+        return [f"{width}: {await page.evaluate(SIDEWAYS)}"]
+    return []
 
 
 async def walk(context, home, paths):
@@ -112,17 +132,20 @@ async def walk(context, home, paths):
     found, left = {}, list(reversed(paths))
 
     async def work():
+        page, told = await context.new_page(), []
+        page.set_default_timeout(30_000)
+        page.on("console", lambda message: told.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: told.append(f"console: {error}"))
+        await page.add_init_script(AXE)
         while left:
             path = left.pop()
-            page = await context.new_page()
-            page.set_default_timeout(30_000)
             try:
-                if told := await problems_of(page, home + path):
-                    found[path] = told
+                if problems := await problems_of(page, home + path, told):
+                    found[path] = problems
             except playwright.Error as exc:
                 if "Download is starting" not in str(exc):
                     found[path] = [str(exc)]
-            await page.close()
+        await page.close()
 
     await asyncio.gather(*(work() for _ in range(PAGES_AT_ONCE)))
     return found
@@ -146,3 +169,34 @@ async def test_every_page_can_be_used_by_everybody(site):
     lines = [f"{path}\n    " + "\n    ".join(told) for path, told in found.items() if told]
     assert not lines, "\n" + "\n".join(lines)
     assert len(paths) > 8
+
+
+FLAWED = """<!doctype html><html lang="en"><title>Flawed</title><style>
+  body { background: #fff; color: #000 }
+  [data-theme=dark] body { background: #000; color: #fff }
+  #light { color: #ddd } [data-theme=dark] #light { color: #fff }
+  #dark, #wide { color: #000 } [data-theme=dark] #dark, [data-theme=dark] #wide { color: #222 }
+  #narrow { display: none }
+  @media (max-width: 500px) { #narrow { display: inline } #wide, .text { display: none } #tight { min-width: 600px } }
+</style><main><h1>Flawed</h1><p id="light">light</p><p id="dark">dark</p><p id="wide">wide</p>
+<img id="image" src="data:,"><a id="narrow" href="/" aria-level="x">narrow</a>
+<button id="text"><span class="text">words</span></button><div id="tight">tight</div></main></html>"""
+
+
+async def test_what_only_one_width_or_theme_shows_is_found():
+    """The test of the test."""
+    async with playwright.async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = await browser.new_context(color_scheme="light")
+        await context.route("**/*", lambda route: route.fulfill(body=FLAWED, content_type="text/html"))
+        found = await walk(context, "http://localhost", ["/flawed"])
+        await browser.close()
+    lines = {tuple(line.split(": ", 2)[:2]): line for line in found["/flawed"]}
+    expected = {
+        ("1280 light", "color-contrast"): "#light", ("1280 light", "image-alt"): "#image",
+        ("360 dark, new", "aria-allowed-attr"): "#narrow", ("360 dark", "color-contrast"): "#dark",
+        ("360 dark", "button-name"): "#text", ("1920 dark, new", "color-contrast"): "#wide",
+    }  # fmt: skip
+    for place, element in expected.items():
+        assert place in lines and element in lines[place], (place, list(lines.values()))
+    assert any(line.startswith("360: scrolls sideways") for line in lines.values())

@@ -31,12 +31,12 @@ def evil(real):
 
 
 @pytest.fixture
-async def callers(real_app, aiohttp_client, people):
+async def callers(real_app, aiohttp_client, aiohttp_server, people):
     """Role -> (client, headers): browsers logged in, programs with tokens, one stranger."""
-    found = {}
+    found, server = {}, await aiohttp_server(real_app)  # one for all: each looks at its node all the time
     for role, user in (("viewer", "vera"), ("operator", "olga"), ("admin", "ann")):
-        found[role] = (await log_in(await aiohttp_client(real_app), user), {})
-    stranger = await aiohttp_client(real_app)
+        found[role] = (await log_in(await aiohttp_client(server), user), {})
+    stranger = await aiohttp_client(server)
     found["anonymous"] = (stranger, {})
     for scope in ("read", "operate", "admin"):
         secret = people.tokens.create("ann", scope, [scope])
