@@ -198,7 +198,7 @@ def test_kill_nine_at_any_moment_loses_nothing_and_repeats_no_history(tmp_path):
                 killer.kill_others()
             else:
                 killer.kill_one(killer.next_victim())
-            if round_ % 8 == 4:
+            if round_ % 16 == 4:
                 control.kill()
                 control.wait()
             if killer.enough():
