@@ -1,21 +1,32 @@
-"""A whole node routes to Orthanc by DICOMweb: the archive is away for a while, dies in the middle, and has every byte."""
+"""A whole node routes to Orthanc by DICOMweb: the archive is away for a while, dies in the middle, and has every byte.
+The same node transcodes for a viewer that takes one transfer syntax only, also when it is killed in the middle.
+"""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 
+from protocol.routing.extras import lacking
+from protocol.routing.syntaxes import IMPLICIT
 from protocol.testing.images import TestImage
 from tests.network.evidence import doctor, events, images, send, series
 from tests.network.system import Node, rule, wait_until
+from tests.network.system import target as dicom_target
 from tests.orthanc import Orthanc, needs_dicomweb
-from tests.peers import HOST, dataset_bytes, free_port, needs_dcmtk
+from tests.peers import HOST, StoreScp, dataset_bytes, dcmsend, free_port, needs_dcmtk
 
-pytestmark = [needs_dcmtk, needs_dicomweb, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [needs_dcmtk, pytest.mark.slow, pytest.mark.timeout(240)]
 RETRY = {"first_s": 0.5, "factor": 2.0, "max_s": 2.0}
+IMAGES = 30
+WORKER = "actors.transcode.worker"
 USERS = {"scanpost": "ein Geheimnis"}
 
 
@@ -47,6 +58,7 @@ def node(tmp_path_factory) -> Iterator[Node]:
         yield made
 
 
+@needs_dicomweb
 def test_an_archive_that_is_away_gets_every_image_when_it_is_back(node, tmp_path):
     port = free_port()
     first, second = series(1, 20), series(2, 15)
@@ -73,6 +85,7 @@ def test_an_archive_that_is_away_gets_every_image_when_it_is_back(node, tmp_path
     assert USERS["scanpost"] not in said and "Test^Image" not in said
 
 
+@needs_dicomweb
 def test_a_wrong_password_parks_with_its_reason_and_a_person_brings_it_through(node, tmp_path):
     port, sent, before = free_port(), series(3, 5), images(node)["delivered"]
     password = tmp_path / "password"
@@ -87,3 +100,57 @@ def test_a_wrong_password_parks_with_its_reason_and_a_person_brings_it_through(n
         node.cli("queue", "retry", "--all-parked")
         wait_until(lambda: images(node)["delivered"] == before + 5, 60, lambda: f"{node.status()}\n{node.logs()}")
         assert stored(there, tmp_path) == expected(sent)
+
+
+def compressed_series(folder: Path) -> dict[str, Path]:
+    """One JPEG-LS image, many times."""
+    folder.mkdir()
+    dataset = pydicom.dcmread(str(get_testdata_file("MR_small_jpeg_ls_lossless.dcm")))
+    found = {}
+    for number in range(IMAGES):
+        uid = f"1.2.826.0.1.3680043.10.1.{number + 1}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+        dataset.InstanceNumber = number
+        found[uid] = folder / f"{number}.dcm"
+        dataset.save_as(found[uid])
+    return found
+
+
+def workers(node: Node, kind: str) -> list[psutil.Process]:
+    found = []
+    for process in node.processes():
+        try:
+            if kind in process.cmdline() or process.name() == kind.rpartition(".")[2]:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.skipif("transcode" in lacking(), reason="an extra is missing (pip install .[test])")
+def test_a_series_that_is_transcoded_arrives_whole_though_slot_and_codec_are_killed(node, tmp_path):
+    np = pytest.importorskip("numpy", reason="an extra is missing (pip install .[test])")
+    files, before = compressed_series(tmp_path / "files"), images(node)["delivered"]
+    with StoreScp(tmp_path / "in", ae="VIEWER", options=["+xi", "--sleep-during", "0"]) as viewer:
+        node.route(
+            {"viewer": {**dicom_target(viewer.port, "VIEWER"), "transcode": "lossless"}},
+            [rule("all", "Modality == 'MR'", "viewer")],
+        )
+        assert dcmsend(node.port, list(files.values())).returncode == 0
+
+        wait_until(lambda: workers(node, WORKER) or len(viewer.received()) >= IMAGES, 60, "a worker")
+        for process in workers(node, WORKER) + workers(node, "actors.dispatcher.slot"):
+            process.send_signal(signal.SIGKILL)
+
+        wait_until(lambda: images(node)["delivered"] == before + IMAGES, 90, lambda: f"{node.status()}\n{node.logs()}")
+        listed = node.json("series", "list")[0]  # the newest one
+        story = node.json("series", "show", str(listed["id"]))
+        assert story["deliveries"][0]["transcoded"] >= 1
+        assert not [path for path in (node.home / "run").iterdir() if path.name.startswith("tmp")]
+        wait_until(lambda: not workers(node, WORKER), 30, "the end of the workers")
+    expected = pydicom.dcmread(next(iter(files.values()))).pixel_array
+    arrived = {str(found.SOPInstanceUID): found for found in map(pydicom.dcmread, viewer.received())}
+    assert arrived.keys() == files.keys()
+    for found in arrived.values():
+        assert found.file_meta.TransferSyntaxUID == IMPLICIT
+        np.testing.assert_array_equal(found.pixel_array, expected)
