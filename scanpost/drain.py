@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from protocol.spool import Spool
     from protocol.spool.draining import Left
 
-LOOK_S = 1.0
+LOOK_S = 0.5
 
 
 @click.command()

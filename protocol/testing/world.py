@@ -20,6 +20,7 @@ from protocol.testing.fakes import FakeNetwork, FakeTarget
 from protocol.testing.simfs import SimDisk
 
 SOURCE = "/test/node/0"
+_EMPTY: list[bytes] = []  # a database as it is made at the moment at which every ManualClock begins
 
 
 class World:
@@ -46,8 +47,17 @@ class World:
         self._places = Places(home)
         for folder in self._places.folders():
             folder.mkdir(parents=True, exist_ok=True)
-        self.spool = self.open("node", create=True)
+        self.spool = self._first_open()
         self._make_durable()
+
+    def _first_open(self) -> Spool:
+        """Worlds are made by the thousand, and an empty database at one moment is like another: it is made once."""
+        if _EMPTY:
+            self._places.database.write_bytes(_EMPTY[0])
+            return self.open("node", create=True)
+        spool = self.open("node", create=True)
+        _EMPTY.append(spool.database.snapshot())
+        return spool
 
     def open(self, process: str, *, points: CrashPoints | None = None, create: bool = False) -> Spool:
         """Open the spool in a process of its own; with `points` of its own it can die alone (see `kill_one`)."""

@@ -7,6 +7,7 @@ armed step dies, and is started again at once, as its supervisor would; otherwis
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ from actors.router.actor import RouterActor
 from protocol.ledger import compare, record
 from protocol.ledger.engine import reader, writer
 from protocol.ledger.record import Ledger
+from protocol.routing import versions
+from protocol.routing.model import RoutingConfiguration
 from protocol.routing.parse import build
 from protocol.routing.versions import RoutingVersions
 from protocol.settings import load_settings
@@ -82,10 +85,18 @@ def make_ledger(folder: Path) -> Path:
 
 
 def quick_ledgers(monkeypatch: Any) -> None:
-    """Bookkeepers start by the thousand: their ledgers need no migration, and statements are compiled once."""
+    """Bookkeepers start by the thousand: their ledgers need no migration, and statements are compiled once; so are the rules."""
     monkeypatch.setattr(record, "upgrade_on", lambda connection: None)
     monkeypatch.setattr(record, "writer", cache(writer))
     monkeypatch.setattr(compare, "reader", cache(reader))
+    monkeypatch.setattr(versions, "parse", cache(versions.parse))
+    monkeypatch.setattr(versions, "build", lambda data, where: built(json.dumps(data), where))
+
+
+@cache
+def built(text: str, where: str) -> RoutingConfiguration:
+    """What is written in a version file; it is frozen, so all may have the same."""
+    return build(json.loads(text), where)
 
 
 def routing(revision: int) -> dict[str, Any]:
@@ -268,12 +279,12 @@ class Node(Slots, SpoolWorld):
         spool = self._open(name)
         lanes = {"router": ["arrivals"], "bookkeeper": ["events"]}.get(name, [])
         wire = self._wires[name] = self.network.wire(*lanes, effects=self.effects[name])
-        versions = RoutingVersions(spool.places.routing, spool.fs, self.clock)
+        routing = RoutingVersions(spool.places.routing, spool.fs, self.clock)
         context = make_context(self.settings, spool, wire=wire, log=NoLog(), clock=self.clock, fs=spool.fs,
-                               rng=Random(1), routing=versions)  # fmt: skip
+                               rng=Random(1), routing=routing)  # fmt: skip
         spool.on_events(wire.committed)
         if name in self.slots:
-            self.actors[name] = SlotActor(self, name, spool, versions)
+            self.actors[name] = SlotActor(self, name, spool, routing)
             return
         if name == "bookkeeper":
             self._ledger = Ledger(self.url, NODE, clock=self.clock, effects=self.effects[name])
@@ -403,10 +414,10 @@ class Node(Slots, SpoolWorld):
         """Make this revision of the rules current, if it is the next one."""
 
         def go() -> None:
-            versions = RoutingVersions(self.spool.places.routing, self.spool.fs, self.clock)
-            current = versions.current().number
+            known = RoutingVersions(self.spool.places.routing, self.spool.fs, self.clock)
+            current = known.current().number
             if current == revision - 1:
-                versions.publish(build(routing(revision), "test"), "ann", "because", current)
+                known.publish(built(json.dumps(routing(revision)), "test"), "ann", "because", current)
 
         self.act("node", go)
 
@@ -420,11 +431,13 @@ class Node(Slots, SpoolWorld):
             target.refuse.clear()
         self.committing.heal()
 
-    def finish(self) -> None:
-        """Targets are healed, people retry, release and route what waits for them; until nothing is left to do."""
+    def finish(self) -> bool:
+        """Targets are healed, people retry, release and route what waits for them; until nothing is left to do. The node was
+        at rest before; whether anybody did anything.
+        """
         self.heal()
         released: set[int] = set()
-        for _ in range(5):
+        for round_ in range(5):
             aside = [row for row in self.deliveries() if row["state"] in ("parked", "held")]
             for row in aside:
                 self.ask("queue.retry" if row["state"] == "parked" else "queue.release", ids=[row["id"]])
@@ -439,9 +452,9 @@ class Node(Slots, SpoolWorld):
             given_up = self.spool.commitments.list(states=("given_up",), limit=1000)
             for row in given_up:
                 self.ask("commitment.retry", commitment=row["id"])
-            self.settle()
             if not aside and not held and not given_up:
-                return
+                return round_ > 0
+            self.settle()
         raise AssertionError(f"a person cannot finish it: {self.arrivals()}, {self.deliveries()}")
 
     def arrivals(self, state: str | None = None) -> list[dict[str, Any]]:

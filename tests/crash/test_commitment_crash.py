@@ -139,7 +139,6 @@ def check(node: Node) -> None:
     node.heal()
     node.settle()
     check_rest(node)
-    node.finish()
     check_end(node)
 
 

@@ -175,7 +175,7 @@ class NodeMachine(RuleBasedStateMachine):
     def everything_is_delivered_in_the_end(self) -> None:
         self.node.repeat()
         self.node.settle()
-        self.node.finish()
+        check_rest(self.node)
         check_end(self.node)
 
     @invariant()

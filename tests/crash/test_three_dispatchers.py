@@ -99,7 +99,6 @@ def check(node: Node) -> None:
     node.repeat()
     node.settle()
     check_rest(node)
-    node.finish()
     check_end(node)
 
 

@@ -1,12 +1,10 @@
-"""Commands and page of a running node, and how it starts and stops; as people and scripts use them."""
+"""Commands and page of a running node, as people and scripts use them."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import re
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +13,6 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from protocol.fsops import RealFs
 from tests.network import evidence
 from tests.network.evidence import arrival_of, arrived, digests, events, part10, send, series
 from tests.network.system import ROOT, Node, rule, target, wait_until
@@ -142,7 +139,7 @@ def test_status_doctor_series_and_queue_show_what_went_through(node, folder, pac
     del images["duplicates"], images["refused"]
     assert received == sum(images.values()) >= 4
     for words in (("status",), ("doctor",), ("series", "list"), ("queue", "list", "--all"), ("target", "list")):
-        assert node.cli(*words).stdout.strip(), words
+        assert node.cli(*words, own_process=True).stdout.strip(), words
 
     row = node.json("series", "list", "--series", series(20, 1)[0].series_uid)[0]
     assert (row["id"], row["state"], row["images"], row["calling_ae"]) == (number, "delivered", 4, "CT1")
@@ -238,42 +235,8 @@ def test_restart_gives_the_router_a_new_process_and_it_goes_on(node, folder):
     deliver(node, folder, 60)
 
 
-# ---- start and stop -----------------------------------------------------------------------------------------------
-def held_locks(node: Node) -> list[str]:
-    fs = RealFs()
-    return [path.name for path in (node.home / "run").glob("*.lock") if fs.is_locked(path)]
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as peer:
-        return peer.connect_ex((HOST, port)) == 0
-
-
-def nothing_is_left(node: Node) -> None:
-    assert node.processes() == [] and held_locks(node) == []
-    assert not listens(node.port) and not listens(node.web)
-
-
-def test_up_runs_once_ctrl_c_and_down_stop_everything(tmp_path):
-    node = Node(tmp_path / "home")
-    try:
-        node.up()
-        assert node.process is not None
-        second = node.cli("up", check=False)
-        lines = second.stderr.splitlines()
-        assert second.returncode == 1 and len(lines) == 1 and "already running" in lines[0], second
-        node.process.send_signal(signal.SIGINT)
-        assert node.process.wait(60) == 0
-        nothing_is_left(node)
-        assert {e.data["actor"] for e in events(node, "actor.stopped")} == {
-            "bus", "receiver", "router", "dispatcher", "cleaner", "bookkeeper"}  # fmt: skip
-
-        detached = node.cli("up", "-d", "--dispatchers", "2", "--no-bus")
-        assert detached.stdout.startswith("ready") and "dispatchers 2" in detached.stdout
-        actors = node.status()["actors"]
-        assert "dispatcher-1" in actors and "bus" not in actors
-        assert "stopped" in node.cli("down").stderr
-        nothing_is_left(node)
-        assert "nothing was running" in node.cli("down").stderr
-    finally:
-        node.stop()
+def test_down_stops_everything_and_the_up_that_waits_in_the_foreground_ends(node):
+    """The last one of this file."""
+    assert node.process is not None and "stopped" in node.cli("down").stderr
+    assert node.process.wait(60) == 0
+    assert node.processes() == []

@@ -22,14 +22,21 @@ from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 
 if TYPE_CHECKING:
     from actors.base import Context
+    from protocol.settings.alerts import Alerts as Limits
     from protocol.spool.commands import Command
 
 WATCH_EVERY_S, RULES_EVERY_S, POST_EVERY_S = 10.0, 2.0, 2.0
+LEAST_WATCH_S = 1.0
 AGAIN_S = 30.0
 """After an error of a part."""
 STOP_WAIT_S = 5.0
 TEST = "alerts.test"
 FAILED = "alerts.failed."
+
+
+def watch_every_s(limits: Limits) -> float:
+    """How often it is looked: no limit in seconds that somebody shortened may be longer by a look."""
+    return min(WATCH_EVERY_S, max(LEAST_WATCH_S, min(limits.target_down_s, limits.clear_after_s, limits.actor_down_s)))
 
 
 class Part:
@@ -50,12 +57,13 @@ class AlertDesk:
         self._notifications = Notifications(context)
         self._post = post or Post(context, when)
         watch = Watch(context, reader or Reader(context), when)
+        every_s = watch_every_s(context.settings.alerts)
         self._tester: Hand = ThreadHand(context.wire.wake)
         self._trying: Command | None = None
         self._parts = (
-            Part("watch", WATCH_EVERY_S, lambda: watch.look(self._notifications.unset)),
+            Part("watch", every_s, lambda: watch.look(self._notifications.unset)),
             Part("rules", RULES_EVERY_S, self._notifications.round),
-            Part("tell", WATCH_EVERY_S, watch.tell),
+            Part("tell", every_s, watch.tell),
             Part("post", POST_EVERY_S, self._post.round),
             Part("test", 1.0, self._tests),
         )

@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from actors.bookkeeper.alerts.desk import watch_every_s
 from protocol.errors import OutOfSpace
 from protocol.fsops import Room
+from protocol.settings.alerts import Alerts
 from protocol.spool.arrivals import Verdict
 from protocol.spool.letters import Item
 from protocol.spool.sightings import note
@@ -444,3 +446,11 @@ def test_no_patient_s_data_is_in_any_alert_event_log_or_letter(rig) -> None:
     everything = [node.spool.alerts.all(), node.sent, node.log.lines]
     everything += [one.data for kind in ("raised", "updated") for one in node.events(f"alert.{kind}")]
     assert "Test^Image" not in str(everything) and "T1" not in str(everything).replace("CT1", "")
+
+
+@pytest.mark.parametrize(
+    ("limits", "every_s"),
+    [({}, 10.0), ({"target_down_s": 3.0}, 3.0), ({"clear_after_s": 0.0}, 1.0), ({"actor_down_s": 20.0}, 10.0)],
+)
+def test_it_is_looked_as_often_as_the_shortest_limit_asks(limits, every_s) -> None:
+    assert watch_every_s(Alerts(**limits)) == every_s
