@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Table, and_, false, func, literal, or
 from protocol.errors import LedgerError
 from protocol.ledger.bulk import put
 from protocol.ledger.engine import database_errors, normalised, reader, reading, writer
-from protocol.ledger.migrate import newest_revision, revision, upgrade
+from protocol.ledger.migrate import NEWEST, revision, upgrade
 from protocol.ledger.record import CONSUMER, lock_key
 from protocol.ledger.standing import shown
 from protocol.ledger.tables import cursor, event, metadata
@@ -66,7 +66,7 @@ class Copying:
     def _begin(self, origin: Engine) -> None:
         """Where the source's cursors stand, before anything is read."""
         with reading(origin) as connection:
-            if revision(connection) != newest_revision():
+            if revision(connection) != NEWEST:
                 raise LedgerError(f"{shown(self._source)} is of another version; start its node with this one first")
             self._upto = positions(connection)
         if not self._upto:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, inspect, select, text
 
 from protocol.ledger.engine import normalised, reader, reading
-from protocol.ledger.migrate import newest_revision, revision
+from protocol.ledger.migrate import NEWEST, revision
 from protocol.ledger.mining.filling import DONE, FILLER
 from protocol.ledger.record import CONSUMER
 from protocol.ledger.tables import cursor, metadata
@@ -35,7 +35,7 @@ def standing(url: str) -> Plain:
                 "url": shown(url),
                 "database": _version(connection),
                 "revision": revision(connection),
-                "newest_revision": newest_revision(),
+                "newest_revision": NEWEST,
                 "bytes": size_of(connection),
                 "rows": {name: estimate(connection, name) for name in sorted(metadata.tables) if name in there},
                 "cursors": cursors(connection) if "cursor" in there else [],

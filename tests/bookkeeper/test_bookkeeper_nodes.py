@@ -195,7 +195,7 @@ def test_the_command_finds_both_and_names_the_node(carried, tmp_path):
 @pytest.mark.slow
 def test_a_database_that_restarts_in_the_middle_of_the_first_steps_is_brought_to_its_end_by_either(postgres, tmp_path):
     """The steps are one transaction: what a crash leaves is either nothing or everything."""
-    from protocol.ledger.migrate import newest_revision, revision
+    from protocol.ledger.migrate import NEWEST, revision
 
     url = postgres.database()
     pair = Pair(tmp_path, url)
@@ -216,7 +216,7 @@ def test_a_database_that_restarts_in_the_middle_of_the_first_steps_is_brought_to
             office.clock.advance(31)
             to_the_end(office)
             assert pair.ask(stored, office.node) == expected(office.outbox())
-        assert pair.ask(revision) == newest_revision()
+        assert pair.ask(revision) == NEWEST
     finally:
         holder.invalidate()
         holder.close()

@@ -9,7 +9,7 @@ from sqlalchemy import JSON, create_engine
 
 from protocol.ledger.engine import reader, writer
 from protocol.ledger.history import Filter, search_arrivals
-from protocol.ledger.migrate import newest_revision, revision, upgrade
+from protocol.ledger.migrate import NEWEST, revision, upgrade
 from protocol.ledger.tables import metadata
 from tests.ledger.freeze import FROZEN, ROWS, load, rows_of, tables_of
 
@@ -50,7 +50,7 @@ def test_a_frozen_ledger_becomes_the_newest_one_and_keeps_its_rows(thawed, url, 
     assert all(len(rows) == ROWS for rows in before.values())
     upgrade(writer(url))
     with reader(url).connect() as connection:
-        assert revision(connection) == newest_revision()
+        assert revision(connection) == NEWEST
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         found = search_arrivals(connection, "node1", Filter(rule="archive")).rows
         assert [row["arrival"] for row in found] == [3, 2, 1] and found[0]["deliveries"][0]["target"] == "target3"
