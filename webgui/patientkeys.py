@@ -12,11 +12,12 @@ import os
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from typing import TYPE_CHECKING
 
 from protocol.errors import NotFound
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 SECRET_BYTES = 32
 LONGEST = 400  # characters of a key
@@ -36,6 +37,8 @@ class PatientKeys:
 
     def patient_id(self, key: str) -> str:
         """Whose key it is. Raises NotFound."""
+        from cryptography.exceptions import InvalidTag
+
         try:
             sealed = base64.urlsafe_b64decode(key + "=" * (-len(key) % 4)) if len(key) <= LONGEST else b""
             return _cipher(self._path).decrypt(sealed, _WHAT).decode("utf-8", "surrogatepass")
@@ -45,6 +48,8 @@ class PatientKeys:
 
 @lru_cache(maxsize=8)
 def _cipher(path: Path) -> AESSIV:
+    from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # 6 MB, once somebody looks at patients
+
     if not path.exists():
         _make(path)
     return AESSIV(path.read_bytes()[:SECRET_BYTES])
@@ -55,7 +60,7 @@ def _make(path: Path) -> None:
     written = path.with_name(f"{path.name}.{os.getpid()}")
     file = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(file, "wb") as new:
-        new.write(AESSIV.generate_key(SECRET_BYTES * 8))
+        new.write(os.urandom(SECRET_BYTES))
         new.flush()
         os.fsync(new.fileno())
     with suppress(FileExistsError):
