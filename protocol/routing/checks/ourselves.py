@@ -10,8 +10,6 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from protocol.routing.extras import lacking
 from protocol.routing.sources import IpNetwork
 from protocol.settings.model import Settings
@@ -86,6 +84,8 @@ def _reached(bound: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address 
 
 def ourselves(settings: Settings) -> Ourselves:
     """This node, as its settings and the operating system tell it. Ports that the system chooses are left out."""
+    import psutil  # 60 ms, and only publishing and checking ask
+
     receiver, places = settings.receiver, Places(settings.home)
     ports = [Listening(receiver.host, receiver.port, receiver.ae_title)]
     if receiver.tls.enabled:

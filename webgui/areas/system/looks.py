@@ -11,8 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from protocol.errors import LedgerError, ScanpostError
 from protocol.ledger.compare import reach
 from protocol.ledger.engine import Connection
@@ -45,6 +43,8 @@ def process(pid: int | None, now: float) -> Process | None:
     """None: it is not there, or not ours to see."""
     if not pid:
         return None
+    import psutil  # 60 ms of a start that the first look at this page can pay
+
     try:
         first = psutil.Process(pid)
         family = [first, *first.children(recursive=True)]
@@ -190,6 +190,8 @@ def packages() -> list[dict[str, str]]:
 
 def machine() -> dict[str, Any]:
     """Python, kernel: what a report of a fault needs."""
+    import psutil
+
     return {"python": platform.python_version(), "system": platform.platform(),
             "cores": os.cpu_count() or 1, "memory_bytes": psutil.virtual_memory().total}  # fmt: skip
 
