@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -20,6 +20,7 @@ from protocol.errors import DiskFailed, OutOfSpace
 FOLDER_MODE = 0o750
 FILE_MODE = 0o640
 SECRET_MODE = 0o600
+_MOST_AT_ONCE = 128 * 1024 + 4096
 _MAX_IOV = 512  # half of Linux's IOV_MAX
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -114,6 +115,27 @@ class disk_errors:
             raise DiskFailed(f"{self._what}: {os.strerror(exc.errno)}") from exc
 
 
+def _portions(parts: Sequence[bytes | memoryview]) -> Iterator[list[bytes | memoryview]]:
+    """The parts in their order, in lists of up to about _MOST_AT_ONCE bytes: the kernel takes its page cache in blocks as large
+    as what is written at once, and has to look for large ones.
+    """
+    group: list[bytes | memoryview] = []
+    size = 0
+    for part in parts:
+        if size + len(part) > _MOST_AT_ONCE or len(group) == _MAX_IOV:
+            if group:
+                yield group
+            while len(part) > _MOST_AT_ONCE:
+                part = memoryview(part)
+                yield [part[:_MOST_AT_ONCE]]
+                part = part[_MOST_AT_ONCE:]
+            group, size = [], 0
+        group.append(part)
+        size += len(part)
+    if group:
+        yield group
+
+
 class RealNewFile:
     """A file opened with O_EXCL; see NewFile."""
 
@@ -128,14 +150,14 @@ class RealNewFile:
                 view = view[os.write(self._fd, view) :]
 
     def write_all(self, parts: Sequence[bytes | memoryview]) -> None:
-        queue = list(parts)
         with disk_errors("write file"):
-            while queue:
-                done = os.writev(self._fd, queue[:_MAX_IOV])
-                while queue and done >= len(queue[0]):
-                    done -= len(queue.pop(0))
-                if done:
-                    queue[0] = memoryview(queue[0])[done:]
+            for group in _portions(parts):
+                while group:
+                    done = os.writev(self._fd, group)
+                    while group and done >= len(group[0]):
+                        done -= len(group.pop(0))
+                    if done:
+                        group[0] = memoryview(group[0])[done:]
 
     def write_at(self, offset: int, data: bytes) -> None:
         with disk_errors("write file"):

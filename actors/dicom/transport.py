@@ -17,7 +17,7 @@ from typing import Any
 from actors.dicom import fast, tls
 from protocol.errors import AssociationAborted, PeerTimeout
 
-BUFFER_BYTES = 256 * 1024
+BUFFER_BYTES = 768 * 1024
 _MAX_IOV = 512  # buffers per sendmsg, half of Linux's IOV_MAX
 _TLS_BYTES = 64 * 1024  # four records; a write of TLS ends only when the peer's side took it all
 _TLS_HANDSHAKE = b"\x16"  # content type of a record, RFC 8446 section 5.1

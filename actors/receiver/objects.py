@@ -21,6 +21,7 @@ from protocol.spool.places import association_key, series_key
 if TYPE_CHECKING:
     from actors.receiver.handler import Handler
 
+FIRST_PIECE = 16 << 10  # bytes of a PDU that most headers fit into; to put pieces together copies them
 HEADS = (4 << 20, 64 << 20)  # bytes of a file that are read to find its header, before all of it is
 
 
@@ -67,11 +68,14 @@ class OneObject:
         """The first bytes: which folder, and all of the header if it is in them."""
         served, syntax = self._served, self._command.transfer_syntax_uid
         assert served.scanner is not None
-        beginning = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         try:
-            self._header = (
-                served.scanner.scan(beginning, syntax) if last else served.scanner.scan_head(beginning, syntax)
-            )
+            if len(pieces) > 1 and len(pieces[0]) >= FIRST_PIECE:
+                self._header = served.scanner.scan_head(pieces[0], syntax)
+            if self._header is None:
+                beginning = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                self._header = (
+                    served.scanner.scan(beginning, syntax) if last else served.scanner.scan_head(beginning, syntax)
+                )
         except UnreadableImage as exc:
             self._unreadable = str(exc)
         header = self._header

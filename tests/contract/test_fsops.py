@@ -311,3 +311,14 @@ def test_parts_are_written_in_one_go_and_written_over(fs, home):
     file.write_at(2, b"AD")
     file.close()
     assert fs.read_bytes(home / "a") == b"heAD-body" + b"x" * 2000
+
+
+@pytest.mark.parametrize(
+    "sizes", [[0], [1, 0, 300_000, 5], [135_168, 1], [131_072] * 5, [135_169], [70_000, 70_000, 7]]
+)
+def test_parts_of_any_size_come_out_as_they_went_in(fs, home, sizes):
+    parts = [bytes([at + 1]) * size for at, size in enumerate(sizes)]
+    file = fs.create(home / "a")
+    file.write_all([memoryview(part) for part in parts])
+    file.close()
+    assert fs.read_bytes(home / "a") == b"".join(parts)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HELPER
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -22,11 +21,12 @@ from actors.dicom.upper import Connection, fragments
 from protocol.errors import NetworkError
 from tests.streams import RECORDED, damaged, pdus_of, pdv
 
+HELPER = fast.helper
 needed = pytest.mark.skipif(
     HELPER is None, reason=f"the compiled helper is {fast.why_not}; install gcc and python3-dev"
 )
 CT = "1.2.840.10008.5.1.4.1.1.2"
-SMALL, LARGE = bytes(range(256)) * 10, bytes(range(251)) * 2500  # the large one does not fit into the buffer
+SMALL, LARGE = bytes(range(256)) * 10, bytes(range(251)) * 4000  # the large one does not fit into the buffer
 MAX_OBJECT = 100_000
 
 
