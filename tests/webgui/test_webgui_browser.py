@@ -188,6 +188,7 @@ REMEMBER = """() => {
 
 
 async def test_a_lost_connection_is_shown_and_mended_and_an_ended_session_leads_to_the_log_in(page, app, accounts):
+    await page.wait_for_selector("#live[data-state=ok]")
     await page.evaluate(REMEMBER)  # it is over within a second: whoever looks may come too late
     await live.close_all(app)
     await page.wait_for_function("window.told.some((one) => one.startsWith('bad') && one.includes('figures of'))")
