@@ -15,9 +15,8 @@ from protocol.spool.rulebook import KEPT_DAYS
 ROUNDS = 20  # chunks per sweep
 CONSUMERS = ("bookkeeper",)
 """Who has to have an event before it may go."""
-TIDY_BEHIND_S = (
-    2 * DAY_S
-)  # by the clock: a newer folder may be in use, even where one of a clock gone wrong is newer still
+TIDY_BEHIND_S = 2 * DAY_S
+"""By the clock: a newer folder may be in use, even where a clock that went wrong left one that is newer still."""
 
 
 class Chores:

@@ -59,14 +59,14 @@ def _row(
         "fallback": rule.fallback, "expires": rule.expires, "off_until": away, "tests": len(rule.tests),
         "today": series[-1], "total": sum(series), "line": spark(series), "last": max(days, default=None),
         "errors": counts.get("error", 0),
-        "warnings": warnings(rule, findings, sum(series), counts.get("error", 0), age),
+        "warnings": warnings(rule, findings, sum(series), counts.get("error", 0), age, away=away is not None),
     }  # fmt: skip
 
 
 def warnings(
-    rule: Rule, findings: Sequence[Finding], total: int, errors: int, age: float | None = None
+    rule: Rule, findings: Sequence[Finding], total: int, errors: int, age: float | None = None, *, away: bool = False
 ) -> list[dict[str, str]]:
-    """What is odd, worst first: level, message, cure."""
+    """What is odd, worst first: level, message, cure. `away`: it is off until a day, so no match is no wonder."""
     found = [
         {"level": "bad" if one.level == "error" else "warn", "text": one.message, "cure": one.cure} for one in findings
     ]
@@ -77,7 +77,7 @@ def warnings(
         found += [
             {"level": "warn", "text": text, "cure": "It cannot be activated like that"} for text in rule.failed_tests()
         ]
-    if rule.mode != "off" and rule.off_until is None and not total and not found:
+    if rule.mode != "off" and not away and not total and not found:
         text = f"no match in {DAYS} days" if age is None else f"no match yet: {_mode(rule)} for {duration(age)}"
         found.append({"level": "wait", "text": text, "cure": "Test it on a past series"})
     if rule.compiled.text == "True" and rule.mode != "off" and not rule.fallback and rule.action != "route":
