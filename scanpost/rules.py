@@ -40,21 +40,23 @@ def list_rules(options: Options, days: int, as_json: bool) -> None:
     Example: scanpost rules list --days 7
     """
     from protocol.routing.rules.english import english
+    from scanpost.publishing import now_of
 
     version = routing_of(options.settings()).current()
     counts = _counts(options, days)
     found = [
         {
-            "rule": rule.name, "mode": rule.mode, "action": rule.action, "trigger": rule.trigger, "when": rule.when,
-            "english": english(rule.compiled.tree), "targets": list(rule.targets), "fallback": rule.fallback,
-            "stop": rule.stop, "counts": counts.get(rule.name, {}),
+            "rule": rule.name, "mode": rule.mode, "off_until": rule.off_until, "action": rule.action,
+            "trigger": rule.trigger, "when": rule.when, "english": english(rule.compiled.tree),
+            "targets": list(rule.targets), "fallback": rule.fallback, "stop": rule.stop, "counts": counts.get(rule.name, {}),
         }
         for rule in version.configuration.rules
     ]  # fmt: skip
+    now = now_of(options.settings())
     print_answer(
         as_json, {"revision": version.number, "days": days, "rules": found},
         ["", "rule", "mode", "applies when", "then", "true", "errors"],
-        [[at, one["rule"], one["mode"], one["english"], _then(one), one["counts"].get("true", 0) or "",
+        [[at, one["rule"], _state(one, now), one["english"], _then(one), one["counts"].get("true", 0) or "",
           one["counts"].get("error", 0) or ""] for at, one in enumerate(found, 1)],
     )  # fmt: skip
 
@@ -67,6 +69,13 @@ def _counts(options: Options, days: int) -> dict[str, dict[str, int]]:
             return spool.rules.counts(since)
     except SpoolMissing:
         return {}
+
+
+def _state(rule: Mapping[str, Any], now: datetime) -> str:
+    from protocol.routing.terms import resting
+
+    away = rule["mode"] != "off" and resting(rule["off_until"], now)
+    return f"off until {rule['off_until']}" if away else rule["mode"]
 
 
 def _then(rule: Mapping[str, Any]) -> str:

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 from pydicom.data import get_testdata_file
 
+from protocol.routing.edits import set_mode
+from protocol.routing.parse import build, to_data
 from scanpost.main import cli
 from tests.scanpost.rules_node import CURRENT, DRAFT, NODE, Home
 
@@ -50,6 +52,14 @@ def test_rules_are_listed_in_order_in_english_with_how_often_they_applied(home: 
     assert [one["rule"] for one in found["rules"]] == ["cardiac", "thin"] and found["revision"] == 1
     assert found["rules"][0]["counts"] == {"true": 1} and "Study Description contains" in found["rules"][0]["english"]
     assert "route pacs" in run(home, "list").stdout
+
+
+def test_the_list_says_which_rule_is_off_until_when_and_no_longer_once_it_is_back(home: Home) -> None:
+    for version, (until, word) in enumerate((("2999-12-31", "off until 2999-12-31"), ("2001-01-01", "active")), 1):
+        data = set_mode("cardiac", "active", until)(to_data(home.versions.current().configuration))
+        home.versions.publish(build(data, "test"), "ann", "because", version)
+        line = next(line for line in run(home, "list").stdout.splitlines() if "cardiac" in line)
+        assert word in " ".join(line.split()) and ("off until" in line) == word.startswith("off")
 
 
 def test_explain_tells_which_rule_with_which_values_and_what_todays_rules_would_do(home: Home) -> None:
