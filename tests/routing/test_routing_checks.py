@@ -136,19 +136,25 @@ def test_a_rule_that_can_never_apply_is_told() -> None:
     assert found(rule("all", "True"), rule("same", "Modality == 'MR' and Modality == 'mr '")) == []
 
 
+NOTHING = "warning rules: no active rule routes or holds: every image is discarded"
+
+
 def test_a_rule_that_expired_is_told_and_its_target_has_no_other_use() -> None:
     assert told(found(rule("old", expires="2026-05-31"))) == [
         "warning targets.pacs: 'pacs' is only used by rules that are off or expired",
+        NOTHING,
         "warning rules[0].expires: rule 'old' expired (2026-05-31)",
     ]
     assert found(rule("today", expires="2026-06-01")) == []
 
 
 def test_a_rule_that_is_off_for_a_while_keeps_its_target_in_use_and_is_told_if_it_never_comes_back() -> None:
-    assert found(rule("later", off_until="2026-07-01")) == []
-    assert found(rule("later", off_until="2026-07-01", expires="2026-07-01")) == []
+    assert told(found(rule("later", off_until="2026-07-01"))) == [NOTHING]
+    assert told(found(rule("later", off_until="2026-07-01", expires="2026-07-01"))) == [NOTHING]
+    assert found(rule("back", off_until="2026-06-01")) == []
     assert told(found(rule("never", off_until="2026-07-02T08:00+00:00", expires="2026-07-01"))) == [
-        "warning rules[0].off_until: rule 'never' ends (2026-07-01) before it is back (2026-07-02T08:00+00:00)"
+        NOTHING,
+        "warning rules[0].off_until: rule 'never' ends (2026-07-01) before it is back (2026-07-02T08:00+00:00)",
     ]
 
 
@@ -263,7 +269,7 @@ def test_errors_stop_and_warnings_only_where_that_is_wanted() -> None:
     warnings = found(rule("mr", expires="2026-01-01"))
     assert errors_of(warnings, "f") is None
     strict = errors_of(warnings, "f", strict=True)
-    assert strict is not None and len(strict.faults) == 2
+    assert strict is not None and len(strict.faults) == 3
     failing = found(rule("mr", tests=[{"header": {"Modality": "CT"}, "expect": "true"}]))
     refusal = errors_of(failing, "f")
     assert refusal is not None and str(refusal).startswith("f: rules[0].tests: rule 'mr': test 1 expects true")

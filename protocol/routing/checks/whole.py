@@ -21,7 +21,7 @@ from protocol.routing.parse import SECTIONS
 from protocol.routing.sources import Source
 from protocol.routing.syntaxes import EXTRA, MADE, name_of, uid_of
 from protocol.routing.targets import DicomTarget, DicomWebTarget, SftpTarget
-from protocol.routing.terms import expired
+from protocol.routing.terms import expired, not_in_force
 
 _PRIVATE = re.compile(r"https:|http://(localhost|127\.0\.0\.1)(:\d+)?(/|\Z)")
 
@@ -34,7 +34,7 @@ def examine(
     found += rule_findings(configuration, now)
     found += _unused(configuration, now)
     found += _same_node_twice(configuration)
-    found += _nothing_routed(configuration)
+    found += _nothing_routed(configuration, now)
     found += _in_clear(configuration)
     found += _unknown_servers(configuration)
     found += _transcoding(configuration)
@@ -128,9 +128,10 @@ def _members(configuration: RoutingConfiguration, group: str) -> tuple[str, ...]
     return configuration.groups[group].members
 
 
-def _nothing_routed(configuration: RoutingConfiguration) -> Iterator[Finding]:
+def _nothing_routed(configuration: RoutingConfiguration, now: datetime) -> Iterator[Finding]:
     anything = configuration.rules or configuration.targets or configuration.sources
-    if anything and not any(rule.mode == "active" and rule.action != "discard" for rule in configuration.rules):
+    acting = (rule for rule in configuration.rules if not not_in_force(rule.expires, rule.off_until, now))
+    if anything and not any(rule.mode == "active" and rule.action != "discard" for rule in acting):
         yield warning(("rules",), "no active rule routes or holds: every image is discarded", "switch a rule on")
 
 
