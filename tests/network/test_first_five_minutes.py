@@ -141,7 +141,7 @@ def a_rule_is_made_of_it(page) -> None:
     page.fill("[name=name]", "to-pacs")
     page.check("[name=targets][value=pacs]")
     page.click("button[formaction='/rules/backtest']")
-    page.wait_for_selector(".numbers >> text=1")
+    page.wait_for_selector(".numbers >> text=of 1 series match (100.0 %)")
     page.click(".crumbs >> text=to-pacs")
     page.wait_for_selector("text=1 of 1 series")
     page.click("button[value=activate]")

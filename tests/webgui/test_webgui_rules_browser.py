@@ -93,3 +93,37 @@ async def test_a_rule_is_made_of_a_series_tried_and_activated(page, real):
     await page.click(".flash button")
     await page.wait_for_url("**/config/versions")
     assert [rule.name for rule in real.versions.current().configuration.rules] == ["all"]
+
+
+async def test_what_the_rows_say_is_sent_although_their_text_is_still_on_its_way(page, real):
+    """Somebody changes a row and presses the button at once: the condition of before must not be the one that is taken."""
+    number = real.arrival(calling_ae="CT7")
+    await page.goto(f"/rules/new?from={number}")
+    await page.wait_for_selector(".brow .bfield")
+    await page.wait_for_selector("#when-said .english")
+    await page.route("**/rules/lint", lambda route: None)  # no answer for as long as the page stands
+    row = page.locator(".brow").last
+    await row.locator(".btest").select_option("!=")
+    await page.click("[data-try]")
+    await page.wait_for_selector("#tried .verdict.off")
+    assert "!= 'CT7'" not in await page.locator("#when").input_value()
+    await page.fill("[name=name]", "not-ct7")
+    await page.check("[name=targets][value=pacs]")
+    await page.click("button[value=activate]")
+    await page.wait_for_selector(".flash.ok")
+    (made,) = [rule for rule in real.versions.current().configuration.rules if rule.name == "not-ct7"]
+    assert "!= 'CT7'" in made.when
+
+
+async def test_text_that_is_typed_after_a_row_was_changed_is_what_counts(page, real):
+    number = real.arrival(calling_ae="CT7")
+    await page.goto(f"/rules/new?from={number}")
+    await page.wait_for_selector(".brow .bfield")
+    await page.locator(".brow").last.locator(".btest").select_option("!=")
+    await page.fill("#when", "Modality == 'MR'")
+    await page.fill("[name=name]", "only-mr")
+    await page.check("[name=targets][value=pacs]")
+    await page.click("button[value=activate]")
+    await page.wait_for_selector(".flash.ok")
+    (made,) = [rule for rule in real.versions.current().configuration.rules if rule.name == "only-mr"]
+    assert made.when == "Modality == 'MR'"

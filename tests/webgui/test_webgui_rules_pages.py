@@ -304,6 +304,19 @@ async def test_an_unknown_name_has_no_help_and_the_editor_explains_what_a_rule_r
     assert "What these names mean" in text and "(0008,0060) CS, code" in text and "(0008,1030) LO" in text
 
 
+async def test_rows_that_are_sent_along_are_the_condition(real, real_admin):
+    rows = {"op": "and", "rows": [{"scope": "", "field": "Modality", "test": "!=", "value": "CT"}]}
+    await post(real_admin, "/rules/edit", sent(rows=json.dumps(rows)))
+    assert real.versions.current().configuration.rules[-1].when == "Modality != 'CT'"
+
+
+@pytest.mark.parametrize("field", ["rows", "tests"])
+@pytest.mark.parametrize("text", ["[", "3", "[" * 100_000])
+async def test_rows_or_test_cases_that_cannot_be_read_are_told_and_nothing_is_published(real, real_admin, field, text):
+    answer = await post(real_admin, "/rules/edit", sent(**{field: text}), status=422)
+    assert field in await answer.text() and "is no JSON" in await answer.text() and "cardiac" not in rules(real)
+
+
 # ---- backtests
 async def test_a_backtest_of_the_draft_tells_numbers_and_pins_them(real, real_admin, real_app, accounts):
     real.arrival()

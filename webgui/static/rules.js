@@ -19,7 +19,10 @@
   // ---- editor ------------------------------------------------------------------------------------------------------
   function editor() {
     const when = document.getElementById('when'), said = document.getElementById('when-said'), builder = document.getElementById('builder');
+    // Rows that were changed and whose text is still on its way: sent along, so that a press of a button never takes the text of before
+    const sentRows = form.elements.rows;
     let asked = 0, shown = '';
+    sentRows.value = '';
 
     // What a name means, asked for once
     const known = new Map();
@@ -67,14 +70,15 @@
       if (fromText && !when.value.trim()) { show({ op: 'and', rows: [] }); return; }
       const told = await post(form.dataset.lint, body);
       if (!told || mine !== asked) return;
-      if (!fromText) when.value = told.text;
+      if (!fromText) { when.value = told.text; sentRows.value = ''; }
       say(told);
       if (!told.error) explainAll(told.names);
       if (fromText && !(told.error && builder.childElementCount)) show(told.rows);
       builder.classList.toggle('faulty', Boolean(told.error));
     };
     const lintText = later(() => lint({ when: when.value }, true), 250);
-    const lintRows = later(() => lint({ builder: rowsOf(builder.firstElementChild) }, false), 200);
+    const lintRows = later(() => { if (sentRows.value) lint({ builder: JSON.parse(sentRows.value) }, false); }, 200);
+    const typed = () => { sentRows.value = ''; ++asked; lintText(); };
 
     // Rows
     const show = (rows) => {
@@ -126,7 +130,7 @@
         test: one.querySelector('.btest').value, value: one.querySelector('.bvalue').value,
       }),
     });
-    const changed = () => { shown = ''; lintRows(); };
+    const changed = () => { shown = ''; ++asked; sentRows.value = JSON.stringify(rowsOf(builder.firstElementChild)); lintRows(); };
     builder.addEventListener('input', (event) => {
       if (event.target.matches('.btest')) event.target.closest('.brow').querySelector('.bvalue').hidden = ['exists', 'missing'].includes(event.target.value);
       changed();
@@ -187,7 +191,7 @@
     };
     const take = (number) => {
       when.setRangeText(options[number].insert, word.start, word.end, 'end');
-      close(); lintText(); when.focus();
+      close(); typed(); when.focus();
     };
     when.addEventListener('keydown', (event) => {
       if (box.hidden) return;
@@ -195,7 +199,7 @@
       else if ((event.key === 'Enter' || event.key === 'Tab') && (at >= 0 || event.key === 'Tab')) { event.preventDefault(); take(Math.max(at, 0)); }
       else if (event.key === 'Escape') { event.stopPropagation(); close(); }
     });
-    when.addEventListener('input', () => { lintText(); offer(); });
+    when.addEventListener('input', () => { typed(); offer(); });
     // The name at the caret is explained below the text, for who uses the keyboard as for who clicks
     const explainCaret = later(() => {
       const start = /[A-Za-z][A-Za-z0-9_.]*$/.exec(when.value.slice(0, when.selectionStart)), end = /^[A-Za-z0-9_.]*/.exec(when.value.slice(when.selectionStart));

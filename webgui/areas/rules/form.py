@@ -20,6 +20,7 @@ from protocol.routing.rules.compiler import compile_rule
 from webgui import modelform
 from webgui.areas.rules import builder, notices, words
 from webgui.areas.rules.edits import put
+from webgui.inputs import Invalid
 
 SHOWN = ("action", "trigger", "priority", "owner", "comment", "expires")
 _LEFT = ("name", "when", "targets", "tests", "notify", "mode")
@@ -69,10 +70,14 @@ def of_rule(rule: Data, was: str, base: int) -> Form:
 
 
 def read(values: Mapping[str, Any]) -> Form:
-    """What was sent. Nothing is judged yet, but test cases that are no JSON are told."""
+    """What was sent. Nothing is judged yet. Raises Invalid: rows or test cases are no JSON, as no page of ours sends them."""
     rule: Data = modelform.read(SPECS, values)
     rule["name"] = str(_one(values.get("name")) or "").strip()
     rule["when"] = " ".join(str(_one(values.get("when")) or "").split())
+    rows = _json(values, "rows", dict)
+    if rows:
+        # Rows that were changed and whose text the page did not have yet.
+        rule["when"] = builder.text_of(rows)
     targets = values.get("targets") or []
     rule["targets"] = [targets] if isinstance(targets, str) else list(targets)
     rule["notify"] = notices.read(str(_one(values.get("notify")) or ""))
@@ -80,17 +85,20 @@ def read(values: Mapping[str, Any]) -> Form:
         rule.pop("study", None)
     if rule.get("action") == "discard":
         rule["targets"] = []
-    form = Form(rule, str(_one(values.get("was")) or ""), _number(values.get("base")) or 0, _number(values.get("place")),
+    rule["tests"] = _json(values, "tests", list) or []
+    return Form(rule, str(_one(values.get("was")) or ""), _number(values.get("base")) or 0, _number(values.get("place")),
                 str(_one(values.get("reason")) or "").strip()[:500])  # fmt: skip
+
+
+def _json(values: Mapping[str, Any], name: str, kind: type) -> Any:
+    text = str(_one(values.get(name)) or "")
     try:
-        tests = json.loads(str(_one(values.get("tests")) or "[]"))
-    except (ValueError, RecursionError):
-        tests = None
-    if not isinstance(tests, list):
-        form.others.append("the test cases are no JSON list")
-        tests = []
-    rule["tests"] = tests
-    return form
+        found = json.loads(text) if text else None
+    except (ValueError, RecursionError) as exc:
+        raise Invalid({name: "is no JSON"}) from exc
+    if found is not None and not isinstance(found, kind):
+        raise Invalid({name: f"is no JSON {'list' if kind is list else 'object'}"})
+    return found
 
 
 def _one(given: Any) -> Any:
