@@ -304,6 +304,16 @@ async def test_an_unknown_name_has_no_help_and_the_editor_explains_what_a_rule_r
     assert "What these names mean" in text and "(0008,0060) CS, code" in text and "(0008,1030) LO" in text
 
 
+async def test_blanks_within_a_text_are_kept_from_the_rows_to_the_rule_in_force(real, real_admin, real_viewer):
+    """A rule made of a series whose description has several blanks in a row has to match that series."""
+    row = {"scope": "", "field": "SeriesDescription", "test": "==", "value": "from   C"}
+    text = (await call(real_viewer, "POST", "/lint", json={"builder": {"op": "and", "rows": [row]}}))["text"]
+    told = await call(real_viewer, "POST", "/lint", json={"when": f"  {text} "})
+    assert told["text"] == text == "SeriesDescription == 'from   C'" and told["rows"]["rows"] == [row]
+    await post(real_admin, "/rules/edit", sent(when=text.replace(" == ", "\r\n  ==  ")))
+    assert real.versions.current().configuration.rules[-1].when == text
+
+
 async def test_rows_that_are_sent_along_are_the_condition(real, real_admin):
     rows = {"op": "and", "rows": [{"scope": "", "field": "Modality", "test": "!=", "value": "CT"}]}
     await post(real_admin, "/rules/edit", sent(rows=json.dumps(rows)))

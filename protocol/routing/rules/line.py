@@ -37,6 +37,13 @@ _LIMIT_NESTING, _LIMIT_BRACKETS = 300, 200  # at 200 brackets Python itself refu
 _INTERPOLATED = re.compile(r"(?<![\w'\"])(?:fr?|rf)['\"]", re.IGNORECASE)
 
 
+def one_line(text: str) -> str:
+    """The same rule as people keep it: on one line and without needless blanks. What stands in quotes stays as it is."""
+    quoted = re.compile(rf"({_QUOTED.pattern})", re.DOTALL)
+    parts = [part if at % 2 else re.sub(r"\s+", " ", part) for at, part in enumerate(quoted.split(text))]
+    return "".join(parts).strip()
+
+
 class Line:
     """One rule's text: positions in it are those of the text as it was written, in characters.
 

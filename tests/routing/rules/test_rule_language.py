@@ -13,6 +13,7 @@ from protocol.errors import RuleSyntaxError
 from protocol.routing.rules.compiler import compile_rule
 from protocol.routing.rules.english import english
 from protocol.routing.rules.language import LIMIT_CHARACTERS
+from protocol.routing.rules.line import one_line
 from protocol.routing.rules.nodes import Clause, Either, Logic, Not
 from tests.routing.rules.rule_testing import refusal
 
@@ -246,3 +247,30 @@ def test_a_rule_is_read_whatever_the_garbage_collector_ends_in_the_meantime() ->
         gc.set_threshold(*before)
         Garbage.more = False
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        (" Modality  ==\r\n 'MR' ", "Modality == 'MR'"),
+        ("SeriesDescription == 'ANGIO Projected from   C'", "SeriesDescription == 'ANGIO Projected from   C'"),
+        ("StudyDescription  ==  \"it's   one\"  and\tNumberOfFrames > 1", "StudyDescription == \"it's   one\" and NumberOfFrames > 1"),
+        ("StudyDescription == 'a\\'  b'   or True", "StudyDescription == 'a\\'  b' or True"),
+        ("Modality ==  'MR", "Modality == 'MR"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_rule_is_kept_on_one_line_and_what_stands_in_quotes_stays(typed, kept) -> None:
+    assert one_line(typed) == kept == one_line(kept)
+
+
+@given(
+    st.lists(st.sampled_from(["Modality", "==", "'a  b'", "and", "  ", "\n", '"x \t y"', "contains(", "'", "\\", ")"]))
+)
+def test_one_line_never_changes_what_a_rule_says(parts: list[str]) -> None:
+    text = "".join(parts)
+    try:
+        said = english(compile_rule(text).tree)
+    except RuleSyntaxError:
+        return
+    assert english(compile_rule(one_line(text)).tree) == said

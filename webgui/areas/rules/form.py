@@ -17,6 +17,7 @@ from protocol.routing.model import RoutingConfiguration, Rule, RuleTest
 from protocol.routing.parse import build, to_data
 from protocol.routing.publishing import Data
 from protocol.routing.rules.compiler import compile_rule
+from protocol.routing.rules.line import one_line
 from webgui import modelform
 from webgui.areas.rules import builder, notices, words
 from webgui.areas.rules.edits import put
@@ -73,7 +74,7 @@ def read(values: Mapping[str, Any]) -> Form:
     """What was sent. Nothing is judged yet. Raises Invalid: rows or test cases are no JSON, as no page of ours sends them."""
     rule: Data = modelform.read(SPECS, values)
     rule["name"] = str(_one(values.get("name")) or "").strip()
-    rule["when"] = " ".join(str(_one(values.get("when")) or "").split())
+    rule["when"] = one_line(str(_one(values.get("when")) or ""))
     rows = _json(values, "rows", dict)
     if rows:
         # Rows that were changed and whose text the page did not have yet.

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from protocol.errors import RoutingError, ScanpostError
 from protocol.routing.parse import to_data
+from protocol.routing.rules.line import one_line
 from protocol.routing.versions import Version
 from webgui import answers, inputs, modelform, patients, publishing
 from webgui.areas.rules import builder, describing, form, models, notices, reading, suggesting, trying, words
@@ -161,7 +162,7 @@ async def large(request: web.Request) -> dict[str, Any]:
 async def lint(request: web.Request) -> web.Response:
     """What the compiler says of a condition."""
     asked = await inputs.body(request, models.Lint)
-    when = builder.text_of(asked.builder) if asked.builder is not None else " ".join(asked.when.split())
+    when = builder.text_of(asked.builder) if asked.builder is not None else one_line(asked.when)
     return answers.given(form.linted(when))
 
 
