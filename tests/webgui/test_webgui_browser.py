@@ -144,6 +144,15 @@ async def nothing_sticks_out_on_a_phone(page):
         "document.documentElement.scrollWidth <= 360", timeout=5000
     )  # charts follow a moment later
     assert await page.locator("[data-topic=kpi] [data-key=waiting] [data-f=value]").is_visible()
+    # before anything came over the websocket, with a long name
+    widths = await page.evaluate("""() => {
+      const badge = document.getElementById('live');
+      [badge.dataset.state, badge.lastElementChild.textContent] = ['off', 'figures of 23:59:59'];
+      document.querySelector('.user-name').textContent = 'a-name-that-is-long-for-a-phone';
+      const widths = [...document.querySelectorAll('.bar-end button')].map((one) => one.getBoundingClientRect().width);
+      return [...widths, document.documentElement.scrollWidth <= 360];
+    }""")
+    assert widths == [34, 34, 34, True]
 
 
 async def another(page, answer):
