@@ -56,8 +56,9 @@ def test_a_copy_holds_the_same_rows_and_goes_on_where_the_source_was(source, url
 
 def test_the_copy_is_planned_by_what_is_in_it(source, postgres):
     """A PostgreSQL that was just filled took 800 ms for a question that took 1 ms after its first autovacuum."""
-    Copying(source[1], postgres).run()
-    with reading(reader(postgres)) as connection:
+    url = postgres.emptied()
+    Copying(source[1], url).run()
+    with reading(reader(url)) as connection:
         known = connection.execute(text("SELECT reltuples FROM pg_class WHERE oid = 'event'::regclass")).scalar()
     assert known > 0
 
