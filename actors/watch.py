@@ -31,9 +31,14 @@ class Watch:
         self._fd = -1 if self._libc is None else self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         self._thread: threading.Thread | None = None
         self._end = -1
+        self._armed = False
 
     def arm(self) -> bool:
-        """Whether the next change of any of them wakes. What changed before is for the caller to find, after this."""
+        """Wake at the next change of any of them; whether that was so before already, without a break since then.
+
+        Who asks for the first time must look once more a little later: a commit may have been written before and be seen only
+        after its sync.
+        """
         if self._fd < 0 or self._libc is None:
             return False
         for path in self._paths:
@@ -42,22 +47,32 @@ class Watch:
                     return False  # not there yet
                 self.close()  # as many as this user may have
                 return False
-        if self._thread is None:
+        if self._thread is None and not self._begin():
+            self.close()
+            return False
+        before, self._armed = self._armed, True
+        return before
+
+    def _begin(self) -> bool:
+        try:
             self._end = os.eventfd(0, os.EFD_CLOEXEC)
-            self._thread = threading.Thread(target=self._listen, name="watch", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._listen, name="watch", daemon=True)
+            thread.start()
+        except (OSError, RuntimeError):  # no descriptor or no thread is left: it goes without
+            return False
+        self._thread = thread
         return True
 
     def close(self) -> None:
         """Wake nobody any more. More than once is allowed."""
-        if self._thread is not None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
             os.eventfd_write(self._end, 1)
-            self._thread.join()
-            os.close(self._end)
-            self._thread = None
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+            thread.join()
+        for fd in (self._end, self._fd):
+            if fd >= 0:
+                os.close(fd)
+        self._end = self._fd = -1
 
     def _listen(self) -> None:
         poll = select.poll()
@@ -71,6 +86,7 @@ class Watch:
                 os.read(self._fd, _BYTES)
             except OSError:
                 continue
+            self._armed = False
             self._wake()
 
 

@@ -45,6 +45,9 @@ class Sink:
     def begin(self, association_id: bytes, peer: Any, command: Any) -> Sink:
         return self
 
+    def whole(self, association_id: bytes, peer: Any, command: Any, pieces: Any) -> int:
+        return self.finish()
+
     def write(self, pieces: Any, last: bool) -> None:
         return
 

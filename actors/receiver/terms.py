@@ -8,7 +8,7 @@ Statuses are those of PS3.4 table B.2-1 and PS3.7 Annex C:
     A900  with `unreadable = "refuse"`: UIDs missing, or not those of the command. Else kept in quarantine, acknowledged.
     C000  with `unreadable = "refuse"`: the data set cannot be read, or there is none.
     B007  stored, although its SOP class is not the command's (with "refuse": A900).
-    0122  the command names a SOP class that is none of storage.
+    0122  the command names a SOP class that is none of storage, or another one than its presentation context.
     0124  the source may not store this: not accepted any more, a SOP class not its own, larger than its limit. Trying
           again does not help, so it is not A700: a scanner would repeat the same gigabytes for ever.
     ====  ==========================================================================================================

@@ -327,6 +327,20 @@ async def test_rows_or_test_cases_that_cannot_be_read_are_told_and_nothing_is_pu
     assert field in await answer.text() and "is no JSON" in await answer.text() and "cardiac" not in rules(real)
 
 
+async def test_rows_that_are_no_rows_are_told_and_many_are_all_kept(real, real_admin):
+    for rows_of in ("5", "null", '"x"'):
+        await post(real_admin, "/rules/edit", sent(rows=f'{{"rows": {rows_of}}}'), status=422)
+    row = {"scope": "", "field": "Modality", "test": "!=", "value": "CT"}
+    await post(real_admin, "/rules/edit", sent(rows=json.dumps({"op": "and", "rows": [row] * 70 + [{"rows": 5}, 7]})))
+    assert real.versions.current().configuration.rules[-1].when.count("Modality != 'CT'") == 70
+
+
+async def test_a_text_full_of_open_quotes_is_refused_at_once(real_viewer):
+    """To look for the end of each quote anew took minutes, and the whole page stood still meanwhile."""
+    told = await call(real_viewer, "POST", "/lint", json={"when": "'" + "\\'" * 9_000 + "\\"})
+    assert told["error"] is not None
+
+
 # ---- backtests
 async def test_a_backtest_of_the_draft_tells_numbers_and_pins_them(real, real_admin, real_app, accounts):
     real.arrival()

@@ -76,7 +76,7 @@
       if (fromText && !(told.error && builder.childElementCount)) show(told.rows);
       builder.classList.toggle('faulty', Boolean(told.error));
     };
-    const lintText = later(() => lint({ when: when.value }, true), 250);
+    const lintText = later(() => { if (!sentRows.value) lint({ when: when.value }, true); }, 250);
     const lintRows = later(() => { if (sentRows.value) lint({ builder: JSON.parse(sentRows.value) }, false); }, 200);
     const typed = () => { sentRows.value = ''; ++asked; lintText(); };
 

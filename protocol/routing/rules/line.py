@@ -37,10 +37,19 @@ _LIMIT_NESTING, _LIMIT_BRACKETS = 300, 200  # at 200 brackets Python itself refu
 _INTERPOLATED = re.compile(r"(?<![\w'\"])(?:fr?|rf)['\"]", re.IGNORECASE)
 
 
+# A quote that nobody closes goes on to the end: to look for its end from each quote on would take for ever.
+_KEPT = re.compile(
+    r"('''.*?(?:'''|\Z)|\"\"\".*?(?:\"\"\"|\Z)|'(?:\\.|[^'\\]|\\\Z)*+(?:'|\Z)|\"(?:\\.|[^\"\\]|\\\Z)*+(?:\"|\Z))",
+    re.DOTALL,
+)
+
+
 def one_line(text: str) -> str:
-    """The same rule as people keep it: on one line and without needless blanks. What stands in quotes stays as it is."""
-    quoted = re.compile(rf"({_QUOTED.pattern})", re.DOTALL)
-    parts = [part if at % 2 else re.sub(r"\s+", " ", part) for at, part in enumerate(quoted.split(text))]
+    """The same rule as people keep it: on one line and without needless blanks. In quotes only line breaks become blanks."""
+    parts = [
+        re.sub(r"\r\n|[\r\n\f\v\t]", " ", part) if at % 2 else re.sub(r"\s+", " ", part)
+        for at, part in enumerate(_KEPT.split(text))
+    ]
     return "".join(parts).strip()
 
 

@@ -256,7 +256,9 @@ def test_a_rule_is_read_whatever_the_garbage_collector_ends_in_the_meantime() ->
         ("SeriesDescription == 'ANGIO Projected from   C'", "SeriesDescription == 'ANGIO Projected from   C'"),
         ("StudyDescription  ==  \"it's   one\"  and\tNumberOfFrames > 1", "StudyDescription == \"it's   one\" and NumberOfFrames > 1"),
         ("StudyDescription == 'a\\'  b'   or True", "StudyDescription == 'a\\'  b' or True"),
-        ("Modality ==  'MR", "Modality == 'MR"),
+        ("Modality ==  'MR  x", "Modality == 'MR  x"),
+        ("Modality == 'a\r\nb\n\tc'", "Modality == 'a b  c'"),
+        ("Modality ==  'a\\", "Modality == 'a\\"),
         ("", ""),
     ],
 )  # fmt: skip

@@ -108,7 +108,8 @@ def text_of(group: Mapping[str, Any]) -> str:
 def _joined(group: Mapping[str, Any], inside: bool) -> str:
     operator = "or" if group.get("op") == "or" else "and"
     parts = []
-    for row in list(group.get("rows", ()))[:MOST_ROWS]:
+    rows = group.get("rows")
+    for row in rows if isinstance(rows, list) else ():
         if not isinstance(row, Mapping):
             continue
         text = ("" if inside else _joined(row, inside=True)) if "rows" in row else _clause(row)

@@ -77,6 +77,8 @@ def read(values: Mapping[str, Any]) -> Form:
     rule["when"] = one_line(str(_one(values.get("when")) or ""))
     rows = _json(values, "rows", dict)
     if rows:
+        if not isinstance(rows.get("rows"), list):
+            raise Invalid({"rows": "is no group of rows"})
         # Rows that were changed and whose text the page did not have yet.
         rule["when"] = builder.text_of(rows)
     targets = values.get("targets") or []

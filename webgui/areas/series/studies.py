@@ -24,7 +24,8 @@ from webgui.keys import NODE
 from webgui.patientkeys import PatientKeys
 
 MOST = 250  # series of one study or patient; more of them (a phantom) are for the list of series
-PAGE = 200  # lines of a page; what stands above them counts all
+PAGE = 200  # lines of a page; what stands above them counts all of these
+LATE_S = 5.0  # the ledger is behind: what it does not know may be more than the newest
 MORE = f"There are more series than the newest {MOST:,} shown here; the list of series has all."
 
 
@@ -84,18 +85,19 @@ async def _of_patient(request: web.Request) -> tuple[str, list[Line], list[str]]
         return lines, [MORE] if page.next else []
 
     try:
-        (lines, notes), look = await node.ledger(ask), NEWEST  # the spool adds what the ledger does not know yet
+        lines, notes = await node.ledger(ask)
     except LedgerUnavailable:
-        lines, notes, look = [], [AWAY], LOOKED_THROUGH
-    live = await node.spool(lambda spool: _in_spool(spool, patient_id, lines, look))
+        lines, notes = [], [AWAY]
+    live = await node.spool(lambda spool: _in_spool(spool, patient_id, lines))
     lines = [*live.values(), *(line for line in lines if line.id not in live)]
     if not lines:
         raise NotFound("nothing is known of this patient any more")
     return patient_id, lines, notes
 
 
-def _in_spool(spool: Spool, patient_id: str, known: list[Line], look: int) -> dict[int, Line]:
-    """The patient's series among those that the ledger named and so many of the newest of the spool."""
+def _in_spool(spool: Spool, patient_id: str, known: list[Line]) -> dict[int, Line]:
+    """The patient's series among those that the ledger named and the newest of the spool, as many as it may not know yet."""
+    look = NEWEST if known and spool.outbox.lag_s("bookkeeper") < LATE_S else LOOKED_THROUGH
     found = spool.browsing.search(SeriesQuery().selection(), patient_id, None, MOST, look)
     rows = spool.browsing.arrivals({*found.ids, *(line.id for line in known)})
     return {id: line for id, row in rows.items() if (line := of_spool(row)).patient_id == patient_id}
