@@ -5,7 +5,7 @@ It must not judge (`conditions` does); it reads the spool, the lock files and a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from actors.bookkeeper.alerts.conditions import HOUR_S, ActorReading, Readings, TargetReading
 from actors.bookkeeper.alerts.filling import Filling
@@ -28,6 +28,8 @@ SEEN_S = 8 * 7 * 86_400.0
 LATELY_S = 3600.0
 STARTS_S = 900.0
 UNSENT_S = 900.0
+GAP_S = 15.0
+"""More than this between two looks was our own sleep, or the machine's."""
 SCHEDULE_S = 86_400.0
 """So much longer may a delivery wait for a target that has a schedule."""
 
@@ -122,8 +124,10 @@ class Reader:
         names += ["webgui"] if "webgui.lock" in self._spool.fs.listdir(self._spool.places.run) else []
         return names
 
-    def _states(self, now: float) -> Mapping[str, tuple[str, object]]:
-        return {name: (one["state"], one["pid"]) for name, one in actors(self._spool, now).items()}
+    def _states(self, now: float) -> Mapping[str, Said]:
+        return {
+            name: Said(one["state"], one["pid"], one["beat"] or 0.0) for name, one in actors(self._spool, now).items()
+        }
 
     def _disk_full_at(self, configuration: RoutingConfiguration, now: float, monotonic: float) -> float | None:
         settings = self._context.settings
@@ -156,22 +160,36 @@ def _target(state: TargetState | None, waiting: int, late: float | None, now: fl
     return TargetReading(down_since, 0 if paused else state.fails, lately, waiting, late)
 
 
+class Said(NamedTuple):
+    """What a program that runs last said of itself. `beat`: when (seconds UTC)."""
+
+    state: str
+    pid: object = None
+    beat: float = 0.0
+
+
 class Programs:
-    """Remembers since when programs are missing or fail, and how often each was started; monotonic seconds."""
+    """Remembers since when programs are missing, fail or are still, and how often each was started; monotonic seconds.
+
+    Whether a heartbeat is old is no question to the wall clock: it may have been set.
+    """
 
     def __init__(self) -> None:
         self._gone: dict[str, float] = {}
         self._failing: dict[str, float] = {}
+        self._beats: dict[str, tuple[Said, float]] = {}  # what each said last, and for how long it says that
+        self._looked: float | None = None
         self._pids: dict[str, object] = {}
         self._starts: dict[str, list[float]] = {}
 
-    def look(
-        self, expected: list[str], states: Mapping[str, tuple[str, object]], now: float
-    ) -> dict[str, ActorReading]:
-        """`states`: what runs, with its state and process id."""
+    def look(self, expected: list[str], states: Mapping[str, Said], now: float) -> dict[str, ActorReading]:
+        """`states`: what runs."""
         found = {}
+        passed = 0.0 if self._looked is None else min(now - self._looked, GAP_S)
+        self._looked = now
         for name in expected:
-            state, pid = states.get(name, ("", None))
+            said = states.get(name, Said(""))
+            state, pid, beat = said
             self._keep(self._gone, name, not state, now)
             self._keep(self._failing, name, state == "failing", now)
             starts = self._starts.setdefault(name, [])
@@ -184,9 +202,18 @@ class Programs:
             found[name] = ActorReading(
                 0.0 if gone is None else max(now - gone, 1e-9),
                 0.0 if failing is None else max(now - failing, 1e-9),
+                self._still(name, said, passed),
+                beat,
                 len(starts),
             )
         return found
+
+    def _still(self, name: str, said: Said, passed: float) -> float:
+        """For how long it has said nothing new; who starts or recovers may be busy for long."""
+        known, still = self._beats.get(name, (None, 0.0))
+        same = said == known and said.beat and said.state in ("ready", "failing")
+        self._beats[name] = said, still + passed if same else 0.0
+        return self._beats[name][1]
 
     @staticmethod
     def _keep(since: dict[str, float], name: str, wrong: bool, now: float) -> None:
