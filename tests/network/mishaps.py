@@ -54,12 +54,13 @@ def sources_seen_until_yesterday(home: Path, *calling: str) -> None:
             spool.watching.note_hours()
 
 
-def letter_that_nobody_took(home: Path, recipient: str, age_s: float) -> None:
-    """It waits since then."""
+def letter_that_nobody_took(home: Path, recipient: str, age_s: float, again_s: float) -> None:
+    """It has waited for so long, and is tried again in a while."""
     with closing(open_spool(home, clock=ManualClock(time.time() - age_s), create=True)) as spool:
         spool.letters.tell([], [Item(recipient, {"kind": "test", "text": "of old"})])
         body = {"subject": "of old", "text": "of old", "count": 1, "items": []}
-        spool.letters.seal(spool.letters.items(recipient), body)
+        letter = spool.letters.seal(spool.letters.items(recipient), body)
+        spool.letters.failed(letter, "the server answers 503", time.time() + again_s)
 
 
 def event_of_a_clock_that_was_ahead(node: Node, by_s: float) -> None:
