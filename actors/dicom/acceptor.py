@@ -19,7 +19,7 @@ from actors.dicom.facts import facts
 from actors.dicom.negotiation import answer_user, choose_all, choose_roles, contradicts
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
 from actors.dicom.service import How, LimitReached, Peer, ScpConfig, ScpHandler, StoreCommand
-from actors.dicom.storing import Dropped, Storing, log_fault
+from actors.dicom.storing import Dropped, Storing, log_fault, whole
 from actors.dicom.transport import ConnectionLost
 from actors.dicom.upper import Connection, Message, PeerAborted, ReleaseRequested, Sink
 from protocol.errors import DiskFailed, NetworkError, PeerTimeout
@@ -187,7 +187,7 @@ class Acceptor:
             while True:
                 if self._commitment is not None:
                     self._commitment.attend()
-                self._answer(self._next_message(peer))
+                self._answer(self._next_message(peer), peer)
                 self._tell(self._handler.rest, self._id)
         except ReleaseRequested:
             return self._release()
@@ -239,12 +239,12 @@ class Acceptor:
                 storing.abandon()
             raise
 
-    def _answer(self, message: Message) -> None:
+    def _answer(self, message: Message, peer: Peer) -> None:
         self._check_context(message)
         command = message.command
         field = command.field
         if field == dimse.C_STORE_RQ:
-            status = self._stored(message)
+            status = self._stored(message, peer)
         elif field == dimse.C_ECHO_RQ:
             status = statuses.SUCCESS
         else:
@@ -282,22 +282,29 @@ class Acceptor:
         if command.field != dimse.C_STORE_RQ:
             return Dropped() if self._service(message) is None else None
         request = self._store_command(message)
-        abstract_syntax = self._contexts[message.context_id][0]
-        if abstract_syntax in _NO_STORAGE or contradicts(request.sop_class_uid, abstract_syntax):
+        if self._is_foreign(message, request):
             return Dropped()
         self._storing = Storing(self._handler, self._id, peer, request, self._config.max_object_bytes)
         return self._storing
 
-    def _stored(self, message: Message) -> int:
+    def _is_foreign(self, message: Message, request: StoreCommand) -> bool:
+        """Whether a request to store is none of an object that its presentation context is for."""
+        abstract_syntax = self._contexts[message.context_id][0]
+        return abstract_syntax in _NO_STORAGE or contradicts(request.sop_class_uid, abstract_syntax)
+
+    def _stored(self, message: Message, peer: Peer) -> int:
         storing, self._storing = self._storing, None
         if storing is not None:
             return storing.status()
-        abstract_syntax = self._contexts[message.context_id][0]
-        if isinstance(message.sink, Dropped) or abstract_syntax in _NO_STORAGE:
+        request = self._store_command(message)
+        foreign = self._is_foreign(message, request)
+        if message.pieces is not None and not foreign:
+            return whole(self._handler, self._id, peer, request, message.pieces, self._config.max_object_bytes)
+        if foreign:
             status, reason = statuses.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context"
         else:
             status, reason = statuses.CANNOT_UNDERSTAND, "the C-STORE request has no data set"
-        self._tell(self._handler.refused, self._id, self._store_command(message), status, reason)
+        self._tell(self._handler.refused, self._id, request, status, reason)
         return status
 
     def _store_command(self, message: Message) -> StoreCommand:

@@ -31,10 +31,10 @@ class Sink(Protocol):
         """
 
 
-@dataclass
+@dataclass(slots=True)
 class Message:
-    """One DIMSE message. `dataset` is None if the command has none, it exceeded the limit (`oversized`), or it went into a
-    `sink`.
+    """One DIMSE message. `dataset` is None if the command has none, it exceeded the limit (`oversized`), it went into a
+    `sink`, or it came in one go: then it lies in `pieces`, which are valid until the next message is read.
     """
 
     context_id: int
@@ -42,13 +42,14 @@ class Message:
     dataset: bytearray | None = None
     oversized: bool = False
     sink: Sink | None = None
+    pieces: list[memoryview] | None = None
 
 
 ChooseSink = Callable[[Message], Sink | None]
 """Asked when a command with a dataset has come: where its bytes are to go, or None to collect them in the message."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Part:
     """How far a dataset has come: what is not handed on yet, and the fragment under way."""
 

@@ -106,7 +106,9 @@ class Reader(Transport):
         return fast.helper is not None and self._waits_in_kernel
 
     def _begin_helped(self, part: Part, idle_until: float, busy_s: float) -> Message | None:
-        """Let the helper read a message from its beginning. What it has not finished goes on as if it had not been."""
+        """Let the helper read a message from its beginning. What is whole is returned, with a dataset only of a C-STORE request;
+        what it has not finished goes on as if it had not been.
+        """
         if self._start == self._end:
             self._start = self._end = 0
         elif self._start > BUFFER_BYTES // 4:
@@ -116,6 +118,9 @@ class Reader(Transport):
         if at < 0:
             return None
         message = Message(part.context_id, self._decode_command(at, end))
+        if part.last and not part.left:
+            message.pieces = part.pieces
+            return message
         if not message.command.has_data_set:
             self._header_until = 0.0
             return message

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from actors.dicom.commitment_scp import CommitmentHandler
@@ -66,8 +66,7 @@ class Peer:
     implementation_version: str = ""
 
 
-@dataclass(frozen=True)
-class StoreCommand:
+class StoreCommand(NamedTuple):
     """One C-STORE request before its dataset. The UIDs are as the peer wrote them (unchecked)."""
 
     sop_class_uid: str
@@ -130,6 +129,11 @@ class ScpHandler(Protocol):
 
         Raising OutOfSpace, here or out of the intake, answers A700, UnreadableImage C000, anything else 0110; DiskFailed
         reaches `fatal` first. What is left of the dataset is read and dropped.
+        """
+
+    def whole(self, association_id: bytes, peer: Peer, command: StoreCommand, pieces: list[memoryview]) -> int:
+        """A C-STORE request has come with all of its dataset: as `begin`, `write` and `finish` in one, with what they raise.
+        The pieces are valid until `rest` is over.
         """
 
     def refused(self, association_id: bytes, command: StoreCommand, status: int, reason: str) -> None:

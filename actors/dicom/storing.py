@@ -34,10 +34,7 @@ class Storing:
             return
         self._size += sum(map(len, pieces))
         if self._size > self._max:
-            log.warning(
-                "object above the limit refused", extra={"action": "scp.oversized", "source": self._peer.calling_ae}
-            )
-            self._fail(statuses.OUT_OF_RESOURCES)
+            self._fail(_oversized(self._peer))
         else:
             self._guarded(lambda: intake.write(pieces, last))
 
@@ -70,21 +67,43 @@ class Storing:
     def _guarded(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except OutOfSpace:
-            log.error("out of space", extra={"action": "scp.out_of_space", "source": self._peer.calling_ae})
-            self._fail(statuses.OUT_OF_RESOURCES)
-        except UnreadableImage:
-            self._fail(statuses.CANNOT_UNDERSTAND)
-        except DiskFailed as exc:
-            self._handler.fatal(exc)
-            self._fail(statuses.PROCESSING_FAILURE)
         except Exception as exc:
-            log_fault("scp.store", exc)
-            self._fail(statuses.PROCESSING_FAILURE)
+            self._fail(status_of(exc, self._handler, self._peer))
 
     def _fail(self, status: int) -> None:
         self._status = status
         self.abandon()
+
+
+def whole(
+    handler: ScpHandler, association_id: bytes, peer: Peer, command: StoreCommand, pieces: list[memoryview], most: int
+) -> int:
+    """Hand on an object that came in one go, at most so many bytes of it; the status to answer."""
+    if sum(map(len, pieces)) > most:
+        return _oversized(peer)
+    try:
+        return int(handler.whole(association_id, peer, command, pieces)) & 0xFFFF
+    except Exception as exc:
+        return status_of(exc, handler, peer)
+
+
+def status_of(exc: Exception, handler: ScpHandler, peer: Peer) -> int:
+    """What came out of the handler, logged and as the status that answers the request."""
+    if isinstance(exc, OutOfSpace):
+        log.error("out of space", extra={"action": "scp.out_of_space", "source": peer.calling_ae})
+        return statuses.OUT_OF_RESOURCES
+    if isinstance(exc, UnreadableImage):
+        return statuses.CANNOT_UNDERSTAND
+    if isinstance(exc, DiskFailed):
+        handler.fatal(exc)
+    else:
+        log_fault("scp.store", exc)
+    return statuses.PROCESSING_FAILURE
+
+
+def _oversized(peer: Peer) -> int:
+    log.warning("object above the limit refused", extra={"action": "scp.oversized", "source": peer.calling_ae})
+    return statuses.OUT_OF_RESOURCES
 
 
 class Dropped:

@@ -21,6 +21,11 @@ class WholeObjects:
     def begin(self, association_id: bytes, peer: Peer, command: StoreCommand) -> Collected:
         return Collected(self, association_id, peer, command)
 
+    def whole(self, association_id: bytes, peer: Peer, command: StoreCommand, pieces: list[memoryview]) -> int:
+        taking = self.begin(association_id, peer, command)
+        taking.write(pieces, True)
+        return taking.finish()
+
     def refused(self, association_id: bytes, command: StoreCommand, status: int, reason: str) -> None:
         return
 

@@ -12,11 +12,13 @@ from typing import Any
 from actors.dicom.commitment_scp import CommitmentHandler
 from actors.dicom.service import How, Intake, LimitReached, Peer, StoreCommand, StoreRequest
 from actors.dicom.statuses import OUT_OF_RESOURCES, PROCESSING_FAILURE
+from actors.receiver import whole
 from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
 from actors.receiver.committer import Committer, Ticket
 from actors.receiver.counting import OpenNow
 from actors.receiver.objects import OneObject
+from actors.receiver.terms import Refusal
 from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 from protocol.header.scanner import Scanner
 from protocol.header.uids import valid_uid
@@ -168,13 +170,23 @@ class Handler:
 
     def begin(self, association_id: bytes, peer: Peer, command: StoreCommand) -> Intake:
         """See ScpHandler."""
+        return OneObject(self, self._ready(association_id, command), command)
+
+    def whole(self, association_id: bytes, peer: Peer, command: StoreCommand, pieces: list[memoryview]) -> int:
+        """See ScpHandler."""
+        return whole.store(self, self._ready(association_id, command), command, pieces)
+
+    def _ready(self, association_id: bytes, command: StoreCommand) -> Served:
+        """The association of an object, once what came before it is as far as it must be."""
         self._failure.check()
         try:
             served = self._associations.get(association_id)
             self._settle_terms(served)
-            self._hear_tickets(served)
+            if served.behind:
+                self._hear_tickets(served)
             if served.left:
                 self.settle(served)
+            return served
         except OutOfSpace as exc:
             self.refuse(self._associations.peek(association_id), command, OUT_OF_RESOURCES, str(exc))
             raise
@@ -183,16 +195,23 @@ class Handler:
         except SpoolError as exc:
             self.refuse(self._associations.peek(association_id), command, PROCESSING_FAILURE, str(exc))
             raise
-        return OneObject(self, served, command)
 
     def store(self, association_id: bytes, peer: Peer, request: StoreRequest) -> int:
         """An object that is whole already, as if it came in over the network."""
         command = StoreCommand(
             request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid, request.message_id
         )  # fmt: skip
-        intake = self.begin(association_id, peer, command)
-        intake.write([memoryview(request.dataset)], True)
-        return intake.finish()
+        return self.whole(association_id, peer, command, [memoryview(request.dataset)])
+
+    def reply(self, served: Served, command: StoreCommand, status: int | Refusal, size: int) -> int:
+        """The status of what is taken or refused, as it is answered: recorded, and not faster than its source may send."""
+        if isinstance(status, Refusal):
+            self.refuse(served, command, *status)
+            status = status.status
+        else:
+            self.answered(served, command, status, size)
+        self.keep_pace(served)
+        return status
 
     def rest(self, association_id: bytes) -> None:
         """See ScpHandler: rows of what is acknowledged already, and the file that the next object will fill."""

@@ -21,7 +21,7 @@ from protocol.header.scan import Header
 from protocol.spool import joining, quarantine, sightings
 from protocol.spool.database import Database
 from protocol.spool.durable import DurableNames
-from protocol.spool.intake import Allowance, Intake, Writer
+from protocol.spool.intake import Allowance, Writer
 from protocol.spool.joining import Joining, Known
 from protocol.spool.objects import ImageFile, Incoming, Origin, Receipt, Saved, image_file, misplaced
 from protocol.spool.part10 import FileMeta, encode
@@ -124,16 +124,15 @@ class Images:
             return self._quarantined(incoming, reason)
         assert incoming.header is not None
         writer = self.writer(incoming.origin)
-        intake = writer.begin(incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid)
+        key = series_key(incoming.header.study_uid, incoming.header.series_uid, incoming.calling_ae)
         try:
-            key = series_key(incoming.header.study_uid, incoming.header.series_uid, incoming.calling_ae)
-            intake.write(key, [incoming.dataset], True)
-            return self.finish(intake, incoming.header)
-        except SpoolError:
-            intake.abandon()
-            raise
+            file, meta = writer.put(
+                key, incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid,
+                [incoming.dataset], sync=self.sync,
+            )  # fmt: skip
         finally:
             writer.close()
+        return self.described(file, meta, incoming.source, incoming.header)
 
     def _quarantined(self, incoming: Incoming, reason: str) -> Saved:
         receipt = new_receipt(self._clock.now())
@@ -150,13 +149,9 @@ class Images:
         )  # fmt: skip
         return Saved(receipt, meta, incoming.source, receipt.hex(), values, reason, new=True)
 
-    def finish(self, intake: Intake, header: Header) -> Saved:
-        """Finish a whole file, as durable as promised."""
-        return self.described(intake, intake.finish(sync=self.sync), header)
-
-    def described(self, intake: Intake, file: str, header: Header) -> Saved:
+    def described(self, file: str, meta: FileMeta, source: str | None, header: Header) -> Saved:
         """What `commit` needs of a finished file."""
-        return Saved(intake.receipt, intake.meta(), intake.origin.source, file, header.values, new=True)
+        return Saved(meta.receipt, meta, source, file, header.values, new=True)
 
     def set_aside(self, file: str, meta: FileMeta, reason: str, source: str | None) -> Saved:
         """Move a finished file that cannot be read, placed or recorded to quarantine."""

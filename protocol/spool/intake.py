@@ -22,7 +22,7 @@ from protocol.errors import DiskFailed, SpoolError
 from protocol.fsops import FsOps, NewFile
 from protocol.spool.durable import DurableNames
 from protocol.spool.objects import Origin
-from protocol.spool.part10 import OPEN, WHOLE, FileMeta, FileMetaForm, sealing
+from protocol.spool.part10 import OPEN, FileMeta, FileMetaForm, sealing
 from protocol.spool.places import Places, folder_of_day, new_receipt
 
 DAY_S = 86_400
@@ -88,6 +88,58 @@ class Writer:
     def begin(self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> Intake:
         """Take in the next object. Nothing is written before its first bytes are there."""
         return Intake(self, sop_class_uid, sop_instance_uid, transfer_syntax_uid)
+
+    def put(
+        self,
+        key: bytes,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        pieces: Sequence[bytes | memoryview],
+        *,
+        sync: bool,
+    ) -> tuple[str, FileMeta]:
+        """Take in an object that is there whole: header, data and seal with one call. The name of its file, relative to the
+        images folder, and what it says of itself. `key` names the folder.
+
+        With `sync` data and name survive a power cut. Raises OutOfSpace, SpoolError: nothing is left of it; DiskFailed.
+        """
+        now = self.clock.now()
+        folder = self.folder(key, now)
+        blank, batch = self.blank(folder)
+        file = f"{folder}/{blank.receipt.hex()}.dcm"
+        length, digest = sum(map(len, pieces)), _digest(pieces)
+        header = self.form(sop_class_uid, transfer_syntax_uid).fill(
+            sop_instance_uid, blank.receipt, length, digest, now
+        )
+        origin = self.origin
+        meta = FileMeta(
+            sop_class_uid, sop_instance_uid, transfer_syntax_uid, origin.calling_ae, origin.called_ae, origin.address,
+            blank.receipt, origin.association, length, digest, len(header), now,
+        )  # fmt: skip
+        try:
+            try:
+                blank.file.write_all([header, *pieces])
+                ended(blank.file, meta, header, sync=sync)
+            finally:
+                blank.file.close()
+            if sync and not batch.durable:
+                self.names.settle(Path(blank.path))
+        except DiskFailed:
+            raise
+        except Exception:
+            self.drop(file)
+            raise
+        return file, meta
+
+    def drop(self, file: str) -> None:
+        """Remove a file of an object that its sender was not told to be safe. Raises SpoolError."""
+        try:
+            self.fs.unlink(self._images + file)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            raise SpoolError(f"an abandoned file could not be removed: {exc.strerror}") from exc
 
     def form(self, sop_class_uid: str, transfer_syntax_uid: str) -> FileMetaForm:
         """The header of objects of this kind."""
@@ -169,33 +221,25 @@ class Intake:
         self._path = ""
         self._file: NewFile | None = None
         self._batch = _Batch("")
-        self._state: xxhash.xxh3_128 | None = None
-        self._held: Sequence[bytes | memoryview] | None = None
+        self._state = xxhash.xxh3_128()
 
     def write(self, key: bytes, pieces: Sequence[bytes | memoryview], last: bool) -> None:
         """The next bytes of the data set; `key` names the folder and counts with the first of them.
 
-        An object that comes in one go is written by `finish`: header, data and seal with one call. Until then its pieces have
-        to stay as they are.
         Raises OutOfSpace, DiskFailed, SpoolError: `abandon` it.
         """
-        length = sum(map(len, pieces))
         if self._file is None:
             self.folder = self._writer.folder(key, self.received)
             blank, self._batch = self._writer.blank(self.folder)
             self.receipt, self._path, self._file = blank.receipt, blank.path, blank.file
-            if last:
-                self.length, self._held = length, pieces
-                return
-            self.header = self._filled(OPEN)
+            form = self._writer.form(self.sop_class_uid, self.transfer_syntax_uid)
+            self.header = form.fill(self.sop_instance_uid, self.receipt, 0, b"", self.received, OPEN)
             self._file.write_all([self.header, *pieces])
-            self._state = xxhash.xxh3_128()
         elif pieces:
             self._file.write_all(pieces)
-        assert self._state is not None
         for piece in pieces:
             self._state.update(piece)
-        self.length += length
+        self.length += sum(map(len, pieces))
         if last:
             self.digest = self._state.digest()
 
@@ -206,42 +250,18 @@ class Intake:
         """
         assert self._file is not None
         file, self._file = self._file, None
+        meta = self.meta()
         try:
-            if self._held is None:
-                file.write_at(*sealing(self.header, self.meta()))
-            else:
-                self.digest = _digest(self._held)
-                self.header = self._filled(WHOLE)
-                file.write_all([self.header, *self._held])
-                self._held = None
-            if sync:
-                self._sync(file)
-            # Made ahead, it may have waited for hours: what has no name is gone with its last descriptor.
-            if not file.has_name():
-                raise SpoolError("the file of an image was removed while it was written")
+            file.write_at(*sealing(self.header, meta))
+            ended(file, meta, self.header, sync=sync)
         finally:
             file.close()
         if sync and not self._batch.durable:
             self._writer.names.settle(Path(self._path))
         return f"{self.folder}/{self.receipt.hex()}.dcm"
 
-    def _filled(self, seal: int) -> bytes:
-        form = self._writer.form(self.sop_class_uid, self.transfer_syntax_uid)
-        return form.fill(self.sop_instance_uid, self.receipt, self.length, self.digest, self.received, seal)
-
-    def _sync(self, file: NewFile) -> None:
-        try:
-            file.sync()
-        except DiskFailed:
-            # Memory may show what the disk has not: it must not be taken for whole after this process.
-            with suppress(SpoolError, OSError):
-                file.write_at(*sealing(self.header, self.meta(), OPEN))
-            raise
-
     def beginning(self, size: int) -> bytes:
         """At most `size` first bytes of the data set, read out of the file that is not finished yet."""
-        if self._held is not None:
-            return b"".join(self._held)[:size]
         with self._writer.fs.open_read(Path(self._path)) as file:
             file.seek(len(self.header))
             return file.read(size)
@@ -249,18 +269,11 @@ class Intake:
     def abandon(self) -> None:
         """Remove what was written: its sender was not told that it is safe."""
         file, self._file = self._file, None
-        self._held = None
         if file is not None:
             file.close()
         path, self._path = self._path, ""
-        if not path:
-            return
-        try:
-            self._writer.fs.unlink(path)
-        except FileNotFoundError:
-            return
-        except OSError as exc:
-            raise SpoolError(f"an abandoned file could not be removed: {exc.strerror}") from exc
+        if path:
+            self._writer.drop(f"{self.folder}/{self.receipt.hex()}.dcm")
 
     def meta(self) -> FileMeta:
         """What the header of the finished file says."""
@@ -269,6 +282,25 @@ class Intake:
             self.sop_class_uid, self.sop_instance_uid, self.transfer_syntax_uid, origin.calling_ae, origin.called_ae,
             origin.address, self.receipt, origin.association, self.length, self.digest, len(self.header), self.received,
         )  # fmt: skip
+
+
+def ended(file: NewFile, meta: FileMeta, header: bytes, *, sync: bool) -> None:
+    """All of it is written and sealed: make it as durable as promised. Raises OutOfSpace, DiskFailed, SpoolError."""
+    if sync:
+        try:
+            file.sync()
+        except DiskFailed:
+            unmarked(file, header, meta)
+            raise
+    # Made ahead, it may have waited for hours: what has no name is gone with its last descriptor.
+    if not file.has_name():
+        raise SpoolError("the file of an image was removed while it was written")
+
+
+def unmarked(file: NewFile, header: bytes, meta: FileMeta) -> None:
+    """Take the seal off: memory may show what the disk has not, and it must not be taken for whole after this process."""
+    with suppress(SpoolError, OSError):
+        file.write_at(*sealing(header, meta, OPEN))
 
 
 def _digest(pieces: Sequence[bytes | memoryview]) -> bytes:

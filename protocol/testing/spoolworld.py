@@ -94,20 +94,24 @@ class SpoolWorld(World):
         return receipts
 
     def _send_early(self, association: Association, images: Sequence[TestImage]) -> None:
-        """As the receiver does it: in pieces, into files made ahead, promised before there is a row."""
+        """As the receiver does it: whole or in pieces, into files made ahead, promised before there is a row."""
         for image in images:
             incoming = self.incoming(association, image)
             assert incoming.header is not None
             writer = self._writers.get(association.id)
             if writer is None:
                 writer = self._writers[association.id] = self.spool.images.writer(incoming.origin)
-            intake = writer.begin(image.sop_class_uid, image.sop_uid, image.transfer_syntax_uid)
+            named = image.sop_class_uid, image.sop_uid, image.transfer_syntax_uid
             key = series_key(incoming.header.study_uid, incoming.header.series_uid, incoming.calling_ae)
-            cut = len(incoming.dataset) // 2 if image.instance % 2 else 0
+            spooled, cut = self.spool.images, len(incoming.dataset) // 2 if image.instance % 2 else 0
             if cut:
+                intake = writer.begin(*named)
                 intake.write(key, [incoming.dataset[:cut]], False)
-            intake.write(key, [incoming.dataset[cut:]], True)
-            saved = self.spool.images.finish(intake, incoming.header)
+                intake.write(key, [incoming.dataset[cut:]], True)
+                file, meta = intake.finish(sync=spooled.sync), intake.meta()
+            else:
+                file, meta = writer.put(key, *named, [incoming.dataset], sync=spooled.sync)
+            saved = spooled.described(file, meta, incoming.source, incoming.header)
             self.promises.append(Promise(image, association.calling_ae, "stored"))
             self._behind.append(saved)
             if len(self._behind) > 1:

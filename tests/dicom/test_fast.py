@@ -76,9 +76,11 @@ def heard(stream: bytes, helper: Any, cuts: list[int], *, sinks: bool = True) ->
             while True:
                 message = connection.read_message(0.4, 0.4, choose)
                 kept = message.sink
-                if isinstance(kept, Kept):
+                if message.pieces is not None:
+                    data: Any = b"".join(message.pieces)
+                elif isinstance(kept, Kept):
                     assert kept.ends == 1
-                    data: Any = kept.data
+                    data = kept.data
                 else:
                     data = message.dataset
                 found.append((message.context_id, message.command.elements, data, message.oversized))

@@ -87,7 +87,7 @@ def process(home: Path, request: pytest.FixtureRequest) -> Iterator[Process]:
 
 @pytest.mark.parametrize("process", ["fsync", "relaxed"], indirect=True)
 def test_kill_9_loses_no_acknowledged_image(home: Path, process: Process, tmp_path: Path) -> None:
-    enough, acknowledged = threading.Event(), []
+    enough, acknowledged, begun = threading.Event(), [], set()
     kill_after = random.Random(7).randrange(40, 120)
 
     def run(series: int) -> None:
@@ -98,7 +98,8 @@ def test_kill_9_loses_no_acknowledged_image(home: Path, process: Process, tmp_pa
                     image = TestImage(series=series, instance=instance)
                     assert send(association, image, tmp_path) == 0
                     acknowledged.append(image.sop_uid)
-                    if len(acknowledged) >= kill_after:
+                    begun.add(series)
+                    if len(acknowledged) >= kill_after and len(begun) == ASSOCIATIONS:
                         enough.set()
         except NetworkError:
             return  # it died, as intended

@@ -124,7 +124,8 @@ class Placing:
         try:
             self._copy(path, start, intake, header, reason)
             if reason is None and header is not None:
-                return images.finish(intake, header)
+                file = intake.finish(sync=images.sync)
+                return images.described(file, intake.meta(), self._terms.source, header)
             file = intake.finish(sync=False)
             return images.set_aside(file, intake.meta(), reason or "it cannot be read", self._terms.source)
         except SpoolError:
