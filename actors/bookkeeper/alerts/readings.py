@@ -131,7 +131,11 @@ class Reader:
 
     def _disk_full_at(self, configuration: RoutingConfiguration, now: float, monotonic: float) -> float | None:
         settings = self._context.settings
-        free, reserve = self._spool.fs.room(self._spool.places.images).bytes, settings.spool.reserve_gb * 1e9
+        try:
+            free = self._spool.fs.room(self._spool.places.images).bytes
+        except OSError:  # the disk is gone: programs fail over that, and they must be told of
+            return None
+        reserve = settings.spool.reserve_gb * 1e9
         self._filling.look(monotonic, free)
         left_h = self._filling.hours_left(free, reserve)
         if left_h is None or left_h > self._limits.disk_h or free <= reserve:  # then another alert tells it

@@ -251,6 +251,18 @@ def test_a_disk_that_fills_up_is_told_hours_before(rig) -> None:
     assert node.standing() == []
 
 
+def test_a_disk_of_images_that_is_gone_keeps_nobody_from_hearing_which_program_fails_over_it(rig, monkeypatch) -> None:
+    node = rig()
+
+    def gone(path) -> Room:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(node.spool.fs, "room", gone)
+    node.start("cleaner", "failing")
+    node.after(3 * MINUTE)
+    assert node.standing() == ["actor.failing.cleaner"]
+
+
 @pytest.mark.parametrize(
     ("days", "severity"), [(29.0, "info"), (6.0, "warning"), (0.5, "critical"), (-1.0, "critical"), (200.0, None)]
 )
