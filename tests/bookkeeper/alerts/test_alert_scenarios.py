@@ -19,7 +19,7 @@ CODE = sorted((ROOT / "actors").rglob("*.py"))
 OTHERWISE = {
     "disk.soon": "test_quiet_night.py", "channel.mail": "test_quiet_night.py", "accounting.ledger": "test_quiet_night.py",
     "alerts.failed.watch": "test_alert_watch.py", "ledger.ahead": "../test_bookkeeper_once.py",
-    "ledger.encoding": "../test_bookkeeper_odd_servers.py",
+    "audit.away": "../test_bookkeeper_deeds.py", "ledger.encoding": "../test_bookkeeper_odd_servers.py",
 }  # fmt: skip
 """An alert that no running node can be brought to in seconds: where it is tested."""
 KEY = re.compile(r"[a-z]+(\.[a-z_X]+)*\.?")
