@@ -15,9 +15,7 @@ from protocol.ledger.history import (
     attempts,
     events,
     image_history,
-    patient,
     search_arrivals,
-    study,
     timeline,
 )
 from protocol.ledger.history.abouts import abouts
@@ -66,13 +64,9 @@ def questions(arrivals: int, each: int) -> dict[str, Question]:
     return found | {
         "search: all nodes": lambda c: search_arrivals(c, None, Filter()),
         "search: page 20": _page_20,
-        "study": lambda c: study(c, NODE, f"{UID}.{middle // 4}"),
-        "patient": lambda c: patient(c, NODE, f"P{middle // 12}"),
         "timeline": lambda c: timeline(c, NODE, middle),
         "attempts": lambda c: attempts(c, NODE, 2 * middle),
         "image": lambda c: image_history(c, NODE, sop_uid=f"{UID}.9.{each * middle}"),
-        "study that never ends": lambda c: study(c, NODE, f"{UID}.0"),
-        "phantom": lambda c: patient(c, NODE, PHANTOM),
         "timeline of a large series": lambda c: timeline(c, NODE, giant),
         "events of a large series": lambda c: events(c, NODE, EventFilter(arrival=giant)),
         "page of 1,000": lambda c: search_arrivals(c, NODE, Filter(), limit=1000),

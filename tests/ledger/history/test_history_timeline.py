@@ -3,7 +3,7 @@
 import pytest
 
 from protocol.errors import LedgerError
-from protocol.ledger.history import EventFilter, attempts, events, image_history, patient, study, timeline
+from protocol.ledger.history import EventFilter, attempts, events, image_history, timeline
 from protocol.ledger.history.telling import Story, tell
 from protocol.ledger.history.words import listed, seconds_words, status_words
 from protocol.wire.messages import WARNING
@@ -60,19 +60,6 @@ def test_attempts_have_begin_end_images_speed_and_cause(look, history):
     (under_way,) = look(attempts, NODE, 13)
     assert (under_way.outcome, under_way.seconds, under_way.target) == ("sending", None, "ai1")
     assert look(attempts, NODE, 99) == []
-
-
-def test_a_study_has_its_arrivals_in_order_with_deliveries(look, history):
-    found = look(study, NODE, "1.2.100")
-    assert [row["arrival"] for row in found["arrivals"]] == [1] and found["images"] == 2
-    assert found["arrivals"][0]["deliveries"][0]["state"] == "delivered" and found["accession"] == ["A100"]
-    assert look(study, None, "1.2.100") is not None and look(study, NODE, "9.9") is None
-
-
-def test_a_patient_has_studies_the_newest_first(look, history):
-    found = look(patient, NODE, "P2")
-    assert [one["study_uid"] for one in found["studies"]] == ["1.2.201", "1.2.200"]
-    assert found["patient_folded"] == "müller^jörg" and look(patient, NODE, "none") is None
 
 
 EVENTS = [

@@ -12,10 +12,10 @@ from protocol.header.uids import valid_uid
 from protocol.ledger.history import Filter, search_arrivals
 from protocol.ledger.history.abouts import abouts
 from protocol.spool import Spool
-from protocol.spool.browsing import ABOUT
+from protocol.spool.browsing import ABOUT, LOOKED_THROUGH
 from webgui import answers, inputs, patients
 from webgui.areas.series.asked import SeriesQuery, Shown
-from webgui.areas.series.finding import AWAY, find
+from webgui.areas.series.finding import AWAY, NEWEST, find
 from webgui.areas.series.lanes import Study, lanes, studies, study
 from webgui.areas.series.lines import Line, of_ledger, of_spool
 from webgui.areas.series.pages import patient_link
@@ -23,7 +23,7 @@ from webgui.areas.series.seeing import seen
 from webgui.keys import NODE
 from webgui.patientkeys import PatientKeys
 
-MOST = 1000  # series of one study or patient
+MOST = 250  # series of one study or patient; more of them (a phantom) are for the list of series
 PAGE = 200  # lines of a page; what stands above them counts all
 MORE = f"There are more series than the newest {MOST:,} shown here; the list of series has all."
 
@@ -84,19 +84,19 @@ async def _of_patient(request: web.Request) -> tuple[str, list[Line], list[str]]
         return lines, [MORE] if page.next else []
 
     try:
-        lines, notes = await node.ledger(ask)
+        (lines, notes), look = await node.ledger(ask), NEWEST  # the spool adds what the ledger does not know yet
     except LedgerUnavailable:
-        lines, notes = [], [AWAY]
-    live = await node.spool(lambda spool: _in_spool(spool, patient_id, lines))
+        lines, notes, look = [], [AWAY], LOOKED_THROUGH
+    live = await node.spool(lambda spool: _in_spool(spool, patient_id, lines, look))
     lines = [*live.values(), *(line for line in lines if line.id not in live)]
     if not lines:
         raise NotFound("nothing is known of this patient any more")
     return patient_id, lines, notes
 
 
-def _in_spool(spool: Spool, patient_id: str, known: list[Line]) -> dict[int, Line]:
-    """The patient's series among those that the ledger named and the newest of the spool."""
-    found = spool.browsing.search(SeriesQuery().selection(), patient_id, None, MOST)
+def _in_spool(spool: Spool, patient_id: str, known: list[Line], look: int) -> dict[int, Line]:
+    """The patient's series among those that the ledger named and so many of the newest of the spool."""
+    found = spool.browsing.search(SeriesQuery().selection(), patient_id, None, MOST, look)
     rows = spool.browsing.arrivals({*found.ids, *(line.id for line in known)})
     return {id: line for id, row in rows.items() if (line := of_spool(row)).patient_id == patient_id}
 
