@@ -32,6 +32,7 @@ PLACES = {
 SAME = {
     "delivery.parked.": "parked", "arrival.held.": "held", "quarantine.": "quarantined", "delivery.late.": "oldest",
     "accounting.": "accounting", "ledger.": "ledger",
+    "spool.wal": "wal",
 }  # fmt: skip
 """Beginning of an alert's key -> the symptom that says the same."""
 

@@ -14,12 +14,15 @@ from protocol.causes import Cause, hint
 from protocol.certificates import Ending
 from protocol.settings.alerts import Alerts
 from protocol.spool.alerting import CRITICAL, INFO, WARNING, Symptom
+from protocol.spool.database import WAL_ALERT_BYTES
 from protocol.spool.looking import Trouble
 from protocol.spool.watching import Some
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 DEGRADED_AFTER = 3
 RESTARTS = 3
+WAL_LARGE_S = 900.0
+"""A backup of a large spool reads for minutes, and what is received meanwhile stays in the log."""
 STILL_LEAST_S = 20.0
 """Heartbeats come every five seconds at the latest, and a pass may take a while."""
 TOLD_OTHERWISE = frozenset({Cause.HELD_BY_PERSON, Cause.HELD_BY_RULE, Cause.TARGET_REMOVED})
@@ -68,6 +71,8 @@ class Readings:
     silent: Mapping[str, Silent] = field(default_factory=dict)
     sources_known: int = 0
     disk_full_at: float | None = None
+    wal_large_s: float = 0.0
+    """For how long (seconds) the spool's write-ahead log has been larger than it should be."""
     certificates: Sequence[Ending] = ()
     unsent: Mapping[str, float] = field(default_factory=dict)
     """Channels whose letters nobody takes, and since when."""
@@ -91,6 +96,12 @@ def symptoms(seen: Readings, limits: Alerts, when: When) -> dict[str, Symptom]:
     if seen.disk_full_at is not None:
         text = f"the disk fills up: images will be refused at about {when(seen.disk_full_at)}; see `scanpost clean`"
         found.append(Symptom("disk.soon", text))
+    if seen.wal_large_s >= WAL_LARGE_S:
+        text = (
+            f"the spool's write-ahead log is larger than {WAL_ALERT_BYTES >> 20} MB and does not become smaller: some program reads"
+            " from the spool and does not let go; end commands of scanpost that hang, then restart its programs one by one"
+        )
+        found.append(Symptom("spool.wal", text))
     return {one.key: one for one in found}
 
 

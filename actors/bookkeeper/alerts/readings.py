@@ -13,6 +13,7 @@ from actors.bookkeeper.alerts.silent import Silent, silence, slots
 from protocol import certificates
 from protocol.dispatchers import dispatchers
 from protocol.selftest import CALLING_AE
+from protocol.spool.database import WAL_ALERT_BYTES
 from protocol.spool.forecast import forecast
 from protocol.spool.retention import retention_at
 from protocol.spool.status import actors
@@ -46,6 +47,7 @@ class Reader:
         self._certificates: list[certificates.Ending] = []
         self._silent: dict[str, Silent] = {}
         self._sources_known = 0
+        self._wal_large: float | None = None  # since when
         self._read_certificates = self._learned = float("-inf")
 
     def look(self, unset: frozenset[str] = frozenset()) -> Readings:
@@ -65,6 +67,7 @@ class Reader:
             silent={} if spool.draining.state() is not None else self._silent,
             sources_known=self._sources_known,
             disk_full_at=self._disk_full_at(configuration, now, monotonic),
+            wal_large_s=self._wal_large_s(monotonic),
             certificates=self._certificates,
             unsent=self._unsent(now),
             unset=unset,
@@ -145,6 +148,13 @@ class Reader:
         freed = goes.total.bytes + goes.quarantined_goes.bytes
         rate = self._filling.bytes_per_h or 0.0
         return None if freed > rate * self._limits.disk_h else at
+
+    def _wal_large_s(self, monotonic: float) -> float:
+        if self._spool.database.wal_bytes() <= WAL_ALERT_BYTES:
+            self._wal_large = None
+        elif self._wal_large is None:
+            self._wal_large = monotonic
+        return 0.0 if self._wal_large is None else monotonic - self._wal_large
 
     def _unsent(self, now: float) -> dict[str, float]:
         """Channels whose letters nobody has taken for a while, and since when the oldest waits."""

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CODE = sorted((ROOT / "actors").rglob("*.py"))
 OTHERWISE = {
     "disk.soon": "test_quiet_night.py", "channel.mail": "test_quiet_night.py", "accounting.ledger": "test_quiet_night.py",
-    "alerts.failed.watch": "test_alert_watch.py", "ledger.ahead": "../test_bookkeeper_once.py",
+    "alerts.failed.watch": "test_alert_watch.py", "spool.wal": "test_alert_watch.py", "ledger.ahead": "../test_bookkeeper_once.py",
     "audit.away": "../test_bookkeeper_deeds.py", "ledger.encoding": "../test_bookkeeper_odd_servers.py",
 }  # fmt: skip
 """An alert that no running node can be brought to in seconds: where it is tested."""

@@ -251,6 +251,18 @@ def test_a_disk_that_fills_up_is_told_hours_before(rig) -> None:
     assert node.standing() == []
 
 
+def test_a_reader_that_does_not_let_go_is_told_by_the_log_that_grows(rig, monkeypatch) -> None:
+    node = rig()
+    monkeypatch.setattr(node.spool.database, "wal_bytes", lambda: 90 << 20)
+    node.after(14 * MINUTE)
+    assert node.standing() == [], "a backup may take so long"
+    node.after(3 * MINUTE)
+    assert node.standing() == ["spool.wal"] and "larger than 64 MB" in node.alert("spool.wal").text
+    monkeypatch.undo()
+    node.after(7 * MINUTE)
+    assert node.standing() == [] and len(node.sent) == 2
+
+
 def test_a_disk_of_images_that_is_gone_keeps_nobody_from_hearing_which_program_fails_over_it(rig, monkeypatch) -> None:
     node = rig()
 
