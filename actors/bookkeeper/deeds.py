@@ -69,10 +69,13 @@ class DeedsDesk:
         if not self._cleared:
             self._spool.notices.clear_alert(AWAY_ALERT)
             self._cleared = True
-        if self._at is not None and now >= self._confirm_at:
+        if now >= self._confirm_at:
             self._confirm_at = now + CONFIRM_EVERY_S
-            if self._spool.outbox.confirmed(AUDITOR) != self._at:
-                self._spool.outbox.confirm(AUDITOR, self._at)
+            self._confirm()
+
+    def _confirm(self) -> None:
+        if self._at is not None and self._spool.outbox.confirmed(AUDITOR) != self._at:
+            self._spool.outbox.confirm(AUDITOR, self._at)
 
     def _is_away(self, now: float) -> None:
         """It must not be lost that it waits, and a person has to hear of it."""
@@ -86,9 +89,11 @@ class DeedsDesk:
                 self._spool.notices.raise_alert(AWAY_ALERT, AWAY_TEXT)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, and say how far it was."""
         if self._chain is not None:
             self._chain.close()
+        with suppress(SpoolError):
+            self._confirm()
         self._chain = self._at = None
 
     def _carry(self, now: float) -> bool:
