@@ -9,7 +9,7 @@ from contextlib import suppress
 from actors.base import Context
 from protocol.accounts.carrying import TYPES, Entry, entry_of
 from protocol.accounts.chain import Chain, Head
-from protocol.errors import AccountError, SpoolError
+from protocol.errors import AccountError, DiskFailed, OutOfSpace, SpoolError
 from protocol.spool.outbox import AUDITOR, Cursor, Raw
 from protocol.wire.events import AuditHead
 
@@ -52,6 +52,8 @@ class DeedsDesk:
             more = self._carry(now)
             self._is_written(now)
             return more
+        except DiskFailed:
+            raise  # what stands on the disk is unknown: this process ends
         except (AccountError, SpoolError) as exc:
             self._log.warning("audit_not_written", error=str(exc))
             self.close()
@@ -81,7 +83,7 @@ class DeedsDesk:
         """It must not be lost that it waits, and a person has to hear of it."""
         if self._away_since is None:
             self._away_since = now
-        with suppress(SpoolError):
+        with suppress(OutOfSpace):
             if self._spool.outbox.confirmed(AUDITOR) is None:
                 self._spool.outbox.confirm(AUDITOR, Cursor(0, 0))
             if now - self._away_since >= AWAY_ALERT_S:
@@ -92,7 +94,7 @@ class DeedsDesk:
         """Let go of the file, and say how far it was."""
         if self._chain is not None:
             self._chain.close()
-        with suppress(SpoolError):
+        with suppress(OutOfSpace):
             self._confirm()
         self._chain = self._at = None
 

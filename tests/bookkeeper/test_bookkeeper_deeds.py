@@ -4,7 +4,7 @@ import pytest
 
 from actors.bookkeeper import deeds
 from protocol.accounts import Accounts
-from protocol.errors import AccountError
+from protocol.errors import AccountError, DiskFailed
 from protocol.spool.outbox import Cursor
 from protocol.wire.events import AuditHead
 from tests.bookkeeper.office import Office
@@ -129,6 +129,21 @@ def test_an_audit_that_never_could_be_written_loses_no_act_either(office, monkey
     office.clock.advance(30 * 86_400)
     office.spool.outbox.trim(office.clock.now(), {"bookkeeper"})
     assert "command.asked" in [one.type for one in office.outbox()]
+
+
+@pytest.mark.parametrize("desk", ["_deeds", "_figures"])
+def test_a_disk_that_failed_ends_the_process(office, accounts, monkeypatch, desk):
+    bookkeeper = office.hire()
+    work(office, bookkeeper)
+
+    def failed(*_):
+        raise DiskFailed("a commit failed")
+
+    ask(office)
+    monkeypatch.setattr(getattr(bookkeeper, desk), "_carry" if desk == "_deeds" else "_count", failed)
+    office.clock.advance(2)
+    with pytest.raises(DiskFailed):
+        bookkeeper.one_pass([])
 
 
 def test_events_leave_the_outbox_only_when_their_acts_are_in_the_audit(office, accounts, monkeypatch):
