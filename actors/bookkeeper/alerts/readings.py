@@ -16,7 +16,7 @@ from protocol.selftest import CALLING_AE
 from protocol.spool.database import WAL_ALERT_BYTES
 from protocol.spool.forecast import forecast
 from protocol.spool.retention import retention_at
-from protocol.spool.status import actors
+from protocol.spool.status import HUNG, actors
 
 if TYPE_CHECKING:
     from actors.base import Context
@@ -128,9 +128,11 @@ class Reader:
         return names
 
     def _states(self, now: float) -> Mapping[str, Said]:
-        return {
-            name: Said(one["state"], one["pid"], one["beat"] or 0.0) for name, one in actors(self._spool, now).items()
-        }
+        states = actors(self._spool, now)
+        for one in states.values():
+            if one["state"] == HUNG:  # by the wall clock; here it is asked of the monotonic one
+                one["state"] = "ready"
+        return {name: Said(one["state"], one["pid"], one["beat"] or 0.0) for name, one in states.items()}
 
     def _disk_full_at(self, configuration: RoutingConfiguration, now: float, monotonic: float) -> float | None:
         settings = self._context.settings
