@@ -196,7 +196,7 @@ async def test_an_actor_logs_its_steps_for_15_minutes_or_until_somebody_ends_it(
 
 
 async def test_the_receiver_logs_the_next_associations_or_until_somebody_ends_it(programs, real, real_admin, accounts):
-    assert "The next 10 associations" in await page_of(real_admin)
+    assert "For 10 associations" in await page_of(real_admin)
     page = await (
         await real_admin.post(
             "/system/debug", data={"actor": "receiver", "on": "true", "associations": "10"}, headers=HOME
