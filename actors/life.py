@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 from actors.garbage import collect_rarely
 from actors.rhythm import Rhythm
 from actors.seat import Seat
+from actors.watch import Watch
 from protocol.clock import Clock, SystemClock
 from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 from protocol.fsops import FsOps, RealFs
@@ -101,6 +102,7 @@ class Life:
             return 0
         spool, wire = self._open()
         self._spool, self._wire = spool, wire
+        self._watch = Watch([spool.database.wal, spool.places.routing], wire.wake)
         self._stop.wake = wire.wake
         self._actor = self._build(spool, wire)
         if self._actor.NICE:
@@ -148,8 +150,9 @@ class Life:
                 return
             now = self._clock.monotonic()
             if now >= rhythm.look:
+                watched = rhythm.calm(now) and self._watch.arm()  # before the look: what comes after it wakes
                 before, seen = seen, self._mark()
-                rhythm.looked(now, hurry=seen != before and not self._failures)
+                rhythm.looked(now, hurry=seen != before and not self._failures, watched=watched)
                 if seen != before:
                     rhythm.stir(now)
             if any(nudge.lane != "status" for nudge in kept):  # that others live is no news
@@ -240,6 +243,7 @@ class Life:
         limit.start()
         self._actor.stop()
         self._record(ActorStopped(self._actor_name, os.getpid()))
+        self._watch.close()
         self._wire.close()
         self._spool.close()
         self._log.info("stopped", uptime_s=round(self._clock.monotonic() - self._born, 3))

@@ -1,9 +1,9 @@
 """When an actor's next pass, look and heartbeat are: each second while anything happens, seldom while nothing does.
 It must not wait, read or send anything; `life` asks it and does.
 
-The look tells whether anything was committed. It stays at a second whatever else becomes seldom, since it stands for every
-message that was lost. All of it falls on whole seconds of the machine's monotonic clock: one wake-up per actor and second,
-and one of the bus for all heartbeats.
+The look tells whether anything was committed. It stands for every message that was lost, so it stays at a second whatever else
+becomes seldom, unless the kernel wakes us at the next commit (`watch`). All of it falls on whole seconds of the machine's
+monotonic clock: one wake-up per actor and second, and one of the bus for all heartbeats.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ class Rhythm:
         """Something happened."""
         self._stirred = now
         self.beat = min(self.beat, next_at(now, HEARTBEAT_S))
+        self.look = min(self.look, next_at(now, LOOK_S))
 
-    def looked(self, now: float, *, hurry: bool) -> None:
-        """The look was made; `hurry`: a pass has to follow at once."""
-        self.look = next_at(now, LOOK_S)
+    def looked(self, now: float, *, hurry: bool, watched: bool = False) -> None:
+        """The look was made; `hurry`: a pass has to follow at once; `watched`: the next commit wakes us anyhow."""
+        self.look = next_at(now, QUIET_S if watched else LOOK_S)
         self.due = min(self.due, now) if hurry else self.due
 
     def passed(self, now: float, wait_s: float, *, failed: bool) -> None:
@@ -45,14 +46,15 @@ class Rhythm:
         if failed or wait_s < LOOK_S:
             self.stir(now)
             self.due = now + max(0.0, wait_s)
-        elif wait_s == LOOK_S or not self._calm(now):
+        elif wait_s == LOOK_S or not self.calm(now):
             self.due = next_at(now, LOOK_S)
         else:
-            self.due = min(now + wait_s, next_at(now + QUIET_S - LOOK_S, LOOK_S))
+            self.due = next_at(now, QUIET_S) if wait_s >= QUIET_S else now + wait_s
 
     def beaten(self, now: float) -> None:
         """The heartbeat was sent."""
-        self.beat = next_at(now, QUIET_S if self._calm(now) else HEARTBEAT_S)
+        self.beat = next_at(now, QUIET_S if self.calm(now) else HEARTBEAT_S)
 
-    def _calm(self, now: float) -> bool:
+    def calm(self, now: float) -> bool:
+        """Nothing has happened for a while."""
         return now - self._stirred >= QUIET_AFTER_S

@@ -57,6 +57,9 @@ class Copying:
                 found = self._compare(before, origin, destination)
                 with destination.begin() as connection:
                     self._hand_over(connection)
+                    if connection.dialect.name == "postgresql":
+                        # So that the first questions are planned by what is there, not by the empty tables of before.
+                        connection.execute(text("ANALYZE"))
             return found
         finally:
             origin.dispose()

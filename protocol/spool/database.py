@@ -143,10 +143,15 @@ class Database:
                 self._writer.execute(f"PRAGMA synchronous={'FULL' if self.full else 'NORMAL'}")
         self._effects.step("barrier.after")
 
+    @property
+    def wal(self) -> Path:
+        """The write-ahead log: the file that every commit changes."""
+        return self.path.with_name(self.path.name + "-wal")
+
     def wal_bytes(self) -> int:
         """Size of the write-ahead log; above WAL_ALERT_BYTES some reader does not let go."""
         try:
-            return self.path.with_name(self.path.name + "-wal").stat().st_size
+            return self.wal.stat().st_size
         except FileNotFoundError:
             return 0
 

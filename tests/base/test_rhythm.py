@@ -14,8 +14,8 @@ WAITS = st.sampled_from([0.0, 0.05, 0.7, LOOK_S, 2.3, REST_S])
 class Actor:
     """Lives by a rhythm; notes what it did when."""
 
-    def __init__(self, now: float, wait_s: float = REST_S) -> None:
-        self.now, self.wait_s, self.rhythm = now, wait_s, Rhythm(now)
+    def __init__(self, now: float, wait_s: float = REST_S, *, watches: bool = False) -> None:
+        self.now, self.wait_s, self.rhythm, self.watches = now, wait_s, Rhythm(now), watches
         self.passes: list[float] = []
         self.looks: list[float] = []
         self.beats: list[float] = []
@@ -32,7 +32,7 @@ class Actor:
         rhythm = self.rhythm
         if self.now >= rhythm.look:
             self.looks.append(self.now)
-            rhythm.looked(self.now, hurry=committed)
+            rhythm.looked(self.now, hurry=committed, watched=self.watches and rhythm.calm(self.now))
             if committed:
                 rhythm.stir(self.now)
         if self.now >= rhythm.due:
@@ -63,6 +63,22 @@ def test_where_nothing_happens_passes_and_heartbeats_become_seldom_and_looks_do_
     actor.live(60)
     assert len(actor.passes) == len(actor.beats) == 60 / QUIET_S
     assert set(gaps(actor.looks)) == {LOOK_S}
+
+
+def test_who_is_woken_by_the_next_commit_looks_seldom_until_it_comes() -> None:
+    actor = Actor(1000.0, watches=True)
+    actor.live(10)
+    actor.passes, actor.looks, actor.beats = [], [], []
+    actor.live(60)
+    assert actor.looks == actor.passes == actor.beats and set(gaps(actor.looks)) == {QUIET_S}
+    actor.live(1.5)  # then it is woken
+    woken = actor.now
+    actor.rhythm.stir(woken)
+    actor.looks = []
+    actor.live(30)
+    assert (
+        actor.looks[0] <= woken + LOOK_S and gaps(actor.looks)[:2] == [LOOK_S] * 2 and gaps(actor.looks)[-1] == QUIET_S
+    )
 
 
 @given(st.floats(0, 1e6), WAITS, st.lists(st.floats(0, 50), max_size=5))

@@ -1,0 +1,100 @@
+"""The kernel's word that a file changed: it comes once for each time it was asked for, and where it cannot come that is said."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors import watch
+from actors.watch import Watch
+
+WAIT_S = 10.0
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+
+
+class Woken:
+    """Counts, and lets a test wait for the next time."""
+
+    def __init__(self) -> None:
+        self.times, self._changed = 0, threading.Condition()
+
+    def __call__(self) -> None:
+        with self._changed:
+            self.times += 1
+            self._changed.notify_all()
+
+    def wait_for(self, times: int) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self.times >= times, WAIT_S)
+
+
+@pytest.fixture
+def woken() -> Woken:
+    return Woken()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(tmp_path / "x.sqlite3", isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE t (a)")
+    yield connection
+    connection.close()
+
+
+def test_a_commit_wakes_once_until_it_is_asked_for_again(tmp_path: Path, woken: Woken, database) -> None:
+    watched = Watch([tmp_path / "x.sqlite3-wal"], woken)
+    database.execute("INSERT INTO t VALUES (1)")
+    assert watched.arm() and watched.arm()
+    database.execute("INSERT INTO t VALUES (2)")
+    assert woken.wait_for(1)
+    for number in range(20):
+        database.execute("INSERT INTO t VALUES (?)", (number,))
+    assert watched.arm()
+    database.execute("INSERT INTO t VALUES (3)")
+    assert woken.wait_for(2)
+    watched.close()
+    watched.close()
+    assert woken.times == 2 and not watched.arm()
+
+
+def test_to_read_a_database_wakes_nobody(tmp_path: Path, woken: Woken, database) -> None:
+    watched = Watch([tmp_path / "x.sqlite3-wal"], woken)
+    assert watched.arm()
+    other = sqlite3.connect(tmp_path / "x.sqlite3")
+    assert other.execute("PRAGMA data_version").fetchone() and other.execute("SELECT count(*) FROM t").fetchone()
+    other.close()
+    (tmp_path / "beside").write_text("x")
+    assert watched.arm()
+    watched.close()
+    assert woken.times == 0
+
+
+def test_a_name_in_a_folder_wakes(tmp_path: Path, woken: Woken) -> None:
+    watched = Watch([tmp_path], woken)
+    assert watched.arm()
+    (tmp_path / "new").write_text("x")
+    assert woken.wait_for(1)
+    watched.close()
+
+
+def test_what_is_not_there_yet_cannot_be_watched_and_later_it_can(tmp_path: Path, woken: Woken) -> None:
+    watched = Watch([tmp_path / "later"], woken)
+    assert not watched.arm()
+    (tmp_path / "later").write_text("x")
+    assert watched.arm()
+    (tmp_path / "later").write_text("y")
+    assert woken.wait_for(1)
+    watched.close()
+
+
+def test_where_the_system_has_no_such_thing_that_is_said(tmp_path: Path, woken: Woken, monkeypatch) -> None:
+    monkeypatch.setattr(watch, "_libc", lambda: None)
+    watched = Watch([tmp_path], woken)
+    assert not watched.arm()
+    watched.close()
