@@ -57,22 +57,30 @@ class Output:
     def __init__(self, stream: TextIO, file: Path | None) -> None:
         self._stream: TextIO | None = stream
         self._file = file
+        self._begun = ""  # of a line whose end is still to come; its logger holds a lock meanwhile
 
     def write(self, text: str) -> int:
+        """A line goes out whole: other processes of the same actor write into the same pipe."""
+        self._begun += text
+        if self._begun.endswith("\n"):
+            line, self._begun = self._begun, ""
+            self._send(line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Every line is flushed."""
+
+    def _send(self, text: str) -> None:
         if self._stream is not None:
             try:
                 self._stream.write(text)
                 self._stream.flush()
-                return len(text)
+                return
             except (OSError, ValueError):
                 self._stream = None
                 self._keep_stdout_quiet()
         if self._file is not None:
             self._append(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Every write is flushed."""
 
     def _append(self, text: str) -> None:
         assert self._file is not None
@@ -95,10 +103,10 @@ def _logger_class(wanted: Callable[[], bool]) -> Any:
     usual: Any = structlog.make_filtering_bound_logger(logging.DEBUG)
 
     class Logger(usual):  # type: ignore[misc]
-        """Writes debug lines while they are wanted. A value that is a function is asked for only then."""
+        """Writes debug lines while they are wanted, and those `always`. A value that is a function is asked for only then."""
 
-        def debug(self, event: str, **values: Any) -> None:
-            if wanted():
+        def debug(self, event: str, *, always: bool = False, **values: Any) -> None:
+            if always or wanted():
                 told = {name: value() if callable(value) else value for name, value in values.items()}
                 super().debug(event, **told)
 

@@ -32,6 +32,7 @@ PLACES = {
 SAME = {
     "delivery.parked.": "parked", "arrival.held.": "held", "quarantine.": "quarantined", "delivery.late.": "oldest",
     "accounting.": "accounting", "ledger.": "ledger",
+    "spool.wal": "wal",
 }  # fmt: skip
 """Beginning of an alert's key -> the symptom that says the same."""
 
@@ -90,6 +91,9 @@ def _node(status: dict[str, Any], found: dict[str, tuple[str, str]]) -> None:
         state = str(actor.get("state") or "unknown")
         if state in STOPPED:
             found[f"actor {name}"] = ("bad", f"{name} is {state}. Start it: scanpost restart {name.split()[0]}")
+        elif state == "hung":
+            text = f"{name} gives no sign of life: it hangs, or is suspended. Start it anew: scanpost restart {name.split('-')[0]}"
+            found[f"actor {name}"] = ("bad", text)
         elif state == "failing":
             found[f"actor {name}"] = ("bad", f"{name} fails at its work and tries again; its log says why")
     if missing := images_unaccounted(status.get("images", {})):

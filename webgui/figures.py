@@ -56,7 +56,14 @@ DELIVERY_LEVELS = {
     "cancelled": "off",
 }
 TARGET_LEVELS = {"up": "ok", "paused": "held", "failing": "warn", "removed": "off"}
-ACTOR_LEVELS = {"ready": "ok", "standby": "ok", "starting": "busy", "recovering": "busy", "stopping": "off"}
+ACTOR_LEVELS = {
+    "ready": "ok",
+    "standby": "ok",
+    "starting": "busy",
+    "recovering": "busy",
+    "stopping": "off",
+    "hung": "bad",
+}
 
 
 PROGRAMS = ("bus", "receiver", "router", "dispatcher", "cleaner", "bookkeeper", "webgui")

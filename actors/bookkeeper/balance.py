@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from actors.base import Context
 from actors.bookkeeper.hand import Hand, ThreadHand
-from protocol.errors import LedgerError, SpoolError
+from protocol.errors import DiskFailed, LedgerError, SpoolError
 from protocol.ledger.compare import Difference, again, compare
 from protocol.spool.outbox import Cursor
 
@@ -97,6 +97,8 @@ class BalanceDesk:
         assert finish is not None
         try:
             finish(self._hand.take())
+        except DiskFailed:
+            raise  # what stands on the disk is unknown: this process ends
         except (LedgerError, SpoolError) as exc:
             self._log.warning("ledger_not_compared", error=str(exc))
             self._compare_at = self._clock.monotonic() + FIRST_COMPARE_S

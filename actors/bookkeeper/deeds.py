@@ -4,20 +4,28 @@ It must not wait for the ledger, and the ledger not for it.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from actors.base import Context
 from protocol.accounts.carrying import TYPES, Entry, entry_of
 from protocol.accounts.chain import Chain, Head
-from protocol.errors import AccountError, SpoolError
-from protocol.spool.outbox import Cursor, Raw
+from protocol.errors import AccountError, DiskFailed, OutOfSpace, SpoolError
+from protocol.spool.outbox import AUDITOR, Cursor, Raw
 from protocol.wire.events import AuditHead
 
 NAME = "spool"
 PAGE = 2000
 EVERY_S = 1.0
 RETRY_S = 30.0
+CONFIRM_EVERY_S = 60.0
 HEAD_EVERY_S = 3600.0
 HEAD = "audit.head"
 ALERT = "audit.broken"
+AWAY_ALERT, AWAY_ALERT_S = "audit.away", 60.0
+AWAY_TEXT = (
+    "what people do cannot be written into the audit (accounts.sqlite3); it waits in the spool; see audit_not_written in"
+    " log/bookkeeper.log"
+)
 
 
 class DeedsDesk:
@@ -30,7 +38,9 @@ class DeedsDesk:
         self._stands = Cursor(0, 0)  # the place in the file
         self._at: Cursor | None = None  # how far the outbox was read
         self._carried_time = 0.0
-        self._due = self._head_at = 0.0  # monotonic seconds
+        self._due = self._head_at = self._confirm_at = 0.0  # monotonic seconds
+        self._away_since: float | None = None  # monotonic seconds
+        self._cleared = False  # until then an alert of a former process may stand
 
     def round(self) -> bool:
         """Carry over what is new if it is time; True if more is waiting."""
@@ -39,21 +49,53 @@ class DeedsDesk:
             return False
         self._due = now + EVERY_S
         try:
-            return self._carry(now)
+            more = self._carry(now)
+            self._is_written(now)
+            return more
+        except DiskFailed:
+            raise  # what stands on the disk is unknown: this process ends
         except (AccountError, SpoolError) as exc:
             self._log.warning("audit_not_written", error=str(exc))
             self.close()
             self._due = now + RETRY_S
+            self._is_away(now)
             return False
 
     def trim_before(self, time: float) -> float:
         """Events that are not carried over yet must stay in the outbox: the earlier of `time` and what is."""
         return min(time, self._carried_time) if self._chain is not None else time
 
+    def _is_written(self, now: float) -> None:
+        """Tell the spool how far it is: what was not carried over yet must stay, whoever trims and whatever happens here."""
+        self._away_since = None
+        if not self._cleared:
+            self._spool.notices.clear_alert(AWAY_ALERT)
+            self._cleared = True
+        if now >= self._confirm_at:
+            self._confirm_at = now + CONFIRM_EVERY_S
+            self._confirm()
+
+    def _confirm(self) -> None:
+        if self._at is not None and self._spool.outbox.confirmed(AUDITOR) != self._at:
+            self._spool.outbox.confirm(AUDITOR, self._at)
+
+    def _is_away(self, now: float) -> None:
+        """It must not be lost that it waits, and a person has to hear of it."""
+        if self._away_since is None:
+            self._away_since = now
+        with suppress(OutOfSpace):
+            if self._spool.outbox.confirmed(AUDITOR) is None:
+                self._spool.outbox.confirm(AUDITOR, Cursor(0, 0))
+            if now - self._away_since >= AWAY_ALERT_S:
+                self._cleared = False
+                self._spool.notices.raise_alert(AWAY_ALERT, AWAY_TEXT)
+
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, and say how far it was."""
         if self._chain is not None:
             self._chain.close()
+        with suppress(OutOfSpace):
+            self._confirm()
         self._chain = self._at = None
 
     def _carry(self, now: float) -> bool:

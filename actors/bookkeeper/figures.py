@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from protocol.clock import Clock
-from protocol.errors import ScanpostError, SpoolDamaged
+from protocol.errors import DiskFailed, ScanpostError, SpoolDamaged
 from protocol.spool import Spool
 from protocol.spool.figures.file import set_aside
 from protocol.spool.figures.keeping import Keeper
@@ -37,6 +37,8 @@ class FiguresDesk:
         self._due = now + EVERY_S
         try:
             return self._count(now)
+        except DiskFailed:
+            raise  # what stands on the disk is unknown: this process ends
         except SpoolDamaged as exc:
             self._log.error("figures_damaged", error=str(exc))
             self.close()

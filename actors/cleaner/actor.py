@@ -22,6 +22,7 @@ from protocol.spool.retention import Retention, retention_at
 from protocol.wire.bus import Nudge
 
 CHUNK = 20  # arrivals, between two of which other writers get their turn
+FILES_AT_ONCE = 5000  # between two signs of life: a slow disk removes a hundred a second
 CLOCK_ALERT, DISK_ALERT, STUCK_ALERT, OUTBOX_ALERT = "clock", "disk", "cleaning.stuck", "outbox.long"
 ROUTING_ALERT = "cleaning.routing"
 OUTBOX_CAP = 2_000_000  # events, about 1 GB: nobody books them, and the disk is the images'
@@ -187,7 +188,8 @@ class CleanerActor(Actor):
         looked, may_go = (0, 0) if marked else self._mark(retention)
         if may_go:
             marked = spool.cleaning.marked(CHUNK, self._behind)
-        removed = self._remove_some(marked, None if hurry else self._pace.allows(self.context.clock.monotonic()))
+        most = self._pace.allows(self.context.clock.monotonic())
+        removed = self._remove_some(marked, FILES_AT_ONCE if hurry or most is None else min(most, FILES_AT_ONCE))
         quarantined = spool.quarantine.expire(retention.quarantined_before)
         self._pace.spend(removed + quarantined)
         self._desk.count(may_go, removed + quarantined)
@@ -205,15 +207,15 @@ class CleanerActor(Actor):
         self._deleted += may_go
         return len(found), may_go
 
-    def _remove_some(self, marked: list[int], most: int | None) -> int:
+    def _remove_some(self, marked: list[int], most: int) -> int:
         """At most so many files of marked arrivals; how many."""
         if marked and not self.context.spool.database.full:
             self.context.spool.outbox.barrier()  # relaxed: the mark must survive what the unlinked file does not
         removed = 0
         for id in marked:
-            if most is not None and removed >= most:
+            if removed >= most:
                 break
-            removed += self._remove(id, None if most is None else most - removed)
+            removed += self._remove(id, most - removed)
         return removed
 
     def _remove(self, id: int, most: int | None) -> int:

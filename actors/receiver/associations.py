@@ -41,6 +41,7 @@ class Served:
     left: list[Saved] = field(default_factory=list)
     terms: Terms = Terms()
     policy: object = None  # the one that the terms are out of
+    chosen: bool = False  # its steps are logged, whether or not all are
 
     def count(self, receipt: Receipt) -> None:
         """An object has its row now."""

@@ -81,10 +81,12 @@ class Handler:
         *,
         open_now: OpenNow,
         max_bytes: int,
+        chosen: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`chosen`: whether somebody wants the association that opens now logged."""
         self.images, self.committer, self._associations = images, committer, associations
         self.reserve, self._notices, self._failure, self.log = reserve, notices, failure, log
-        self._open_now, self.max_bytes = open_now, max_bytes
+        self._open_now, self.max_bytes, self._chosen = open_now, max_bytes, chosen
         self.policy = policy
         self.stopping = threading.Event()  # nobody is made to wait any more
         self.commitment: CommitmentHandler | None = None
@@ -111,24 +113,27 @@ class Handler:
             self._reject(peer, terms.source, reason)
             raise LimitReached(reason)
         try:
-            self._settle_terms(self._associations.opened(association_id, peer, terms.source))
+            served = self._associations.opened(association_id, peer, terms.source)
+            self._settle_terms(served)
         except BaseException:
             self._open_now.leave(association_id)
             raise
+        served.chosen = self._chosen()
 
     def agreed(self, association_id: bytes, facts: Callable[[], dict[str, Any]]) -> None:
         """See ScpHandler."""
-        peer = self._associations.peek(association_id).peer
+        served = self._associations.peek(association_id)
+        peer = served.peer
         self.log.debug(
-            "association_opened", association=association_id.hex(), calling_ae=peer.calling_ae, called_ae=peer.called_ae,
-            address=peer.address, port=peer.port, agreed=facts,
+            "association_opened", always=served.chosen, association=association_id.hex(), calling_ae=peer.calling_ae,
+            called_ae=peer.called_ae, address=peer.address, port=peer.port, agreed=facts,
         )  # fmt: skip
 
     def answered(self, served: Served, command: StoreCommand, status: int, size: int) -> None:
         """An object is answered so, `size` bytes of it were kept; what is no UID is free text out of DICOM."""
         uid = command.sop_instance_uid
         self.log.debug(
-            "store_answered", association=served.id.hex, calling_ae=served.peer.calling_ae,
+            "store_answered", always=served.chosen, association=served.id.hex, calling_ae=served.peer.calling_ae,
             sop_instance=lambda: uid if valid_uid(uid) else "(no UID)", bytes=size, status=lambda: f"{status:04X}",
         )  # fmt: skip
 

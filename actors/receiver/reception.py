@@ -16,12 +16,14 @@ from actors.receiver.associations import Associations, Served
 from actors.receiver.commitments import Commitments
 from actors.receiver.committer import Committer
 from actors.receiver.counting import OpenNow
+from actors.receiver.following import Chosen
 from actors.receiver.handler import Failure, Handler
 from actors.receiver.mending import WORKER
 from actors.receiver.ports import ports_of, server_tls
 from actors.receiver.sweeper import Sweeper
 from protocol.clock import Clock
 from protocol.errors import ConfigurationError, OutOfSpace
+from protocol.following import place
 from protocol.fsops import FsOps
 from protocol.routing.versions import RoutingVersions
 from protocol.settings import Settings
@@ -96,6 +98,7 @@ class Reception:
             images, self.committer, self._associations, self._reserve, self._notices, self.failure, self._policy(), log,
             open_now=open_now,
             max_bytes=int(settings.receiver.max_object_gb * GB),
+            chosen=Chosen(place(settings), means.clock.now, means.clock.monotonic),
         )  # fmt: skip
         self.handler.commitment = Commitments(means.spool, lambda: self._configuration, means.clock, news.arrived, log)
         self.hall = Hall(self.handler, changed)

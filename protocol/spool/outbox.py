@@ -17,6 +17,8 @@ from protocol.wire.messages import Envelope, Event
 PAGE = 1000
 NOTIFIER = "notifier"
 """The consumer that makes notifications out of what rules want told. Nothing that it has not seen is trimmed, once it has begun."""
+AUDITOR = "audit"
+"""The consumer that carries what people asked for into the audit; the same holds for it."""
 
 
 class Cursor(NamedTuple):
@@ -197,7 +199,7 @@ class Outbox:
             rows = [tx.one("SELECT epoch, seq FROM consumer WHERE name = ?", (name,)) for name in consumers]
             if not rows or any(row is None for row in rows):
                 return 0
-            rows += tx.all("SELECT epoch, seq FROM consumer WHERE name = ?", (NOTIFIER,))
+            rows += tx.all("SELECT epoch, seq FROM consumer WHERE name IN (?, ?)", (NOTIFIER, AUDITOR))
             epoch, seq = min((int(row[0]), int(row[1])) for row in rows)
             found = tx.all(
                 "SELECT seq, epoch, time FROM event ORDER BY seq LIMIT ?", (limit,)

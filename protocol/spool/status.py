@@ -13,11 +13,14 @@ from protocol.spool.database import WAL_ALERT_BYTES
 from protocol.spool.spool import Spool
 from protocol.spool.targets import TargetState
 
+HUNG = "hung"
+"""Alive, and without a sign of life for HUNG_AFTER_S (seconds); who starts or recovers may be busy for longer."""
+HUNG_AFTER_S = 60.0
 ACTORS = ("bus", "receiver", "router", "dispatcher", "cleaner", "bookkeeper", "webgui")
 
 
 def actors(spool: Spool, now: float) -> dict[str, dict[str, Any]]:
-    """What each running actor last said of itself; held lock = alive, whatever its text says."""
+    """What each running actor last said of itself, or HUNG; held lock = alive, whatever its text says."""
     found: dict[str, dict[str, Any]] = {}
     for name in spool.fs.listdir(spool.places.run):
         stem, dot, ending = name.rpartition(".")
@@ -31,7 +34,7 @@ def actors(spool: Spool, now: float) -> dict[str, dict[str, Any]]:
         except ValueError:
             told = {}
         found[stem] = {
-            "state": told.get("state", "starting"),
+            "state": HUNG if _hangs(told, now) else told.get("state", "starting"),
             "pid": told.get("pid"),
             "uptime_s": round(max(0.0, now - told["started"]), 1) if "started" in told else 0.0,
             "version": told.get("version", ""),
@@ -39,6 +42,10 @@ def actors(spool: Spool, now: float) -> dict[str, dict[str, Any]]:
             "mailbox": (told.get("figures") or {}).get("mailbox"),
         }
     return found
+
+
+def _hangs(told: Mapping[str, Any], now: float) -> bool:
+    return told.get("state") in ("ready", "failing") and bool(told.get("beat")) and now - told["beat"] > HUNG_AFTER_S
 
 
 def targets(

@@ -4,7 +4,7 @@ import pytest
 
 from actors.bookkeeper import deeds
 from protocol.accounts import Accounts
-from protocol.errors import AccountError
+from protocol.errors import AccountError, DiskFailed
 from protocol.spool.outbox import Cursor
 from protocol.wire.events import AuditHead
 from tests.bookkeeper.office import Office
@@ -92,6 +92,58 @@ def test_while_the_accounts_cannot_be_written_acts_wait_in_the_outbox(office, ac
     assert accounts.trail.search() == []
     work(office, bookkeeper, 31)
     assert len(accounts.trail.search()) == 1
+
+
+def test_an_audit_that_cannot_be_written_for_weeks_is_told_and_loses_no_act_whoever_trims(
+    office, accounts, monkeypatch
+):
+    bookkeeper = office.hire()
+    work(office, bookkeeper)
+
+    def away(*_):
+        raise AccountError("accounts: unable to open database file")
+
+    monkeypatch.setattr(deeds.Chain, "carry", away)
+    ask(office)
+    work(office, bookkeeper)
+    assert office.spool.notices.alerts("audit.") == {}, "a moment is nobody's concern"
+    work(office, bookkeeper, 31)
+    work(office, bookkeeper, 31)
+    assert "accounts.sqlite3" in office.spool.notices.alerts("audit.")["audit.away"]
+    for _ in range(3):
+        work(office, bookkeeper, 10 * 86_400)
+        office.spool.outbox.trim(office.clock.now() - 7 * 86_400, {"bookkeeper"})  # as the cleaner does
+    assert "command.asked" in [one.type for one in office.outbox()]
+    monkeypatch.undo()
+    work(office, office.hire(), 61)
+    assert len(accounts.trail.search()) == 1 and office.spool.notices.alerts("audit.") == {}
+
+
+def test_an_audit_that_never_could_be_written_loses_no_act_either(office, monkeypatch):
+    def away(*_):
+        raise AccountError("accounts: unable to open database file")
+
+    monkeypatch.setattr(deeds.Chain, "open", away)
+    ask(office)
+    work(office, office.hire())
+    office.clock.advance(30 * 86_400)
+    office.spool.outbox.trim(office.clock.now(), {"bookkeeper"})
+    assert "command.asked" in [one.type for one in office.outbox()]
+
+
+@pytest.mark.parametrize("desk", ["_deeds", "_figures"])
+def test_a_disk_that_failed_ends_the_process(office, accounts, monkeypatch, desk):
+    bookkeeper = office.hire()
+    work(office, bookkeeper)
+
+    def failed(*_):
+        raise DiskFailed("a commit failed")
+
+    ask(office)
+    monkeypatch.setattr(getattr(bookkeeper, desk), "_carry" if desk == "_deeds" else "_count", failed)
+    office.clock.advance(2)
+    with pytest.raises(DiskFailed):
+        bookkeeper.one_pass([])
 
 
 def test_events_leave_the_outbox_only_when_their_acts_are_in_the_audit(office, accounts, monkeypatch):

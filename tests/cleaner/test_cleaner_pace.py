@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.base import passes
+from actors.cleaner import actor as module
 from actors.cleaner.pace import BURST_S, Pace
 
 SLOW = {**AT_ONCE, "cleaner.files_per_s": 10.0}
@@ -60,6 +61,19 @@ def test_pressure_lifts_the_rate(cleaner):
     node.free_gb(4)
     node.work()
     assert node.files() == 0
+
+
+def test_in_a_hurry_a_pass_has_an_end_so_that_a_sign_of_life_comes_in_between(cleaner, monkeypatch):
+    monkeypatch.setattr(module, "FILES_AT_ONCE", 12)
+    node: Rig = cleaner(**SLOW)
+    node.series(1, images=30)
+    node.world.clock.advance(1)
+    node.free_gb(4)
+    waits, left = [], []
+    for _ in range(3):
+        waits.append(node.cleaner.one_pass([]))
+        left.append(node.files())
+    assert left == [18, 6, 0] and waits == [0.0] * 3
 
 
 def test_a_step_of_the_wall_clock_changes_no_rate(cleaner):

@@ -225,7 +225,9 @@ class Receiver(ReceiverActor):
 class Node(Slots, SpoolWorld):
     """See above. `wanted` is what scanners have to send, `promises` what they were told is safe."""
 
-    def __init__(self, home: Path, seed: int = 1, *, ledger: Path, alone: bool = False, dispatchers: int = 1) -> None:
+    def __init__(
+        self, home: Path, seed: int = 1, *, ledger: Path, alone: bool = False, dispatchers: int = 1, **settings: Any
+    ) -> None:
         """`ledger` is an empty ledger of today's form; a copy beside it is this node's, one node at a time."""
         self.begin_slots(dispatchers)
         self.processes = (*PROCESSES, *self.slots[1:])
@@ -234,7 +236,7 @@ class Node(Slots, SpoolWorld):
         super().__init__(home, seed)
         self.points = NodePoints()
         self.points.alone = alone
-        self.settings = load_settings(home, SETTINGS, environ={})
+        self.settings = load_settings(home, SETTINGS | settings, environ={})
         self.actors: dict[str, Any] = {}
         self._ledger: Ledger | None = None
         self._wires: dict[str, Any] = {}

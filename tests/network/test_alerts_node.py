@@ -72,7 +72,7 @@ def test_a_target_that_goes_down_is_mailed_and_so_is_that_it_is_back(tmp_path):
 
 WANTED = {
     "arrival.held.CT1", "rule.failed.broken", "delivery.parked.nobody.connection_refused", "target.down.away",
-    "delivery.late.away", "quarantine.CT1", "accounting.imbalance", "certificate.webhook.ca", "ledger.away",
+    "delivery.late.away", "quarantine.CT1", "accounting.imbalance", "certificate.webhook.ca", "ledger.away", "ledger.lag",
 }  # fmt: skip
 LATE = """[alerts]
 oldest_h = 0.0001
@@ -82,6 +82,7 @@ ca = "%s"
 
 [ledger]
 away_alert_s = 1
+lag_alert_s = 1
 """
 
 

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from receiver_rig import CT, HOST, receiver, send
 
 from actors.dicom.scu import Node, open_association
 from protocol.errors import NetworkError
+from protocol.following import follow
+from protocol.settings import load_settings
 from protocol.spool import open_spool
 from protocol.testing.images import TestImage
 from tests.network.system import wait_until
@@ -40,18 +43,18 @@ class Process:
             [sys.executable, "-m", "actors", "receiver"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env={**clean, **{f"SCANPOST_{key}": value for key, value in (settings | variables).items()}},
         )  # fmt: skip
+        self.said: list[dict[str, Any]] = []
         self.port = int(self.until("listening")["port"])
         self.until("ready")
 
     def until(self, action: str) -> dict[str, Any]:
         assert self.process.stdout is not None
-        said = []
         for text in self.process.stdout:
-            said.append(text)
             line: dict[str, Any] = json.loads(text)
+            self.said.append(line)
             if line["action"] == action:
                 return line
-        raise AssertionError(f"ended before {action}: {said}")
+        raise AssertionError(f"ended before {action}: {self.said}")
 
     def workers(self) -> list[psutil.Process]:
         return [one for one in self._below() if one.name() == "worker"]
@@ -165,6 +168,30 @@ def test_workers_of_a_receiver_that_was_killed_finish_while_its_successor_serves
             successor.kill()
     with receiver(home) as rig:
         assert len(rig.stored()) == 3 and rig.events("association.closed")[0]["how"] == "released" and rig.healthy()
+
+
+def test_of_two_workers_those_associations_are_logged_that_open_next_and_each_until_its_end(
+    home: Path, process: Process, tmp_path: Path
+) -> None:
+    follow(load_settings(home, environ={}), 2, "anna", time.time())
+    with ExitStack() as both:  # at the same time: each worker has one
+        opened = [
+            both.enter_context(open_association(Node(HOST, process.port, "SCANPOST", name), [CT]))
+            for name in ("CT1", "CT2")
+        ]
+        with open_association(Node(HOST, process.port, "SCANPOST", "CT3"), [CT]) as third:
+            assert [send(one, TestImage(1, 1, number), tmp_path) for number, one in enumerate([*opened, third])] == [
+                0,
+                0,
+                0,
+            ]
+    process.process.send_signal(signal.SIGTERM)
+    process.until("stopped")
+    lines = [(line["action"], line["calling_ae"]) for line in process.said if line["level"] == "debug"]
+    assert sorted(lines) == [
+        (action, name) for action in ("association_opened", "store_answered") for name in ("CT1", "CT2")
+    ]
+    assert len({line["pid"] for line in process.said if line["level"] == "debug"}) == 2
 
 
 def test_an_order_to_stop_ends_it_with_zero_and_nothing_is_left_to_mend(home: Path, process: Process) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import pytest
 
 from protocol.clock import ManualClock
@@ -121,6 +124,15 @@ def test_the_status_document_counts_every_image_and_says_who_is_missing(tmp_path
     socket = spool.fs.lock(spool.places.run / "bus-in.ipc.lock")  # what guards a socket is no actor
     told = node_status(spool, configured_targets=["pacs"], needed={"router": 1}, reserve_bytes=0, reserve2_bytes=0)
     assert list(told["actors"]) == ["router"]
+    for state, age_s, shown in (
+        ("ready", 50, "ready"),
+        ("ready", 70, "hung"),
+        ("failing", 70, "hung"),
+        ("recovering", 70, "recovering"),
+    ):
+        lock.write(json.dumps({"state": state, "pid": 1, "beat": time.time() - age_s}))
+        told = node_status(spool, configured_targets=["pacs"], needed={"router": 1}, reserve_bytes=0, reserve2_bytes=0)
+        assert (told["actors"]["router"]["state"], told["ready"]) == (shown, shown == "ready")
     socket.release()
     lock.release()
     spool.close()

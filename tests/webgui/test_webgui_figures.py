@@ -35,6 +35,7 @@ def test_a_healthy_node_needs_no_attention():
     [
         ({"actors__router__state": "missing"}, "actor router", "bad", "scanpost restart router"),
         ({"actors__router__state": "failing"}, "actor router", "bad", "fails at its work"),
+        ({"actors__router__state": "hung"}, "actor router", "bad", "no sign of life"),
         ({"images__received": 107}, "accounting", "bad", "7 images are not accounted for"),
         ({"disk__state": "reserve"}, "disk", "bad", "new images are refused"),
         ({"disk__wal_alert": True, "disk__wal_bytes": 90e6}, "wal", "warn", "90.0 MB"),

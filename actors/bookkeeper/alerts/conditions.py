@@ -14,12 +14,17 @@ from protocol.causes import Cause, hint
 from protocol.certificates import Ending
 from protocol.settings.alerts import Alerts
 from protocol.spool.alerting import CRITICAL, INFO, WARNING, Symptom
+from protocol.spool.database import WAL_ALERT_BYTES
 from protocol.spool.looking import Trouble
 from protocol.spool.watching import Some
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 DEGRADED_AFTER = 3
 RESTARTS = 3
+WAL_LARGE_S = 900.0
+"""A backup of a large spool reads for minutes, and what is received meanwhile stays in the log."""
+STILL_LEAST_S = 20.0
+"""Heartbeats come every five seconds at the latest, and a pass may take a while."""
 TOLD_OTHERWISE = frozenset({Cause.HELD_BY_PERSON, Cause.HELD_BY_RULE, Cause.TARGET_REMOVED})
 """Causes of held deliveries of which a person knows, or of which another alert tells."""
 ALL_SILENT = 3
@@ -39,10 +44,14 @@ class TargetReading:
 
 @dataclass(frozen=True)
 class ActorReading:
-    """One program. `gone_s`, `failing_s`: for how long (seconds) it has not been there, or failed; 0: it is, it does not."""
+    """One program. `gone_s`, `failing_s`, `still_s`: for how long (seconds) it has not been there, has failed, or is there and
+    gives no sign of life; 0: it is, it does not, it does. `beat`: its last sign of life (seconds UTC).
+    """
 
     gone_s: float = 0.0
     failing_s: float = 0.0
+    still_s: float = 0.0
+    beat: float = 0.0
     starts: int = 0
     """Within the last quarter of an hour."""
 
@@ -62,6 +71,8 @@ class Readings:
     silent: Mapping[str, Silent] = field(default_factory=dict)
     sources_known: int = 0
     disk_full_at: float | None = None
+    wal_large_s: float = 0.0
+    """For how long (seconds) the spool's write-ahead log has been larger than it should be."""
     certificates: Sequence[Ending] = ()
     unsent: Mapping[str, float] = field(default_factory=dict)
     """Channels whose letters nobody takes, and since when."""
@@ -78,13 +89,19 @@ def symptoms(seen: Readings, limits: Alerts, when: When) -> dict[str, Symptom]:
     found += _targets(seen, limits, when)
     found += _deliveries(seen)
     found += _arrivals(seen)
-    found += _actors(seen, limits)
+    found += _actors(seen, limits, when)
     found += _silent(seen, when)
     found += _certificates(seen, when)
     found += _channels(seen, when)
     if seen.disk_full_at is not None:
         text = f"the disk fills up: images will be refused at about {when(seen.disk_full_at)}; see `scanpost clean`"
         found.append(Symptom("disk.soon", text))
+    if seen.wal_large_s >= WAL_LARGE_S:
+        text = (
+            f"the spool's write-ahead log is larger than {WAL_ALERT_BYTES >> 20} MB and does not become smaller: some program reads"
+            " from the spool and does not let go; end commands of scanpost that hang, then restart its programs one by one"
+        )
+        found.append(Symptom("spool.wal", text))
     return {one.key: one for one in found}
 
 
@@ -168,13 +185,19 @@ def _most(by_source: Mapping[str, Some]) -> list[tuple[str, Some]]:
     return [*ordered[:MOST_SOURCES], *others]
 
 
-def _actors(seen: Readings, limits: Alerts) -> list[Symptom]:
+def _actors(seen: Readings, limits: Alerts, when: When) -> list[Symptom]:
     found = []
     for name, actor in seen.actors.items():
         about, log = f"actor/{name}", f"its log: log/{name}.log"
         if actor.gone_s and actor.gone_s >= limits.actor_down_s:
             text = f"{name} is not running; start it: `scanpost restart {name.partition('-')[0]}`; {log}"
             found.append(Symptom(f"actor.down.{name}", text, CRITICAL, about))
+        elif actor.still_s >= max(limits.actor_down_s, STILL_LEAST_S):
+            text = (
+                f"{name} runs and has given no sign of life since {when(actor.beat)}: it hangs, or its process is suspended;"
+                f" `scanpost restart {name.partition('-')[0]}`; {log}"
+            )
+            found.append(Symptom(f"actor.hung.{name}", text, CRITICAL, about))
         elif actor.failing_s and actor.failing_s >= limits.actor_down_s:
             found.append(
                 Symptom(f"actor.failing.{name}", f"{name} fails at its work and tries again; {log}", CRITICAL, about)

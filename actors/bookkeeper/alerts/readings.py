@@ -5,7 +5,7 @@ It must not judge (`conditions` does); it reads the spool, the lock files and a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from actors.bookkeeper.alerts.conditions import HOUR_S, ActorReading, Readings, TargetReading
 from actors.bookkeeper.alerts.filling import Filling
@@ -13,9 +13,10 @@ from actors.bookkeeper.alerts.silent import Silent, silence, slots
 from protocol import certificates
 from protocol.dispatchers import dispatchers
 from protocol.selftest import CALLING_AE
+from protocol.spool.database import WAL_ALERT_BYTES
 from protocol.spool.forecast import forecast
 from protocol.spool.retention import retention_at
-from protocol.spool.status import actors
+from protocol.spool.status import HUNG, actors
 
 if TYPE_CHECKING:
     from actors.base import Context
@@ -28,6 +29,8 @@ SEEN_S = 8 * 7 * 86_400.0
 LATELY_S = 3600.0
 STARTS_S = 900.0
 UNSENT_S = 900.0
+GAP_S = 15.0
+"""More than this between two looks was our own sleep, or the machine's."""
 SCHEDULE_S = 86_400.0
 """So much longer may a delivery wait for a target that has a schedule."""
 
@@ -44,6 +47,7 @@ class Reader:
         self._certificates: list[certificates.Ending] = []
         self._silent: dict[str, Silent] = {}
         self._sources_known = 0
+        self._wal_large: float | None = None  # since when
         self._read_certificates = self._learned = float("-inf")
 
     def look(self, unset: frozenset[str] = frozenset()) -> Readings:
@@ -63,6 +67,7 @@ class Reader:
             silent={} if spool.draining.state() is not None else self._silent,
             sources_known=self._sources_known,
             disk_full_at=self._disk_full_at(configuration, now, monotonic),
+            wal_large_s=self._wal_large_s(monotonic),
             certificates=self._certificates,
             unsent=self._unsent(now),
             unset=unset,
@@ -122,12 +127,20 @@ class Reader:
         names += ["webgui"] if "webgui.lock" in self._spool.fs.listdir(self._spool.places.run) else []
         return names
 
-    def _states(self, now: float) -> Mapping[str, tuple[str, object]]:
-        return {name: (one["state"], one["pid"]) for name, one in actors(self._spool, now).items()}
+    def _states(self, now: float) -> Mapping[str, Said]:
+        states = actors(self._spool, now)
+        for one in states.values():
+            if one["state"] == HUNG:  # by the wall clock; here it is asked of the monotonic one
+                one["state"] = "ready"
+        return {name: Said(one["state"], one["pid"], one["beat"] or 0.0) for name, one in states.items()}
 
     def _disk_full_at(self, configuration: RoutingConfiguration, now: float, monotonic: float) -> float | None:
         settings = self._context.settings
-        free, reserve = self._spool.fs.room(self._spool.places.images).bytes, settings.spool.reserve_gb * 1e9
+        try:
+            free = self._spool.fs.room(self._spool.places.images).bytes
+        except OSError:  # the disk is gone: programs fail over that, and they must be told of
+            return None
+        reserve = settings.spool.reserve_gb * 1e9
         self._filling.look(monotonic, free)
         left_h = self._filling.hours_left(free, reserve)
         if left_h is None or left_h > self._limits.disk_h or free <= reserve:  # then another alert tells it
@@ -137,6 +150,13 @@ class Reader:
         freed = goes.total.bytes + goes.quarantined_goes.bytes
         rate = self._filling.bytes_per_h or 0.0
         return None if freed > rate * self._limits.disk_h else at
+
+    def _wal_large_s(self, monotonic: float) -> float:
+        if self._spool.database.wal_bytes() <= WAL_ALERT_BYTES:
+            self._wal_large = None
+        elif self._wal_large is None:
+            self._wal_large = monotonic
+        return 0.0 if self._wal_large is None else monotonic - self._wal_large
 
     def _unsent(self, now: float) -> dict[str, float]:
         """Channels whose letters nobody has taken for a while, and since when the oldest waits."""
@@ -156,22 +176,36 @@ def _target(state: TargetState | None, waiting: int, late: float | None, now: fl
     return TargetReading(down_since, 0 if paused else state.fails, lately, waiting, late)
 
 
+class Said(NamedTuple):
+    """What a program that runs last said of itself. `beat`: when (seconds UTC)."""
+
+    state: str
+    pid: object = None
+    beat: float = 0.0
+
+
 class Programs:
-    """Remembers since when programs are missing or fail, and how often each was started; monotonic seconds."""
+    """Remembers since when programs are missing, fail or are still, and how often each was started; monotonic seconds.
+
+    Whether a heartbeat is old is no question to the wall clock: it may have been set.
+    """
 
     def __init__(self) -> None:
         self._gone: dict[str, float] = {}
         self._failing: dict[str, float] = {}
+        self._beats: dict[str, tuple[Said, float]] = {}  # what each said last, and for how long it says that
+        self._looked: float | None = None
         self._pids: dict[str, object] = {}
         self._starts: dict[str, list[float]] = {}
 
-    def look(
-        self, expected: list[str], states: Mapping[str, tuple[str, object]], now: float
-    ) -> dict[str, ActorReading]:
-        """`states`: what runs, with its state and process id."""
+    def look(self, expected: list[str], states: Mapping[str, Said], now: float) -> dict[str, ActorReading]:
+        """`states`: what runs."""
         found = {}
+        passed = 0.0 if self._looked is None else min(now - self._looked, GAP_S)
+        self._looked = now
         for name in expected:
-            state, pid = states.get(name, ("", None))
+            said = states.get(name, Said(""))
+            state, pid, beat = said
             self._keep(self._gone, name, not state, now)
             self._keep(self._failing, name, state == "failing", now)
             starts = self._starts.setdefault(name, [])
@@ -184,9 +218,18 @@ class Programs:
             found[name] = ActorReading(
                 0.0 if gone is None else max(now - gone, 1e-9),
                 0.0 if failing is None else max(now - failing, 1e-9),
+                self._still(name, said, passed),
+                beat,
                 len(starts),
             )
         return found
+
+    def _still(self, name: str, said: Said, passed: float) -> float:
+        """For how long it has said nothing new; who starts or recovers may be busy for long."""
+        known, still = self._beats.get(name, (None, 0.0))
+        same = said == known and said.beat and said.state in ("ready", "failing")
+        self._beats[name] = said, still + passed if same else 0.0
+        return self._beats[name][1]
 
     @staticmethod
     def _keep(since: dict[str, float], name: str, wrong: bool, now: float) -> None:

@@ -53,6 +53,8 @@ class AlertRig:
         self.refuse: Any = lambda letter: None
         self.log = KeepingLog()
         self.locks: dict[str, Any] = {}
+        self.said: dict[str, tuple[str, int]] = {}
+        self.hung: set[str] = set()
         for name in PROGRAMS:
             self.start(name)
         self.hire()
@@ -97,7 +99,13 @@ class AlertRig:
     def start(self, name: str, state: str = "ready", pid: int = 100) -> None:
         if name not in self.locks:
             self.locks[name] = self.spool.fs.lock(self.spool.places.run / f"{name}.lock")
-        self.locks[name].write(json.dumps({"state": state, "pid": pid, "started": self.now}))
+        self.locks[name].write(json.dumps({"state": state, "pid": pid, "started": self.now, "beat": self.now}))
+        self.said[name] = state, pid
+
+    def breathe(self) -> None:
+        """The heartbeats of all programs that run and are not in `hung`."""
+        for name in self.locks.keys() - self.hung:
+            self.start(name, *self.said[name])
 
     def end(self, name: str) -> None:
         self.locks.pop(name).release()
@@ -107,9 +115,11 @@ class AlertRig:
     def after(self, seconds: float, step: float = 10.0) -> None:
         """Let the desk live for so long, a round every `step` seconds."""
         end = self.world.clock.now() + seconds
+        self.breathe()
         self.desk.round()
         while self.world.clock.now() < end:
             self.world.clock.advance(min(step, end - self.world.clock.now()))
+            self.breathe()
             self.desk.round()
 
     # what stands and what was told

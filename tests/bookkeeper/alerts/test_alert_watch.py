@@ -197,6 +197,34 @@ def test_a_program_that_is_gone_or_fails_or_restarts(rig) -> None:
     assert node.standing() == ["actor.restarting.router"]
 
 
+def test_a_program_that_holds_its_lock_and_gives_no_sign_of_life(rig) -> None:
+    node = rig()
+    node.after(MINUTE)
+    node.hung.add("router")
+    node.after(50)
+    node.world.clock.jump_wall(HOUR)  # what is old is no question to this clock
+    node.after(5, step=5)
+    assert node.standing() == []
+    node.after(MINUTE)
+    assert node.standing() == ["actor.hung.router"]
+    alert = node.alert("actor.hung.router")
+    assert (alert.severity, alert.about) == ("critical", "actor/router")
+    assert "no sign of life since 2027-01-15 08:01" in alert.text and "scanpost restart router" in alert.text
+    node.hung.clear()
+    node.after(7 * MINUTE)
+    assert node.standing() == [] and len(node.sent) == 2
+    node.start("cleaner", "recovering")
+    node.hung.add("cleaner")
+    node.after(10 * MINUTE)
+    assert node.standing() == [], "it may have much to finish"
+    node.hung.clear()
+    node.start("cleaner")
+    node.after(MINUTE)
+    node.world.clock.advance(8 * HOUR)
+    node.desk.round()
+    assert node.standing() == [], "the machine slept, and we look first"
+
+
 def test_the_web_page_counts_once_it_ran(rig) -> None:
     node = rig()
     node.start("webgui")
@@ -221,6 +249,30 @@ def test_a_disk_that_fills_up_is_told_hours_before(rig) -> None:
     node.world.disk.set_room(Room(int(400e9), None))
     node.after(2 * HOUR, step=300)
     assert node.standing() == []
+
+
+def test_a_reader_that_does_not_let_go_is_told_by_the_log_that_grows(rig, monkeypatch) -> None:
+    node = rig()
+    monkeypatch.setattr(node.spool.database, "wal_bytes", lambda: 90 << 20)
+    node.after(14 * MINUTE)
+    assert node.standing() == [], "a backup may take so long"
+    node.after(3 * MINUTE)
+    assert node.standing() == ["spool.wal"] and "larger than 64 MB" in node.alert("spool.wal").text
+    monkeypatch.undo()
+    node.after(7 * MINUTE)
+    assert node.standing() == [] and len(node.sent) == 2
+
+
+def test_a_disk_of_images_that_is_gone_keeps_nobody_from_hearing_which_program_fails_over_it(rig, monkeypatch) -> None:
+    node = rig()
+
+    def gone(path) -> Room:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(node.spool.fs, "room", gone)
+    node.start("cleaner", "failing")
+    node.after(3 * MINUTE)
+    assert node.standing() == ["actor.failing.cleaner"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def bookkeeper(node: AlertRig, url: str) -> BookkeeperActor:
 def live(node: AlertRig, actor: BookkeeperActor, seconds: float, step: float = 10.0) -> None:
     for _ in range(int(seconds / step)):
         node.world.clock.advance(step)
+        node.breathe()
         passes(actor)
 
 

@@ -193,3 +193,22 @@ async def test_an_actor_logs_its_steps_for_15_minutes_or_until_somebody_ends_it(
     entry = accounts.audit_trail()[0]
     assert (entry.action, entry.object) == ("log.level", "actor/router")
     assert (await real_admin.post("/api/v1/system/debug", json={"actor": "cleaner"}, headers=HOME)).status == 422
+
+
+async def test_the_receiver_logs_the_next_associations_or_until_somebody_ends_it(programs, real, real_admin, accounts):
+    assert "For 10 associations" in await page_of(real_admin)
+    page = await (
+        await real_admin.post(
+            "/system/debug", data={"actor": "receiver", "on": "true", "associations": "10"}, headers=HOME
+        )
+    ).text()
+    assert "The receiver logs the next 10 associations." in page and "the next 10 associations" in page
+    entry = accounts.audit_trail()[0]
+    assert (entry.action, entry.object, entry.after) == ("log.level", "actor/receiver", {"debug_associations": 10})
+    document = await (await real_admin.get("/api/v1/system")).json()
+    assert document["debug"] == [] and (document["following"]["left"], document["following"]["count"]) == (10, 10)
+    await real_admin.post("/api/v1/system/debug", json={"actor": "receiver", "on": False}, headers=HOME)
+    assert (await (await real_admin.get("/api/v1/system")).json())["following"] is None
+    for odd in ({"actor": "router", "associations": 3}, {"actor": "receiver", "on": False, "associations": 3},
+                {"actor": "receiver", "associations": 0}):  # fmt: skip
+        assert (await real_admin.post("/api/v1/system/debug", json=odd, headers=HOME)).status == 422

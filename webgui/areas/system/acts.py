@@ -11,9 +11,10 @@ from typing import Any
 
 from aiohttp import web
 
-from protocol import dispatchers, loglevel
+from protocol import dispatchers, following, loglevel
 from protocol.errors import NotFound, StepRefused
 from protocol.programs import manager
+from protocol.settings import Settings
 from webgui import acting, answers, inputs
 from webgui.areas.system.looks import OURS
 from webgui.areas.system.models import Clean, Debug, Dispatchers, Drain, ProgramAct
@@ -63,27 +64,47 @@ async def scale(request: web.Request) -> web.Response:
 
 
 async def debug(request: web.Request) -> web.Response:
-    """Have an actor log its steps for 15 minutes, or end that now."""
+    """Have an actor log its steps for 15 minutes, or those of the next associations; or end that now."""
     form, node = await inputs.body(request, Debug), request.app[NODE]
     now, who = node.clock.now(), request[SESSION].who
-    before = {one.actor: one.until for one in await node.run(lambda: loglevel.wishes(node.settings, now))}
-    until = 0.0
-    if form.on:
-        until = (await node.run(lambda: loglevel.wish(node.settings, form.actor, who, now))).until
+    before, after = await node.run(lambda: _change_debug(node.settings, form, who, now))
+    await record(request, "log.level", f"actor/{form.actor}", before, after)
+    if form.associations is not None:
+        text = (
+            f"The receiver logs the next {form.associations} associations."
+            if form.associations > 1
+            else "The receiver logs the next association."
+        )
     else:
-        await node.run(lambda: loglevel.end(node.settings, form.actor))
-    await record(
-        request,
-        "log.level",
-        f"actor/{form.actor}",
-        {"debug_until": before.get(form.actor, 0.0)},
-        {"debug_until": until},
-    )
-    text = f"The {form.actor} logs its steps for 15 minutes." if form.on else f"The {form.actor} logs as usual again."
-    return _done(
-        request, text, {"actor": form.actor, "until": until}, {"actor": form.actor, "on": str(not form.on).lower()},
-        "/system/debug",
-    )  # fmt: skip
+        text = (
+            f"The {form.actor} logs its steps for 15 minutes." if form.on else f"The {form.actor} logs as usual again."
+        )
+    body = {
+        "actor": form.actor,
+        "until": after.get("debug_until", now + following.LASTS_S),
+        "associations": form.associations,
+    }
+    undo = {"actor": form.actor, "on": str(not form.on).lower()}
+    return _done(request, text, body, undo, "/system/debug")
+
+
+def _change_debug(
+    settings: Settings, form: Debug, who: str, now: float
+) -> tuple[dict[str, float], dict[str, float]]:  # fmt: skip
+    """Before and after, for the audit."""
+    if form.associations is not None:
+        left = following.following(settings, now)
+        following.follow(settings, form.associations, who, now)
+        return {"debug_associations": left.left if left else 0}, {"debug_associations": form.associations}
+    until = {one.actor: one.until for one in loglevel.wishes(settings, now)}
+    if form.on:
+        return {"debug_until": until.get(form.actor, 0.0)}, {
+            "debug_until": loglevel.wish(settings, form.actor, who, now).until
+        }
+    loglevel.end(settings, form.actor)
+    if form.actor == following.ACTOR:
+        following.end(settings)
+    return {"debug_until": until.get(form.actor, 0.0)}, {"debug_until": 0.0}
 
 
 async def drain(request: web.Request) -> web.Response:

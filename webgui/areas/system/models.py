@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from protocol.following import ACTOR, MOST
 from protocol.programs import SLOTS
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True)]
@@ -37,11 +38,20 @@ class Drain(BaseModel):
 
 
 class Debug(BaseModel):
-    """Debug lines of an actor, for 15 minutes."""
+    """Debug lines of an actor, for 15 minutes; or of the receiver's next associations."""
 
     model_config = ConfigDict(extra="ignore")
     actor: Literal["receiver", "router", "dispatcher"] = Field(description="All processes of this kind")
     on: bool = Field(True, description="false: end them now")
+    associations: int | None = Field(
+        None, ge=1, le=MOST, description="Of the receiver: of so many associations that open next, within a day"
+    )
+
+    @model_validator(mode="after")
+    def _of_the_receiver(self) -> Debug:
+        if self.associations is not None and (self.actor != ACTOR or not self.on):
+            raise ValueError(f"associations are the {ACTOR}'s, and begin with on = true")
+        return self
 
 
 class SelfTest(BaseModel):

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from protocol import dispatchers, loglevel
+from protocol import dispatchers, following, loglevel
 from protocol.errors import LedgerError
 from protocol.programs import SLOTS
 from protocol.spool import Spool
@@ -89,6 +89,7 @@ async def _look(request: web.Request, wait_s: float = QUICK_S) -> dict[str, Any]
     def cleaning(spool: Spool) -> dict[str, Any]:
         return looks.cleaning_document(looks.cleaning(settings, targets, spool, now))
 
+    followed = await node.run(lambda: following.following(settings, now))
     return {
         "cleaning": await request.app[CLEANING].get(lambda: node.spool(cleaning), wait_s),
         "targets": list(targets),
@@ -97,6 +98,7 @@ async def _look(request: web.Request, wait_s: float = QUICK_S) -> dict[str, Any]
         "manager_away": away,
         "dispatchers": wanted,
         "debug": [asdict(one) for one in await node.run(lambda: loglevel.wishes(settings, now))],
+        "following": asdict(followed) if followed else None,
         "draining": status.get("draining"),
         "disk": {**disk, "days_left": left, "net_bytes_day": hub.reading.outlook.net_bytes_day},
         "window": settings.cleaner.window,

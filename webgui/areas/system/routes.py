@@ -52,7 +52,7 @@ ROUTES = (
         f"{API}/debug",
         acts.debug,
         ADMIN,
-        "Have an actor log its steps for 15 minutes, or end that now.",
+        "Have an actor log its steps for 15 minutes, or the receiver the next associations, or end that now.",
         body=Debug,
         answer=DebugDone,
     ),

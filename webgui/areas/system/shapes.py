@@ -37,6 +37,7 @@ class SystemAnswer(BaseModel):
     cleaning: dict[str, Any] | None = None
     left: dict[str, Any] | None = None
     debug: list[DebugWish] = []
+    following: FollowedAssociations | None = None
 
 
 class ProgramDone(BaseModel):
@@ -55,11 +56,21 @@ class DebugWish(BaseModel):
     by: str
 
 
+class FollowedAssociations(BaseModel):
+    """`left` of `count` associations of the receiver are still to be logged. `until`: seconds UTC."""
+
+    count: int
+    left: int
+    until: float
+    by: str
+
+
 class DebugDone(BaseModel):
-    """Debug lines of an actor, begun or ended; `until`: seconds UTC, 0 for ended."""
+    """Debug lines of an actor, begun or ended; `until`: seconds UTC, 0 for ended. `associations`: of so many, if not of all."""
 
     actor: str
     until: float
+    associations: int | None = None
     told: str
 
 
