@@ -77,6 +77,9 @@ def in_good_company(items: list[pytest.Item]) -> list[pytest.Item]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items[:] = in_good_company(items)
     if config.getoption("--soak"):
+        for item in items:
+            if "soak" in item.keywords:  # the usual limit is for what runs each time
+                item.add_marker(pytest.mark.timeout(3600), append=False)
         return
     wait = pytest.mark.skip(reason="long; add --soak")
     for item in items:
