@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import cached_property
 
 from actors.dicom.pdus import InvalidPdu, uid_text
 
@@ -41,7 +40,7 @@ _PLAIN_AFTER_ID = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Command:
     """A decoded command set: element number of group 0000 -> raw value."""
 
@@ -69,8 +68,9 @@ class Command:
         raw = self.elements.get(element, b"").strip(b"\0 ").decode("ascii", "replace")
         return "".join(char if " " <= char <= "~" else "?" for char in raw)[:64]
 
-    @cached_property
+    @property
     def field(self) -> int:
+        """What it asks for, or answers."""
         return self.number(COMMAND_FIELD)
 
     @property

@@ -222,7 +222,8 @@ class Handler:
         """See ScpHandler: rows of what is acknowledged already, and the file that the next object will fill."""
         served = self._associations.peek(association_id)
         self._post(served)
-        self._hear_tickets(served)
+        if served.behind:
+            self._hear_tickets(served)
         if served.writer is not None and served.images > 1:
             with suppress(OutOfSpace):  # the next object will meet it, and say so
                 served.writer.prepare()

@@ -46,8 +46,10 @@ def header_of(served: Served, command: StoreCommand, pieces: Sequence[memoryview
 
 def key_of(served: Served, header: Header | None) -> bytes:
     """32 bytes that name the folder of an object."""
-    if header is not None and header.study_uid and header.series_uid:
-        return series_key(header.study_uid, header.series_uid, served.peer.calling_ae)
+    if header is not None:
+        study_uid, series_uid = header.study_uid, header.series_uid
+        if study_uid and series_uid:
+            return series_key(study_uid, series_uid, served.peer.calling_ae)
     return association_key(served.id)
 
 

@@ -100,10 +100,11 @@ def misplaced(incoming: Incoming) -> str | None:
 
 def misplacement(header: Header, sop_class_uid: str, sop_instance_uid: str) -> str | None:
     """Why an object with this header, sent under these UIDs, cannot be placed, or None."""
-    for name, uid in (("study", header.study_uid), ("series", header.series_uid), ("SOP", header.sop_uid)):
+    sop_uid = header.sop_uid
+    for name, uid in (("study", header.study_uid), ("series", header.series_uid), ("SOP", sop_uid)):
         if not valid_uid(uid):
             return f"the {name} instance UID is missing or invalid"
-    if header.sop_uid != sop_instance_uid:
+    if sop_uid != sop_instance_uid:
         return "the SOP instance UID of the data set is not the one of the C-STORE command"
     if not valid_uid(sop_class_uid):
         return "the SOP class UID is missing or invalid"
