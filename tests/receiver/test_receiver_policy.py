@@ -310,12 +310,25 @@ def test_a_source_that_sends_faster_than_it_may_waits_for_its_answers_and_nothin
         assert (figures.received, figures.refused) == (24, 0)
 
 
+class Noticed(threading.Event):
+    """Tells that somebody waits for it, and makes them wait twenty times as long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waiting.set()
+        return super().wait(20 * (timeout or 0))
+
+
 def test_an_order_to_stop_ends_the_wait_and_the_image_is_acknowledged(tmp_path: Path) -> None:
     with receiver(tmp_path / "home", routing=source(max_images_per_s=0.1), orderly=False) as rig:
+        stopping = rig.actor.crew.reception.handler.stopping = Noticed()
         with RawSender(rig.port) as sender:
             assert sender.store(b"1.2.3.1", dataset(sop=b"1.2.3.1")) == 0
             sender.sock.sendall(sender.begin(b"1.2.3.2", dataset(sop=b"1.2.3.2")))
-            rig.until(lambda: len(rig.events("image.received")) == 2)
+            assert stopping.waiting.wait(10)
             rig.actor.stop()
             assert sender.answer() == 0
         assert len(rig.stored()) == 2
