@@ -20,6 +20,7 @@ from protocol.errors import ScanpostError
 from protocol.fsops import RealFs
 from protocol.programs import NotRunning, Program, manager, scale
 from protocol.settings import Settings, load_settings
+from protocol.spool import open_spool
 from scanpost import leftovers, readiness
 from scanpost.supervisor import configuration_file, environment, launch
 from tests.peers import free_port
@@ -119,8 +120,14 @@ def test_the_environment_has_all_that_the_configuration_expects(settings: Settin
 
 @pytest.fixture
 def supervised(settings: Settings) -> Iterator[Settings]:
-    """supervisord with our file; only the web page can run without a spool."""
-    process = launch(settings, {"SCANPOST_WEBGUI__PORT": str(settings.webgui.port)})
+    """supervisord with our file, and a spool: without one, actors are started again and again."""
+    open_spool(settings.home, create=True).close()
+    ports = {
+        "SCANPOST_WEBGUI__PORT": str(settings.webgui.port),
+        "SCANPOST_RECEIVER__PORT": str(settings.receiver.port),
+        "SCANPOST_RECEIVER__WORKERS": "1",
+    }
+    process = launch(settings, ports)
     try:
         # A signal between fork and exec is lost in supervisord's child: stop nothing that was not seen alive.
         while readiness.page_answer(settings).startswith("no answer"):
