@@ -96,6 +96,7 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.enable()
         gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
