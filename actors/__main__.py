@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from actors.base import Actor, run
+from actors.garbage import not_while_loading
+
+if TYPE_CHECKING:
+    from actors.base import Actor
 
 ACTORS = {
     "bus": "actors.bus:BusActor",
@@ -31,7 +35,11 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0] not in ACTORS:
         print(f"usage: python -m actors {{{','.join(ACTORS)}}} [--instance N]", file=sys.stderr)
         return EXIT_USAGE
-    return run(find(argv[0]), argv[1:])
+    with not_while_loading():
+        from actors.base import run
+
+        actor = find(argv[0])
+    return run(actor, argv[1:])
 
 
 if __name__ == "__main__":
