@@ -150,9 +150,8 @@ class RealNewFile:
                 view = view[os.write(self._fd, view) :]
 
     def write_all(self, parts: Sequence[bytes | memoryview]) -> None:
-        whole = sum(map(len, parts)) <= _MOST_AT_ONCE and len(parts) <= _MAX_IOV
         with disk_errors("write file"):
-            for group in (list(parts),) if whole else _portions(parts):
+            for group in _portions(parts):
                 while group:
                     done = os.writev(self._fd, group)
                     while group and done >= len(group[0]):

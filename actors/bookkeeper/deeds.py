@@ -4,12 +4,13 @@ It must not wait for the ledger, and the ledger not for it.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from actors.base import Context
 from protocol.accounts.carrying import TYPES, Entry, entry_of
 from protocol.accounts.chain import Chain, Head
-from protocol.errors import AccountError, DiskFailed, OutOfSpace, SpoolError
+from protocol.errors import AccountError, DiskFailed, SpoolError
 from protocol.spool.outbox import AUDITOR, Cursor, Raw
 from protocol.wire.events import AuditHead
 
@@ -26,6 +27,17 @@ AWAY_TEXT = (
     "what people do cannot be written into the audit (accounts.sqlite3); it waits in the spool; see audit_not_written in"
     " log/bookkeeper.log"
 )
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """The spool takes nothing now: it will be told again, and the audit itself knows how far it is. DiskFailed passes."""
+    try:
+        yield
+    except DiskFailed:
+        raise
+    except SpoolError:
+        return
 
 
 class DeedsDesk:
@@ -83,7 +95,7 @@ class DeedsDesk:
         """It must not be lost that it waits, and a person has to hear of it."""
         if self._away_since is None:
             self._away_since = now
-        with suppress(OutOfSpace):
+        with _unheard():
             if self._spool.outbox.confirmed(AUDITOR) is None:
                 self._spool.outbox.confirm(AUDITOR, Cursor(0, 0))
             if now - self._away_since >= AWAY_ALERT_S:
@@ -92,11 +104,11 @@ class DeedsDesk:
 
     def close(self) -> None:
         """Let go of the file, and say how far it was."""
-        if self._chain is not None:
-            self._chain.close()
-        with suppress(OutOfSpace):
+        with _unheard():
             self._confirm()
-        self._chain = self._at = None
+        chain, self._chain, self._at = self._chain, None, None
+        if chain is not None:
+            chain.close()
 
     def _carry(self, now: float) -> bool:
         if self._chain is None:

@@ -43,10 +43,10 @@ class OneObject:
 
     def write(self, pieces: list[memoryview], last: bool) -> None:
         """See service.Intake. What the disk refuses is kept for `finish`, where the refusal is recorded."""
-        if last and not self._key and self._refused is None:
-            self._whole = pieces
-            return
         if self._refused is not None:
+            return
+        if last and not self._key:
+            self._whole = pieces
             return
         size = sum(map(len, pieces))
         self._size += size

@@ -4,8 +4,8 @@ import pytest
 
 from actors.bookkeeper import deeds
 from protocol.accounts import Accounts
-from protocol.errors import AccountError, DiskFailed
-from protocol.spool.outbox import Cursor
+from protocol.errors import AccountError, DiskFailed, SpoolError
+from protocol.spool.outbox import AUDITOR, Cursor
 from protocol.wire.events import AuditHead
 from tests.bookkeeper.office import Office
 
@@ -129,6 +129,26 @@ def test_an_audit_that_never_could_be_written_loses_no_act_either(office, monkey
     office.clock.advance(30 * 86_400)
     office.spool.outbox.trim(office.clock.now(), {"bookkeeper"})
     assert "command.asked" in [one.type for one in office.outbox()]
+
+
+def test_it_goes_on_after_the_spool_would_not_hear_how_far_it_is(office, accounts, monkeypatch):
+    """What was let go of must not be taken for the open file the next time."""
+    bookkeeper, outbox = office.hire(), type(office.spool.outbox)
+    work(office, bookkeeper)
+    real = outbox.confirm
+
+    def locked(self, consumer, cursor):
+        if consumer == AUDITOR:
+            raise SpoolError("the database is locked")
+        real(self, consumer, cursor)
+
+    ask(office)
+    monkeypatch.setattr(outbox, "confirm", locked)
+    work(office, bookkeeper, 120.0)
+    monkeypatch.undo()
+    ask(office, "eve")
+    work(office, bookkeeper, 120.0)
+    assert {entry.who for entry in accounts.trail.search() if entry.action == "target.pause"} == {"ann", "eve"}
 
 
 @pytest.mark.parametrize("desk", ["_deeds", "_figures"])
