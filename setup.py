@@ -1,11 +1,19 @@
-"""The one part that setup.cfg cannot say: a compiled helper that may be missing (see actors/dicom/_fast.c)."""
+"""The one part that setup.cfg cannot say: compiled helpers that may be missing (actors/dicom/fast.py, actors/receiver/alike.py)."""
+
+from typing import Any
 
 from setuptools import Extension, setup
 
+READING = ["actors/dicom/_reading.h"]
+HELPER: dict[str, Any] = {
+    "depends": READING, "optional": True, "py_limited_api": True, "extra_compile_args": ["-O2", "-Wall", "-Wextra"],
+}  # fmt: skip
+
 setup(
     ext_modules=[
-        Extension("actors.dicom._fast", ["actors/dicom/_fast.c"], optional=True, py_limited_api=True,
-                  extra_compile_args=["-O2", "-Wall", "-Wextra"])
+        Extension("actors.dicom._fast", ["actors/dicom/_fast.c"], **HELPER),
+        Extension("actors.receiver._alike", ["actors/receiver/_alike.c"], include_dirs=["actors/dicom"], libraries=["dl"],
+                  **HELPER),
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )  # fmt: skip

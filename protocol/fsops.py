@@ -143,6 +143,18 @@ class RealNewFile:
         with disk_errors("create file"):
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
 
+    @classmethod
+    def holding(cls, fd: int) -> RealNewFile:
+        """A file that compiled code made, by its descriptor."""
+        file = cls.__new__(cls)
+        file._fd = fd
+        return file
+
+    def hand_over(self) -> int:
+        """Its descriptor, which from now on somebody else closes."""
+        fd, self._fd = self._fd, -1
+        return fd
+
     def write(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         with disk_errors("write file"):

@@ -65,6 +65,9 @@ class Sink:
     def rest(self, association_id: bytes) -> None:
         return
 
+    def taker(self, association_id: bytes, way: Any, pieces: Any) -> None:
+        return
+
     def closed(self, association_id: bytes, peer: Any, how: str) -> None:
         return
 

@@ -18,7 +18,7 @@ from actors.dicom.commitment import SOP_CLASS as COMMITMENT
 from actors.dicom.facts import facts
 from actors.dicom.negotiation import answer_user, choose_all, choose_roles, contradicts
 from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
-from actors.dicom.service import How, LimitReached, Peer, ScpConfig, ScpHandler, StoreCommand
+from actors.dicom.service import How, LimitReached, Peer, ScpConfig, ScpHandler, StoreCommand, Taker, Way
 from actors.dicom.storing import Dropped, Storing, log_fault, whole
 from actors.dicom.transport import ConnectionLost
 from actors.dicom.upper import Connection, Message, PeerAborted, ReleaseRequested, Sink
@@ -187,8 +187,10 @@ class Acceptor:
             while True:
                 if self._commitment is not None:
                     self._commitment.attend()
-                self._answer(self._next_message(peer), peer)
+                message = self._next_message(peer)
+                self._answer(message, peer)
                 self._tell(self._handler.rest, self._id)
+                self._connection.taker = None if message.pieces is None else self._taker(message)
         except ReleaseRequested:
             return self._release()
         except PeerAborted:
@@ -306,6 +308,20 @@ class Acceptor:
             status, reason = statuses.CANNOT_UNDERSTAND, "the C-STORE request has no data set"
         self._tell(self._handler.refused, self._id, request, status, reason)
         return status
+
+    def _taker(self, message: Message) -> Taker | None:
+        """Who may take what comes next, if it is like this object, which came whole."""
+        if self._commitment is not None:
+            return None  # which looks after its own answers between two messages
+        way = Way(
+            message.context_id, message.command.elements.get(dimse.AFFECTED_CLASS, b""), self._max_send,
+            lambda data: self._connection.send([data], self._config.network_timeout_s),
+        )  # fmt: skip
+        try:
+            return self._handler.taker(self._id, way, message.pieces or [])
+        except Exception as exc:
+            log_fault("scp.handler", exc)
+            return None
 
     def _store_command(self, message: Message) -> StoreCommand:
         command = message.command

@@ -9,11 +9,13 @@ import os
 import socket
 import struct
 import time
+from typing import Any
 
 from actors.dicom import dimse, fast, pdus
 from actors.dicom.machine import Machine
 from actors.dicom.message import ChooseSink, Collected, Message, Part, PeerAborted, ReleaseRequested, Sink
 from actors.dicom.pdus import InvalidPdu
+from actors.dicom.service import Taker
 from actors.dicom.transport import BUFFER_BYTES, ConnectionLost, Transport, broken
 from protocol.errors import PeerTimeout
 
@@ -44,6 +46,9 @@ class Reader(Transport):
         self._began = 0.0  # when the message under way did
         self._moved = 0  # bytes of its contents so far
         self._header_until = 0.0  # if the next PDU's header has begun already
+        self._idle_until = 0.0  # the next message must have begun
+        self.taker: Taker | None = None  # takes messages from here by itself, with the compiled helper
+        self._took = False  # it did
         self.machine = Machine()
 
     # -- receiving ---------------------------------------------------------------------------------------------
@@ -75,10 +80,10 @@ class Reader(Transport):
         Raises:
             ReleaseRequested, PeerAborted, PeerTimeout, ConnectionLost, InvalidPdu
         """
-        idle_until = time.monotonic() + idle_s
+        self._idle_until = time.monotonic() + idle_s
         part = Part()
         if choose is not None and self._helped and not self._pdu_left:
-            message = self._begin_helped(part, idle_until, busy_s)
+            message = self._begin_helped(part, idle_s, busy_s)
             if message is not None:
                 return message
         begun_now = self._message is None
@@ -90,7 +95,7 @@ class Reader(Transport):
                     self._stream_held(begun, part, busy_s)
                     return begun
             if not self._pdu_left:
-                wait_s = idle_until - time.monotonic() if begun_now else self._left_of_message(busy_s)
+                wait_s = self._idle_until - time.monotonic() if begun_now else self._left_of_message(busy_s)
                 self._next_data_pdu(wait_s, busy_s)
             if begun_now:
                 self._began, self._moved, begun_now = time.monotonic(), 0, False
@@ -105,18 +110,23 @@ class Reader(Transport):
         """Whether the compiled helper may read: it knows neither TLS nor limits that the kernel does not keep."""
         return fast.helper is not None and self._waits_in_kernel
 
-    def _begin_helped(self, part: Part, idle_until: float, busy_s: float) -> Message | None:
+    def _begin_helped(self, part: Part, idle_s: float, busy_s: float) -> Message | None:
         """Let the helper read a message from its beginning. What is whole is returned, with a dataset only of a C-STORE request;
         what it has not finished goes on as if it had not been.
         """
-        if self._start == self._end:
-            self._start = self._end = 0
-        elif self._start > BUFFER_BYTES // 4:
-            self._compact()
-        self._deadline = idle_until
-        at, end = self._help(part, busy_s, fresh=True)
-        if at < 0:
-            return None
+        while True:
+            if self._start == self._end:
+                self._start = self._end = 0
+            elif self._start > BUFFER_BYTES // 4:
+                self._compact()
+            self._deadline = self._idle_until
+            at, end = self._help(part, busy_s, fresh=True)
+            if self._took:
+                self._idle_until = time.monotonic() + idle_s
+            if at >= 0:
+                break
+            if not self._took or self._pdu_left or self._start < self._end:
+                return None
         message = Message(part.context_id, self._decode_command(at, end))
         if part.last and not part.left:
             message.pieces = part.pieces
@@ -135,14 +145,12 @@ class Reader(Transport):
     def _help(self, part: Part, busy_s: float, *, fresh: bool = False) -> tuple[int, int]:
         """Let the helper read on and take over where it stopped; where a command lies that it read (-1: none)."""
         view, command = self._view, (-1, -1)
+        self._took = False
         while True:
             (
                 code, number, self._start, self._end, self._pdu_left, part.left, part.last, part.context_id, self._moved,
                 self._began, self._deadline, at, end, ends,
-            ) = fast.helper.receive(
-                self._sock.fileno(), self._buffer, fresh, self._start, self._end, self._pdu_left, part.left, part.last,
-                part.context_id, self._max_pdu, self._moved, self._began, busy_s, self._deadline, SLOWEST,
-            )  # fmt: skip
+            ) = self._received(part, busy_s, fresh)  # fmt: skip
             if number:
                 raise ConnectionLost(broken(OSError(number, os.strerror(number))))
             for place in range(0, len(ends), 2):
@@ -154,6 +162,19 @@ class Reader(Transport):
                 begun = code != fast.helper.WHOLE and not self._pdu_left and self._start < self._end
                 self._header_until = self._deadline if begun else 0.0
                 return command
+
+    def _received(self, part: Part, busy_s: float, fresh: bool) -> tuple[Any, ...]:
+        fd = self._sock.fileno()
+        if fresh and self.taker is not None:
+            state, self._took = self.taker.receive(
+                fd, self._buffer, self._start, self._end, self._max_pdu, busy_s, self._deadline, SLOWEST
+            )
+            return state
+        state = fast.helper.receive(
+            fd, self._buffer, fresh, self._start, self._end, self._pdu_left, part.left, part.last, part.context_id,
+            self._max_pdu, self._moved, self._began, busy_s, self._deadline, SLOWEST,
+        )  # fmt: skip
+        return state
 
     def _stream_held(self, message: Message, part: Part, busy_s: float) -> None:
         sink = message.sink or Collected(message, self._max_object)

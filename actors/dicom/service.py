@@ -99,6 +99,30 @@ class Intake(Protocol):
         """The rest will not come, or was refused: leave nothing behind. Never after `finish`."""
 
 
+class Way(NamedTuple):
+    """How the objects of one presentation context come in and are answered, for a `Taker`.
+
+    `sop_class` is the command's Affected SOP Class UID byte for byte, `max_send` the largest PDU that the peer takes, `send`
+    sends bytes that are PDUs, raising NetworkError.
+    """
+
+    context_id: int
+    sop_class: bytes
+    max_send: int
+    send: Callable[[bytes], None]
+
+
+class Taker(Protocol):
+    """Takes objects off a plain socket by itself, answers included: those that are like the one before."""
+
+    def receive(
+        self, fd: int, buffer: bytearray, start: int, end: int, max_pdu: int, busy_s: float, deadline: float, slowest: int
+    ) -> tuple[tuple[Any, ...], bool]:
+        """Take what may be taken until another message comes, or for a short time. What the compiled helper's `receive` returns
+        of that message (see _fast.c), and whether anything was taken. Raises NetworkError: an answer could not be sent.
+        """
+
+
 class LimitReached(Exception):
     """Out of `ScpHandler.opened`: too many associations. The peer is rejected transiently and may come again."""
 
@@ -141,6 +165,11 @@ class ScpHandler(Protocol):
 
     def rest(self, association_id: bytes) -> None:
         """The response is on its way and nothing else has come yet: time for what nobody waits for."""
+
+    def taker(self, association_id: bytes, way: Way, pieces: list[memoryview]) -> Taker | None:
+        """Who may take what comes next by itself, if it is like the object that `whole` was given last (its pieces); asked after
+        `rest`, for each object that came whole. None: nobody.
+        """
 
     def closed(self, association_id: bytes, peer: Peer, how: How) -> None:
         """The association is over; called exactly once for each `opened` that returned."""

@@ -6,7 +6,7 @@ The receiver does not use it: an object may be larger than what memory there is.
 from __future__ import annotations
 
 from actors.dicom.commitment_scp import CommitmentHandler
-from actors.dicom.service import Peer, StoreCommand, StoreRequest
+from actors.dicom.service import Peer, StoreCommand, StoreRequest, Way
 
 
 class WholeObjects:
@@ -30,6 +30,9 @@ class WholeObjects:
         return
 
     def rest(self, association_id: bytes) -> None:
+        return
+
+    def taker(self, association_id: bytes, way: Way, pieces: list[memoryview]) -> None:
         return
 
 

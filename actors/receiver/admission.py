@@ -21,6 +21,7 @@ from protocol.routing.targets import DicomTarget
 from protocol.routing.versions import Version
 
 LOOK_AGAIN_S = 1.0
+_FEW = 1000  # inodes above that: files of several associations may be made at once
 MIN_INODES = 10_000  # an image takes one, and one for its folder; the rest is for database and cleaner
 SAME_NOTICE_S = 1.0
 NOTICES_PER_S = 20
@@ -108,6 +109,20 @@ class Reserve:
             short = self._short(size, files)
             if short:
                 raise OutOfSpace(short)
+            self._bytes -= size
+            if self._inodes is not None:
+                self._inodes -= files
+
+    def left(self) -> int:
+        """How many bytes may be let in now without asking for each object, in a few files; 0: ask."""
+        with self._lock:
+            self._look()
+            few = self._inodes is not None and self._inodes < _FEW
+            return 0 if few else max(0, self._bytes)
+
+    def taken(self, size: int, files: int) -> None:
+        """So much was let in after `left` was asked."""
+        with self._lock:
             self._bytes -= size
             if self._inodes is not None:
                 self._inodes -= files

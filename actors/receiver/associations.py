@@ -8,15 +8,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from actors.dicom.service import Peer
+from actors.dicom.service import Peer, StoreCommand
 from actors.receiver.committer import Ticket
 from actors.receiver.terms import Terms
 from protocol.errors import DiskFailed, OutOfSpace
+from protocol.header.scan import Header
 from protocol.header.scanner import Scanner
 from protocol.spool.images import Images, Origin, Receipt, Saved
 from protocol.spool.intake import Writer
+
+
+class Latest(NamedTuple):
+    """An object that is stored: its command, header and folder, relative to the images folder."""
+
+    command: StoreCommand
+    header: Header
+    folder: str
 
 
 @dataclass
@@ -24,7 +33,8 @@ class Served:
     """One association. `recorded` is False while its row could not be written (the disk is full).
 
     `pending` makes the object ready that was acknowledged last and has no row yet; `behind` are tickets of those whose
-    commit is under way, the oldest first; `left` are objects whose commit failed, to be tried again.
+    commit is under way, the oldest first; `left` are objects whose commit failed, to be tried again. `latest` is the last object
+    that came, if it is stored and there was nothing odd about it.
     """
 
     id: bytes
@@ -39,6 +49,8 @@ class Served:
     pending: Callable[[], Saved] | None = None
     behind: list[Ticket] = field(default_factory=list)
     left: list[Saved] = field(default_factory=list)
+    latest: Latest | None = None
+    alike: Any = None  # see alike.py
     terms: Terms = Terms()
     policy: object = None  # the one that the terms are out of
     chosen: bool = False  # its steps are logged, whether or not all are

@@ -5,14 +5,14 @@ It must not know PDUs or sockets, and one peer's trouble must not reach another'
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from actors.dicom.commitment_scp import CommitmentHandler
-from actors.dicom.service import How, Intake, LimitReached, Peer, StoreCommand, StoreRequest
+from actors.dicom.service import How, Intake, LimitReached, Peer, StoreCommand, StoreRequest, Taker, Way
 from actors.dicom.statuses import OUT_OF_RESOURCES, PROCESSING_FAILURE
-from actors.receiver import whole
+from actors.receiver import alike, whole
 from actors.receiver.admission import Notices, Policy, Reserve
 from actors.receiver.associations import Associations, Served
 from actors.receiver.committer import Committer, Ticket
@@ -33,11 +33,13 @@ class Failure:
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._first: BaseException | None = None
+        self.flag = bytearray(1)  # 1 once there is one: compiled code looks at it
 
     def set(self, exc: BaseException) -> None:
         """The outcome of something on disk is unknown: nothing is acknowledged any more."""
         if self._first is None:
             self._first = exc
+        self.flag[0] = 1
         self._wake()
 
     def check(self) -> None:
@@ -85,7 +87,7 @@ class Handler:
     ) -> None:
         """`chosen`: whether somebody wants the association that opens now logged."""
         self.images, self.committer, self._associations = images, committer, associations
-        self.reserve, self._notices, self._failure, self.log = reserve, notices, failure, log
+        self.reserve, self._notices, self.failure, self.log = reserve, notices, failure, log
         self._open_now, self.max_bytes, self._chosen = open_now, max_bytes, chosen
         self.policy = policy
         self.stopping = threading.Event()  # nobody is made to wait any more
@@ -96,7 +98,7 @@ class Handler:
 
     def requested(self, peer: Peer) -> str | None:
         """See ScpHandler: the policy for known and unknown sources."""
-        self._failure.check()
+        self.failure.check()
         terms = self.policy.terms(peer.calling_ae, peer.address, peer.subject)
         if terms.rejection:
             self._reject(peer, terms.source, terms.rejection)
@@ -156,7 +158,7 @@ class Handler:
 
     def fatal(self, exc: BaseException) -> None:
         """See ScpHandler: the main thread ends the process."""
-        self._failure.set(exc)
+        self.failure.set(exc)
 
     def _reject(self, peer: Peer, source: str | None, reason: str) -> None:
         self._turned_away(
@@ -183,7 +185,7 @@ class Handler:
 
     def _ready(self, association_id: bytes, command: StoreCommand) -> Served:
         """The association of an object, once what came before it is as far as it must be."""
-        self._failure.check()
+        self.failure.check()
         try:
             served = self._associations.get(association_id)
             self._settle_terms(served)
@@ -228,6 +230,17 @@ class Handler:
             with suppress(OutOfSpace):  # the next object will meet it, and say so
                 served.writer.prepare()
 
+    def taker(self, association_id: bytes, way: Way, pieces: list[memoryview]) -> Taker | None:
+        """See ScpHandler."""
+        served = self._associations.peek(association_id)
+        return alike.taker(self, served, way, pieces)
+
+    def post(self, served: Served, saved: Sequence[Saved]) -> None:
+        """Objects that are acknowledged get their rows."""
+        for one in saved:
+            served.behind.append(self.committer.post(one))
+        self._hear_tickets(served)
+
     def _hear_tickets(self, served: Served) -> None:
         """What became of the oldest acknowledged objects."""
         while served.behind and (served.behind[0].done or len(served.behind) > MOST_BEHIND):
@@ -250,7 +263,7 @@ class Handler:
             saved = pending()
         except Exception as exc:
             # Acknowledged, and now it cannot be put where it belongs: the next start adopts it.
-            self._failure.set(exc)
+            self.failure.set(exc)
             raise
         served.behind.append(self.committer.post(saved))
 

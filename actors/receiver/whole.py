@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from actors.dicom.service import StoreCommand
 from actors.dicom.statuses import OUT_OF_RESOURCES, PROCESSING_FAILURE, STORED_MISMATCH, SUCCESS
-from actors.receiver.associations import Served
+from actors.receiver.associations import Latest, Served
 from actors.receiver.judging import header_of, judged, key_of
 from actors.receiver.terms import Refusal, beyond
 from protocol.errors import OutOfSpace, SpoolError, UnreadableImage
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def store(handler: Handler, served: Served, command: StoreCommand, pieces: list[memoryview]) -> int:
     """Take it in; the status to answer. Raises DiskFailed."""
     size = sum(map(len, pieces))
+    served.latest = None
     try:
         status: int | Refusal = _taken(handler, served, command, pieces, size)
     except OutOfSpace as exc:
@@ -61,6 +62,8 @@ def _taken(
     served.pending = partial(described, handler.images, served, file, meta, header)
     if found.status == STORED_MISMATCH:
         handler.of_other_class(served)
+    else:
+        served.latest = Latest(command, header, file[: file.rindex("/")])
     return found.status
 
 

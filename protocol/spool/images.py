@@ -14,9 +14,9 @@ from pathlib import Path
 
 import xxhash
 
-from protocol.clock import Clock
+from protocol.clock import Clock, SystemClock
 from protocol.errors import NotFound, SpoolError
-from protocol.fsops import FsOps
+from protocol.fsops import FsOps, RealFs
 from protocol.header.scan import Header
 from protocol.spool import joining, quarantine, sightings
 from protocol.spool.database import Database
@@ -42,6 +42,7 @@ class Images:
         self._fs = fs
         self._clock = clock
         self.sync = sync
+        self.native = type(fs) is RealFs and type(clock) is SystemClock  # compiled code may do what they do
         self.names = DurableNames(fs, places.images, sync=sync)
         self.unsynced = UnsyncedFiles(database, places, fs, self.names)
         self._allowance = Allowance()

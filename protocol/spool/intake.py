@@ -14,16 +14,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import xxhash
 
 from protocol.clock import Clock
 from protocol.errors import DiskFailed, SpoolError
-from protocol.fsops import FsOps, NewFile
+from protocol.fsops import FsOps, NewFile, RealNewFile
 from protocol.spool.durable import DurableNames
 from protocol.spool.objects import Origin
 from protocol.spool.part10 import OPEN, FileMeta, FileMetaForm, sealing
-from protocol.spool.places import Places, folder_of_day, new_receipt
+from protocol.spool.places import Places, day_of, folder_of_day, new_receipt
 
 DAY_S = 86_400
 MOST_AHEAD = 16  # files; a folder's sync takes about as long as that of a small image's data
@@ -58,6 +59,14 @@ class _Blank:
     file: NewFile
 
 
+class Lent(NamedTuple):
+    """A file that compiled code may fill; `fd` is -1 if it is still to be made."""
+
+    receipt: bytes
+    path: str
+    fd: int
+
+
 @dataclass
 class _Batch:
     """Blank files of one folder that were made together. `durable`: so are their names."""
@@ -75,7 +84,7 @@ class Writer:
         self, fs: FsOps, places: Places, names: DurableNames, clock: Clock, origin: Origin, allowance: Allowance
     ) -> None:
         self.fs, self.names, self.clock, self.origin = fs, names, clock, origin
-        self._images = f"{places.images}/"
+        self.images = f"{places.images}/"
         self._allowance = allowance
         self._forms: dict[tuple[str, str], FileMetaForm] = {}
         self._batch = _Batch("")
@@ -135,7 +144,7 @@ class Writer:
     def drop(self, file: str) -> None:
         """Remove a file of an object that its sender was not told to be safe. Raises SpoolError."""
         try:
-            self.fs.unlink(self._images + file)
+            self.fs.unlink(self.images + file)
         except FileNotFoundError:
             return
         except OSError as exc:
@@ -165,6 +174,10 @@ class Writer:
             folder = self._folders[key] = folder_of_day(now, key)
         return folder
 
+    def is_of_today(self, folder: str) -> bool:
+        """Whether objects that come now still go to this folder of theirs."""
+        return folder.startswith(day_of(self.clock.now()))
+
     def blank(self, folder: str) -> tuple[_Blank, _Batch]:
         """A file in `folder` to fill, one that `prepare` made if it fits."""
         self._last, self._steady = folder, self._last == folder
@@ -189,6 +202,36 @@ class Writer:
             batch.durable = True
             self._ahead = min(2 * self._ahead, MOST_AHEAD)
 
+    def lend(self, folder: str, most: int, *, sync: bool) -> list[Lent]:
+        """Files for compiled code to fill, in this order: what is prepared, and without `sync` names of more, to be made when
+        they are needed. `take_back` has to follow. Raises OutOfSpace, DiskFailed.
+        """
+        if self._batch.folder != folder:
+            self.close()
+            self._batch = _Batch(folder)
+        if sync and not self._batch.blanks:
+            self._last, self._steady = folder, True
+            self.prepare()
+        if sync and not self._batch.durable:
+            return []
+        lent = []
+        for blank in list(self._batch.blanks)[:most]:
+            assert isinstance(blank.file, RealNewFile)
+            lent.append(Lent(blank.receipt, blank.path, blank.file.hand_over()))
+        self._batch.blanks = deque(list(self._batch.blanks)[most:])
+        if not sync:
+            now = self.clock.now()
+            for _ in range(most - len(lent)):
+                receipt = new_receipt(now)
+                lent.append(Lent(receipt, f"{self.images}{folder}/{receipt.hex()}.dcm", -1))
+        return lent
+
+    def take_back(self, lent: Sequence[Lent]) -> None:
+        """Files that were lent and not filled, in their order; those without a descriptor were not made."""
+        for one in reversed(lent):
+            if one.fd >= 0:
+                self._batch.blanks.appendleft(_Blank(one.receipt, one.path, RealNewFile.holding(one.fd)))
+
     def close(self) -> None:
         """Let go of what was prepared."""
         batch, self._batch = self._batch, _Batch("")
@@ -200,7 +243,7 @@ class Writer:
 
     def _make(self, folder: str) -> _Blank:
         receipt = new_receipt(self.clock.now())
-        path = f"{self._images}{folder}/{receipt.hex()}.dcm"
+        path = f"{self.images}{folder}/{receipt.hex()}.dcm"
         return _Blank(receipt, path, self.names.create(path))
 
 

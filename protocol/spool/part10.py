@@ -105,6 +105,12 @@ class FileMetaForm:
             struct.pack("<HH2sHL", 2, 0x0102, b"OB", 0, _PRIVATE_BYTES),
         ))  # fmt: skip
 
+    def around(self) -> tuple[bytes, bytes]:
+        """What stands before the SOP instance UID's element, with a group length still to be put in, and behind it, up to the
+        value of the private element.
+        """
+        return PREAMBLE + _GROUP_LENGTH.pack(2, 0, b"UL", 4, 0) + self._before, self._after
+
     def fill(
         self, sop_instance_uid: str, receipt: bytes, length: int, digest: bytes, received: float, seal: int = WHOLE
     ) -> bytes:

@@ -1,0 +1,207 @@
+"""Images like the one before are taken by compiled code (_alike.c) where there is one: read, stored and answered without a
+line of Python for each; their rows follow. It must not take what `whole` would judge otherwise: that is left to it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from array import array
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from actors.dicom import fast
+from actors.dicom.service import Taker, Way
+from actors.receiver.associations import Latest, Served
+from protocol.errors import DiskFailed, OutOfSpace, SpoolError
+from protocol.fsops import RealNewFile, disk_errors
+from protocol.header.alike import Likeness, Unlike
+from protocol.spool.images import Saved
+from protocol.spool.intake import Lent
+from protocol.spool.part10 import FileMeta
+
+if TYPE_CHECKING:
+    from actors.receiver.handler import Handler
+
+INTERFACE = 1
+"""That of _alike.c: one that was compiled from other sources is not used."""
+MOST = 32  # images of one call: as many as are worth a commit of their own
+COMPANY_S = 0.02  # for so long the row of an image waits for others
+FEW = 4  # images that a likeness must have been good for, else the next one has to wait
+LONGEST_WAIT = 256  # images
+_LONGEST_ANSWER = 256  # bytes of a PDU
+_SYNC_FAILED = 2
+
+
+def _load() -> Any:
+    if fast.helper is None:
+        return None
+    try:
+        from actors.receiver import _alike
+    except ImportError:
+        return None
+    return _alike if getattr(_alike, "INTERFACE", 0) == INTERFACE else None
+
+
+helper = _load()
+"""The module, or None. Tests put None in its place."""
+
+
+class Course:
+    """What an association knows of images alike: who takes them now, and how soon to look for a likeness again."""
+
+    def __init__(self) -> None:
+        self.taker: Alike | None = None
+        self._wait = self._left = 1  # objects that pass before the next attempt
+
+    def next(self, handler: Handler, served: Served, way: Way, pieces: Sequence[memoryview]) -> Taker | None:
+        """After an object that was not taken as alike."""
+        before, self.taker = self.taker, None
+        if before is not None:
+            # One that was of use has a successor at once: another series has begun. Else later and later.
+            self._wait = 0 if before.count >= FEW else min(2 * self._wait + 1, LONGEST_WAIT)
+            self._left = self._wait
+        if served.latest is None or not way.sop_class or way.max_send < _LONGEST_ANSWER:
+            return None
+        if self._left:
+            self._left -= 1
+            return None
+        try:
+            self.taker = Alike(handler, served, way, served.latest, pieces)
+        except Unlike:
+            self._wait = self._left = min(2 * self._wait + 1, LONGEST_WAIT)
+        return self.taker
+
+
+def taker(handler: Handler, served: Served, way: Way, pieces: Sequence[memoryview]) -> Taker | None:
+    """See ScpHandler."""
+    if helper is None or not handler.images.native:
+        return None
+    if served.alike is None:
+        served.alike = Course()
+    found: Taker | None = served.alike.next(handler, served, way, pieces)
+    return found
+
+
+class Alike:
+    """Takes what is like one object. Used by the thread of its association."""
+
+    def __init__(
+        self, handler: Handler, served: Served, way: Way, latest: Latest, pieces: Sequence[memoryview]
+    ) -> None:
+        """`pieces` are those of the latest object. Raises Unlike."""
+        self._handler, self._served, self._way, self._latest = handler, served, way, latest
+        self._policy, self.count = served.policy, 0
+        command, terms = latest.command, served.terms
+        if way.sop_class.rstrip(b"\0") != command.sop_class_uid.encode("ascii", "replace") or len(way.sop_class) % 2:
+            raise Unlike
+        self._likeness = like = Likeness(
+            pieces[0], command.transfer_syntax_uid, latest.header.values,
+            extra=self._policy.keywords, fallback_charset=terms.charset,
+        )  # fmt: skip
+        assert served.writer is not None
+        before, after = served.writer.form(command.sop_class_uid, command.transfer_syntax_uid).around()
+        most = handler.max_bytes if terms.max_bytes is None else min(terms.max_bytes, handler.max_bytes)
+        self._plan = helper.plan(
+            way.context_id, like.explicit, min(most, 2**62), like.head, like.stop, like.table, way.sop_class, before, after,
+            served.id, f"{served.writer.images}{latest.folder}/",
+        )  # fmt: skip
+        self._ahead = 2  # images of the next call
+
+    def receive(
+        self, fd: int, buffer: bytearray, start: int, end: int, max_pdu: int, busy_s: float, deadline: float, slowest: int
+    ) -> tuple[tuple[Any, ...], bool]:
+        """See Taker."""
+        room = self._room()
+        lent = self._lent() if room else []
+        if not lent:
+            state = fast.helper.receive(
+                fd, buffer, True, start, end, 0, 0, False, 0, max_pdu, 0, 0.0, busy_s, deadline, slowest
+            )
+            return state, False
+        state, taken, files, owed, failed, number = helper.receive(
+            self._plan, fd, buffer, start, end, max_pdu, busy_s, deadline, slowest, self._handler.images.sync,
+            b"".join([one.receipt for one in lent]), array("i", [one.fd for one in lent]), len(lent), COMPANY_S, room,
+            self._handler.failure.flag,
+        )  # fmt: skip
+        left = [one._replace(fd=now) for one, now in zip(lent, files, strict=True)][len(taken) :]
+        if failed:
+            self._failed(left.pop(0), failed == _SYNC_FAILED, number)
+        self._served.writer.take_back(left)  # type: ignore[union-attr]
+        if taken:
+            self._taken(taken, lent)
+        if owed:
+            self._way.send(owed)
+        return state, bool(taken)
+
+    def _room(self) -> int:
+        """How many bytes may be taken now; 0: nothing, each object is to be asked about."""
+        handler, served = self._handler, self._served
+        writer, terms = served.writer, served.terms
+        if handler.failure.flag[0] or handler.stopping.is_set() or handler.policy is not self._policy:
+            return 0
+        if served.left or terms.rejection or terms.max_images_per_s is not None or writer is None:
+            return 0
+        if not writer.is_of_today(self._latest.folder):
+            return 0
+        return handler.reserve.left()
+
+    def _lent(self) -> list[Lent]:
+        handler, writer = self._handler, self._served.writer
+        assert writer is not None
+        try:
+            return writer.lend(self._latest.folder, self._ahead, sync=handler.images.sync)
+        except OutOfSpace:  # the next object will meet it, and say so
+            return []
+        except DiskFailed as exc:
+            handler.fatal(exc)
+            return []
+
+    def _taken(self, taken: Sequence[tuple[Any, ...]], lent: Sequence[Lent]) -> None:
+        """They are answered: see to their rows."""
+        handler, served = self._handler, self._served
+        self.count += len(taken)
+        self._ahead = min(max(self._ahead, 2 * len(taken)), MOST)
+        try:
+            saved = [self._saved(one, file.receipt) for one, file in zip(taken, lent, strict=False)]
+            handler.reserve.taken(sum(one.meta.length for one in saved), len(saved))
+            handler.post(served, saved)
+        except Exception as exc:
+            # Acknowledged, and now they cannot be recorded: the next start adopts them.
+            handler.failure.set(exc)
+            raise
+        command = self._latest.command
+        for one in saved:
+            told = command._replace(sop_instance_uid=one.meta.sop_instance_uid)
+            handler.answered(served, told, 0, one.meta.length)
+
+    def _saved(self, taken: tuple[Any, ...], receipt: bytes) -> Saved:
+        uid, length, digest, offset, received, changed = taken
+        command, served, origin = self._latest.command, self._served, self._served.writer.origin  # type: ignore[union-attr]
+        meta = FileMeta(
+            command.sop_class_uid, uid, command.transfer_syntax_uid, origin.calling_ae, origin.called_ae, origin.address,
+            receipt, origin.association, length, digest, offset, received,
+        )  # fmt: skip
+        return Saved(
+            receipt, meta, served.source, f"{self._latest.folder}/{receipt.hex()}.dcm", self._likeness.values(changed),
+            new=True, resend=served.terms.resend,
+        )  # fmt: skip
+
+    def _failed(self, lent: Lent, syncing: bool, number: int) -> None:
+        """A file could not be written or synced; its object goes the usual way, which tells, or the process ends."""
+        handler, writer, file = self._handler, self._served.writer, RealNewFile.holding(lent.fd)
+        assert writer is not None
+        try:
+            with disk_errors("sync file" if syncing else "write file"):
+                if number:
+                    raise OSError(number, os.strerror(number))
+        except DiskFailed as exc:
+            handler.fatal(exc)
+            return
+        except (OutOfSpace, OSError):
+            handler.log.debug("alike_not_written", association=self._served.id.hex(), errno=errno.errorcode.get(number, ""))
+        finally:
+            file.close()
+        with suppress(SpoolError):
+            writer.drop(f"{self._latest.folder}/{lent.receipt.hex()}.dcm")
