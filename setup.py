@@ -4,9 +4,9 @@ from typing import Any
 
 from setuptools import Extension, setup
 
-READING = ["actors/dicom/_reading.h"]
+HEADERS = ["actors/dicom/_reading.h", *(f"actors/receiver/_alike_{part}.h" for part in ("digest", "plan", "store"))]
 HELPER: dict[str, Any] = {
-    "depends": READING, "optional": True, "py_limited_api": True, "extra_compile_args": ["-O2", "-Wall", "-Wextra"],
+    "depends": HEADERS, "optional": True, "py_limited_api": True, "extra_compile_args": ["-O2", "-Wall", "-Wextra"],
 }  # fmt: skip
 
 setup(

@@ -82,7 +82,7 @@ prepare_compiler() {
 }
 
 # What `pip install` makes something of.
-sources() { cat setup.cfg setup.py actors/dicom/_fast.c actors/dicom/_reading.h actors/receiver/_alike.c; }
+sources() { cat setup.cfg setup.py actors/*/_*.[ch]; }
 
 # install_project EXTRAS: the checkout itself, editable, e.g. "" or "[test]"; again only when what it is made of changed.
 # Without a C compiler and Python's headers the part in C is left out, and everything works, more slowly.

@@ -33,6 +33,7 @@ receive(PyObject *module, PyObject *args)
     r.command = r.command_end = -1;
     r.count = r.error = 0;
     r.look = 0;
+    r.pause = r.since = 0;
     if (r.start < 0 || r.start > r.end || r.end > r.size || r.pdu_left < 0 || r.pdv_left < 0 || !(r.slowest > 0)) {
         PyBuffer_Release(&buffer);
         PyErr_SetString(PyExc_ValueError, "positions outside of the buffer");

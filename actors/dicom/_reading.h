@@ -19,7 +19,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-enum { STOPPED = 0, WHOLE = 1, MORE = 2 }; /* see receive() */
+enum { STOPPED = 0, WHOLE = 1, MORE = 2, PAUSED = 3 }; /* see receive(), PAUSED with `pause` */
 
 enum {
     P_DATA = 4,       /* PDU type */
@@ -39,6 +39,7 @@ typedef struct {
     double began, busy, deadline, slowest;
     double look; /* come back by then, even if nothing came; 0: wait as long as the kernel does */
     int late;    /* that is why get() came back */
+    Py_ssize_t pause, since; /* bytes of a data set after which to come back in between, and those since then; 0: never */
     Py_ssize_t command, command_end; /* where the command set lies; -1: none was read */
     Py_ssize_t pieces[2 * MOST_PIECES];
     int count; /* of pieces */
@@ -246,6 +247,11 @@ read_data(Reader *r)
             }
             r->start += there;
             r->pdv_left -= there;
+            r->since += there;
+            if (r->pause && r->since >= r->pause) {
+                r->since = 0;
+                return PAUSED;
+            }
         }
         if (r->last)
             return WHOLE;

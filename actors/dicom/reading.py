@@ -170,11 +170,10 @@ class Reader(Transport):
                 fd, self._buffer, self._start, self._end, self._max_pdu, busy_s, self._deadline, SLOWEST
             )
             return state
-        state = fast.helper.receive(
+        return fast.helper.receive(
             fd, self._buffer, fresh, self._start, self._end, self._pdu_left, part.left, part.last, part.context_id,
             self._max_pdu, self._moved, self._began, busy_s, self._deadline, SLOWEST,
         )  # fmt: skip
-        return state
 
     def _stream_held(self, message: Message, part: Part, busy_s: float) -> None:
         sink = message.sink or Collected(message, self._max_object)

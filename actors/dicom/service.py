@@ -116,7 +116,15 @@ class Taker(Protocol):
     """Takes objects off a plain socket by itself, answers included: those that are like the one before."""
 
     def receive(
-        self, fd: int, buffer: bytearray, start: int, end: int, max_pdu: int, busy_s: float, deadline: float, slowest: int
+        self,
+        fd: int,
+        buffer: bytearray,
+        start: int,
+        end: int,
+        max_pdu: int,
+        busy_s: float,
+        deadline: float,
+        slowest: int,
     ) -> tuple[tuple[Any, ...], bool]:
         """Take what may be taken until another message comes, or for a short time. What the compiled helper's `receive` returns
         of that message (see _fast.c), and whether anything was taken. Raises NetworkError: an answer could not be sent.

@@ -9,10 +9,12 @@ import os
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors.dicom import fast
 from actors.dicom.service import Taker, Way
+from actors.dicom.statuses import SUCCESS
 from actors.receiver.associations import Latest, Served
 from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 from protocol.fsops import RealNewFile, disk_errors
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 INTERFACE = 1
 """That of _alike.c: one that was compiled from other sources is not used."""
 MOST = 32  # images of one call: as many as are worth a commit of their own
-COMPANY_S = 0.02  # for so long the row of an image waits for others
+COMPANY_S = 0.05  # for so long the row of an image waits for others
 FEW = 4  # images that a likeness must have been good for, else the next one has to wait
 LONGEST_WAIT = 256  # images
 _LONGEST_ANSWER = 256  # bytes of a PDU
@@ -58,6 +60,9 @@ class Course:
     def next(self, handler: Handler, served: Served, way: Way, pieces: Sequence[memoryview]) -> Taker | None:
         """After an object that was not taken as alike."""
         before, self.taker = self.taker, None
+        if before is not None and before.only_late(way, served.latest):
+            self.taker = before
+            return before
         if before is not None:
             # One that was of use has a successor at once: another series has begun. Else later and later.
             self._wait = 0 if before.count >= FEW else min(2 * self._wait + 1, LONGEST_WAIT)
@@ -101,6 +106,7 @@ class Alike:
             extra=self._policy.keywords, fallback_charset=terms.charset,
         )  # fmt: skip
         assert served.writer is not None
+        self._origin, self._day = served.writer.origin, served.writer.today()
         before, after = served.writer.form(command.sop_class_uid, command.transfer_syntax_uid).around()
         most = handler.max_bytes if terms.max_bytes is None else min(terms.max_bytes, handler.max_bytes)
         self._plan = helper.plan(
@@ -108,9 +114,18 @@ class Alike:
             served.id, f"{served.writer.images}{latest.folder}/",
         )  # fmt: skip
         self._ahead = 2  # images of the next call
+        self._late = False  # the message under way was handed on because rows waited, whatever it is
 
     def receive(
-        self, fd: int, buffer: bytearray, start: int, end: int, max_pdu: int, busy_s: float, deadline: float, slowest: int
+        self,
+        fd: int,
+        buffer: bytearray,
+        start: int,
+        end: int,
+        max_pdu: int,
+        busy_s: float,
+        deadline: float,
+        slowest: int,
     ) -> tuple[tuple[Any, ...], bool]:
         """See Taker."""
         room = self._room()
@@ -122,10 +137,11 @@ class Alike:
             return state, False
         state, taken, files, owed, failed, number = helper.receive(
             self._plan, fd, buffer, start, end, max_pdu, busy_s, deadline, slowest, self._handler.images.sync,
-            b"".join([one.receipt for one in lent]), array("i", [one.fd for one in lent]), len(lent), COMPANY_S, room,
-            self._handler.failure.flag,
+            b"".join([one.receipt for one in lent]), array("i", [one.fd for one in lent]), COMPANY_S, room,
+            self._handler.failure.halt,
         )  # fmt: skip
-        left = [one._replace(fd=now) for one, now in zip(lent, files, strict=True)][len(taken) :]
+        self._late = bool(taken) and state[0] == fast.helper.MORE
+        left = [Lent(lent[at].receipt, files[at]) for at in range(len(taken), len(lent))]
         if failed:
             self._failed(left.pop(0), failed == _SYNC_FAILED, number)
         self._served.writer.take_back(left)  # type: ignore[union-attr]
@@ -135,15 +151,23 @@ class Alike:
             self._way.send(owed)
         return state, bool(taken)
 
+    def only_late(self, way: Way, latest: Latest | None) -> bool:
+        """Whether the object that went the usual way may have been alike: it was not looked at."""
+        return (
+            self._late and latest is not None and latest.folder == self._latest.folder
+            and (way.context_id, way.sop_class) == (self._way.context_id, self._way.sop_class)
+            and self._served.policy is self._policy
+        )  # fmt: skip
+
     def _room(self) -> int:
         """How many bytes may be taken now; 0: nothing, each object is to be asked about."""
         handler, served = self._handler, self._served
         writer, terms = served.writer, served.terms
-        if handler.failure.flag[0] or handler.stopping.is_set() or handler.policy is not self._policy:
+        if any(handler.failure.halt) or handler.stopping.is_set() or handler.policy is not self._policy:
             return 0
         if served.left or terms.rejection or terms.max_images_per_s is not None or writer is None:
             return 0
-        if not writer.is_of_today(self._latest.folder):
+        if writer.today() != self._day:
             return 0
         return handler.reserve.left()
 
@@ -163,29 +187,31 @@ class Alike:
         handler, served = self._handler, self._served
         self.count += len(taken)
         self._ahead = min(max(self._ahead, 2 * len(taken)), MOST)
-        try:
-            saved = [self._saved(one, file.receipt) for one, file in zip(taken, lent, strict=False)]
-            handler.reserve.taken(sum(one.meta.length for one in saved), len(saved))
-            handler.post(served, saved)
-        except Exception as exc:
-            # Acknowledged, and now they cannot be recorded: the next start adopts them.
-            handler.failure.set(exc)
-            raise
-        command = self._latest.command
-        for one in saved:
-            told = command._replace(sop_instance_uid=one.meta.sop_instance_uid)
-            handler.answered(served, told, 0, one.meta.length)
+        resend = served.terms.resend
+        ready = [partial(self._saved, one, file.receipt, resend) for one, file in zip(taken, lent, strict=False)]
+        handler.reserve.taken(sum([one[1] for one in taken]), len(taken))
+        handler.post(served, ready)
 
-    def _saved(self, taken: tuple[Any, ...], receipt: bytes) -> Saved:
+    def _saved(self, taken: tuple[Any, ...], receipt: bytes, resend: bool) -> Saved:
+        """One of them, as `commit` needs it. Raises DiskFailed: it cannot be made ready, and is left to the next start."""
+        try:
+            saved = self._described(taken, receipt, resend)
+        except Exception as exc:
+            raise DiskFailed(f"an acknowledged image cannot be described ({type(exc).__name__})") from exc
+        command = self._latest.command._replace(sop_instance_uid=saved.meta.sop_instance_uid)
+        self._handler.answered(self._served, command, SUCCESS, saved.meta.length)
+        return saved
+
+    def _described(self, taken: tuple[Any, ...], receipt: bytes, resend: bool) -> Saved:
         uid, length, digest, offset, received, changed = taken
-        command, served, origin = self._latest.command, self._served, self._served.writer.origin  # type: ignore[union-attr]
+        command, served, origin = self._latest.command, self._served, self._origin
         meta = FileMeta(
             command.sop_class_uid, uid, command.transfer_syntax_uid, origin.calling_ae, origin.called_ae, origin.address,
             receipt, origin.association, length, digest, offset, received,
         )  # fmt: skip
         return Saved(
             receipt, meta, served.source, f"{self._latest.folder}/{receipt.hex()}.dcm", self._likeness.values(changed),
-            new=True, resend=served.terms.resend,
+            new=True, resend=resend,
         )  # fmt: skip
 
     def _failed(self, lent: Lent, syncing: bool, number: int) -> None:
@@ -200,7 +226,9 @@ class Alike:
             handler.fatal(exc)
             return
         except (OutOfSpace, OSError):
-            handler.log.debug("alike_not_written", association=self._served.id.hex(), errno=errno.errorcode.get(number, ""))
+            handler.log.debug(
+                "alike_not_written", association=self._served.id.hex(), errno=errno.errorcode.get(number, "")
+            )
         finally:
             file.close()
         with suppress(SpoolError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from protocol.errors import DiskFailed, OutOfSpace, SpoolDamaged, SpoolError, SpoolNewer
@@ -23,12 +23,15 @@ _STOPPED = "the receiver is stopping"
 
 
 class Ticket:
-    """One image that waits for its row, with what became of it. `waits`: its thread does nothing else meanwhile."""
+    """One image that waits for its row, with what became of it. `waits`: its thread does nothing else meanwhile.
 
-    __slots__ = ("called", "error", "receipt", "saved", "waits")
+    A function as `saved` is called by whoever commits it, once; it must not raise anything but DiskFailed.
+    """
 
-    def __init__(self, saved: Saved, waits: bool) -> None:
-        self.saved, self.waits = saved, waits
+    __slots__ = ("_saved", "called", "error", "receipt", "waits")
+
+    def __init__(self, saved: Saved | Callable[[], Saved], waits: bool) -> None:
+        self._saved, self.waits = saved, waits
         self.receipt: Receipt | None = None
         self.error: Exception | None = None
         # It is done, or its thread is to lead; made for those alone that wait, which most never do in relaxed mode.
@@ -37,6 +40,14 @@ class Ticket:
     @property
     def done(self) -> bool:
         return self.receipt is not None or self.error is not None
+
+    @property
+    def saved(self) -> Saved:
+        """The image. Raises DiskFailed."""
+        saved = self._saved
+        if not isinstance(saved, Saved):
+            saved = self._saved = saved()
+        return saved
 
     def call(self) -> None:
         """Wake its thread, if that waits."""
@@ -52,6 +63,7 @@ class Committer:
         commit: one transaction for all, such as `spool.images.commit`.
         arrived: told by the leader, after the group has its receipts, which arrivals have new images.
         fatal: told if a commit failed so that the process has to end; nothing is committed after that.
+        halt: its second byte is set while the last commit failed: then nothing is to be acknowledged without a look.
         help: called when images wait and nobody leads: another thread is to call `lead_on`, before long, or at once if
             the argument says so. Without it they are committed by who posts them.
     """
@@ -63,7 +75,9 @@ class Committer:
         fatal: Callable[[BaseException], None],
         log: Any,
         help: Callable[[bool], None] | None = None,
+        halt: bytearray | None = None,
     ) -> None:
+        self._halt = bytearray(2) if halt is None else halt
         self._commit, self._arrived, self._fatal, self._log, self._help = commit, arrived, fatal, log, help
         self._gate = threading.Lock()  # of the three below
         self._queue: deque[Ticket] = deque()
@@ -92,7 +106,7 @@ class Committer:
         Raises:
             OutOfSpace, DiskFailed, SpoolError: it has none, and must not be acknowledged.
         """
-        ticket = self._enter(Ticket(saved, waits=True))
+        ticket = self._enter([Ticket(saved, waits=True)])[0]
         self.wait(ticket)
         if ticket.error is not None:
             raise ticket.error
@@ -101,10 +115,16 @@ class Committer:
 
     def post(self, saved: Saved) -> Ticket:
         """Queue an image that is acknowledged already; its ticket tells what became of it, sooner or later (`wait`)."""
-        return self._enter(Ticket(saved, waits=False))
+        return self._enter([Ticket(saved, waits=False)])[0]
+
+    def post_all(self, saved: Iterable[Callable[[], Saved]]) -> list[Ticket]:
+        """The same for several, which are made ready by whoever commits them."""
+        return self._enter([Ticket(one, waits=False) for one in saved])
 
     def wait(self, ticket: Ticket) -> None:
         """Until the ticket has a receipt or an error."""
+        if ticket.done:
+            return
         called = ticket.called = ticket.called or threading.Event()  # before the look: whoever is done after it calls
         with self._gate:
             if ticket.done:
@@ -127,24 +147,26 @@ class Committer:
         self._lead(None)
         return False
 
-    def _enter(self, ticket: Ticket) -> Ticket:
+    def _enter(self, tickets: list[Ticket]) -> list[Ticket]:
         with self._gate:
             if self._closed:
-                ticket.error = SpoolError(self._closed)
-                return ticket
-            self._queue.append(ticket)
-            if len(self._queue) == 1:
+                for ticket in tickets:
+                    ticket.error = SpoolError(self._closed)
+                return tickets
+            few = len(self._queue)
+            self._queue.extend(tickets)
+            if not few:
                 self._since = time.monotonic()
                 self._idle.clear()
-            many = len(self._queue)
-            leads = not self._led and (ticket.waits or self._help is None or many >= _TOO_MANY)
-            calls = not leads and not self._led and many in (1, POSTED_GROUP)
+            many, last = len(self._queue), tickets[-1]
+            leads = not self._led and (last.waits or self._help is None or many >= _TOO_MANY)
+            calls = not leads and not self._led and (not few or few < POSTED_GROUP <= many)
             self._led = self._led or leads
         if leads:
-            self._lead(ticket)
+            self._lead(last)
         elif calls and self._help is not None:
-            self._help(many > 1)
-        return ticket
+            self._help(many >= POSTED_GROUP)
+        return tickets
 
     def _lead(self, mine: Ticket | None) -> None:
         """Commit a group, and more until mine is done and there is somebody who could lead instead, or nothing worth it."""
@@ -183,6 +205,7 @@ class Committer:
         except BaseException as exc:
             self._failed(group, exc)
             return
+        self._halt[1] = 0
         self.commits += 1
         self.images += len(receipts)
         for ticket, receipt in zip(group, receipts, strict=True):
@@ -195,6 +218,7 @@ class Committer:
 
     def _failed(self, group: list[Ticket], exc: BaseException) -> None:
         """None of them counts. A full disk or a busy database pass; what is broken ends the process."""
+        self._halt[1] = 1
         goes_on = isinstance(exc, Exception) and not isinstance(exc, DiskFailed | SpoolDamaged | SpoolNewer)
         self._log.error("commit_failed", images=len(group), error=type(exc).__name__, reason=_told(exc))
         if not goes_on:

@@ -5,7 +5,7 @@ It must not know PDUs or sockets, and one peer's trouble must not reach another'
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -30,16 +30,17 @@ MOST_BEHIND = 96  # acknowledged objects of one association without a row, beyon
 class Failure:
     """The first thing that makes this process end. Set by any thread, read by the main one."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], halt: bytearray | None = None) -> None:
+        """The first byte of `halt` is set once there is one: compiled code looks at it."""
         self._wake = wake
         self._first: BaseException | None = None
-        self.flag = bytearray(1)  # 1 once there is one: compiled code looks at it
+        self.halt = bytearray(2) if halt is None else halt
 
     def set(self, exc: BaseException) -> None:
         """The outcome of something on disk is unknown: nothing is acknowledged any more."""
         if self._first is None:
             self._first = exc
-        self.flag[0] = 1
+        self.halt[0] = 1
         self._wake()
 
     def check(self) -> None:
@@ -55,9 +56,9 @@ class Counts:
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(("stored", "duplicate", "quarantined", "refused"), 0)
 
-    def add(self, what: str) -> None:
+    def add(self, what: str, count: int = 1) -> None:
         with self._lock:
-            self._counts[what] += 1
+            self._counts[what] += count
 
     def __getitem__(self, what: str) -> int:
         return self._counts[what]
@@ -235,16 +236,24 @@ class Handler:
         served = self._associations.peek(association_id)
         return alike.taker(self, served, way, pieces)
 
-    def post(self, served: Served, saved: Sequence[Saved]) -> None:
-        """Objects that are acknowledged get their rows."""
-        for one in saved:
-            served.behind.append(self.committer.post(one))
+    def post(self, served: Served, saved: Iterable[Callable[[], Saved]]) -> None:
+        """Objects that are acknowledged get their rows; they are made ready by whoever commits them."""
+        served.behind.extend(self.committer.post_all(saved))
         self._hear_tickets(served)
 
     def _hear_tickets(self, served: Served) -> None:
         """What became of the oldest acknowledged objects."""
-        while served.behind and (served.behind[0].done or len(served.behind) > MOST_BEHIND):
-            self._done(served, served.behind.pop(0))
+        behind, stored = served.behind, 0
+        while behind and (behind[0].done or len(behind) > MOST_BEHIND):
+            ticket = behind.pop(0)
+            receipt = ticket.receipt
+            if receipt is not None and receipt.outcome == "stored":
+                served.count(receipt)
+                stored += 1
+            else:
+                self._done(served, ticket)
+        if stored:
+            self.counts.add("stored", stored)
 
     def settle(self, served: Served) -> None:
         """Give all that is acknowledged its row. Raises OutOfSpace, DiskFailed, SpoolError: later, then."""

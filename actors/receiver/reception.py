@@ -87,9 +87,10 @@ class Reception:
         settings, images, log = means.settings, means.spool.images, means.log
         means.spool.on_events(news.committed)
         self.worker = means.spool.workers.enter(WORKER, instance)
-        self.failure = Failure(news.wake)
+        halt = bytearray(2)  # see Failure and Committer
+        self.failure = Failure(news.wake, halt)
         self._sweeper = Sweeper(self._commit_rest, self.failure.set, log)
-        self.committer = Committer(images.commit, news.arrived, self.failure.set, log, self._sweeper.ask)
+        self.committer = Committer(images.commit, news.arrived, self.failure.set, log, self._sweeper.ask, halt)
         self._associations = Associations(images, self.worker.owner, news.closed, self._settle, log)
         reserve = int(settings.spool.reserve_gb * GB)
         self._reserve = Reserve(means.fs, means.spool.places.images, reserve, means.clock)

@@ -24,7 +24,7 @@ from protocol.fsops import FsOps, NewFile, RealNewFile
 from protocol.spool.durable import DurableNames
 from protocol.spool.objects import Origin
 from protocol.spool.part10 import OPEN, FileMeta, FileMetaForm, sealing
-from protocol.spool.places import Places, day_of, folder_of_day, new_receipt
+from protocol.spool.places import Places, folder_of_day, new_receipt, new_receipts
 
 DAY_S = 86_400
 MOST_AHEAD = 16  # files; a folder's sync takes about as long as that of a small image's data
@@ -63,7 +63,6 @@ class Lent(NamedTuple):
     """A file that compiled code may fill; `fd` is -1 if it is still to be made."""
 
     receipt: bytes
-    path: str
     fd: int
 
 
@@ -174,9 +173,9 @@ class Writer:
             folder = self._folders[key] = folder_of_day(now, key)
         return folder
 
-    def is_of_today(self, folder: str) -> bool:
-        """Whether objects that come now still go to this folder of theirs."""
-        return folder.startswith(day_of(self.clock.now()))
+    def today(self) -> int:
+        """Number of the day (UTC): objects of another one go to another folder."""
+        return int(self.clock.now() // DAY_S)
 
     def blank(self, folder: str) -> tuple[_Blank, _Batch]:
         """A file in `folder` to fill, one that `prepare` made if it fits."""
@@ -217,20 +216,18 @@ class Writer:
         lent = []
         for blank in list(self._batch.blanks)[:most]:
             assert isinstance(blank.file, RealNewFile)
-            lent.append(Lent(blank.receipt, blank.path, blank.file.hand_over()))
+            lent.append(Lent(blank.receipt, blank.file.hand_over()))
         self._batch.blanks = deque(list(self._batch.blanks)[most:])
         if not sync:
-            now = self.clock.now()
-            for _ in range(most - len(lent)):
-                receipt = new_receipt(now)
-                lent.append(Lent(receipt, f"{self.images}{folder}/{receipt.hex()}.dcm", -1))
+            lent += [Lent(receipt, -1) for receipt in new_receipts(self.clock.now(), most - len(lent))]
         return lent
 
     def take_back(self, lent: Sequence[Lent]) -> None:
         """Files that were lent and not filled, in their order; those without a descriptor were not made."""
         for one in reversed(lent):
             if one.fd >= 0:
-                self._batch.blanks.appendleft(_Blank(one.receipt, one.path, RealNewFile.holding(one.fd)))
+                path = self._path(self._batch.folder, one.receipt)
+                self._batch.blanks.appendleft(_Blank(one.receipt, path, RealNewFile.holding(one.fd)))
 
     def close(self) -> None:
         """Let go of what was prepared."""
@@ -243,8 +240,11 @@ class Writer:
 
     def _make(self, folder: str) -> _Blank:
         receipt = new_receipt(self.clock.now())
-        path = f"{self.images}{folder}/{receipt.hex()}.dcm"
+        path = self._path(folder, receipt)
         return _Blank(receipt, path, self.names.create(path))
+
+    def _path(self, folder: str, receipt: bytes) -> str:
+        return f"{self.images}{folder}/{receipt.hex()}.dcm"
 
 
 class Intake:

@@ -44,9 +44,14 @@ def new_receipt(now: float) -> bytes:
     By time, so that images which come together have neighbouring rows: with random keys each one changes another page of
     the table. `now` in seconds since 1970 UTC.
     """
+    return new_receipts(now, 1)[0]
+
+
+def new_receipts(now: float, count: int) -> list[bytes]:
+    """Several of one moment."""
     milliseconds, part = divmod(int(now * 4_096_000), 4096)
-    random = int.from_bytes(_random(), "big") >> 2
-    return ((milliseconds & 0xFFFFFFFFFFFF) << 80 | 7 << 76 | part << 64 | 2 << 62 | random).to_bytes(16, "big")
+    start = (milliseconds & 0xFFFFFFFFFFFF) << 80 | 7 << 76 | part << 64 | 2 << 62
+    return [(start | int.from_bytes(_random(), "big") >> 2).to_bytes(16, "big") for _ in range(count)]
 
 
 _pool: list[bytes] = []

@@ -1,0 +1,274 @@
+/* Storing one image that is alike: its file is filled while it comes in, as Writer.put and Intake do it.
+ * What fails is told, and left to alike.py; nothing here removes a file.
+ *
+ * File meta: PS3.10 section 7.1, and part10.py for what it holds of ours.
+ */
+#ifndef SCANPOST_ALIKE_STORE_H
+#define SCANPOST_ALIKE_STORE_H
+
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "_alike_plan.h"
+
+enum { WROTE = 1, SYNCED = 2 };         /* what failed; see receive() */
+enum { SEAL_WHOLE = 1, SEAL_OPEN = 2 }; /* as in part10.py */
+
+enum {
+    MOST = 64,                   /* images of one call */
+    MOST_META = 8192,            /* as in part10.py */
+    PRIVATE = 66,                /* bytes of the private element there */
+    AT_ONCE = 128 * 1024 + 4096, /* as in fsops.py: the kernel has to look for larger blocks */
+    EARLY = 128 * 1024           /* bytes of an image that are stored while the next are on their way */
+};
+
+typedef struct {
+    unsigned char uid[LONGEST_UID];
+    int uid_size;
+    unsigned char digest[16];
+    Py_ssize_t length, offset; /* of the data set, and where it begins in the file */
+    double received;
+    Py_ssize_t values, values_size; /* where its changed values lie: number of the element, size, bytes, and so on */
+    int changed;
+} Taken;
+
+
+typedef struct {
+    const unsigned char *receipts; /* of the files that are made or to be made */
+    int fds[MOST];                 /* -1: to be made */
+    int files;
+    double wait;     /* seconds that an image which was taken may wait for company */
+    Py_ssize_t room; /* bytes that may still be taken */
+    const volatile unsigned char *halt; /* nothing may be taken while one of these bytes is set */
+    Py_ssize_t halts;
+    Taken taken[MOST];
+    int count;
+    unsigned char *values;
+    Py_ssize_t used;
+    unsigned char owed[512]; /* of an answer */
+    Py_ssize_t owed_size;
+    int failed, failed_errno; /* WROTE, SYNCED; 0: nothing */
+    /* The image under way: */
+    Command command;
+    int started;              /* its file was begun */
+    unsigned char header[MOST_META];
+    Py_ssize_t header_size;
+    Py_ssize_t done, digested; /* bytes of the data set; `done` begins with the header, below 0 */
+} Job;
+
+/* The parts of the data set between two of its bytes, as many as fit into `parts`; how many. */
+static int
+parts_of(const Reader *r, Py_ssize_t at, Py_ssize_t until, struct iovec *parts, int most)
+{
+    Py_ssize_t start = 0;
+    int i, count = 0;
+    for (i = 0; i < r->count && count < most && at < until; i++) {
+        Py_ssize_t end = start + r->pieces[2 * i + 1] - r->pieces[2 * i];
+        if (at < end) {
+            Py_ssize_t stop = end < until ? end : until;
+            parts[count].iov_base = (void *)(r->data + r->pieces[2 * i] + (at - start));
+            parts[count++].iov_len = (size_t)(stop - at);
+            at = stop;
+        }
+        start = end;
+    }
+    return count;
+}
+
+static void
+set_digest(unsigned char *digest, Hash hash)
+{
+    put32_big(digest, (uint32_t)(hash.high >> 32));
+    put32_big(digest + 4, (uint32_t)hash.high);
+    put32_big(digest + 8, (uint32_t)(hash.low >> 32));
+    put32_big(digest + 12, (uint32_t)hash.low);
+}
+
+/* The value of the private element, which is the end of the file's header. */
+static void
+seal(const Plan *plan, const Taken *taken, const unsigned char *receipt, int how, unsigned char *out)
+{
+    uint64_t length = how == SEAL_WHOLE ? (uint64_t)taken->length : 0;
+    memset(out, 0, PRIVATE);
+    out[0] = (unsigned char)how;
+    memcpy(out + 1, receipt, 16);
+    memcpy(out + 17, plan->association, 16);
+    put32(out + 33, (uint32_t)length);
+    put32(out + 37, (uint32_t)(length >> 32));
+    if (how == SEAL_WHOLE)
+        memcpy(out + 41, taken->digest, 16);
+    memcpy(out + 57, &taken->received, 8);
+}
+
+/* The file's header, as FileMetaForm.fill makes it; its size. */
+static Py_ssize_t
+file_header(const Plan *plan, const Taken *taken, const unsigned char *receipt, int how, unsigned char *out)
+{
+    static const unsigned char element[] = {0x02, 0x00, 0x03, 0x00, 'U', 'I'};
+    Py_ssize_t even = (taken->uid_size + 1) & ~1, at = plan->before_size;
+    memcpy(out, plan->before, (size_t)at);
+    memcpy(out + at, element, sizeof element);
+    out[at + 6] = (unsigned char)even;
+    out[at + 7] = 0;
+    memcpy(out + at + 8, taken->uid, (size_t)taken->uid_size);
+    if (even != taken->uid_size)
+        out[at + 8 + taken->uid_size] = 0;
+    at += 8 + even;
+    memcpy(out + at, plan->after, (size_t)plan->after_size);
+    at += plan->after_size;
+    seal(plan, taken, receipt, how, out + at);
+    at += PRIVATE;
+    put32(out + 140, (uint32_t)(at - 144)); /* the group length */
+    return at;
+}
+
+/* Make the file of the next image; -1 if that is not so simple. */
+static int
+make_file(const Plan *plan, const unsigned char *receipt)
+{
+    static const char digits[] = "0123456789abcdef";
+    char path[4096];
+    size_t size = strlen(plan->folder);
+    int i;
+    if (size + 40 > sizeof path)
+        return -1;
+    memcpy(path, plan->folder, size);
+    for (i = 0; i < 16; i++) {
+        path[size++] = digits[receipt[i] >> 4];
+        path[size++] = digits[receipt[i] & 15];
+    }
+    memcpy(path + size, ".dcm", 5);
+    return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+}
+
+static int
+halted(const Job *job)
+{
+    Py_ssize_t i;
+    for (i = 0; i < job->halts; i++)
+        if (job->halt[i])
+            return 1;
+    return 0;
+}
+
+static Py_ssize_t
+size_of(const Reader *r)
+{
+    Py_ssize_t size = 0;
+    int i;
+    for (i = 0; i < r->count; i++)
+        size += r->pieces[2 * i + 1] - r->pieces[2 * i];
+    return size;
+}
+
+/* Whether the message under way is an image like the others, as far as its header, and may be taken. */
+static int
+is_alike(const Plan *plan, const Reader *r, Job *job)
+{
+    Taken *taken = &job->taken[job->count];
+    struct timespec t;
+    if (r->context != plan->context || r->count < 1 || halted(job))
+        return 0;
+    if (!plain_command(plan, r->data + r->command, r->command_end - r->command, &job->command))
+        return 0;
+    taken->values = job->used;
+    taken->values_size = compare(plan, r->data + r->pieces[0], r->pieces[1] - r->pieces[0], job->command.instance,
+                                 job->command.uid_size, job->values + job->used, MOST_VALUES - job->used, &taken->changed);
+    if (taken->values_size < 0)
+        return 0;
+    taken->uid_size = (int)job->command.uid_size;
+    memcpy(taken->uid, job->command.instance, (size_t)taken->uid_size);
+    clock_gettime(CLOCK_REALTIME, &t);
+    taken->received = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return 1;
+}
+
+/* Append header and data set up to `until` to the file, in portions; 0: that failed. */
+static int
+write_on(const Reader *r, Job *job, Py_ssize_t until)
+{
+    while (job->done < until) {
+        struct iovec parts[16];
+        int count = 0;
+        Py_ssize_t from = job->done < 0 ? 0 : job->done, most = job->done + AT_ONCE;
+        ssize_t written;
+        if (job->done < 0) {
+            parts[0].iov_base = job->header + job->header_size + job->done;
+            parts[0].iov_len = (size_t)-job->done;
+            count = 1;
+        }
+        count += parts_of(r, from, most < until ? most : until, parts + count, 15);
+        written = writev(job->fds[job->count], parts, count);
+        if (written > 0)
+            job->done += written;
+        else if (written == 0 || errno != EINTR) {
+            job->failed = WROTE;
+            job->failed_errno = written == 0 ? ENOSPC : errno;
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* A part of a large image is there: store it while the next one is on its way. 0: that failed. */
+static int
+store_part(const Plan *plan, const Reader *r, Job *job)
+{
+    Py_ssize_t size = size_of(r);
+    struct iovec parts[16];
+    int i, count;
+    if (!job->started) {
+        if (size > job->room || !is_alike(plan, r, job))
+            return 1; /* perhaps its header is not whole yet */
+        job->header_size = file_header(plan, &job->taken[job->count], job->receipts + 16 * job->count, SEAL_OPEN, job->header);
+        job->done = -job->header_size;
+        job->digested = 0;
+        job->started = 1;
+        xxh3.reset(plan->state);
+    }
+    while (job->digested < size) {
+        count = parts_of(r, job->digested, size, parts, 16);
+        for (i = 0; i < count; i++) {
+            xxh3.update(plan->state, parts[i].iov_base, parts[i].iov_len);
+            job->digested += (Py_ssize_t)parts[i].iov_len;
+        }
+    }
+    return write_on(r, job, size);
+}
+
+/* All of the image is there: 0 if it is not one to take, or could not be stored. */
+static int
+store_rest(const Plan *plan, const Reader *r, Job *job)
+{
+    Taken *taken = &job->taken[job->count];
+    const unsigned char *receipt = job->receipts + 16 * job->count;
+    Py_ssize_t size = size_of(r);
+    if (size > plan->most || size > job->room)
+        return 0;
+    taken->length = size;
+    if (!job->started && r->count == 1) {
+        if (!is_alike(plan, r, job))
+            return 0;
+        set_digest(taken->digest, xxh3.whole(r->data + r->pieces[0], (size_t)size));
+        job->header_size = file_header(plan, taken, receipt, SEAL_WHOLE, job->header);
+        job->done = -job->header_size;
+        job->started = 1;
+        taken->offset = job->header_size;
+        return write_on(r, job, size);
+    }
+    if (!store_part(plan, r, job) || !job->started)
+        return 0;
+    set_digest(taken->digest, xxh3.digest(plan->state));
+    taken->offset = job->header_size;
+    seal(plan, taken, receipt, SEAL_WHOLE, job->header);
+    if (pwrite(job->fds[job->count], job->header, PRIVATE, taken->offset - PRIVATE) != PRIVATE) {
+        job->failed = WROTE;
+        job->failed_errno = ENOSPC;
+        return 0;
+    }
+    return 1;
+}
+
+#endif
