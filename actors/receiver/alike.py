@@ -211,7 +211,7 @@ class Alike:
         )  # fmt: skip
         return Saved(
             receipt, meta, served.source, f"{self._latest.folder}/{receipt.hex()}.dcm", self._likeness.values(changed),
-            new=True, resend=resend,
+            new=True, resend=resend, like=self._likeness.first, but=self._likeness.keys(changed),
         )  # fmt: skip
 
     def _failed(self, lent: Lent, syncing: bool, number: int) -> None:
