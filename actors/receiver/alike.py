@@ -5,6 +5,7 @@ line of Python for each; their rows follow. It must not take what `whole` would 
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 from array import array
 from collections.abc import Sequence
@@ -36,18 +37,27 @@ _LONGEST_ANSWER = 256  # bytes of a PDU
 _SYNC_FAILED = 2
 
 
-def _load() -> Any:
+def _load() -> tuple[Any, str]:
     if fast.helper is None:
-        return None
+        return None, fast.why_not
     try:
-        from actors.receiver import _alike
-    except ImportError:
-        return None
-    return _alike if getattr(_alike, "INTERFACE", 0) == INTERFACE else None
+        found = importlib.import_module("actors.receiver._alike")
+    except ImportError as exc:
+        return None, "not built" if isinstance(exc, ModuleNotFoundError) else f"cannot be loaded: {exc}"
+    if getattr(found, "INTERFACE", 0) != INTERFACE:
+        return None, "of another version; install scanpost again to get it"
+    return found, ""
 
 
-helper = _load()
-"""The module, or None. Tests put None in its place."""
+helper, why_not = _load()
+"""The module, or None and why. Tests put None in its place."""
+
+
+def in_words() -> str:
+    """For people: which way images are received."""
+    if fast.helper is None or helper is not None:
+        return fast.in_words()
+    return f"{fast.in_words()}, images that are alike one by one ({why_not})"
 
 
 class Course:
@@ -211,7 +221,7 @@ class Alike:
         )  # fmt: skip
         return Saved(
             receipt, meta, served.source, f"{self._latest.folder}/{receipt.hex()}.dcm", self._likeness.values(changed),
-            new=True, resend=resend,
+            new=True, resend=resend, like=self._likeness.first, but=self._likeness.keys(changed),
         )  # fmt: skip
 
     def _failed(self, lent: Lent, syncing: bool, number: int) -> None:

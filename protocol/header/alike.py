@@ -38,6 +38,7 @@ class Likeness:
     """What images are compared with.
 
     Attributes:
+        first: the header values of the first image.
         explicit: whether VRs are written; always little endian.
         head: the header of the first image, up to the pixel data.
         stop: how the pixel data's element begins.
@@ -56,7 +57,7 @@ class Likeness:
         if len(view) < 12 or said.order != "<" or as_written(view, said) is not said:
             raise Unlike
         self._stays = _IDENTITY | wanted.creators | wanted.hanging | {CHARACTER_SET, PIXEL_REPRESENTATION}
-        self._first = values
+        self.first = values
         self._elements: list[tuple[Entry | None, bytes]] = []
         rows = []
         try:
@@ -78,7 +79,7 @@ class Likeness:
 
     def values(self, changed: Sequence[tuple[int, bytes]]) -> dict[str, Value]:
         """The header values of an image of which these elements, by their number, have these values."""
-        values = dict(self._first)
+        values = dict(self.first)
         for number, raw in changed:
             entry, vr = self._elements[number]
             assert entry is not None
@@ -88,6 +89,10 @@ class Likeness:
             else:
                 values.pop(entry.key, None)
         return values
+
+    def keys(self, changed: Sequence[tuple[int, bytes]]) -> tuple[str, ...]:
+        """In which values such an image can differ from the first."""
+        return tuple([self._elements[number][0].key for number, _ in changed])  # type: ignore[union-attr]
 
     def _row(self, state: Walk, pos: int, seen: set[int]) -> tuple[int, int, int, int, int] | None:
         """The element at `pos`; None if the pixel data begins there."""
