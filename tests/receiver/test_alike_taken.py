@@ -77,6 +77,29 @@ def series(count: int, size: int = SMALL, *, first: int = 1, most: int = 16384) 
     return [one for n in numbers for one in request(f"1.2.1.{n}", image(f"1.2.1.{n}", n, size), most=most, number=n)]
 
 
+def oddly(n: int, size: int, most: int) -> list[Pdv]:
+    """An image alike whose command is written in one of several ways."""
+    sop = f"1.2.1.{n}"
+    (_, plain), *parts = request(sop, image(sop, n, size), most=most)
+    at = plain.index(b"\0\0\0\x10")  # the SOP instance UID, the last element
+    uid = plain[at + 8 :].rstrip(b"\0")
+    written = [
+        plain[12:],  # no group length
+        plain[:12] + plain[at:] + plain[12:at],
+        plain + struct.pack("<HHI", 0, 0x1031, 2) + b"\7\0",
+        plain + plain[at:],
+        plain[:at] + struct.pack("<HHI", 0, 0x1000, len(uid)) + uid,
+        plain[:at] + struct.pack("<HHI", 0, 0x1000, len(uid) + 1) + uid + b" ",
+        plain[:at] + struct.pack("<HHI", 0, 0x1000, len(uid) + 3) + uid + b"\0\0\0",
+        plain.replace(CT[0].encode() + b"\0", CT[0].encode() + b" "),
+        plain.replace(struct.pack("<HHIH", 0, 0x0700, 2, 0), b""),
+        plain.replace(struct.pack("<HHIH", 0, 0x0700, 2, 0), struct.pack("<HHI", 0, 0x0700, 4) + b"odd "),
+        plain.replace(struct.pack("<HHIH", 0, 0x0110, 2, 1), struct.pack("<HHIH", 0, 0x0110, 2, 0xFFFF)),
+        plain.replace(struct.pack("<HHIH", 0, 0x0800, 2, 1), struct.pack("<HHIH", 0, 0x0800, 2, 0x0102)),
+    ]
+    return [(3, written[n % len(written)]), *parts]
+
+
 KINDS: dict[str, Callable[[int, int, int], list[Pdv]]] = {
     "alike": lambda n, size, most: request(f"1.2.1.{n}", image(f"1.2.1.{n}", n, size), most=most, number=n),
     "series": lambda n, size, most: request(f"1.2.2.{n}", image(f"1.2.2.{n}", n, size, series="1.2.2"), most=most),
@@ -89,6 +112,7 @@ KINDS: dict[str, Callable[[int, int, int], list[Pdv]]] = {
     "cut": lambda n, size, most: request(f"1.2.1.{n}", image(f"1.2.1.{n}", n, 0)[:-14], most=most),
     "junk": lambda n, size, most: request(f"1.2.1.{n}", b"\x08\0\x05\0CS\xff\xff" + bytes(size), most=most),
     "empty": lambda n, size, most: request(f"1.2.1.{n}", b"", most=most),
+    "oddly": oddly,
     "echo": lambda n, size, most: [(3, dimse.echo_request(n))],
 }
 
@@ -273,6 +297,17 @@ def test_however_it_is_cut_into_pdus(both: Both, groups: list[int], most: int) -
     parts = series(8, most=most)
     _, found = both.agree(together(parts, groups) + RELEASE, cuts=list(range(0, 40_000, 977)))
     assert len(found["rows"]) == 8
+
+
+@pytest.mark.parametrize("start", range(7, 19))
+def test_commands_that_are_written_in_another_way(both: Both, start: int) -> None:
+    turns = [
+        *(series(1, first=n) for n in range(1, 7)),
+        oddly(start, SMALL, 16384),
+        series(1, first=19),
+        series(1, first=20),
+    ]
+    both.agree(*(together(parts, [1]) for parts in turns), RELEASE)
 
 
 @st.composite

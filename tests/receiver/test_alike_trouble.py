@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import threading
+from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,9 @@ import pytest
 from receiver_rig import RawSender, Rig, publish, receiver
 from test_alike_taken import EARLY, HELPER, SMALL, image
 
-from actors.dicom import pdus
+from actors.dicom import fast, pdus
 from actors.receiver import admission, alike
+from protocol.errors import DiskFailed
 from protocol.fsops import RealFs, Room
 from protocol.spool.durable import DurableNames
 
@@ -179,3 +183,62 @@ def test_a_sender_that_aborts_without_reading_its_answers_has_aborted(node: Watc
     assert len(rig.stored()) >= 5 and rig.healthy()
     (closed,) = rig.log.of("association_closed")
     assert closed["images"] == len(rig.stored())
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Writing beyond it fails in the middle, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_file_that_cannot_be_written_to_its_end_is_a700_and_nothing_is_left_of_it(node: Watched) -> None:
+    rig, size = node.rig, 600_000  # the database is smaller
+    with RawSender(rig.port) as sender:
+        node.begin(sender)
+        rig.until_recorded(5)
+        taken, opened = node.taken, len(os.listdir("/proc/self/fd"))
+        with files_of_at_most(size - 1):
+            answers = [node.store(sender, number, size) for number in range(6, 12)]
+            assert answers == [0xA700] * 6
+            assert [node.store(sender, number) for number in range(6, 12)] == [0] * 6
+        assert [node.store(sender, number, size) for number in range(12, 22)] == [0] * 10
+        assert node.taken > taken
+        assert abs(len(os.listdir("/proc/self/fd")) - opened) < 20, "as many are open as files were made ahead"
+        sender.release()
+    rig.until_closed()
+    assert len(rig.stored()) == 21 and rig.healthy()
+    rows = {rig.spool.images.open(bytes.fromhex(one["receipt"])).path for one in rig.events("image.received")}
+    assert set(series_folder(rig).iterdir()) == rows
+
+
+def test_a_sync_that_failed_is_not_answered_with_success_and_ends_the_process(
+    node: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        """The next image is read, and the disk says that it cannot keep it."""
+
+        AGAIN = HELPER.AGAIN
+
+        def receive(self, plan: Any, fd: int, buffer: bytearray, start: int, end: int, *rest: Any) -> Any:
+            limits, files = rest[:4], list(array("i", rest[6]))
+            file = files[0] if files[0] >= 0 else os.open(os.devnull, os.O_WRONLY)
+            state = fast.helper.receive(fd, buffer, True, start, end, 0, 0, False, 0, limits[0], 0, 0.0, *limits[1:])
+            return state, (), (file, *files[1:]), b"", 2, errno.EIO
+
+    rig = node.rig
+    with RawSender(rig.port) as sender:
+        node.begin(sender)
+        monkeypatch.setattr(alike, "helper", Failing())
+        answers = [node.store(sender, number) for number in range(6, 9)]
+        assert answers[-1] == 0x0110, "the first may have been waited for by then"
+        with pytest.raises(DiskFailed):
+            rig.reception.failure.check()
+        assert answers.count(0) == rig.spool.accounting.figures().received - 5
+        monkeypatch.setattr(alike, "helper", HELPER)
+    rig.until_closed()
+    rig.reception.failure._first = None  # so that it can be stopped
