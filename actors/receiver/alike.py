@@ -9,7 +9,6 @@ import importlib
 import os
 from array import array
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -276,5 +275,9 @@ class Alike:
             )
         finally:
             file.close()
-        with suppress(SpoolError):
+        try:
             writer.drop(f"{self._latest.folder}/{lent.receipt.hex()}.dcm")
+        except DiskFailed as exc:
+            handler.fatal(exc)
+        except SpoolError:
+            pass  # it has no seal, or its object comes again under another receipt: adoption finds it
