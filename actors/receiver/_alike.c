@@ -96,7 +96,7 @@ finish(const Plan *plan, const Reader *r, Job *job, int sync)
 static int
 take_one(const Plan *plan, Reader *r, Job *job, int sync)
 {
-    int code = STOPPED, takes = job->fds[job->count] >= 0;
+    int code = STOPPED, takes = job->count < job->ready;
     r->pause = takes ? EARLY : 0;
     r->since = 0;
     r->late = 0;
@@ -123,17 +123,13 @@ work(const Plan *plan, Reader *r, Job *job, int sync)
 {
     double idle = r->deadline;
     for (;;) {
-        int code, blocked = 0;
-        if (job->count < job->files && job->fds[job->count] < 0 && !sync) {
-            job->fds[job->count] = make_file(plan, job->receipts + 16 * job->count);
-            blocked = job->fds[job->count] < 0;
-        }
+        int code, there = prepare(plan, job, sync);
         r->command = r->command_end = -1;
         r->count = 0;
         r->pdv_left = 0;
         r->last = 0;
         r->deadline = idle;
-        if (job->count && (job->owed_size || r->pdu_left || job->count == job->files || blocked))
+        if (job->failed || (job->count && (job->owed_size || r->pdu_left || !there)))
             return STOPPED; /* nothing is read: the rows are to be written, or the answer sent, first */
         if (r->start == r->end)
             r->start = r->end = 0;
@@ -151,17 +147,17 @@ work(const Plan *plan, Reader *r, Job *job, int sync)
 }
 
 PyDoc_STRVAR(receive_doc,
-"receive(plan, fd, buffer, start, end, max_pdu, busy, deadline, slowest, sync, receipts, fds, wait, room, halt)\n"
+"receive(plan, fd, buffer, start, end, max_pdu, busy, deadline, slowest, sync, receipts, fds, ahead, wait, room, halt)\n"
 "\n"
 "Read messages from the beginning of one on, and take the images among them that are alike, until something else comes, and\n"
-"for `wait` seconds after the first at most. `receipts` has 16 bytes for each file that may be filled, `fds` its descriptor,\n"
-"or -1 if it is to be made. `room` is how many bytes may be taken; while a byte of `halt` is set, nothing is.\n"
+"for `wait` seconds after the first at most. `receipts` has 16 bytes for each file that may be filled, `fds` its descriptor, or\n"
+"-1 for the last ones if they are to be made; with `sync` so many `ahead` at a time. `room` is how many bytes may be taken; while a byte of `halt` is set, nothing is.\n"
 "\n"
 "Returns (state, taken, files, owed, failed, errno): the state is what fast.receive would return of the message that was not\n"
 "taken; `taken` are (SOP instance UID, length, digest, offset, received, changed) in the order of the receipts, with changed\n"
 "as ((number of the element, value), ...); `files` the descriptors now, -1 for those that are not open; `owed` is what is\n"
 "still to be sent of the last answer; `failed` says that the message was not taken because its file could not be written (1) or\n"
-"synced (2): it is the one of the first receipt behind those taken, and still open.");
+"synced (2): it is the one of the first receipt behind those taken, and still open; or that the folder could not be synced (3).");
 
 static PyObject *
 changed_of(const unsigned char *p, int count)
@@ -215,12 +211,12 @@ receive(PyObject *module, PyObject *args)
     Reader *r = NULL;
     Job *job = NULL;
     Py_buffer buffer, receipts, fds, halt;
-    int fd, sync, code, i;
+    int fd, sync, count = 0, ahead, code, i;
     Py_ssize_t start, end, max_pdu, room, files[MOST];
     double busy, deadline, slowest, wait;
     (void)module;
-    if (!PyArg_ParseTuple(args, "Oiw*nnndddpy*y*dny*", &capsule, &fd, &buffer, &start, &end, &max_pdu, &busy, &deadline,
-                          &slowest, &sync, &receipts, &fds, &wait, &room, &halt))
+    if (!PyArg_ParseTuple(args, "Oiw*nnndddpy*y*idny*", &capsule, &fd, &buffer, &start, &end, &max_pdu, &busy, &deadline,
+                          &slowest, &sync, &receipts, &fds, &ahead, &wait, &room, &halt))
         return NULL;
     plan = PyCapsule_GetPointer(capsule, NAME);
     if (plan == NULL)
@@ -248,6 +244,12 @@ receive(PyObject *module, PyObject *args)
     job->receipts = receipts.buf;
     job->files = (int)(receipts.len / 16);
     memcpy(job->fds, fds.buf, (size_t)fds.len);
+    while (job->made < job->files && job->fds[job->made] >= 0)
+        job->made++;
+    for (i = job->made; i < job->files; i++)
+        job->fds[i] = -1;
+    job->ready = job->made;
+    job->ahead = ahead;
     job->wait = wait;
     job->room = room;
     job->halt = halt.buf;
@@ -255,13 +257,16 @@ receive(PyObject *module, PyObject *args)
     job->values = plan->values;
     Py_BEGIN_ALLOW_THREADS
     code = work(plan, r, job, sync);
+    if (sync && !job->failed)
+        (void)sync_folder(plan, job); /* whoever gets them back may fill them */
     Py_END_ALLOW_THREADS
-    for (i = 0; i < job->files; i++)
-        files[i] = job->fds[i];
+    count = (int)(receipts.len / 16);
+    for (i = 0; i < count; i++)
+        files[i] = i < job->made ? job->fds[i] : -1;
     result = Py_BuildValue(
         "((iinnnniinddnnN)NNy#ii)", code, r->error, r->start, r->end, r->pdu_left, r->pdv_left, r->last, r->context,
         r->moved, r->began, r->deadline, r->command, r->command_end, numbers(r->pieces, 2 * r->count), taken_of(job),
-        numbers(files, job->files), (const char *)job->owed, job->owed_size, job->failed, job->failed_errno);
+        numbers(files, count), (const char *)job->owed, job->owed_size, job->failed, job->failed_errno);
 done:
     free(job);
     free(r);
@@ -311,7 +316,8 @@ PyDoc_STRVAR(plan_doc,
 "\n"
 "What images are compared with and how they are stored: see Likeness for head (the header), stop (how the element behind it\n"
 "begins) and elements (at, size, length_at, value_at, kind of each, as five numbers of 32 bits); `sop_class` as in the\n"
-"command, `before` and `after` what the file meta has around the SOP instance UID, up to the private element's value.");
+"command, `before` and `after` what the file meta has around the SOP instance UID, up to the private element's value. Raises\n"
+"OSError: the folder cannot be opened.");
 
 static PyObject *
 make_plan(PyObject *module, PyObject *args)
@@ -335,6 +341,7 @@ make_plan(PyObject *module, PyObject *args)
     plan = calloc(1, sizeof *plan);
     if (plan == NULL)
         return PyErr_NoMemory();
+    plan->folder = -1;
     plan->context = context;
     plan->explicit_vr = explicit_vr;
     plan->most = most;
@@ -350,13 +357,17 @@ make_plan(PyObject *module, PyObject *args)
     plan->after = copy_of(after, after_size);
     plan->after_size = after_size;
     memcpy(plan->association, association, 16);
-    plan->folder = (char *)copy_of(folder, (Py_ssize_t)strlen(folder));
+    plan->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     plan->values = malloc(MOST_VALUES);
     plan->state = xxh3.create();
-    if (!plan->head || !plan->elements || !plan->sop_class || !plan->before || !plan->after || !plan->folder || !plan->values ||
-        !plan->state) {
+    if (!plan->head || !plan->elements || !plan->sop_class || !plan->before || !plan->after || !plan->values || !plan->state) {
         forget(plan);
         return PyErr_NoMemory();
+    }
+    if (plan->folder < 0) {
+        forget(plan);
+        PyErr_SetString(PyExc_OSError, "the folder cannot be opened");
+        return NULL;
     }
     memcpy(plan->head, head, (size_t)head_size);
     memcpy(plan->head + head_size, stop, (size_t)stop_size);

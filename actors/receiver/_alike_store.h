@@ -13,7 +13,7 @@
 
 #include "_alike_plan.h"
 
-enum { WROTE = 1, SYNCED = 2 };         /* what failed; see receive() */
+enum { WROTE = 1, SYNCED = 2, FOLDER = 3 }; /* what failed; see receive() */
 enum { SEAL_WHOLE = 1, SEAL_OPEN = 2 }; /* as in part10.py */
 
 enum {
@@ -37,8 +37,9 @@ typedef struct {
 
 typedef struct {
     const unsigned char *receipts; /* of the files that are made or to be made */
-    int fds[MOST];                 /* -1: to be made */
-    int files;
+    int fds[MOST];                 /* those from `made` on are still to be made */
+    int files, made, ready;        /* the names of those below `ready` are as durable as promised */
+    int ahead;                     /* files to be made at a time, where their names are synced; 0: none */
     double wait;     /* seconds that an image which was taken may wait for company */
     Py_ssize_t room; /* bytes that may still be taken */
     const volatile unsigned char *halt; /* nothing may be taken while one of these bytes is set */
@@ -124,23 +125,52 @@ file_header(const Plan *plan, const Taken *taken, const unsigned char *receipt, 
     return at;
 }
 
-/* Make the file of the next image; -1 if that is not so simple. */
+/* Make the file of an image; -1: that is not so simple. */
 static int
 make_file(const Plan *plan, const unsigned char *receipt)
 {
     static const char digits[] = "0123456789abcdef";
-    char path[4096];
-    size_t size = strlen(plan->folder);
+    char name[37];
     int i;
-    if (size + 40 > sizeof path)
-        return -1;
-    memcpy(path, plan->folder, size);
     for (i = 0; i < 16; i++) {
-        path[size++] = digits[receipt[i] >> 4];
-        path[size++] = digits[receipt[i] & 15];
+        name[2 * i] = digits[receipt[i] >> 4];
+        name[2 * i + 1] = digits[receipt[i] & 15];
     }
-    memcpy(path + size, ".dcm", 5);
-    return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    memcpy(name + 32, ".dcm", 5);
+    return openat(plan->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+}
+
+/* Make the names of the files that were made since the last time durable. 0: that failed, and none may be filled. */
+static int
+sync_folder(const Plan *plan, Job *job)
+{
+    if (job->made > job->ready && fsync(plan->folder) != 0) {
+        job->failed = FOLDER;
+        job->failed_errno = errno;
+        return 0;
+    }
+    job->ready = job->made;
+    return 1;
+}
+
+/* While the sender prepares the next image: see to it that there is a file for it. 0: there is none. */
+static int
+prepare(const Plan *plan, Job *job, int sync)
+{
+    int wanted = sync ? 2 : job->made > job->count ? 0 : 1;
+    while (wanted-- > 0 && job->made < job->files && (!sync || job->made - job->ready < job->ahead)) {
+        job->fds[job->made] = make_file(plan, job->receipts + 16 * job->made);
+        if (job->fds[job->made] < 0) {
+            job->files = job->made; /* no more, then */
+            break;
+        }
+        job->made++;
+    }
+    if (!sync)
+        job->ready = job->made;
+    else if ((job->count >= job->ready || job->made - job->ready >= job->ahead) && !sync_folder(plan, job))
+        return 0;
+    return job->count < job->ready;
 }
 
 static int
