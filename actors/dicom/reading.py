@@ -125,7 +125,7 @@ class Reader(Transport):
                 self._idle_until = time.monotonic() + idle_s
             if at >= 0:
                 break
-            if not self._took or self._pdu_left or self._start < self._end:
+            if not self._took or self._pdu_left or 0 < self._end - self._start < _PDU_HEADER.size:
                 return None
         message = Message(part.context_id, self._decode_command(at, end))
         if part.last and not part.left:

@@ -129,8 +129,10 @@ work(const Plan *plan, Reader *r, Job *job, int sync)
         r->pdv_left = 0;
         r->last = 0;
         r->deadline = idle;
-        if (job->failed || (job->count && (job->owed_size || r->pdu_left || !there)))
-            return STOPPED; /* nothing is read: the rows are to be written, or the answer sent, first */
+        if (job->failed || (job->count && (job->owed_size || r->pdu_left || !there))) {
+            r->deadline = now() + r->busy; /* of a PDU that has begun to come */
+            return STOPPED;                /* nothing is read: the rows are to be written, or the answer sent, first */
+        }
         if (r->start == r->end)
             r->start = r->end = 0;
         else if (r->start > r->size / 4) {
