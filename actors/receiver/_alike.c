@@ -87,7 +87,7 @@ finish(const Plan *plan, const Reader *r, Job *job, int sync)
     job->used += taken->values_size;
     job->room -= taken->length;
     job->count++;
-    job->started = 0;
+    job->started = job->early = 0;
     job->owed_size = answer(r->fd, plan, &job->command, job->owed);
     return 1;
 }

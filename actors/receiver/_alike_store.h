@@ -53,7 +53,7 @@ typedef struct {
     int failed, failed_errno; /* WROTE, SYNCED; 0: nothing */
     /* The image under way: */
     Command command;
-    int started;              /* its file was begun */
+    int started, early;       /* its file was begun; before all of it was there */
     unsigned char header[MOST_META];
     Py_ssize_t header_size;
     Py_ssize_t done, digested; /* bytes of the data set; `done` begins with the header, below 0 */
@@ -242,29 +242,50 @@ write_on(const Reader *r, Job *job, Py_ssize_t until)
     return 1;
 }
 
-/* A part of a large image is there: store it while the next one is on its way. 0: that failed. */
+/* Begin the file of the image under way, if it is one to take: 0 if not. */
 static int
-store_part(const Plan *plan, const Reader *r, Job *job)
+begin(const Plan *plan, const Reader *r, Job *job)
 {
-    Py_ssize_t size = size_of(r);
+    if (!is_alike(plan, r, job))
+        return 0;
+    job->digested = 0;
+    job->started = 1;
+    xxh3.reset(plan->state);
+    return 1;
+}
+
+static void
+digest_on(const Plan *plan, const Reader *r, Job *job, Py_ssize_t until)
+{
     struct iovec parts[16];
-    int i, count;
-    if (!job->started) {
-        if (size > job->room || !is_alike(plan, r, job))
-            return 1; /* perhaps its header is not whole yet */
-        job->header_size = file_header(plan, &job->taken[job->count], job->receipts + 16 * job->count, SEAL_OPEN, job->header);
-        job->done = -job->header_size;
-        job->digested = 0;
-        job->started = 1;
-        xxh3.reset(plan->state);
-    }
-    while (job->digested < size) {
-        count = parts_of(r, job->digested, size, parts, 16);
+    while (job->digested < until) {
+        int i, count = parts_of(r, job->digested, until, parts, 16);
         for (i = 0; i < count; i++) {
             xxh3.update(plan->state, parts[i].iov_base, parts[i].iov_len);
             job->digested += (Py_ssize_t)parts[i].iov_len;
         }
     }
+}
+
+static void
+head_file(const Plan *plan, Job *job, int how)
+{
+    job->header_size = file_header(plan, &job->taken[job->count], job->receipts + 16 * job->count, how, job->header);
+    job->done = -job->header_size;
+}
+
+/* A part of a large image is there: store it while the next one is on its way. 0: that failed. */
+static int
+store_part(const Plan *plan, const Reader *r, Job *job)
+{
+    Py_ssize_t size = size_of(r);
+    if (!job->started) {
+        if (size > job->room || !begin(plan, r, job))
+            return 1; /* perhaps its header is not whole yet */
+        head_file(plan, job, SEAL_OPEN);
+        job->early = 1;
+    }
+    digest_on(plan, r, job, size);
     return write_on(r, job, size);
 }
 
@@ -273,26 +294,20 @@ static int
 store_rest(const Plan *plan, const Reader *r, Job *job)
 {
     Taken *taken = &job->taken[job->count];
-    const unsigned char *receipt = job->receipts + 16 * job->count;
     Py_ssize_t size = size_of(r);
-    if (size > plan->most || size > job->room)
+    if (size > plan->most || size > job->room || (!job->started && !begin(plan, r, job)))
         return 0;
     taken->length = size;
-    if (!job->started && r->count == 1) {
-        if (!is_alike(plan, r, job))
-            return 0;
-        set_digest(taken->digest, xxh3.whole(r->data + r->pieces[0], (size_t)size));
-        job->header_size = file_header(plan, taken, receipt, SEAL_WHOLE, job->header);
-        job->done = -job->header_size;
-        job->started = 1;
-        taken->offset = job->header_size;
-        return write_on(r, job, size);
-    }
-    if (!store_part(plan, r, job) || !job->started)
-        return 0;
+    digest_on(plan, r, job, size);
     set_digest(taken->digest, xxh3.digest(plan->state));
+    if (!job->early)
+        head_file(plan, job, SEAL_WHOLE);
     taken->offset = job->header_size;
-    seal(plan, taken, receipt, SEAL_WHOLE, job->header);
+    if (!write_on(r, job, size))
+        return 0;
+    if (!job->early)
+        return 1;
+    seal(plan, taken, job->receipts + 16 * job->count, SEAL_WHOLE, job->header);
     if (pwrite(job->fds[job->count], job->header, PRIVATE, taken->offset - PRIVATE) != PRIVATE) {
         job->failed = WROTE;
         job->failed_errno = ENOSPC;
