@@ -79,6 +79,7 @@ finish(const Plan *plan, const Reader *r, Job *job, int sync)
             job->failed_errno = EIO;
         return 0;
     }
+    lap(SYNC);
     /* Made ahead, it may have waited: what has no name is gone with its last descriptor. */
     if (fstat(fd, &found) != 0 || found.st_nlink == 0 || halted(job))
         return 0;
@@ -88,7 +89,9 @@ finish(const Plan *plan, const Reader *r, Job *job, int sync)
     job->room -= taken->length;
     job->count++;
     job->started = job->early = 0;
+    lap(CLOSE);
     job->owed_size = answer(r->fd, plan, &job->command, job->owed);
+    lap(ANSWER);
     return 1;
 }
 
@@ -102,6 +105,7 @@ take_one(const Plan *plan, Reader *r, Job *job, int sync)
     r->late = 0;
     if (read_command(r)) {
         while ((code = read_data(r)) == PAUSED) {
+            lap(RECEIVE);
             if (!store_part(plan, r, job)) {
                 code = MORE;
                 break;
@@ -110,6 +114,7 @@ take_one(const Plan *plan, Reader *r, Job *job, int sync)
         if (code == STOPPED && r->late)
             code = MORE; /* it goes on as any other, once the rows of those before are on their way */
     }
+    lap(RECEIVE);
     if (takes && code == WHOLE && store_rest(plan, r, job) && finish(plan, r, job, sync))
         return TAKEN;
     if (job->started && !job->failed)
@@ -122,8 +127,10 @@ static int
 work(const Plan *plan, Reader *r, Job *job, int sync)
 {
     double idle = r->deadline;
+    lap(LAPS);
     for (;;) {
         int code, there = prepare(plan, job, sync);
+        lap(MAKE);
         r->command = r->command_end = -1;
         r->count = 0;
         r->pdv_left = 0;
@@ -416,7 +423,25 @@ match(PyObject *module, PyObject *args)
     return result;
 }
 
+PyDoc_STRVAR(laps_doc,
+"laps(on)\n\nThe nanoseconds that went into the steps of _alike_laps.h since the last call, which begins to count anew, or stops it.");
+
+static PyObject *
+take_laps(PyObject *module, PyObject *args)
+{
+    Py_ssize_t spent[LAPS];
+    int on, i;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "p", &on))
+        return NULL;
+    for (i = 0; i < LAPS; i++)
+        spent[i] = (Py_ssize_t)__atomic_exchange_n(&laps.spent[i], 0, __ATOMIC_RELAXED);
+    laps.on = on;
+    return numbers(spent, LAPS);
+}
+
 static PyMethodDef methods[] = {
+    {"laps", take_laps, METH_VARARGS, laps_doc},
     {"receive", receive, METH_VARARGS, receive_doc},
     {"plan", make_plan, METH_VARARGS, plan_doc},
     {"match", match, METH_VARARGS, match_doc},

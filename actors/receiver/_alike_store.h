@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "_alike_laps.h"
 #include "_alike_plan.h"
 
 enum { WROTE = 1, SYNCED = 2, FOLDER = 3 }; /* what failed; see receive() */
@@ -212,6 +213,7 @@ is_alike(const Plan *plan, const Reader *r, Job *job)
     memcpy(taken->uid, job->command.instance, (size_t)taken->uid_size);
     clock_gettime(CLOCK_REALTIME, &t);
     taken->received = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    lap(COMPARE);
     return 1;
 }
 
@@ -239,6 +241,7 @@ write_on(const Reader *r, Job *job, Py_ssize_t until)
             return 0;
         }
     }
+    lap(WRITE);
     return 1;
 }
 
@@ -265,6 +268,7 @@ digest_on(const Plan *plan, const Reader *r, Job *job, Py_ssize_t until)
             job->digested += (Py_ssize_t)parts[i].iov_len;
         }
     }
+    lap(DIGEST);
 }
 
 static void
@@ -313,6 +317,7 @@ store_rest(const Plan *plan, const Reader *r, Job *job)
         job->failed_errno = ENOSPC;
         return 0;
     }
+    lap(WRITE);
     return 1;
 }
 
