@@ -157,6 +157,8 @@ class Reader(Transport):
                 part.pieces.append(view[ends[place] : ends[place + 1]])
             if fresh:
                 command, fresh = (at, end), False
+                if self._took and self.taker is not None:
+                    self.taker.send_rest()
             if code != fast.helper.MORE:
                 # A header has begun: looking again must not give it more time.
                 begun = code != fast.helper.WHOLE and not self._pdu_left and self._start < self._end

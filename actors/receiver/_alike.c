@@ -13,9 +13,9 @@
 
 #include "_alike_store.h"
 
-enum { INTERFACE = 1 }; /* count up with each change of what the functions take or give; alike.py holds the same number */
+enum { INTERFACE = 2 }; /* count up with each change of what the functions take or give; alike.py holds the same number */
 
-enum { TAKEN = 100 }; /* beside the codes of _reading.h */
+enum { TAKEN = 100, AGAIN = 101 }; /* beside the codes of _reading.h */
 
 static const char NAME[] = "scanpost.alike";
 
@@ -122,6 +122,23 @@ take_one(const Plan *plan, Reader *r, Job *job, int sync)
     return code;
 }
 
+/* Wait until something comes. After a long wait it is AGAIN: what allowed to take images is to be looked at again first. */
+static int
+wait_for_first(Reader *r, double wait)
+{
+    r->start = r->end = 0;
+    r->late = 0;
+    r->look = now() + wait;
+    if (get(r)) {
+        r->look = 0;
+        return TAKEN;
+    }
+    r->look = 0;
+    if (!r->late)
+        return STOPPED;
+    return get(r) ? AGAIN : STOPPED;
+}
+
 /* Read messages and take those that are alike, until one is not, or one of the limits is reached; the code of the last. */
 static int
 work(const Plan *plan, Reader *r, Job *job, int sync)
@@ -140,8 +157,11 @@ work(const Plan *plan, Reader *r, Job *job, int sync)
             r->deadline = now() + r->busy; /* of a PDU that has begun to come */
             return STOPPED;                /* nothing is read: the rows are to be written, or the answer sent, first */
         }
-        if (r->start == r->end)
+        if (r->start == r->end) {
             r->start = r->end = 0;
+            if (!job->count && (code = wait_for_first(r, job->wait)) != TAKEN)
+                return code;
+        }
         else if (r->start > r->size / 4) {
             memmove((void *)r->data, r->data + r->start, (size_t)(r->end - r->start));
             r->end -= r->start;
@@ -156,14 +176,16 @@ work(const Plan *plan, Reader *r, Job *job, int sync)
 }
 
 PyDoc_STRVAR(receive_doc,
-"receive(plan, fd, buffer, start, end, max_pdu, busy, deadline, slowest, sync, receipts, fds, ahead, wait, room, halt)\n"
+"receive(plan, fd, buffer, start, end, max_pdu, busy, deadline, slowest, sync, receipts, fds, ahead, wait, room, halt, outdated)\n"
 "\n"
 "Read messages from the beginning of one on, and take the images among them that are alike, until something else comes, and\n"
 "for `wait` seconds after the first at most. `receipts` has 16 bytes for each file that may be filled, `fds` its descriptor, or\n"
-"-1 for the last ones if they are to be made; with `sync` so many `ahead` at a time. `room` is how many bytes may be taken; while a byte of `halt` is set, nothing is.\n"
+"-1 for the last ones if they are to be made; with `sync` so many `ahead` at a time. `room` is how many bytes may be taken;\n"
+"while a byte of `halt` or `outdated` is set, nothing is.\n"
 "\n"
 "Returns (state, taken, files, owed, failed, errno): the state is what fast.receive would return of the message that was not\n"
-"taken; `taken` are (SOP instance UID, length, digest, offset, received, changed) in the order of the receipts, with changed\n"
+"taken, or AGAIN if something came after more than `wait` seconds, and it is only in the buffer: look at `room` and all that\n"
+"and call again; `taken` are (SOP instance UID, length, digest, offset, received, changed) in the order of the receipts, with changed\n"
 "as ((number of the element, value), ...); `files` the descriptors now, -1 for those that are not open; `owed` is what is\n"
 "still to be sent of the last answer; `failed` says that the message was not taken because its file could not be written (1) or\n"
 "synced (2): it is the one of the first receipt behind those taken, and still open; or that the folder could not be synced (3).");
@@ -219,18 +241,19 @@ receive(PyObject *module, PyObject *args)
     Plan *plan;
     Reader *r = NULL;
     Job *job = NULL;
-    Py_buffer buffer, receipts, fds, halt;
+    Py_buffer buffer, receipts, fds, halt, outdated;
     int fd, sync, count = 0, ahead, code, i;
     Py_ssize_t start, end, max_pdu, room, files[MOST];
     double busy, deadline, slowest, wait;
     (void)module;
-    if (!PyArg_ParseTuple(args, "Oiw*nnndddpy*y*idny*", &capsule, &fd, &buffer, &start, &end, &max_pdu, &busy, &deadline,
-                          &slowest, &sync, &receipts, &fds, &ahead, &wait, &room, &halt))
+    if (!PyArg_ParseTuple(args, "Oiw*nnndddpy*y*idny*y*", &capsule, &fd, &buffer, &start, &end, &max_pdu, &busy, &deadline,
+                          &slowest, &sync, &receipts, &fds, &ahead, &wait, &room, &halt, &outdated))
         return NULL;
     plan = PyCapsule_GetPointer(capsule, NAME);
     if (plan == NULL)
         goto done;
-    if (start < 0 || start > end || end > buffer.len || !(slowest > 0) || receipts.len % 16 || receipts.len / 16 > MOST ||
+    if (start < 0 || start > end || end > buffer.len || !(slowest > 0) || receipts.len % 16 || receipts.len < 16 ||
+        receipts.len / 16 > MOST ||
         fds.len != receipts.len / 16 * (Py_ssize_t)sizeof(int)) {
         PyErr_SetString(PyExc_ValueError, "numbers that do not fit together");
         goto done;
@@ -263,6 +286,8 @@ receive(PyObject *module, PyObject *args)
     job->room = room;
     job->halt = halt.buf;
     job->halts = halt.len;
+    job->outdated = outdated.buf;
+    job->outdateds = outdated.len;
     job->values = plan->values;
     Py_BEGIN_ALLOW_THREADS
     code = work(plan, r, job, sync);
@@ -283,6 +308,7 @@ done:
     PyBuffer_Release(&receipts);
     PyBuffer_Release(&fds);
     PyBuffer_Release(&halt);
+    PyBuffer_Release(&outdated);
     return result;
 }
 
@@ -312,7 +338,7 @@ fits(const Plan *plan)
     Py_ssize_t i, at = 0;
     for (i = 0; i < plan->count; i++) {
         const Element *e = &plan->elements[i];
-        if (e->at != at || e->length_at < 4 || e->value_at < e->length_at + 2 || e->value_at > e->size || e->kind > INSTANCE ||
+        if (e->at != at || e->length_at < 4 || e->length_at > e->size || e->value_at < e->length_at + 2 || e->value_at > e->size || e->kind > INSTANCE ||
             (e->value_at - e->length_at != 2 && e->value_at - e->length_at != 4) || e->size > plan->head_size - at)
             return 0;
         at += e->size;
@@ -467,7 +493,8 @@ PyInit__alike(void)
         return NULL;
     }
     module = PyModule_Create(&definition);
-    if (module != NULL && PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0)
+    if (module != NULL &&
+        (PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0 || PyModule_AddIntConstant(module, "AGAIN", AGAIN) < 0))
         Py_CLEAR(module);
     return module;
 }

@@ -43,8 +43,8 @@ typedef struct {
     int ahead;                     /* files to be made at a time, where their names are synced; 0: none */
     double wait;     /* seconds that an image which was taken may wait for company */
     Py_ssize_t room; /* bytes that may still be taken */
-    const volatile unsigned char *halt; /* nothing may be taken while one of these bytes is set */
-    Py_ssize_t halts;
+    const volatile unsigned char *halt, *outdated; /* nothing may be taken while one of these bytes is set */
+    Py_ssize_t halts, outdateds;
     Taken taken[MOST];
     int count;
     unsigned char *values;
@@ -180,6 +180,9 @@ halted(const Job *job)
     Py_ssize_t i;
     for (i = 0; i < job->halts; i++)
         if (job->halt[i])
+            return 1;
+    for (i = 0; i < job->outdateds; i++)
+        if (job->outdated[i])
             return 1;
     return 0;
 }

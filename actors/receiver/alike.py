@@ -27,13 +27,14 @@ from protocol.spool.part10 import FileMeta
 if TYPE_CHECKING:
     from actors.receiver.handler import Handler
 
-INTERFACE = 1
+INTERFACE = 2
 """That of _alike.c: one that was compiled from other sources is not used."""
 MOST = 32  # images of one call: as many as are worth a commit of their own
 COMPANY_S = 0.05  # for so long the row of an image waits for others
 FEW = 4  # images that a likeness must have been good for, else the next one has to wait
 LONGEST_WAIT = 256  # images
 _LONGEST_ANSWER = 256  # bytes of a PDU
+_LONGEST_UID = 64
 _SYNC_FAILED, _FOLDER_FAILED = 2, 3
 
 
@@ -109,7 +110,9 @@ class Alike:
         self._handler, self._served, self._way, self._latest = handler, served, way, latest
         self._policy, self.count = served.policy, 0
         command, terms = latest.command, served.terms
-        if way.sop_class.rstrip(b"\0") != command.sop_class_uid.encode("ascii", "replace") or len(way.sop_class) % 2:
+        if way.sop_class.rstrip(b"\0") != command.sop_class_uid.encode("ascii", "replace"):
+            raise Unlike
+        if len(way.sop_class) % 2 or len(way.sop_class) > _LONGEST_UID:
             raise Unlike
         self._likeness = like = Likeness(
             pieces[0], command.transfer_syntax_uid, latest.header.values,
@@ -127,6 +130,7 @@ class Alike:
         except OSError as exc:  # removed, or no descriptor is left
             raise Unlike from exc
         self._ahead = 2  # images of the next call
+        self._owed = b""  # of the last answer
         self._late = False  # the message under way was handed on because rows waited, whatever it is
 
     def receive(
@@ -141,6 +145,30 @@ class Alike:
         slowest: int,
     ) -> tuple[tuple[Any, ...], bool]:
         """See Taker."""
+        while True:
+            state, took = self._receive(fd, buffer, start, end, max_pdu, busy_s, deadline, slowest)
+            if state[0] != helper.AGAIN:
+                return state, took
+            start, end = state[2], state[3]
+
+    def send_rest(self) -> None:
+        """See Taker."""
+        owed, self._owed = self._owed, b""
+        if owed:
+            self._way.send(owed)
+
+    def _receive(
+        self,
+        fd: int,
+        buffer: bytearray,
+        start: int,
+        end: int,
+        max_pdu: int,
+        busy_s: float,
+        deadline: float,
+        slowest: int,
+    ) -> tuple[tuple[Any, ...], bool]:
+        """Once, with what is so now."""
         room = self._room()
         lent, ahead = self._lent() if room else ([], 0)
         if not lent:
@@ -148,11 +176,15 @@ class Alike:
                 fd, buffer, True, start, end, 0, 0, False, 0, max_pdu, 0, 0.0, busy_s, deadline, slowest
             )
             return state, False
-        state, taken, files, owed, failed, number = helper.receive(
-            self._plan, fd, buffer, start, end, max_pdu, busy_s, deadline, slowest, self._handler.images.sync,
-            b"".join([one.receipt for one in lent]), array("i", [one.fd for one in lent]), ahead, COMPANY_S, room,
-            self._handler.failure.halt,
-        )  # fmt: skip
+        try:
+            state, taken, files, self._owed, failed, number = helper.receive(
+                self._plan, fd, buffer, start, end, max_pdu, busy_s, deadline, slowest, self._handler.images.sync,
+                b"".join([one.receipt for one in lent]), array("i", [one.fd for one in lent]), ahead, COMPANY_S, room,
+                self._handler.failure.halt, self._policy.outdated,
+            )  # fmt: skip
+        except MemoryError as exc:  # what it took meanwhile is answered and cannot be told: the next start adopts it
+            self._handler.fatal(exc)
+            raise
         self._late = bool(taken) and state[0] == fast.helper.MORE
         left = [Lent(lent[at].receipt, files[at]) for at in range(len(taken), len(lent))]
         if failed == _FOLDER_FAILED:
@@ -164,8 +196,6 @@ class Alike:
         self._served.writer.take_back(left)  # type: ignore[union-attr]
         if taken:
             self._taken(taken, lent)
-        if owed:
-            self._way.send(owed)
         return state, bool(taken)
 
     def only_late(self, way: Way, latest: Latest | None) -> bool:
@@ -193,11 +223,11 @@ class Alike:
         assert writer is not None
         try:
             return writer.lend(self._latest.folder, self._ahead, sync=handler.images.sync)
-        except OutOfSpace:  # the next object will meet it, and say so
-            return [], 0
         except DiskFailed as exc:
             handler.fatal(exc)
-            return [], 0
+        except (SpoolError, OSError) as exc:  # the next object will meet it, and say so
+            handler.log.debug("none_made_ahead", association=self._served.id.hex(), error=type(exc).__name__)
+        return [], 0
 
     def _taken(self, taken: Sequence[tuple[Any, ...]], lent: Sequence[Lent]) -> None:
         """They are answered: see to their rows."""
@@ -207,7 +237,12 @@ class Alike:
         resend = served.terms.resend
         ready = [partial(self._saved, one, file.receipt, resend) for one, file in zip(taken, lent, strict=False)]
         handler.reserve.taken(sum([one[1] for one in taken]), len(taken))
-        handler.post(served, ready)
+        try:
+            handler.post(served, ready)
+        except DiskFailed as exc:
+            handler.fatal(exc)
+        except SpoolError as exc:  # of one before; as between two objects, the association goes on
+            handler.log.error("image_failed", association=served.id.hex(), reason=str(exc))
 
     def _saved(self, taken: tuple[Any, ...], receipt: bytes, resend: bool) -> Saved:
         """One of them, as `commit` needs it. Raises DiskFailed: it cannot be made ready, and is left to the next start."""
