@@ -877,7 +877,7 @@ class ArrivalUpdated(Event):
 @event("actor.status", "actor/{actor}", shard="actor", root="sys", severity=DEBUG)
 @dataclass(frozen=True)
 class ActorStatus(Event):
-    """Heartbeat of an actor: once a second while anything happens, every five seconds while nothing does."""
+    """Heartbeat of an actor: once a second while anything happens, every fifteen seconds while nothing does."""
 
     actor: str
     pid: int
