@@ -890,11 +890,14 @@ class ActorStatus(Event):
 @event("head", "outbox/head", root="sys", severity=DEBUG)
 @dataclass(frozen=True)
 class Head(Event):
-    """Beacon of the bus: the last published number; a consumer that is behind fetches."""
+    """Beacon of the bus: the last published number; a consumer that is behind fetches. `next_s`: the next one comes so much
+    later at the latest, and within a second of an event.
+    """
 
     epoch: int
     last: int
     bus_id: str
+    next_s: float = 1.0
 
 
 @event("news", "outbox/news", root="sys", severity=DEBUG)

@@ -159,7 +159,7 @@ def test_the_watchdog_rests_only_while_nobody_holds_the_lock_and_who_takes_it_wo
     assert not dog.resting(), "there is no lock yet"
     with lock:
         assert [dog.resting() for _ in range(4)] == [False] * 4
-    assert any([dog.resting() for _ in range(4)]), "it was let go of, and is watched"
+    assert any(dog.resting() for _ in range(4)), "it was let go of, and is watched"
     with lock:
         assert [dog.resting() for _ in range(4)] == [False] * 4
     dog.stop()
