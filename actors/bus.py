@@ -1,7 +1,7 @@
 """The loudspeaker of the outbox: publishes recorded events in order, passes progress and status on, answers FETCH.
 It keeps nothing durable, decides nothing and must never be needed for correctness; whoever missed something asks again.
 
-It starts at the head of the outbox and says so (`bus.started`, `head` once a second); it does not repeat by itself.
+It starts at the head of the outbox and says so (`bus.started`, `head` as its beacon); it does not repeat by itself.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from actors.base import Actor, Context
+from actors.rhythm import QUIET_S, REST_S
 from protocol.errors import DecodeError, WireError
 from protocol.wire.bus import HubWire, Nudge
 from protocol.wire.events import BusStarted, Head, News
@@ -20,6 +21,7 @@ from protocol.wire.replay import Place, answer, read_on
 from protocol.wire.topics import topic
 
 BEACON_S = 1.0
+LIVELY_S = 10.0  # so long after the last event there is a beacon each second: whoever lost one hears of it at once
 NEWS_S = 0.1
 EARLY_S = 0.2  # a beacon may come so much sooner, with whatever wakes us then
 PAGE = 1000  # records read at once
@@ -42,6 +44,7 @@ class BusActor(Actor):
         self._source = f"/{context.settings.node.name}/bus/{context.instance}"
         self._at = Place(0, 0)
         self._beacon_due = self._news_due = 0.0
+        self._lively_until = 0.0
         self._told = self._at  # how far News went
         self._last: OrderedDict[tuple[str, str, str], Envelope] = OrderedDict()
         self._complaints = Complaints()
@@ -60,7 +63,7 @@ class BusActor(Actor):
     def one_pass(self, nudges: list[Nudge]) -> float:
         """Answer, forward, publish what is new, beacon."""
         if self._hub is None:
-            return BEACON_S
+            return REST_S
         joined: set[str] = set()
         for nudge in nudges:
             if nudge.lane == "status":
@@ -70,27 +73,33 @@ class BusActor(Actor):
             elif nudge.lane == "subscribed":
                 joined.update(nudge.data["prefixes"])
         now = self.context.clock.monotonic()
-        beacon = now >= self._beacon_due - EARLY_S
-        # Statuses alone are no reason to look into the outbox; without any nudge it is one that something was committed.
-        told = any(nudge.lane != "status" for nudge in nudges)
-        if told or self._more or ((beacon or not nudges) and self._stirred()):
-            self._more = self._publish(self._hub)
-        self._beacon_due = now + BEACON_S if beacon else self._beacon_due
-        if beacon or joined:
-            self._say(Head(self._at.epoch, self._at.seq, self._hub.bus_id))
+        # Statuses alone are no reason to look into the outbox, unless it is one that something was committed.
+        if any(nudge.lane != "status" for nudge in nudges) or self._more or self._stirred():
+            self._more = self._publish(self._hub, now)
+        self._beacon(now, asked=bool(joined))
         self._welcome(self._hub, joined)
         news_in_s = self._tell_news(now)
-        return 0.0 if self._more else news_in_s
+        return 0.0 if self._more else min(news_in_s, BEACON_S if now < self._lively_until else REST_S)
+
+    def _beacon(self, now: float, *, asked: bool) -> None:
+        """Say where the outbox ends and when that is said next, if it is time or somebody asked."""
+        due = now >= self._beacon_due - EARLY_S
+        next_s = BEACON_S if now < self._lively_until else QUIET_S
+        if due:
+            self._beacon_due = now + next_s
+        if due or asked:
+            assert self._hub is not None
+            self._say(Head(self._at.epoch, self._at.seq, self._hub.bus_id, next_s))
 
     def _tell_news(self, now: float) -> float:
         """Say that something was published, if it was and if it is time; in how many seconds to come back."""
         if self._at == self._told:
-            return BEACON_S
+            return REST_S
         if now < self._news_due:
             return self._news_due - now
         self._told, self._news_due = self._at, now + NEWS_S
         self._say(News(self._at.epoch, self._at.seq))
-        return BEACON_S
+        return REST_S
 
     def _stirred(self) -> bool:
         """Whether anything was committed since this was last asked; only then can the outbox have something new."""
@@ -104,7 +113,7 @@ class BusActor(Actor):
         own = {"published": self._published, "forwarded": self._forwarded, "fetches": self._fetches}
         return {**{name: float(number) for name, number in own.items()}, **counts, **wire}
 
-    def _publish(self, hub: HubWire) -> bool:
+    def _publish(self, hub: HubWire, now: float) -> bool:
         """Send what the outbox has behind our place, in order; whether there is more."""
         for _ in range(PAGES):
             found, upto, more = read_on(self._outbox, self._at, PAGE, self._damaged)
@@ -113,7 +122,10 @@ class BusActor(Actor):
                     hub.broadcast(one)
                 except WireError as exc:  # a type this version cannot name; readers of the outbox still get it
                     self._complaints.add("illegal", str(exc)[:100])
-            self._published += len(found)
+            if found:
+                self._published += len(found)
+                self._lively_until = now + LIVELY_S
+                self._beacon_due = min(self._beacon_due, now + BEACON_S)
             self._at = upto
             if not more:
                 return False

@@ -36,6 +36,8 @@ LONGEST_RETRY_S = 30.0
 STOP_LIMIT_S = 25.0  # below supervisord's stopwaitsecs
 KEPT_NUDGES = 10_000  # while waiting after a failed pass; the spool knows the rest
 
+Mark = tuple[int, int]  # see Life._mark
+
 
 class Lived(Protocol):
     """What this life is lived with: an actor (see actors/base.Actor)."""
@@ -141,7 +143,7 @@ class Life:
 
     def _loop(self) -> None:
         rhythm = Rhythm(self._clock.monotonic())
-        seen: object = None
+        seen: Mark | None = None
         kept: list[Nudge] = []
         while not self._stop.asked:
             kept += self._wire.wait(rhythm.wait_s(self._clock.monotonic()))
@@ -152,9 +154,12 @@ class Life:
             if now >= rhythm.look:
                 watched = rhythm.calm(now) and self._watch.arm()  # before the look: what comes after it wakes
                 before, seen = seen, self._mark()
-                rhythm.looked(now, hurry=seen != before and not self._failures, watched=watched)
-                if seen != before:
+                changed = seen is None or seen != before
+                rhythm.looked(now, hurry=changed and not self._failures, watched=watched)
+                if changed:
                     rhythm.stir(now)
+                    if watched and seen and before and self._watch.missed():
+                        self._log.warning("watch_deaf", cure="none needed: it is looked each second instead")
             if any(nudge.lane != "status" for nudge in kept):  # that others live is no news
                 rhythm.stir(now)
             # A nudge does not shorten the wait after a failed pass, or a failing actor would spin.
@@ -167,8 +172,11 @@ class Life:
                 self._heartbeat()
                 rhythm.beaten(now)
 
-    def _mark(self) -> object:
-        """Not the same as before if anything was committed, or there is another version of the routing configuration."""
+    def _mark(self) -> Mark | None:
+        """Not the same as before if anything was committed, or there is another version of the routing configuration.
+
+        None: the spool does not say.
+        """
         try:
             routing = os.stat(self._spool.places.routing).st_mtime_ns
         except OSError:
@@ -178,7 +186,7 @@ class Life:
         except DiskFailed:
             raise
         except SpoolError:
-            return object()  # the pass meets it, too, and is guarded
+            return None  # the pass meets it, too, and is guarded
 
     def _one_pass(self, nudges: list[Nudge]) -> float:
         """One guarded pass; returns after how many seconds the next is due. Lets through what ends the process."""

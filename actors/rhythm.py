@@ -10,7 +10,7 @@ from __future__ import annotations
 
 LOOK_S = 1.0
 HEARTBEAT_S = 1.0  # while there is anything to tell
-QUIET_S = 5.0  # between heartbeats, and at most between passes, while there is not
+QUIET_S = 15.0  # between heartbeats, and at most between passes, while there is not
 QUIET_AFTER_S = 3.0  # so long nothing has to happen first: longer than any part of an actor waits for its turn
 REST_S = 60.0  # what an actor asks for that has nothing which time alone moves
 

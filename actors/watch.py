@@ -1,5 +1,6 @@
 """Wakes an actor that looks seldom as soon as somebody commits: the kernel tells of files that change (inotify, Linux).
-It must not say what changed, and nothing may rest on it alone: where there is none, actors look each second.
+It must not say what changed, and nothing may rest on it alone: where there is none, or where it has been seen to keep
+silent, actors look each second.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 _MODIFY, _MOVED_TO, _CREATE, _DELETE, _ONESHOT = 0x2, 0x80, 0x100, 0x200, 0x80000000  # linux/inotify.h
 _EVENTS = _MODIFY | _MOVED_TO | _CREATE | _DELETE | _ONESHOT
 _BYTES = 4096
+MISSES = 3
+"""So often in a row something changed without a word. Once is nothing: the word may be on its way while somebody looks."""
 
 
 class Watch:
@@ -32,6 +35,7 @@ class Watch:
         self._thread: threading.Thread | None = None
         self._end = -1
         self._armed = False
+        self._misses = 0
 
     def arm(self) -> bool:
         """Wake at the next change of any of them; whether that was so before already, without a break since then.
@@ -52,6 +56,17 @@ class Watch:
             return False
         before, self._armed = self._armed, True
         return before
+
+    def missed(self) -> bool:
+        """A change was found that nobody was woken for, although it was armed. True: it is deaf, and armed no more.
+
+        A file system may take the order and never tell: one of a network, or one that a program has in hand.
+        """
+        self._misses += 1
+        if self._misses < MISSES:
+            return False
+        self.close()
+        return True
 
     def _begin(self) -> bool:
         try:
@@ -86,7 +101,7 @@ class Watch:
                 os.read(self._fd, _BYTES)
             except OSError:
                 continue
-            self._armed = False
+            self._armed, self._misses = False, 0
             self._wake()
 
 

@@ -118,7 +118,7 @@ def _words(process: psutil.Process) -> list[str]:
 
 
 def _program(words: list[str]) -> str:
-    if "supervisor.supervisord" in words:
+    if "scanpost.supervisord" in words:
         return STARTERS[0]
     if "scanpost" in words and "up" in words:
         return STARTERS[1]

@@ -14,7 +14,8 @@ import psutil
 from protocol.fsops import RealFs
 
 STOP_S = 30.0
-_MODULES = ("actors", "webgui", "scanpost.demo", "supervisor.supervisord")
+_MANAGERS = ("scanpost.supervisord", "supervisor.supervisord")  # the latter by hand, or by an earlier version
+_MODULES = ("actors", "webgui", "scanpost.demo", *_MANAGERS)
 
 
 def find(home: Path) -> list[psutil.Process]:
@@ -51,7 +52,7 @@ def _stop(victims: list[psutil.Process], timeout_s: float) -> int:
 
 def _manages(process: psutil.Process) -> bool:
     try:
-        return "supervisor.supervisord" in process.cmdline()
+        return any(name in process.cmdline() for name in _MANAGERS)
     except psutil.Error:
         return False
 

@@ -50,7 +50,7 @@ def launch(settings: Settings, more: Mapping[str, str]) -> subprocess.Popen[byte
             [
                 sys.executable,
                 "-m",
-                "supervisor.supervisord",
+                "scanpost.supervisord",
                 "--nodaemon",
                 "--configuration",
                 str(configuration_file()),

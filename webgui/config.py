@@ -39,7 +39,7 @@ class WebConfig:
     """How often figures are read while somebody watches."""
     idle_tick_s: float = 5.0
     """How often while nobody does: keeps rates and chart ready for the next visitor."""
-    still_tick_s: float = 30.0
+    still_tick_s: float = 60.0
     """How often while nobody does and the bus tells of nothing; whoever comes has figures read for him."""
     heartbeat_s: float = 2.0
     """A live socket gets some frame at least this often; the page calls itself stale after 5 s without."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import tzinfo
@@ -118,8 +119,11 @@ class Hub:
 
     async def _doze(self) -> None:
         """Between two looks for nobody, until somebody comes; what happens does not make it shorter, only what does not longer."""
-        if not await _set_within(self._came, self._config.idle_tick_s) and self.told:
-            await _set_within(self._poked, self._config.still_tick_s - self._config.idle_tick_s)
+        idle_s, begun = self._config.idle_tick_s, time.monotonic()
+        if self.told and not await _set_within(self._poked, self._config.still_tick_s):
+            return
+        if not self._came.is_set():
+            await _set_within(self._came, idle_s - (time.monotonic() - begun))
 
     async def fresh(self, max_age_s: float = 2.0) -> Topics:
         """Topics that are at most this old; looks itself if nobody did."""

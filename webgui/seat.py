@@ -15,7 +15,7 @@ from protocol.clock import Clock
 from protocol.fsops import Lock, RealFs
 from protocol.version import version
 
-BEAT_S = 5.0
+BEAT_S = 15.0
 LOOK_S = 0.1
 
 log = logging.getLogger(__name__)

@@ -110,7 +110,8 @@ class BookkeeperActor(Actor):
         if self._lag.look(self._how_far()) | self._absence.look():
             self.context.wire.committed()
         wait = self._carry(nudges)
-        return 0.0 if more else wait
+        patience_s = wait if self._alerts is None else self._alerts.patience_s
+        return 0.0 if more else min(wait, patience_s)
 
     def _carry(self, nudges: list[Nudge]) -> float:
         """One pass of the ledger; how long to wait before the next one."""

@@ -10,7 +10,11 @@ from actors.rhythm import LOOK_S, REST_S
 from protocol.fsops import FsOps, Room
 from protocol.spool.places import Places
 
-PLENTY = 4.0  # times the reserve: so much is not filled between two looks of an actor at rest
+PLENTY, MUCH = (
+    10.0,
+    4.0,
+)  # times the reserve: so much is not filled between two looks of an actor at rest, within MUCH_S
+MUCH_S = 5.0
 PRESSURE = 1.5  # the window is lifted at this many times the reserve, before the receiver has to refuse
 INODES = 20_000  # and when so few inodes are left
 BALLAST_CHUNK = 1 << 20
@@ -42,8 +46,10 @@ class Disk:
     @property
     def patience_s(self) -> float:
         """When to look again while nothing else happens: other programs fill disks, too."""
-        plenty = self.room.bytes > PLENTY * self.reserve and self.room.bytes > PLENTY * self.reserve2
-        return REST_S if plenty and not self._few_inodes else LOOK_S
+        reserve = max(self.reserve, self.reserve2)
+        if self._few_inodes or self.room.bytes <= MUCH * reserve:
+            return LOOK_S
+        return REST_S if self.room.bytes > PLENTY * reserve else MUCH_S
 
     @property
     def _few_inodes(self) -> bool:

@@ -34,7 +34,7 @@ FEW = 4  # images that a likeness must have been good for, else the next one has
 LONGEST_WAIT = 256  # images
 _LONGEST_ANSWER = 256  # bytes of a PDU
 _LONGEST_UID = 64
-_SYNC_FAILED = 2
+_SYNC_FAILED, _FOLDER_FAILED = 2, 3
 
 
 def _load() -> tuple[Any, str]:
@@ -121,10 +121,13 @@ class Alike:
         self._origin, self._day = served.writer.origin, served.writer.today()
         before, after = served.writer.form(command.sop_class_uid, command.transfer_syntax_uid).around()
         most = handler.max_bytes if terms.max_bytes is None else min(terms.max_bytes, handler.max_bytes)
-        self._plan = helper.plan(
-            way.context_id, like.explicit, min(most, 2**62), like.head, like.stop, like.table, way.sop_class, before, after,
-            served.id, f"{served.writer.images}{latest.folder}/",
-        )  # fmt: skip
+        try:
+            self._plan = helper.plan(
+                way.context_id, like.explicit, min(most, 2**62), like.head, like.stop, like.table, way.sop_class, before,
+                after, served.id, f"{served.writer.images}{latest.folder}",
+            )  # fmt: skip
+        except OSError as exc:  # removed, or no descriptor is left
+            raise Unlike from exc
         self._ahead = 2  # images of the next call
         self._owed = b""  # of the last answer
         self._late = False  # the message under way was handed on because rows waited, whatever it is
@@ -166,7 +169,7 @@ class Alike:
     ) -> tuple[tuple[Any, ...], bool]:
         """Once, with what is so now."""
         room = self._room()
-        lent = self._lent() if room else []
+        lent, ahead = self._lent() if room else ([], 0)
         if not lent:
             state = fast.helper.receive(
                 fd, buffer, True, start, end, 0, 0, False, 0, max_pdu, 0, 0.0, busy_s, deadline, slowest
@@ -175,7 +178,7 @@ class Alike:
         try:
             state, taken, files, self._owed, failed, number = helper.receive(
                 self._plan, fd, buffer, start, end, max_pdu, busy_s, deadline, slowest, self._handler.images.sync,
-                b"".join([one.receipt for one in lent]), array("i", [one.fd for one in lent]), COMPANY_S, room,
+                b"".join([one.receipt for one in lent]), array("i", [one.fd for one in lent]), ahead, COMPANY_S, room,
                 self._handler.failure.halt, self._policy.outdated,
             )  # fmt: skip
         except MemoryError as exc:  # what it took meanwhile is answered and cannot be told: the next start adopts it
@@ -183,8 +186,12 @@ class Alike:
             raise
         self._late = bool(taken) and state[0] == fast.helper.MORE
         left = [Lent(lent[at].receipt, files[at]) for at in range(len(taken), len(lent))]
-        if failed:
-            self._failed(left.pop(0), failed == _SYNC_FAILED, number)
+        if failed == _FOLDER_FAILED:
+            for one in left:
+                self._failed(one, "sync folder", number)
+            left = []
+        elif failed:
+            self._failed(left.pop(0), "sync file" if failed == _SYNC_FAILED else "write file", number)
         self._served.writer.take_back(left)  # type: ignore[union-attr]
         if taken:
             self._taken(taken, lent)
@@ -210,7 +217,7 @@ class Alike:
             return 0
         return handler.reserve.left()
 
-    def _lent(self) -> list[Lent]:
+    def _lent(self) -> tuple[list[Lent], int]:
         handler, writer = self._handler, self._served.writer
         assert writer is not None
         try:
@@ -219,7 +226,7 @@ class Alike:
             handler.fatal(exc)
         except (SpoolError, OSError) as exc:  # the next object will meet it, and say so
             handler.log.debug("none_made_ahead", association=self._served.id.hex(), error=type(exc).__name__)
-        return []
+        return [], 0
 
     def _taken(self, taken: Sequence[tuple[Any, ...]], lent: Sequence[Lent]) -> None:
         """They are answered: see to their rows."""
@@ -258,12 +265,14 @@ class Alike:
             new=True, resend=resend, like=self._likeness.first, but=self._likeness.keys(changed),
         )  # fmt: skip
 
-    def _failed(self, lent: Lent, syncing: bool, number: int) -> None:
-        """A file could not be written or synced; its object goes the usual way, which tells, or the process ends."""
+    def _failed(self, lent: Lent, what: str, number: int) -> None:
+        """A file could not be used; its object goes the usual way, which tells, or the process ends."""
         handler, writer, file = self._handler, self._served.writer, RealNewFile.holding(lent.fd)
         assert writer is not None
+        if lent.fd < 0:
+            return
         try:
-            with disk_errors("sync file" if syncing else "write file"):
+            with disk_errors(what):
                 if number:
                     raise OSError(number, os.strerror(number))
         except DiskFailed as exc:

@@ -80,7 +80,7 @@ class Holder:
 def holder(path: Path) -> Holder | None:
     """Look at the lock without touching it. None if nobody holds it."""
     try:
-        if not _locked(path):
+        if not is_held(path):
             return None  # whoever is named there died, and its number may be another process's by now
         pid_text, since_text = path.read_text().split()
         pid, since = int(pid_text), float(since_text)
@@ -93,7 +93,8 @@ def holder(path: Path) -> Holder | None:
     return Holder(pid, HELD_TOO_LONG_S, True) if pid > 0 and _stopped(pid) else None
 
 
-def _locked(path: Path) -> bool:
+def is_held(path: Path) -> bool:
+    """Whether anybody holds the lock. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

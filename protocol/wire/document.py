@@ -33,8 +33,9 @@ and `-` is written as %XX of its UTF-8 bytes in a shard. A type without shard en
 | `sys.` | status and beacons; only sent, the bus repeats the last values to new subscribers |
 | `phi.` | patient data; needs a grant, which this version does not give |
 
-A new connection gets one frame `sys.welcome.<bus id>.1.`. Once a second `sys.head.` says what was published last. Whoever is
-behind asks the replay socket: frames `fetch` and `{id, op: "fetch", from: [epoch, seq], max, filter: [patterns]}`; the answer is
+A new connection gets one frame `sys.welcome.<bus id>.1.`. `sys.head.` says what was published last: each second while anything
+is and for ten seconds after, else every fifteen; its `next_s` tells when it comes again at the latest. Whoever is behind asks
+the replay socket: frames `fetch` and `{id, op: "fetch", from: [epoch, seq], max, filter: [patterns]}`; the answer is
 `records` and `{id, records, next, oldest, head}`, at most 500 records and 512 KiB; `next` is where to go on.
 
 ## Envelope

@@ -877,7 +877,7 @@ class ArrivalUpdated(Event):
 @event("actor.status", "actor/{actor}", shard="actor", root="sys", severity=DEBUG)
 @dataclass(frozen=True)
 class ActorStatus(Event):
-    """Heartbeat of an actor: once a second while anything happens, every five seconds while nothing does."""
+    """Heartbeat of an actor: once a second while anything happens, every fifteen seconds while nothing does."""
 
     actor: str
     pid: int
@@ -890,11 +890,14 @@ class ActorStatus(Event):
 @event("head", "outbox/head", root="sys", severity=DEBUG)
 @dataclass(frozen=True)
 class Head(Event):
-    """Beacon of the bus: the last published number; a consumer that is behind fetches."""
+    """Beacon of the bus: the last published number; a consumer that is behind fetches. `next_s`: the next one comes so much
+    later at the latest, and within a second of an event.
+    """
 
     epoch: int
     last: int
     bus_id: str
+    next_s: float = 1.0
 
 
 @event("news", "outbox/news", root="sys", severity=DEBUG)

@@ -2,7 +2,8 @@
 Pure state without sockets, so that taps (blocking) and the web page (asyncio) share it; it must not keep time.
 
 A reader of everything sees a loss as a hole in the numbers. A filtered reader cannot; it asks the bus to repeat,
-through the same filter, what lies between two beacons. That costs one small request a second while events flow.
+through the same filter, what lies between two beacons. That costs one small request a second while events flow, and for
+some seconds after.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from actors import watch
-from actors.watch import Watch
+from actors.watch import MISSES, Watch
 
 WAIT_S = 10.0
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
@@ -75,6 +75,21 @@ def test_to_read_a_database_wakes_nobody(tmp_path: Path, woken: Woken, database)
     assert watched.arm()
     watched.close()
     assert woken.times == 0
+
+
+def test_a_watch_that_keeps_silent_over_and_over_is_given_up_and_one_that_spoke_is_not(
+    tmp_path: Path, woken: Woken, database
+) -> None:
+    watched = Watch([tmp_path / "x.sqlite3-wal"], woken)
+    watched.arm()
+    assert watched.arm() and [watched.missed() for _ in range(MISSES - 1)] == [False] * (MISSES - 1)
+    database.execute("INSERT INTO t VALUES (1)")
+    assert woken.wait_for(1)
+    watched.arm()
+    assert watched.arm() and [watched.missed() for _ in range(MISSES - 1)] == [False] * (MISSES - 1)
+    assert watched.arm() and watched.missed()
+    assert not watched.arm() and not watched.arm()
+    watched.close()
 
 
 def test_a_name_in_a_folder_wakes(tmp_path: Path, woken: Woken) -> None:

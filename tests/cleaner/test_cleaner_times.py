@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.cleaner.disk import Disk
+from actors.cleaner.disk import MUCH_S, Disk
 from actors.cleaner.times import opens_at
 from actors.clocks import clock_trouble
+from actors.rhythm import LOOK_S, REST_S
 from actors.window import in_window
 from protocol.fsops import Room
 from protocol.settings.model import Cleaner
@@ -112,6 +113,14 @@ def test_pressure_begins_before_the_receiver_has_to_refuse():
     assert [disk(size).below for size in (7, 4)] == [False, True]
     assert [disk(size).below_second for size in (4, 0.5)] == [False, True]
     assert disk(100, 19_999).pressure and not disk(100, 20_000).pressure
+
+
+def test_how_soon_it_looks_at_the_disk_again_follows_from_the_room_and_its_reserve():
+    def patience_s(gigabytes: float, inodes: int | None = None) -> float:
+        return Disk(Room(int(gigabytes * 1e9), inodes), 5e9, 1e9).patience_s
+
+    assert [patience_s(size) for size in (4, 20, 21, 50, 51)] == [LOOK_S, LOOK_S, MUCH_S, MUCH_S, REST_S]
+    assert patience_s(51, 19_999) == LOOK_S
 
 
 def test_the_next_opening_is_told_in_seconds_utc():

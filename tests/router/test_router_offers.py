@@ -9,7 +9,7 @@ from router_rig import ALL, CT, ListLog, Rig
 
 from actors.router.reaping import PARENT_FIRST_S
 from actors.router.watchdog import LockWatchdog
-from protocol.spool.writelock import Holder
+from protocol.spool.writelock import Holder, WriteLock, is_held
 from protocol.testing.images import TestImage
 
 A, B = TestImage(instance=1), TestImage(instance=2)
@@ -150,6 +150,42 @@ def test_the_watchdog_thread_survives_an_exception_and_stops(monkeypatch):
     dog.start()
     assert looked.acquire(timeout=10) and looked.acquire(timeout=10)
     dog.stop()
+    assert dog._thread is not None and not dog._thread.is_alive()
+
+
+def test_the_watchdog_rests_only_while_nobody_holds_the_lock_and_who_takes_it_would_wake_it(tmp_path):
+    lock = WriteLock(tmp_path / "lock")
+    dog = LockWatchdog(tmp_path / "lock", ListLog(), lambda: None)
+    assert not dog.resting(), "there is no lock yet"
+    with lock:
+        assert [dog.resting() for _ in range(4)] == [False] * 4
+    assert any(dog.resting() for _ in range(4)), "it was let go of, and is watched"
+    with lock:
+        assert [dog.resting() for _ in range(4)] == [False] * 4
+    dog.stop()
+    lock.close()
+
+
+def test_a_watchdog_that_rests_is_woken_by_who_takes_the_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr("actors.router.watchdog.LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr("actors.router.watchdog.QUIET_S", 1e6)
+    lock, rests, seen = WriteLock(tmp_path / "lock"), threading.Event(), threading.Event()
+
+    def look(path: Path) -> None:
+        if path.exists() and is_held(path):
+            seen.set()
+
+    dog = LockWatchdog(tmp_path / "lock", ListLog(), lambda: None, look)
+    rest = dog._rest
+    monkeypatch.setattr(dog, "_rest", lambda: (rests.set(), rest()))
+    with lock:
+        pass
+    dog.start()
+    assert rests.wait(10) and not seen.is_set()
+    with lock:
+        assert seen.wait(10)
+    dog.stop()
+    lock.close()
     assert dog._thread is not None and not dog._thread.is_alive()
 
 

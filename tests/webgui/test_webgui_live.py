@@ -172,6 +172,24 @@ async def test_figures_that_cannot_be_made_do_not_end_the_feed(node):
         task.cancel()
 
 
+async def test_where_the_bus_tells_of_nothing_nobody_looks_until_something_happens_or_somebody_comes(node):
+    for wake, idle_s in (("poke", 0.01), ("look", 1e6)):
+        hub = Hub(node, WebConfig(idle_tick_s=idle_s, still_tick_s=1e6), ManualClock())
+        hub.told = True
+        before, task = node.looks, asyncio.create_task(hub.run())
+        try:
+            async with asyncio.timeout(5):
+                while not hub.topics:
+                    await asyncio.sleep(0.001)
+                await asyncio.sleep(0.03)
+                assert node.looks == before + 1
+                getattr(hub, wake)()
+                while node.looks < before + 2:
+                    await asyncio.sleep(0.001)
+        finally:
+            task.cancel()
+
+
 def viewer_of(*topics):
     viewer, hub = Viewer(), Hub(None, WebConfig(), ManualClock())
     viewer.subscribe(frozenset(topics))

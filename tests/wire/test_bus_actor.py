@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from wire_fakes import BusNode, FakeOutbox, closing, collect, fact, settings_of, until
 
+from actors.bus import BEACON_S, LIVELY_S
+from actors.rhythm import QUIET_S
+from protocol.clock import ManualClock
 from protocol.settings import Settings
 from protocol.spool import open_spool
 from protocol.wire import codec
@@ -124,7 +127,36 @@ def test_the_beacon_tells_the_last_number(node: BusNode, settings: Settings, out
         joined(node, listener)
         outbox.record(fact(1), fact(2))
         until(lambda: listener.heard[-1].data["last"] == 2, node.turn, listener.listen)
-        assert listener.heard[-1].data == {"epoch": 1, "last": 2, "bus_id": node.wire.bus_id}
+        assert listener.heard[-1].data == {"epoch": 1, "last": 2, "bus_id": node.wire.bus_id, "next_s": BEACON_S}
+
+
+def test_the_beacon_becomes_seldom_where_nothing_is_published_and_says_when_it_comes_again(
+    node: BusNode, outbox: FakeOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[float, Envelope]] = []
+    clock = ManualClock()
+    monkeypatch.setattr(node.actor, "context", replace(node.actor.context, clock=clock))
+    monkeypatch.setattr(node.wire, "broadcast", lambda one: said.append((clock.monotonic(), one)))
+
+    def beacons(seconds: float) -> list[tuple[float, Envelope]]:
+        said.clear()
+        for _ in range(round(seconds * 10)):
+            clock.advance(0.1)
+            node.actor.one_pass([])
+        return [(at, one) for at, one in said if one.type == "head"]
+
+    node.actor.one_pass([])
+    calm = beacons(4 * QUIET_S)
+    assert len(calm) == 4 and {one.data["next_s"] for _, one in calm} == {QUIET_S}
+    beacons(1.5)
+    outbox.record(fact())
+    begun = clock.monotonic()
+    lively = beacons(LIVELY_S + 2 * QUIET_S)
+    assert lively[0][0] <= begun + BEACON_S + 0.1 and lively[0][1].data["last"] == 1
+    assert 8 <= len([at for at, _ in lively if at <= begun + LIVELY_S]) <= 14
+    for (before, one), (after, _) in zip(lively, lively[1:], strict=False):
+        assert after - before <= one.data["next_s"] + 0.1
+    assert lively[-1][1].data["next_s"] == QUIET_S
 
 
 def test_progress_and_status_pass_through(node: BusNode, settings: Settings) -> None:
@@ -296,19 +328,17 @@ def test_published_from_a_real_spool(settings: Settings) -> None:
 def test_the_bus_looks_into_the_outbox_when_it_is_told_to_and_else_only_if_anything_was_committed(
     node: BusNode, outbox: FakeOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # each actor says now and then that it lives; the beacon's look finds what no nudge told
+    # each actor says now and then that it lives; the look finds what no nudge told
     looks: list[int] = []
     read = outbox.read
     monkeypatch.setattr(outbox, "read", lambda *some: looks.append(1) or read(*some))
-    monkeypatch.setattr(node.actor, "_beacon_due", float("inf"))
     status = Nudge("status", envelope(STATUS, source="/n/router/0", time=1.0).to_map())
     node.actor.one_pass([status, status])
     assert not looks
     outbox.record(fact())
     node.actor.one_pass([status, Nudge("commits")])
     assert looks
-    for committed in (None, False, True, False):  # at the first beacon it does not know what the nudge was about
-        monkeypatch.setattr(node.actor, "_beacon_due", float("-inf"))
+    for committed in (None, False, True, False):  # at first it does not know what the nudge was about
         before = len(looks)
         if committed:
             outbox.record(fact())

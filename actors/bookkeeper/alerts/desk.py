@@ -18,6 +18,7 @@ from actors.bookkeeper.alerts.trying import try_channel
 from actors.bookkeeper.alerts.watch import Looks, Watch
 from actors.bookkeeper.alerts.words import clock_words
 from actors.bookkeeper.hand import Hand, ThreadHand
+from actors.rhythm import REST_S
 from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 WATCH_EVERY_S, RULES_EVERY_S, POST_EVERY_S = 10.0, 2.0, 2.0
 LEAST_WATCH_S = 1.0
+LETTERS_S = 5.0
+"""So soon at least while a letter waits for its time."""
 AGAIN_S = 30.0
 """After an error of a part."""
 STOP_WAIT_S = 5.0
@@ -58,6 +61,7 @@ class AlertDesk:
         self._post = post or Post(context, when)
         watch = Watch(context, reader or Reader(context), when)
         every_s = watch_every_s(context.settings.alerts)
+        self._rest_s = every_s if every_s < WATCH_EVERY_S else REST_S
         self._tester: Hand = ThreadHand(context.wire.wake)
         self._trying: Command | None = None
         self._parts = (
@@ -87,6 +91,11 @@ class AlertDesk:
                 part.due = now + AGAIN_S
                 self._context.log.error("alerts_failed", part=part.name, exc_info=True)
                 self._fails(part)
+
+    @property
+    def patience_s(self) -> float:
+        """After how many seconds the next round is to come, at the latest, if nothing is committed."""
+        return min(self._rest_s, LETTERS_S) if self._post.waiting else self._rest_s
 
     def _fails(self, part: Part) -> None:
         """Who looks for trouble and cannot is trouble, and the other parts tell it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from actors.bookkeeper.alerts import mail, webhook
@@ -16,7 +16,7 @@ from actors.bookkeeper.alerts.calls import Refused
 from actors.bookkeeper.alerts.words import When, letter_of
 from actors.bookkeeper.hand import Hand, ThreadHand
 from protocol.recipients import CHANNELS
-from protocol.spool.letters import AT_ONCE, Letter
+from protocol.spool.letters import AT_ONCE, Letter, Pile
 
 if TYPE_CHECKING:
     from actors.base import Context
@@ -86,6 +86,8 @@ class Post:
         self._new_hand: Callable[[], Hand] = hand or (lambda: ThreadHand(wake))
         self._hands: dict[str, tuple[Hand, Letter]] = {}  # recipient -> who carries its letter
         self._idle: list[Hand] = []
+        self.waiting = True
+        """Whether a letter, or what is to become one, waited for its time in the last round."""
         self._taken: set[int] = set()  # letters that were taken, which the spool could not be told yet
 
     @property
@@ -97,7 +99,9 @@ class Post:
         """Take what ended, seal what waited for long enough, have carried what is due."""
         self._collect()
         waiting = self._spool.letters.waiting()
-        waiting += self._seal({one.recipient for one in waiting})
+        piles = self._spool.letters.piles()
+        waiting += self._seal(piles, {one.recipient for one in waiting})
+        self.waiting = bool(waiting or piles)
         now = self._clock.now()
         for letter in waiting:
             # A clock that was set back must not put a letter off for a year.
@@ -109,9 +113,9 @@ class Post:
                 self._give(letter)
         self._collect()
 
-    def _seal(self, under_way: set[str]) -> list[Letter]:
+    def _seal(self, piles: Sequence[Pile], under_way: set[str]) -> list[Letter]:
         now, sealed = self._clock.now(), set()
-        for pile in self._spool.letters.piles():
+        for pile in piles:
             ripe = not 0 <= now - pile.oldest < self._limits.group_s or pile.size >= AT_ONCE
             if ripe and pile.recipient not in under_way:
                 items = self._spool.letters.items(pile.recipient)

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from actors.bookkeeper.alerts.desk import watch_every_s
+from actors.bookkeeper.alerts.desk import LETTERS_S, watch_every_s
+from actors.rhythm import REST_S
 from protocol.errors import OutOfSpace
 from protocol.fsops import Room
 from protocol.settings.alerts import Alerts
@@ -506,3 +507,21 @@ def test_no_patient_s_data_is_in_any_alert_event_log_or_letter(rig) -> None:
 )
 def test_it_is_looked_as_often_as_the_shortest_limit_asks(limits, every_s) -> None:
     assert watch_every_s(Alerts(**limits)) == every_s
+
+
+def test_between_rounds_it_rests_as_limits_allow_and_not_for_long_while_a_letter_waits(rig) -> None:
+    node = rig()
+    node.after(MINUTE)
+    assert node.desk.patience_s == REST_S
+    node.away("mail")
+    node.end("router")
+    node.after(4 * MINUTE)
+    assert node.tried and not node.sent and node.desk.patience_s == LETTERS_S
+    node.away()
+    node.start("router")
+    node.after(HOUR)
+    assert len(node.sent) >= 1 and node.desk.patience_s == REST_S
+    node.set(**{"alerts.actor_down_s": 2.0})
+    node.hire()
+    node.desk.round()
+    assert node.desk.patience_s == 2.0
