@@ -83,6 +83,9 @@ class Acceptor:
             log_fault("scp.fault", exc)
         finally:
             self._dismiss(self)
+            self._connection.taker = (
+                None  # which knows us in its turn: nothing of us is to wait for a search for garbage
+            )
             self._connection.close()
 
     # -- opening -----------------------------------------------------------------------------------------------

@@ -119,6 +119,7 @@ class Associations:
         with self._lock:
             served = self._served.pop(id)
         served.how = how
+        served.alike = None  # which knows this association in its turn, and holds a descriptor
         if served.writer is not None:
             served.writer.close()
         if served.recorded:

@@ -5,12 +5,13 @@ The next image meets it as it would without that code.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import resource
 import threading
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,30 @@ def test_a_sender_that_aborts_without_reading_its_answers_has_aborted(node: Watc
     assert closed["images"] == len(rig.stored())
 
 
+def test_associations_that_are_over_hold_no_file_though_nobody_searches_for_garbage(node: Watched) -> None:
+    rig = node.rig
+    gc.disable()
+    try:
+        for count in range(1, 6):
+            with RawSender(rig.port) as sender:
+                assert [node.store(sender, number) for number in range(6)] == [0] * 6
+                sender.release()
+            rig.until_closed(count)
+        assert node.taken
+        rig.until(lambda: open_below(rig.spool.places.images) == [], "a file or folder stays open")
+    finally:
+        gc.enable()
+
+
+def open_below(folder: Path) -> list[str]:
+    """What this process has open there."""
+    found = []
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(one))
+    return [path for path in found if path.startswith(str(folder))]
+
+
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
     """Writing beyond it fails in the middle, as on a full disk."""
@@ -216,8 +241,9 @@ def test_a_file_that_cannot_be_written_to_its_end_is_a700_and_nothing_is_left_of
     assert set(series_folder(rig).iterdir()) == rows
 
 
+@pytest.mark.parametrize("what", [2, 3], ids=["file", "folder"])
 def test_a_sync_that_failed_is_not_answered_with_success_and_ends_the_process(
-    node: Watched, monkeypatch: pytest.MonkeyPatch
+    node: Watched, monkeypatch: pytest.MonkeyPatch, what: int
 ) -> None:
     class Failing:
         """The next image is read, and the disk says that it cannot keep it."""
@@ -228,7 +254,7 @@ def test_a_sync_that_failed_is_not_answered_with_success_and_ends_the_process(
             limits, files = rest[:4], list(array("i", rest[6]))
             file = files[0] if files[0] >= 0 else os.open(os.devnull, os.O_WRONLY)
             state = fast.helper.receive(fd, buffer, True, start, end, 0, 0, False, 0, limits[0], 0, 0.0, *limits[1:])
-            return state, (), (file, *files[1:]), b"", 2, errno.EIO
+            return state, (), (file, *files[1:]), b"", what, errno.EIO
 
     rig = node.rig
     with RawSender(rig.port) as sender:
