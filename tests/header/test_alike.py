@@ -52,7 +52,7 @@ SHOWN = {PATIENT: [b"M\xfcller"], SMALLEST: [b"\xff\xff"], 0x00091002: [b"value 
 def plan_of(like: Likeness) -> Any:
     before = bytes(144)
     return helper.plan(
-        1, like.explicit, 2**40, like.head, like.stop, like.table, CT.encode() + b"\0", before, b"", bytes(16), "/x/"
+        1, like.explicit, 2**40, like.head, like.stop, like.table, CT.encode() + b"\0", before, b"", bytes(16), "/"
     )
 
 
