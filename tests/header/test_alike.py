@@ -17,6 +17,7 @@ from test_scan import deflate
 from actors.receiver.alike import helper
 from protocol.errors import UnreadableImage
 from protocol.header.alike import Likeness, Unlike
+from protocol.header.diff import difference, differing
 from protocol.header.scan import scan
 from protocol.header.uids import valid_uid
 from protocol.spool.objects import misplacement
@@ -195,6 +196,9 @@ def test_what_is_alike_has_the_header_that_a_scan_reads(
         found = scan(dataset, syntax, extra=extra, fallback_charset=charset)
         assert like.values(changed) == found.values
         assert found.sop_class_uid == header.sop_class_uid
+        common = {key: value for key, value in header.values.items() if len(key) % 3} | {"PatientSex": "F"}
+        base = difference(common, like.first)
+        assert differing(common, found.values, base, like.keys(changed)) == difference(common, found.values)
         assert misplacement(found, CT, uid.decode()) is None
 
 
