@@ -4,7 +4,10 @@ from typing import Any
 
 from setuptools import Extension, setup
 
-HEADERS = ["actors/dicom/_reading.h", *(f"actors/receiver/_alike_{part}.h" for part in ("digest", "plan", "store"))]
+HEADERS = [
+    "actors/dicom/_reading.h",
+    *(f"actors/receiver/_alike_{part}.h" for part in ("digest", "laps", "plan", "store")),
+]
 HELPER: dict[str, Any] = {
     "depends": HEADERS, "optional": True, "py_limited_api": True, "extra_compile_args": ["-O2", "-Wall", "-Wextra"],
 }  # fmt: skip

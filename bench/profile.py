@@ -6,6 +6,7 @@ where to look, not a measure of speed. Steps whose functions are not there (any 
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +18,13 @@ from bench.peers import free_port
 from bench.runs import Result, Session
 from bench.timers import Spent, Timers
 
+ALIKE = "images alike, in C"
+LAPS = (
+    "wait for bytes, receive them", "compare the header", "digest", "write", "sync", "look for the name, close", "answer",
+    "make the next file, sync the folder",
+)  # fmt: skip
+"""The steps of actors/receiver/_alike_laps.h."""
+
 # A step's own time is what is left without the timed steps it calls; several functions may be one step.
 STEPS = (
     ("wait for bytes, receive them", "actors.dicom.transport:Transport._receive"),
@@ -26,6 +34,10 @@ STEPS = (
     ("take PDUs apart", "actors.dicom.reading:Reader._stream"),
     ("decode the command", "actors.dicom.dimse:decode"),
     ("decode the command", "actors.dicom.reading:Reader._decode_command"),
+    (ALIKE, "actors.receiver._alike:receive"),
+    ("take over what C took", "actors.receiver.alike:Alike.receive"),
+    ("describe what C took", "actors.receiver.alike:Alike._saved"),
+    ("likeness of a series", "actors.receiver.alike:Alike.__init__"),
     ("scan the header", "protocol.header.scanner:Scanner.scan"),
     ("scan the header", "protocol.header.scanner:Scanner.scan_head"),
     ("make the file", "protocol.fsops:RealFs.create"),
@@ -75,10 +87,14 @@ def _profile(home: Path, made: images.ImageSet, durability: str) -> list[Result]
         senders.run(command)  # warm
         made.renew()
         timers.reset()
+        _laps(True)
         begun, cpu = time.perf_counter_ns(), time.process_time_ns()
         senders.run(command)
         elapsed, cpu = time.perf_counter_ns() - begun, time.process_time_ns() - cpu
         spent = {name: Spent(**vars(sums)) for name, sums in timers.spent.items()}
+    for name, passed in zip(LAPS, _laps(False), strict=False):
+        spent[f"{ALIKE}: {name}"] = Spent(1, passed)
+    spent.pop(ALIKE, None)
     print("  not timed:", *timers.absent, file=sys.stderr)
     title = f"profile, {made.name}, {durability}"
     results = [_line(title, name, sums, made.count) for name, sums in spent.items() if sums.calls]
@@ -86,6 +102,13 @@ def _profile(home: Path, made: images.ImageSet, durability: str) -> list[Result]
     return sorted(results, key=lambda result: -result.median) + [
         _line(title, "all, with the sender's start", whole, made.count)
     ]
+
+
+def _laps(on: bool) -> tuple[int, ...]:
+    """What the compiled code counted; nothing, where it is not there."""
+    from actors.receiver import alike
+
+    return tuple(alike.helper.laps(on)) if alike.helper is not None else ()
 
 
 def _line(title: str, name: str, sums: Spent, count: int) -> Result:
@@ -112,7 +135,8 @@ def _serving(home: Path, durability: str) -> Iterator[int]:
     settings = load_settings(home, said, environ={})
     spool = open_spool(home, source="/bench/receiver/0", create=True, durability=durability)
     wire = connect_wire("receiver", "0", settings, "/bench/receiver/0")
-    log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), wrapper_class=quiet)
     actor = ReceiverActor(make_context(settings, spool, wire=wire, log=log))
     try:
         actor.start()

@@ -162,7 +162,7 @@ def _targets(document: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _machine(spool: Spool, document: dict[str, Any]) -> Iterator[Finding]:
-    from actors.dicom import fast
+    from actors.receiver import alike
 
     level = {"ok": "good", "reserve": "bad", "full": "bad"}[document["disk"]["state"]]
     yield Finding("disk", level, f"{document['disk']['free_bytes'] / 1e9:.1f} GB free ({document['disk']['state']})")
@@ -173,7 +173,7 @@ def _machine(spool: Spool, document: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("clock", "bad", f"the clock is {ahead:.0f} s behind the newest event; set it")
     else:
         yield Finding("clock", "good", "not behind the newest event")
-    yield Finding("receiving", "good", fast.in_words())
+    yield Finding("receiving", "good", alike.in_words())
 
 
 def _alerts(settings: Settings, spool: Spool) -> Iterator[Finding]:

@@ -79,6 +79,8 @@ prepare_compiler() {
         say "no C compiler (apt install gcc): the compiled helper is left out"
     [ -e "$headers" ] || apt_install "python$version-dev" || apt_install python3-dev ||
         say "$headers is missing (apt install python3-dev): the compiled helper is left out"
+    .venv/bin/python -c 'import ctypes; ctypes.CDLL("libxxhash.so.0")' 2>/dev/null || apt_install libxxhash0 ||
+        say "libxxhash is missing (apt install libxxhash0): images that are alike are received one by one"
 }
 
 # What `pip install` makes something of.

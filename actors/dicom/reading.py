@@ -125,7 +125,7 @@ class Reader(Transport):
                 self._idle_until = time.monotonic() + idle_s
             if at >= 0:
                 break
-            if not self._took or self._pdu_left or self._start < self._end:
+            if not self._took or self._pdu_left or not self._nothing_or_data():
                 return None
         message = Message(part.context_id, self._decode_command(at, end))
         if part.last and not part.left:
@@ -137,6 +137,11 @@ class Reader(Transport):
         message.dataset = bytearray()
         self._message = message
         return None
+
+    def _nothing_or_data(self) -> bool:
+        """Whether the buffer is empty or begins with the whole header of a P-DATA-TF."""
+        size = self._end - self._start
+        return not size or (size >= _PDU_HEADER.size and self._buffer[self._start] == pdus.P_DATA)
 
     def _decode_command(self, at: int, end: int) -> dimse.Command:
         elements = fast.helper.elements(self._buffer, at, end)
@@ -157,6 +162,8 @@ class Reader(Transport):
                 part.pieces.append(view[ends[place] : ends[place + 1]])
             if fresh:
                 command, fresh = (at, end), False
+                if self._took and self.taker is not None:
+                    self.taker.send_rest()
             if code != fast.helper.MORE:
                 # A header has begun: looking again must not give it more time.
                 begun = code != fast.helper.WHOLE and not self._pdu_left and self._start < self._end

@@ -127,8 +127,11 @@ class Taker(Protocol):
         slowest: int,
     ) -> tuple[tuple[Any, ...], bool]:
         """Take what may be taken until another message comes, or for a short time. What the compiled helper's `receive` returns
-        of that message (see _fast.c), and whether anything was taken. Raises NetworkError: an answer could not be sent.
+        of that message (see _fast.c), and whether anything was taken. Must not send with `Way.send`: `send_rest` does.
         """
+
+    def send_rest(self) -> None:
+        """The reader knows again where it is: send what is left of an answer. Raises NetworkError."""
 
 
 class LimitReached(Exception):

@@ -13,9 +13,9 @@
 
 #include "_alike_store.h"
 
-enum { INTERFACE = 1 }; /* count up with each change of what the functions take or give; alike.py holds the same number */
+enum { INTERFACE = 2 }; /* count up with each change of what the functions take or give; alike.py holds the same number */
 
-enum { TAKEN = 100 }; /* beside the codes of _reading.h */
+enum { TAKEN = 100, AGAIN = 101 }; /* beside the codes of _reading.h */
 
 static const char NAME[] = "scanpost.alike";
 
@@ -79,6 +79,7 @@ finish(const Plan *plan, const Reader *r, Job *job, int sync)
             job->failed_errno = EIO;
         return 0;
     }
+    lap(SYNC);
     /* Made ahead, it may have waited: what has no name is gone with its last descriptor. */
     if (fstat(fd, &found) != 0 || found.st_nlink == 0 || halted(job))
         return 0;
@@ -87,8 +88,10 @@ finish(const Plan *plan, const Reader *r, Job *job, int sync)
     job->used += taken->values_size;
     job->room -= taken->length;
     job->count++;
-    job->started = 0;
+    job->started = job->early = 0;
+    lap(CLOSE);
     job->owed_size = answer(r->fd, plan, &job->command, job->owed);
+    lap(ANSWER);
     return 1;
 }
 
@@ -96,12 +99,13 @@ finish(const Plan *plan, const Reader *r, Job *job, int sync)
 static int
 take_one(const Plan *plan, Reader *r, Job *job, int sync)
 {
-    int code = STOPPED, takes = job->fds[job->count] >= 0;
+    int code = STOPPED, takes = job->count < job->ready;
     r->pause = takes ? EARLY : 0;
     r->since = 0;
     r->late = 0;
     if (read_command(r)) {
         while ((code = read_data(r)) == PAUSED) {
+            lap(RECEIVE);
             if (!store_part(plan, r, job)) {
                 code = MORE;
                 break;
@@ -110,6 +114,7 @@ take_one(const Plan *plan, Reader *r, Job *job, int sync)
         if (code == STOPPED && r->late)
             code = MORE; /* it goes on as any other, once the rows of those before are on their way */
     }
+    lap(RECEIVE);
     if (takes && code == WHOLE && store_rest(plan, r, job) && finish(plan, r, job, sync))
         return TAKEN;
     if (job->started && !job->failed)
@@ -117,26 +122,46 @@ take_one(const Plan *plan, Reader *r, Job *job, int sync)
     return code;
 }
 
+/* Wait until something comes. After a long wait it is AGAIN: what allowed to take images is to be looked at again first. */
+static int
+wait_for_first(Reader *r, double wait)
+{
+    r->start = r->end = 0;
+    r->late = 0;
+    r->look = now() + wait;
+    if (get(r)) {
+        r->look = 0;
+        return TAKEN;
+    }
+    r->look = 0;
+    if (!r->late)
+        return STOPPED;
+    return get(r) ? AGAIN : STOPPED;
+}
+
 /* Read messages and take those that are alike, until one is not, or one of the limits is reached; the code of the last. */
 static int
 work(const Plan *plan, Reader *r, Job *job, int sync)
 {
     double idle = r->deadline;
+    lap(LAPS);
     for (;;) {
-        int code, blocked = 0;
-        if (job->count < job->files && job->fds[job->count] < 0 && !sync) {
-            job->fds[job->count] = make_file(plan, job->receipts + 16 * job->count);
-            blocked = job->fds[job->count] < 0;
-        }
+        int code, there = prepare(plan, job, sync);
+        lap(MAKE);
         r->command = r->command_end = -1;
         r->count = 0;
         r->pdv_left = 0;
         r->last = 0;
         r->deadline = idle;
-        if (job->count && (job->owed_size || r->pdu_left || job->count == job->files || blocked))
-            return STOPPED; /* nothing is read: the rows are to be written, or the answer sent, first */
-        if (r->start == r->end)
+        if (job->failed || (job->count && (job->owed_size || r->pdu_left || !there))) {
+            r->deadline = now() + r->busy; /* of a PDU that has begun to come */
+            return STOPPED;                /* nothing is read: the rows are to be written, or the answer sent, first */
+        }
+        if (r->start == r->end) {
             r->start = r->end = 0;
+            if (!job->count && (code = wait_for_first(r, job->wait)) != TAKEN)
+                return code;
+        }
         else if (r->start > r->size / 4) {
             memmove((void *)r->data, r->data + r->start, (size_t)(r->end - r->start));
             r->end -= r->start;
@@ -151,17 +176,19 @@ work(const Plan *plan, Reader *r, Job *job, int sync)
 }
 
 PyDoc_STRVAR(receive_doc,
-"receive(plan, fd, buffer, start, end, max_pdu, busy, deadline, slowest, sync, receipts, fds, wait, room, halt)\n"
+"receive(plan, fd, buffer, start, end, max_pdu, busy, deadline, slowest, sync, receipts, fds, ahead, wait, room, halt, outdated)\n"
 "\n"
 "Read messages from the beginning of one on, and take the images among them that are alike, until something else comes, and\n"
-"for `wait` seconds after the first at most. `receipts` has 16 bytes for each file that may be filled, `fds` its descriptor,\n"
-"or -1 if it is to be made. `room` is how many bytes may be taken; while a byte of `halt` is set, nothing is.\n"
+"for `wait` seconds after the first at most. `receipts` has 16 bytes for each file that may be filled, `fds` its descriptor, or\n"
+"-1 for the last ones if they are to be made; with `sync` so many `ahead` at a time. `room` is how many bytes may be taken;\n"
+"while a byte of `halt` or `outdated` is set, nothing is.\n"
 "\n"
 "Returns (state, taken, files, owed, failed, errno): the state is what fast.receive would return of the message that was not\n"
-"taken; `taken` are (SOP instance UID, length, digest, offset, received, changed) in the order of the receipts, with changed\n"
+"taken, or AGAIN if something came after more than `wait` seconds, and it is only in the buffer: look at `room` and all that\n"
+"and call again; `taken` are (SOP instance UID, length, digest, offset, received, changed) in the order of the receipts, with changed\n"
 "as ((number of the element, value), ...); `files` the descriptors now, -1 for those that are not open; `owed` is what is\n"
 "still to be sent of the last answer; `failed` says that the message was not taken because its file could not be written (1) or\n"
-"synced (2): it is the one of the first receipt behind those taken, and still open.");
+"synced (2): it is the one of the first receipt behind those taken, and still open; or that the folder could not be synced (3).");
 
 static PyObject *
 changed_of(const unsigned char *p, int count)
@@ -214,18 +241,19 @@ receive(PyObject *module, PyObject *args)
     Plan *plan;
     Reader *r = NULL;
     Job *job = NULL;
-    Py_buffer buffer, receipts, fds, halt;
-    int fd, sync, code, i;
+    Py_buffer buffer, receipts, fds, halt, outdated;
+    int fd, sync, count = 0, ahead, code, i;
     Py_ssize_t start, end, max_pdu, room, files[MOST];
     double busy, deadline, slowest, wait;
     (void)module;
-    if (!PyArg_ParseTuple(args, "Oiw*nnndddpy*y*dny*", &capsule, &fd, &buffer, &start, &end, &max_pdu, &busy, &deadline,
-                          &slowest, &sync, &receipts, &fds, &wait, &room, &halt))
+    if (!PyArg_ParseTuple(args, "Oiw*nnndddpy*y*idny*y*", &capsule, &fd, &buffer, &start, &end, &max_pdu, &busy, &deadline,
+                          &slowest, &sync, &receipts, &fds, &ahead, &wait, &room, &halt, &outdated))
         return NULL;
     plan = PyCapsule_GetPointer(capsule, NAME);
     if (plan == NULL)
         goto done;
-    if (start < 0 || start > end || end > buffer.len || !(slowest > 0) || receipts.len % 16 || receipts.len / 16 > MOST ||
+    if (start < 0 || start > end || end > buffer.len || !(slowest > 0) || receipts.len % 16 || receipts.len < 16 ||
+        receipts.len / 16 > MOST ||
         fds.len != receipts.len / 16 * (Py_ssize_t)sizeof(int)) {
         PyErr_SetString(PyExc_ValueError, "numbers that do not fit together");
         goto done;
@@ -248,20 +276,31 @@ receive(PyObject *module, PyObject *args)
     job->receipts = receipts.buf;
     job->files = (int)(receipts.len / 16);
     memcpy(job->fds, fds.buf, (size_t)fds.len);
+    while (job->made < job->files && job->fds[job->made] >= 0)
+        job->made++;
+    for (i = job->made; i < job->files; i++)
+        job->fds[i] = -1;
+    job->ready = job->made;
+    job->ahead = ahead;
     job->wait = wait;
     job->room = room;
     job->halt = halt.buf;
     job->halts = halt.len;
+    job->outdated = outdated.buf;
+    job->outdateds = outdated.len;
     job->values = plan->values;
     Py_BEGIN_ALLOW_THREADS
     code = work(plan, r, job, sync);
+    if (sync && !job->failed)
+        (void)sync_folder(plan, job); /* whoever gets them back may fill them */
     Py_END_ALLOW_THREADS
-    for (i = 0; i < job->files; i++)
-        files[i] = job->fds[i];
+    count = (int)(receipts.len / 16);
+    for (i = 0; i < count; i++)
+        files[i] = i < job->made ? job->fds[i] : -1;
     result = Py_BuildValue(
         "((iinnnniinddnnN)NNy#ii)", code, r->error, r->start, r->end, r->pdu_left, r->pdv_left, r->last, r->context,
         r->moved, r->began, r->deadline, r->command, r->command_end, numbers(r->pieces, 2 * r->count), taken_of(job),
-        numbers(files, job->files), (const char *)job->owed, job->owed_size, job->failed, job->failed_errno);
+        numbers(files, count), (const char *)job->owed, job->owed_size, job->failed, job->failed_errno);
 done:
     free(job);
     free(r);
@@ -269,6 +308,7 @@ done:
     PyBuffer_Release(&receipts);
     PyBuffer_Release(&fds);
     PyBuffer_Release(&halt);
+    PyBuffer_Release(&outdated);
     return result;
 }
 
@@ -298,7 +338,7 @@ fits(const Plan *plan)
     Py_ssize_t i, at = 0;
     for (i = 0; i < plan->count; i++) {
         const Element *e = &plan->elements[i];
-        if (e->at != at || e->length_at < 4 || e->value_at < e->length_at + 2 || e->value_at > e->size || e->kind > INSTANCE ||
+        if (e->at != at || e->length_at < 4 || e->length_at > e->size || e->value_at < e->length_at + 2 || e->value_at > e->size || e->kind > INSTANCE ||
             (e->value_at - e->length_at != 2 && e->value_at - e->length_at != 4) || e->size > plan->head_size - at)
             return 0;
         at += e->size;
@@ -311,7 +351,8 @@ PyDoc_STRVAR(plan_doc,
 "\n"
 "What images are compared with and how they are stored: see Likeness for head (the header), stop (how the element behind it\n"
 "begins) and elements (at, size, length_at, value_at, kind of each, as five numbers of 32 bits); `sop_class` as in the\n"
-"command, `before` and `after` what the file meta has around the SOP instance UID, up to the private element's value.");
+"command, `before` and `after` what the file meta has around the SOP instance UID, up to the private element's value. Raises\n"
+"OSError: the folder cannot be opened.");
 
 static PyObject *
 make_plan(PyObject *module, PyObject *args)
@@ -335,6 +376,7 @@ make_plan(PyObject *module, PyObject *args)
     plan = calloc(1, sizeof *plan);
     if (plan == NULL)
         return PyErr_NoMemory();
+    plan->folder = -1;
     plan->context = context;
     plan->explicit_vr = explicit_vr;
     plan->most = most;
@@ -350,13 +392,17 @@ make_plan(PyObject *module, PyObject *args)
     plan->after = copy_of(after, after_size);
     plan->after_size = after_size;
     memcpy(plan->association, association, 16);
-    plan->folder = (char *)copy_of(folder, (Py_ssize_t)strlen(folder));
+    plan->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     plan->values = malloc(MOST_VALUES);
     plan->state = xxh3.create();
-    if (!plan->head || !plan->elements || !plan->sop_class || !plan->before || !plan->after || !plan->folder || !plan->values ||
-        !plan->state) {
+    if (!plan->head || !plan->elements || !plan->sop_class || !plan->before || !plan->after || !plan->values || !plan->state) {
         forget(plan);
         return PyErr_NoMemory();
+    }
+    if (plan->folder < 0) {
+        forget(plan);
+        PyErr_SetString(PyExc_OSError, "the folder cannot be opened");
+        return NULL;
     }
     memcpy(plan->head, head, (size_t)head_size);
     memcpy(plan->head + head_size, stop, (size_t)stop_size);
@@ -403,7 +449,25 @@ match(PyObject *module, PyObject *args)
     return result;
 }
 
+PyDoc_STRVAR(laps_doc,
+"laps(on)\n\nThe nanoseconds that went into the steps of _alike_laps.h since the last call, which begins to count anew, or stops it.");
+
+static PyObject *
+take_laps(PyObject *module, PyObject *args)
+{
+    Py_ssize_t spent[LAPS];
+    int on, i;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "p", &on))
+        return NULL;
+    for (i = 0; i < LAPS; i++)
+        spent[i] = (Py_ssize_t)__atomic_exchange_n(&laps.spent[i], 0, __ATOMIC_RELAXED);
+    laps.on = on;
+    return numbers(spent, LAPS);
+}
+
 static PyMethodDef methods[] = {
+    {"laps", take_laps, METH_VARARGS, laps_doc},
     {"receive", receive, METH_VARARGS, receive_doc},
     {"plan", make_plan, METH_VARARGS, plan_doc},
     {"match", match, METH_VARARGS, match_doc},
@@ -429,7 +493,8 @@ PyInit__alike(void)
         return NULL;
     }
     module = PyModule_Create(&definition);
-    if (module != NULL && PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0)
+    if (module != NULL &&
+        (PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0 || PyModule_AddIntConstant(module, "AGAIN", AGAIN) < 0))
         Py_CLEAR(module);
     return module;
 }

@@ -11,7 +11,6 @@ typedef struct {
 } Hash;
 
 static struct {
-    Hash (*whole)(const void *, size_t);
     void *(*create)(void);
     int (*reset)(void *);
     int (*update)(void *, const void *, size_t);
@@ -29,13 +28,12 @@ find_digest(void)
     *(void **)&version = dlsym(library, "XXH_versionNumber");
     if (version == NULL || version() < 800) /* before it XXH3 was not settled */
         return 0;
-    *(void **)&xxh3.whole = dlsym(library, "XXH3_128bits");
     *(void **)&xxh3.create = dlsym(library, "XXH3_createState");
     *(void **)&xxh3.reset = dlsym(library, "XXH3_128bits_reset");
     *(void **)&xxh3.update = dlsym(library, "XXH3_128bits_update");
     *(void **)&xxh3.digest = dlsym(library, "XXH3_128bits_digest");
     *(void **)&xxh3.release = dlsym(library, "XXH3_freeState");
-    return xxh3.whole && xxh3.create && xxh3.reset && xxh3.update && xxh3.digest && xxh3.release;
+    return xxh3.create && xxh3.reset && xxh3.update && xxh3.digest && xxh3.release;
 }
 
 #endif

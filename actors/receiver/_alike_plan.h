@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "_alike_digest.h"
 #include "_reading.h"
@@ -38,7 +39,7 @@ typedef struct {
     unsigned char *before, *after; /* of the file meta's element with the SOP instance UID */
     Py_ssize_t before_size, after_size;
     unsigned char association[16];
-    char *folder; /* with a slash behind */
+    int folder; /* descriptor of where the files go, -1: not open */
     void *state;  /* of the digest */
     unsigned char *values; /* room for MOST_VALUES */
 } Plan;
@@ -53,7 +54,8 @@ forget(Plan *plan)
     free(plan->sop_class);
     free(plan->before);
     free(plan->after);
-    free(plan->folder);
+    if (plan->folder >= 0)
+        close(plan->folder);
     free(plan->values);
     if (plan->state != NULL)
         xxh3.release(plan->state);

@@ -11,9 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "_alike_laps.h"
 #include "_alike_plan.h"
 
-enum { WROTE = 1, SYNCED = 2 };         /* what failed; see receive() */
+enum { WROTE = 1, SYNCED = 2, FOLDER = 3 }; /* what failed; see receive() */
 enum { SEAL_WHOLE = 1, SEAL_OPEN = 2 }; /* as in part10.py */
 
 enum {
@@ -37,12 +38,13 @@ typedef struct {
 
 typedef struct {
     const unsigned char *receipts; /* of the files that are made or to be made */
-    int fds[MOST];                 /* -1: to be made */
-    int files;
+    int fds[MOST];                 /* those from `made` on are still to be made */
+    int files, made, ready;        /* the names of those below `ready` are as durable as promised */
+    int ahead;                     /* files to be made at a time, where their names are synced; 0: none */
     double wait;     /* seconds that an image which was taken may wait for company */
     Py_ssize_t room; /* bytes that may still be taken */
-    const volatile unsigned char *halt; /* nothing may be taken while one of these bytes is set */
-    Py_ssize_t halts;
+    const volatile unsigned char *halt, *outdated; /* nothing may be taken while one of these bytes is set */
+    Py_ssize_t halts, outdateds;
     Taken taken[MOST];
     int count;
     unsigned char *values;
@@ -52,7 +54,7 @@ typedef struct {
     int failed, failed_errno; /* WROTE, SYNCED; 0: nothing */
     /* The image under way: */
     Command command;
-    int started;              /* its file was begun */
+    int started, early;       /* its file was begun; before all of it was there */
     unsigned char header[MOST_META];
     Py_ssize_t header_size;
     Py_ssize_t done, digested; /* bytes of the data set; `done` begins with the header, below 0 */
@@ -124,23 +126,52 @@ file_header(const Plan *plan, const Taken *taken, const unsigned char *receipt, 
     return at;
 }
 
-/* Make the file of the next image; -1 if that is not so simple. */
+/* Make the file of an image; -1: that is not so simple. */
 static int
 make_file(const Plan *plan, const unsigned char *receipt)
 {
     static const char digits[] = "0123456789abcdef";
-    char path[4096];
-    size_t size = strlen(plan->folder);
+    char name[37];
     int i;
-    if (size + 40 > sizeof path)
-        return -1;
-    memcpy(path, plan->folder, size);
     for (i = 0; i < 16; i++) {
-        path[size++] = digits[receipt[i] >> 4];
-        path[size++] = digits[receipt[i] & 15];
+        name[2 * i] = digits[receipt[i] >> 4];
+        name[2 * i + 1] = digits[receipt[i] & 15];
     }
-    memcpy(path + size, ".dcm", 5);
-    return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    memcpy(name + 32, ".dcm", 5);
+    return openat(plan->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+}
+
+/* Make the names of the files that were made since the last time durable. 0: that failed, and none may be filled. */
+static int
+sync_folder(const Plan *plan, Job *job)
+{
+    if (job->made > job->ready && fsync(plan->folder) != 0) {
+        job->failed = FOLDER;
+        job->failed_errno = errno;
+        return 0;
+    }
+    job->ready = job->made;
+    return 1;
+}
+
+/* While the sender prepares the next image: see to it that there is a file for it. 0: there is none. */
+static int
+prepare(const Plan *plan, Job *job, int sync)
+{
+    int wanted = sync ? 2 : job->made > job->count ? 0 : 1;
+    while (wanted-- > 0 && job->made < job->files && (!sync || job->made - job->ready < job->ahead)) {
+        job->fds[job->made] = make_file(plan, job->receipts + 16 * job->made);
+        if (job->fds[job->made] < 0) {
+            job->files = job->made; /* no more, then */
+            break;
+        }
+        job->made++;
+    }
+    if (!sync)
+        job->ready = job->made;
+    else if ((job->count >= job->ready || job->made - job->ready >= job->ahead) && !sync_folder(plan, job))
+        return 0;
+    return job->count < job->ready;
 }
 
 static int
@@ -149,6 +180,9 @@ halted(const Job *job)
     Py_ssize_t i;
     for (i = 0; i < job->halts; i++)
         if (job->halt[i])
+            return 1;
+    for (i = 0; i < job->outdateds; i++)
+        if (job->outdated[i])
             return 1;
     return 0;
 }
@@ -182,6 +216,7 @@ is_alike(const Plan *plan, const Reader *r, Job *job)
     memcpy(taken->uid, job->command.instance, (size_t)taken->uid_size);
     clock_gettime(CLOCK_REALTIME, &t);
     taken->received = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    lap(COMPARE);
     return 1;
 }
 
@@ -209,7 +244,41 @@ write_on(const Reader *r, Job *job, Py_ssize_t until)
             return 0;
         }
     }
+    lap(WRITE);
     return 1;
+}
+
+/* Begin the file of the image under way, if it is one to take: 0 if not. */
+static int
+begin(const Plan *plan, const Reader *r, Job *job)
+{
+    if (!is_alike(plan, r, job))
+        return 0;
+    job->digested = 0;
+    job->started = 1;
+    xxh3.reset(plan->state);
+    return 1;
+}
+
+static void
+digest_on(const Plan *plan, const Reader *r, Job *job, Py_ssize_t until)
+{
+    struct iovec parts[16];
+    while (job->digested < until) {
+        int i, count = parts_of(r, job->digested, until, parts, 16);
+        for (i = 0; i < count; i++) {
+            xxh3.update(plan->state, parts[i].iov_base, parts[i].iov_len);
+            job->digested += (Py_ssize_t)parts[i].iov_len;
+        }
+    }
+    lap(DIGEST);
+}
+
+static void
+head_file(const Plan *plan, Job *job, int how)
+{
+    job->header_size = file_header(plan, &job->taken[job->count], job->receipts + 16 * job->count, how, job->header);
+    job->done = -job->header_size;
 }
 
 /* A part of a large image is there: store it while the next one is on its way. 0: that failed. */
@@ -217,24 +286,13 @@ static int
 store_part(const Plan *plan, const Reader *r, Job *job)
 {
     Py_ssize_t size = size_of(r);
-    struct iovec parts[16];
-    int i, count;
     if (!job->started) {
-        if (size > job->room || !is_alike(plan, r, job))
+        if (size > job->room || !begin(plan, r, job))
             return 1; /* perhaps its header is not whole yet */
-        job->header_size = file_header(plan, &job->taken[job->count], job->receipts + 16 * job->count, SEAL_OPEN, job->header);
-        job->done = -job->header_size;
-        job->digested = 0;
-        job->started = 1;
-        xxh3.reset(plan->state);
+        head_file(plan, job, SEAL_OPEN);
+        job->early = 1;
     }
-    while (job->digested < size) {
-        count = parts_of(r, job->digested, size, parts, 16);
-        for (i = 0; i < count; i++) {
-            xxh3.update(plan->state, parts[i].iov_base, parts[i].iov_len);
-            job->digested += (Py_ssize_t)parts[i].iov_len;
-        }
-    }
+    digest_on(plan, r, job, size);
     return write_on(r, job, size);
 }
 
@@ -243,31 +301,26 @@ static int
 store_rest(const Plan *plan, const Reader *r, Job *job)
 {
     Taken *taken = &job->taken[job->count];
-    const unsigned char *receipt = job->receipts + 16 * job->count;
     Py_ssize_t size = size_of(r);
-    if (size > plan->most || size > job->room)
+    if (size > plan->most || size > job->room || (!job->started && !begin(plan, r, job)))
         return 0;
     taken->length = size;
-    if (!job->started && r->count == 1) {
-        if (!is_alike(plan, r, job))
-            return 0;
-        set_digest(taken->digest, xxh3.whole(r->data + r->pieces[0], (size_t)size));
-        job->header_size = file_header(plan, taken, receipt, SEAL_WHOLE, job->header);
-        job->done = -job->header_size;
-        job->started = 1;
-        taken->offset = job->header_size;
-        return write_on(r, job, size);
-    }
-    if (!store_part(plan, r, job) || !job->started)
-        return 0;
+    digest_on(plan, r, job, size);
     set_digest(taken->digest, xxh3.digest(plan->state));
+    if (!job->early)
+        head_file(plan, job, SEAL_WHOLE);
     taken->offset = job->header_size;
-    seal(plan, taken, receipt, SEAL_WHOLE, job->header);
+    if (!write_on(r, job, size))
+        return 0;
+    if (!job->early)
+        return 1;
+    seal(plan, taken, job->receipts + 16 * job->count, SEAL_WHOLE, job->header);
     if (pwrite(job->fds[job->count], job->header, PRIVATE, taken->offset - PRIVATE) != PRIVATE) {
         job->failed = WROTE;
         job->failed_errno = ENOSPC;
         return 0;
     }
+    lap(WRITE);
     return 1;
 }
 

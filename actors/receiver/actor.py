@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from actors.base import Actor, Context
-from actors.dicom import fast
 from actors.dicom.scp import Address, Door
+from actors.receiver import alike
 from actors.receiver.admission import Doors, Notices, charsets_of
 from actors.receiver.counting import Desk, Here
 from actors.receiver.crew import Alone, Crew
@@ -78,7 +78,7 @@ class ReceiverActor(Actor):
         # Before anybody counts as a receiver: files whose writer is unknown are mended only while there is none.
         found = self._mend()
         self._look_for_drain()
-        self.context.log.info("receiving_by", way=fast.in_words())
+        self.context.log.info("receiving_by", way=alike.in_words())
         self.crew.start()
         for number, port in enumerate(ports_of(self.context.settings.receiver)):
             self._open(number, port)

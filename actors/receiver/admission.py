@@ -22,6 +22,9 @@ from protocol.routing.versions import Version
 
 LOOK_AGAIN_S = 1.0
 _FEW = 1000  # inodes above that: files of several associations may be made at once
+_NEAR = (
+    10**9
+)  # bytes above the reserve that are given out one object at a time: several associations may take some at once
 MIN_INODES = 10_000  # an image takes one, and one for its folder; the rest is for database and cleaner
 SAME_NOTICE_S = 1.0
 NOTICES_PER_S = 20
@@ -29,15 +32,17 @@ _KEPT_NOTICES = 1000
 
 
 class Policy:
-    """One revision of the routing configuration, as far as receiving needs it. Immutable, so any thread may ask.
+    """One revision of the routing configuration, as far as receiving needs it. Any thread may ask: nothing changes but
+    `outdated`.
 
     `keywords` are the elements that rules read beyond the default set; `unusable` says why they are not scanned.
     `charsets` are the character sets of objects that name none, by source. `reporters` are AE titles of targets that
-    are asked for storage commitment.
+    are asked for storage commitment. The byte of `outdated` is set once another one is in force: compiled code looks at it.
     """
 
     def __init__(self, version: Version, unknown_sources: str, *, refuse_unreadable: bool = False) -> None:
         self.revision = version.number
+        self.outdated = bytearray(1)
         self._sources = version.configuration.sources
         self._reject_unknown, self._refuse_unreadable = unknown_sources == "reject", refuse_unreadable
         self.charsets = charsets_of(self._sources)
@@ -118,7 +123,7 @@ class Reserve:
         with self._lock:
             self._look()
             few = self._inodes is not None and self._inodes < _FEW
-            return 0 if few else max(0, self._bytes)
+            return 0 if few or self._bytes < _NEAR else self._bytes
 
     def taken(self, size: int, files: int) -> None:
         """So much was let in after `left` was asked."""

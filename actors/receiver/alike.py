@@ -5,10 +5,10 @@ line of Python for each; their rows follow. It must not take what `whole` would 
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 from array import array
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,28 +26,38 @@ from protocol.spool.part10 import FileMeta
 if TYPE_CHECKING:
     from actors.receiver.handler import Handler
 
-INTERFACE = 1
+INTERFACE = 2
 """That of _alike.c: one that was compiled from other sources is not used."""
 MOST = 32  # images of one call: as many as are worth a commit of their own
 COMPANY_S = 0.05  # for so long the row of an image waits for others
 FEW = 4  # images that a likeness must have been good for, else the next one has to wait
 LONGEST_WAIT = 256  # images
 _LONGEST_ANSWER = 256  # bytes of a PDU
-_SYNC_FAILED = 2
+_LONGEST_UID = 64
+_SYNC_FAILED, _FOLDER_FAILED = 2, 3
 
 
-def _load() -> Any:
+def _load() -> tuple[Any, str]:
     if fast.helper is None:
-        return None
+        return None, fast.why_not
     try:
-        from actors.receiver import _alike
-    except ImportError:
-        return None
-    return _alike if getattr(_alike, "INTERFACE", 0) == INTERFACE else None
+        found = importlib.import_module("actors.receiver._alike")
+    except ImportError as exc:
+        return None, "not built" if isinstance(exc, ModuleNotFoundError) else f"cannot be loaded: {exc}"
+    if getattr(found, "INTERFACE", 0) != INTERFACE:
+        return None, "of another version; install scanpost again to get it"
+    return found, ""
 
 
-helper = _load()
-"""The module, or None. Tests put None in its place."""
+helper, why_not = _load()
+"""The module, or None and why. Tests put None in its place."""
+
+
+def in_words() -> str:
+    """For people: which way images are received."""
+    if fast.helper is None or helper is not None:
+        return fast.in_words()
+    return f"{fast.in_words()}, images that are alike one by one ({why_not})"
 
 
 class Course:
@@ -99,7 +109,9 @@ class Alike:
         self._handler, self._served, self._way, self._latest = handler, served, way, latest
         self._policy, self.count = served.policy, 0
         command, terms = latest.command, served.terms
-        if way.sop_class.rstrip(b"\0") != command.sop_class_uid.encode("ascii", "replace") or len(way.sop_class) % 2:
+        if way.sop_class.rstrip(b"\0") != command.sop_class_uid.encode("ascii", "replace"):
+            raise Unlike
+        if len(way.sop_class) % 2 or len(way.sop_class) > _LONGEST_UID:
             raise Unlike
         self._likeness = like = Likeness(
             pieces[0], command.transfer_syntax_uid, latest.header.values,
@@ -109,11 +121,15 @@ class Alike:
         self._origin, self._day = served.writer.origin, served.writer.today()
         before, after = served.writer.form(command.sop_class_uid, command.transfer_syntax_uid).around()
         most = handler.max_bytes if terms.max_bytes is None else min(terms.max_bytes, handler.max_bytes)
-        self._plan = helper.plan(
-            way.context_id, like.explicit, min(most, 2**62), like.head, like.stop, like.table, way.sop_class, before, after,
-            served.id, f"{served.writer.images}{latest.folder}/",
-        )  # fmt: skip
+        try:
+            self._plan = helper.plan(
+                way.context_id, like.explicit, min(most, 2**62), like.head, like.stop, like.table, way.sop_class, before,
+                after, served.id, f"{served.writer.images}{latest.folder}",
+            )  # fmt: skip
+        except OSError as exc:  # removed, or no descriptor is left
+            raise Unlike from exc
         self._ahead = 2  # images of the next call
+        self._owed = b""  # of the last answer
         self._late = False  # the message under way was handed on because rows waited, whatever it is
 
     def receive(
@@ -128,27 +144,57 @@ class Alike:
         slowest: int,
     ) -> tuple[tuple[Any, ...], bool]:
         """See Taker."""
+        while True:
+            state, took = self._receive(fd, buffer, start, end, max_pdu, busy_s, deadline, slowest)
+            if state[0] != helper.AGAIN:
+                return state, took
+            start, end = state[2], state[3]
+
+    def send_rest(self) -> None:
+        """See Taker."""
+        owed, self._owed = self._owed, b""
+        if owed:
+            self._way.send(owed)
+
+    def _receive(
+        self,
+        fd: int,
+        buffer: bytearray,
+        start: int,
+        end: int,
+        max_pdu: int,
+        busy_s: float,
+        deadline: float,
+        slowest: int,
+    ) -> tuple[tuple[Any, ...], bool]:
+        """Once, with what is so now."""
         room = self._room()
-        lent = self._lent() if room else []
+        lent, ahead = self._lent() if room else ([], 0)
         if not lent:
             state = fast.helper.receive(
                 fd, buffer, True, start, end, 0, 0, False, 0, max_pdu, 0, 0.0, busy_s, deadline, slowest
             )
             return state, False
-        state, taken, files, owed, failed, number = helper.receive(
-            self._plan, fd, buffer, start, end, max_pdu, busy_s, deadline, slowest, self._handler.images.sync,
-            b"".join([one.receipt for one in lent]), array("i", [one.fd for one in lent]), COMPANY_S, room,
-            self._handler.failure.halt,
-        )  # fmt: skip
+        try:
+            state, taken, files, self._owed, failed, number = helper.receive(
+                self._plan, fd, buffer, start, end, max_pdu, busy_s, deadline, slowest, self._handler.images.sync,
+                b"".join([one.receipt for one in lent]), array("i", [one.fd for one in lent]), ahead, COMPANY_S, room,
+                self._handler.failure.halt, self._policy.outdated,
+            )  # fmt: skip
+        except MemoryError as exc:  # what it took meanwhile is answered and cannot be told: the next start adopts it
+            self._handler.fatal(exc)
+            raise
         self._late = bool(taken) and state[0] == fast.helper.MORE
         left = [Lent(lent[at].receipt, files[at]) for at in range(len(taken), len(lent))]
-        if failed:
-            self._failed(left.pop(0), failed == _SYNC_FAILED, number)
+        if failed == _FOLDER_FAILED:
+            for one in left:
+                self._failed(one, "sync folder", number)
+            left = []
+        elif failed:
+            self._failed(left.pop(0), "sync file" if failed == _SYNC_FAILED else "write file", number)
         self._served.writer.take_back(left)  # type: ignore[union-attr]
         if taken:
             self._taken(taken, lent)
-        if owed:
-            self._way.send(owed)
         return state, bool(taken)
 
     def only_late(self, way: Way, latest: Latest | None) -> bool:
@@ -171,16 +217,16 @@ class Alike:
             return 0
         return handler.reserve.left()
 
-    def _lent(self) -> list[Lent]:
+    def _lent(self) -> tuple[list[Lent], int]:
         handler, writer = self._handler, self._served.writer
         assert writer is not None
         try:
             return writer.lend(self._latest.folder, self._ahead, sync=handler.images.sync)
-        except OutOfSpace:  # the next object will meet it, and say so
-            return []
         except DiskFailed as exc:
             handler.fatal(exc)
-            return []
+        except (SpoolError, OSError) as exc:  # the next object will meet it, and say so
+            handler.log.debug("none_made_ahead", association=self._served.id.hex(), error=type(exc).__name__)
+        return [], 0
 
     def _taken(self, taken: Sequence[tuple[Any, ...]], lent: Sequence[Lent]) -> None:
         """They are answered: see to their rows."""
@@ -190,7 +236,12 @@ class Alike:
         resend = served.terms.resend
         ready = [partial(self._saved, one, file.receipt, resend) for one, file in zip(taken, lent, strict=False)]
         handler.reserve.taken(sum([one[1] for one in taken]), len(taken))
-        handler.post(served, ready)
+        try:
+            handler.post(served, ready)
+        except DiskFailed as exc:
+            handler.fatal(exc)
+        except SpoolError as exc:  # of one before; as between two objects, the association goes on
+            handler.log.error("image_failed", association=served.id.hex(), reason=str(exc))
 
     def _saved(self, taken: tuple[Any, ...], receipt: bytes, resend: bool) -> Saved:
         """One of them, as `commit` needs it. Raises DiskFailed: it cannot be made ready, and is left to the next start."""
@@ -211,15 +262,17 @@ class Alike:
         )  # fmt: skip
         return Saved(
             receipt, meta, served.source, f"{self._latest.folder}/{receipt.hex()}.dcm", self._likeness.values(changed),
-            new=True, resend=resend,
+            new=True, resend=resend, like=self._likeness.first, but=self._likeness.keys(changed),
         )  # fmt: skip
 
-    def _failed(self, lent: Lent, syncing: bool, number: int) -> None:
-        """A file could not be written or synced; its object goes the usual way, which tells, or the process ends."""
+    def _failed(self, lent: Lent, what: str, number: int) -> None:
+        """A file could not be used; its object goes the usual way, which tells, or the process ends."""
         handler, writer, file = self._handler, self._served.writer, RealNewFile.holding(lent.fd)
         assert writer is not None
+        if lent.fd < 0:
+            return
         try:
-            with disk_errors("sync file" if syncing else "write file"):
+            with disk_errors(what):
                 if number:
                     raise OSError(number, os.strerror(number))
         except DiskFailed as exc:
@@ -231,5 +284,9 @@ class Alike:
             )
         finally:
             file.close()
-        with suppress(SpoolError):
+        try:
             writer.drop(f"{self._latest.folder}/{lent.receipt.hex()}.dcm")
+        except DiskFailed as exc:
+            handler.fatal(exc)
+        except SpoolError:
+            pass  # it has no seal, or its object comes again under another receipt: adoption finds it

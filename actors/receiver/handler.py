@@ -90,10 +90,21 @@ class Handler:
         self.images, self.committer, self._associations = images, committer, associations
         self.reserve, self._notices, self.failure, self.log = reserve, notices, failure, log
         self._open_now, self.max_bytes, self._chosen = open_now, max_bytes, chosen
-        self.policy = policy
+        self._policy = policy
         self.stopping = threading.Event()  # nobody is made to wait any more
         self.commitment: CommitmentHandler | None = None
         self.counts = Counts()
+
+    @property
+    def policy(self) -> Policy:
+        """The one in force."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        before, self._policy = self._policy, policy
+        if before is not policy:
+            before.outdated[0] = 1
 
     # -- associations ------------------------------------------------------------------------------------------
 

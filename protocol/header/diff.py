@@ -19,6 +19,22 @@ def difference(common: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str
     return changed
 
 
+def differing(
+    common: Mapping[str, Any], values: Mapping[str, Any], base: Mapping[str, Any], keys: Iterable[str]
+) -> dict[str, Any]:
+    """`difference(common, values)`, where `base` is `difference(common, other)` and `values` differ from `other` in these keys
+    at most.
+    """
+    changed = dict(base)
+    for key in keys:
+        value = values.get(key)
+        if value == common.get(key):
+            changed.pop(key, None)
+        else:
+            changed[key] = value
+    return changed
+
+
 def overlay(common: Mapping[str, Any], difference: Mapping[str, Any]) -> dict[str, Any]:
     """The inverse of `difference`: `overlay(common, difference(common, values)) == values`."""
     merged = {**common, **difference}

@@ -201,33 +201,41 @@ class Writer:
             batch.durable = True
             self._ahead = min(2 * self._ahead, MOST_AHEAD)
 
-    def lend(self, folder: str, most: int, *, sync: bool) -> list[Lent]:
-        """Files for compiled code to fill, in this order: what is prepared, and without `sync` names of more, to be made when
-        they are needed. `take_back` has to follow. Raises OutOfSpace, DiskFailed.
+    def lend(self, folder: str, most: int, *, sync: bool) -> tuple[list[Lent], int]:
+        """Files for compiled code to fill, in this order: those that are prepared, then names of more to be made when they are
+        needed; with `sync`, so many at a time as the second number says, and synced before they are filled. `take_back` has to
+        follow. Raises OutOfSpace, DiskFailed.
         """
         if self._batch.folder != folder:
             self.close()
             self._batch = _Batch(folder)
-        if sync and not self._batch.blanks:
+        batch = self._batch
+        if sync and not batch.blanks:
             self._last, self._steady = folder, True
             self.prepare()
-        if sync and not self._batch.durable:
-            return []
-        lent = []
-        for blank in list(self._batch.blanks)[:most]:
+            batch = self._batch
+        if sync and not batch.durable:
+            return [], 0
+        lent: list[Lent] = []
+        while batch.blanks and len(lent) < most:
+            blank = batch.blanks.popleft()
             assert isinstance(blank.file, RealNewFile)
             lent.append(Lent(blank.receipt, blank.file.hand_over()))
-        self._batch.blanks = deque(list(self._batch.blanks)[most:])
-        if not sync:
-            lent += [Lent(receipt, -1) for receipt in new_receipts(self.clock.now(), most - len(lent))]
-        return lent
+        ahead = self._allowance.take(self._ahead) if sync else 0
+        batch.granted += ahead
+        lent += [Lent(receipt, -1) for receipt in new_receipts(self.clock.now(), most - len(lent))]
+        return lent, ahead
 
     def take_back(self, lent: Sequence[Lent]) -> None:
         """Files that were lent and not filled, in their order; those without a descriptor were not made."""
+        batch = self._batch
         for one in reversed(lent):
             if one.fd >= 0:
-                path = self._path(self._batch.folder, one.receipt)
-                self._batch.blanks.appendleft(_Blank(one.receipt, path, RealNewFile.holding(one.fd)))
+                path = self._path(batch.folder, one.receipt)
+                batch.blanks.appendleft(_Blank(one.receipt, path, RealNewFile.holding(one.fd)))
+        spare = max(0, batch.granted - len(batch.blanks))
+        batch.granted -= spare
+        self._allowance.give_back(spare)
 
     def close(self) -> None:
         """Let go of what was prepared."""

@@ -13,7 +13,7 @@ from typing import Any
 import xxhash
 
 from protocol.fsops import FsOps
-from protocol.header.diff import difference
+from protocol.header.diff import difference, differing
 from protocol.spool.objects import Receipt, Saved
 from protocol.spool.places import Places, series_key
 from protocol.spool.transaction import Transaction
@@ -146,6 +146,11 @@ class Joining:
         self._rows: list[tuple[Any, ...]] = []  # of images, not written yet
         self._events: list[tuple[Event, int]] = []  # that go with them
         self._waiting: set[str] = set()  # SOP instances of these rows
+        self._like: tuple[Any, Any, dict[str, Any]] = (
+            None,
+            None,
+            {},
+        )  # two headers of many images, and their difference
         self.opened: dict[bytes, Any] = {}
         self.links: set[tuple[int, bytes]] = set()
 
@@ -266,11 +271,11 @@ class Joining:
         if replaces:
             self._write()  # so that its events stay in order
             self._replace(saved, arrival)
-        differing = difference(arrival["values"], saved.values)
+        differs = self._differing(arrival, saved)
         self._rows.append(
             (saved.receipt, arrival["id"], position, meta.association, meta.sop_instance_uid, meta.sop_class_uid,
              meta.transfer_syntax_uid, meta.length, meta.digest, saved.file, meta.offset,
-             pack(differing) if differing else None, tx.now)
+             pack(differs) if differs else None, tx.now)
         )  # fmt: skip
         self._waiting.add(meta.sop_instance_uid)
         if not self._known.linked(arrival["id"], meta.association):
@@ -283,6 +288,15 @@ class Joining:
             meta.digest.hex(), saved.why,
         )  # fmt: skip
         self._events.append((received, arrival["id"]))
+
+    def _differing(self, arrival: Any, saved: Saved) -> dict[str, Any]:
+        """What is kept of its header: where it differs from the arrival's first image."""
+        common, like = arrival["values"], saved.like
+        if like is None:
+            return difference(common, saved.values)
+        if self._like[0] is not common or self._like[1] is not like:
+            self._like = common, like, difference(common, like)
+        return differing(common, saved.values, self._like[2], saved.but)
 
     def _replace(self, saved: Saved, arrival: Any) -> None:
         """What this arrival has of the same SOP instance is superseded."""

@@ -61,6 +61,8 @@ class Saved(NamedTuple):
     twins: Mapping[bytes, bool] | None = None  # receipts compared before the lock: are the bytes equal?
     new: bool = False  # the receipt was made for it, and no commit of it was tried before
     resend: bool = False  # it counts as a new image though it may equal one that came before
+    like: Mapping[str, Any] | None = None  # the values of another image, the same mapping for many,
+    but: tuple[str, ...] = ()  # and in which of them this one may differ
 
 
 class Receipt(NamedTuple):

@@ -5,11 +5,12 @@ It is written only by Transaction.emit together with the change it tells; here i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from protocol.errors import DecodeError
 from protocol.spool.database import Database, begin_epoch
+from protocol.spool.transaction import Transaction
 from protocol.wire.codec import unpack_stored
 from protocol.wire.events import EpochBegun, OutboxTrimmed
 from protocol.wire.messages import Envelope, Event
@@ -204,11 +205,7 @@ class Outbox:
             found = tx.all(
                 "SELECT seq, epoch, time FROM event ORDER BY seq LIMIT ?", (limit,)
             )  # a prefix: a gap in the middle would look like a loss to every consumer
-            gone = 0
-            for row in found:
-                if row["time"] >= before_time or (int(row["epoch"]), int(row["seq"])) > (epoch, seq):
-                    break
-                gone = int(row["seq"])
+            gone = _last_old(tx, found, before_time, (epoch, seq))
             if not gone:
                 return 0
             count = tx.changed("DELETE FROM event WHERE seq <= ?", (gone,))
@@ -221,6 +218,24 @@ class Outbox:
             epoch = begin_epoch(tx, tx.now)
             tx.emit(EpochBegun(epoch, why))
             return epoch
+
+
+def _last_old(tx: Transaction, rows: Sequence[sqlite3.Row], before_time: float, confirmed: tuple[int, int]) -> int:
+    """The last of the oldest events that may go, 0: none.
+
+    One from a time that is still to come was recorded while the clock was ahead: it is as old as the next ones.
+    """
+    gone = 0
+    for row in rows:
+        if (int(row["epoch"]), int(row["seq"])) > confirmed or before_time <= row["time"] <= tx.now:
+            return gone
+        if row["time"] < before_time:
+            gone = int(row["seq"])
+    if rows and not gone:  # all of them; whoever comes behind them tells
+        last = int(rows[-1]["seq"])
+        behind = tx.one("SELECT time FROM event WHERE seq > ? AND time <= ? ORDER BY seq LIMIT 1", (last, tx.now))
+        gone = last if behind is not None and behind[0] < before_time else 0
+    return gone
 
 
 def _envelope(row: sqlite3.Row) -> Envelope:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from protocol.clock import Clock
-from protocol.spool.places import new_receipt
+from protocol.spool.places import new_receipts
 from protocol.wire.codec import pack
 from protocol.wire.messages import Event
 
@@ -85,26 +85,32 @@ class Transaction:
         self, event: Event, *, correlation: str | int = "", cause: str = "", phi: Mapping[str, Any] | None = None
     ) -> str:
         """Record an event; it becomes visible with the change of state that it tells, or not at all. Returns its id."""
-        row = self._row(event, correlation, cause, phi)
+        row = self._row(_event_ids(self.now, 1)[0], event, correlation, cause, phi)
         self.insert(_EVENT, [row])
         self.recorded += 1
         return str(row[1])
 
     def emit_many(self, events: Sequence[tuple[Event, str | int]]) -> None:
         """Record events, each with what it belongs to, in this order."""
-        self.insert(_EVENT, [self._row(event, correlation, "", None) for event, correlation in events])
+        ids = _event_ids(self.now, len(events))
+        self.insert(
+            _EVENT,
+            [self._row(id, event, correlation, "", None) for id, (event, correlation) in zip(ids, events, strict=True)],
+        )
         self.recorded += len(events)
 
-    def _row(self, event: Event, correlation: str | int, cause: str, phi: Mapping[str, Any] | None) -> tuple[Any, ...]:
+    def _row(
+        self, id: str, event: Event, correlation: str | int, cause: str, phi: Mapping[str, Any] | None
+    ) -> tuple[Any, ...]:
         if self._epoch is None:
             self._epoch = int(self.one("SELECT value FROM meta WHERE key = 'epoch'")[0])
         return (
-            self._epoch, _event_id(self.now), event.TYPE, event.VERSION, event.subject(), event.shard(), event.SEVERITY,
+            self._epoch, id, event.TYPE, event.VERSION, event.subject(), event.shard(), event.SEVERITY,
             self.now, self._source, str(correlation), cause, pack(event.data()), None if phi is None else pack(dict(phi)),
         )  # fmt: skip
 
 
-def _event_id(now: float) -> str:
-    """A UUID of version 7 as text (RFC 9562 section 5.7): by time, so that the ledger's index of millions grows at its end."""
-    digits = new_receipt(now).hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+def _event_ids(now: float, count: int) -> list[str]:
+    """UUIDs of version 7 as text (RFC 9562 section 5.7): by time, so that the ledger's index of millions grows at its end."""
+    written = [receipt.hex() for receipt in new_receipts(now, count)]
+    return [f"{one[:8]}-{one[8:12]}-{one[12:16]}-{one[16:20]}-{one[20:]}" for one in written]

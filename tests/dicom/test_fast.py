@@ -231,3 +231,25 @@ def test_one_compiled_from_other_sources_is_not_used(monkeypatch: pytest.MonkeyP
 def test_the_source_is_what_its_first_lines_say() -> None:
     source = (Path(fast.__file__).parent / "_fast.c").read_text()
     assert len(source.splitlines()) < 500 and not re.search(r"\b(strcpy|sprintf|strcat|gets|alloca)\b", source)
+
+
+@needed
+def test_what_a_taker_has_still_to_send_goes_out_when_the_reader_knows_where_it_is() -> None:
+    class Taking:
+        """Takes one message and owes its answer; what follows it is the end of the association."""
+
+        sent = 0
+
+        def receive(self, fd: int, buffer: bytearray, start: int, end: int, *limits: Any) -> tuple[Any, bool]:
+            state = HELPER.receive(fd, buffer, True, start, end, 0, 0, False, 0, limits[0], 0, 0.0, *limits[1:])
+            return ((*state[:4], 0, 0, 0, 0, 0, 0.0, state[10], -1, -1, ()), True) if state[11] >= 0 else (state, False)
+
+        def send_rest(self) -> None:
+            self.sent += 1
+            assert bytes(connection._view[connection._start : connection._end]) == pdus.encode_abort(0, 0)
+
+    with reading(messages(SMALL) + pdus.encode_abort(0, 0), []) as connection:
+        connection.taker = taker = Taking()
+        with pytest.raises(NetworkError):
+            connection.read_message(0.4, 0.4, lambda message: None)
+        assert taker.sent == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.header.diff import difference, overlay, shared
+from protocol.header.diff import difference, differing, overlay, shared
 
 single = st.text("ab\u00e9", max_size=3) | st.integers(-2, 2) | st.floats(allow_nan=False)
 value = single | st.lists(single, min_size=2, max_size=3)
@@ -22,6 +22,14 @@ def test_difference_names_only_what_differs(common: dict, values: dict) -> None:
     changed = difference(common, values)
     assert set(changed) == {key for key in {*common, *values} if common.get(key) != values.get(key)}
     assert all(key in common for key, new in changed.items() if new is None)
+
+
+@given(header, header, header)
+def test_differing_is_the_difference_found_from_another_image(common: dict, other: dict, changes: dict) -> None:
+    values = {**other, **changes}
+    for gone in sorted(changes)[:1]:
+        del values[gone]
+    assert differing(common, values, difference(common, other), tuple(changes)) == difference(common, values)
 
 
 @given(header, st.lists(header, min_size=1, max_size=4))

@@ -233,6 +233,27 @@ def test_events_stand_in_the_outbox_in_the_order_of_their_changes(spool):
     assert [event.type for event in spool.outbox.read(spool.outbox.head()._replace(seq=0))] == ["outbox.trimmed"]
 
 
+@pytest.mark.parametrize("limit", [500, 2])
+def test_events_of_a_clock_that_was_ahead_go_with_those_behind_them(spool, limit):
+    """Else nothing would be trimmed until that time has come, years perhaps."""
+    receive(spool, incoming())
+    spool.outbox.confirm("bookkeeper", spool.outbox.head())
+    now = spool.database.clock.now()
+    with spool.database.write() as tx:
+        tx.execute("UPDATE event SET time = ?", (now + 1e8,))
+    assert spool.outbox.trim(now - 100, ["bookkeeper"], limit) == 0, "nobody knows how old they are"
+    receive(spool, incoming("1.2.3.2"))
+    assert spool.outbox.trim(now - 100, ["bookkeeper"], limit) == 0, "what is behind them is young"
+    with spool.database.write() as tx:
+        tx.execute("UPDATE event SET time = ? WHERE seq > 2", (now - 200,))
+    assert spool.outbox.trim(now - 100, ["bookkeeper"], limit) <= 2, "what is not confirmed stays"
+    spool.outbox.confirm("bookkeeper", spool.outbox.head())
+    while spool.outbox.trim(now - 100, ["bookkeeper"], limit):
+        pass
+    left = spool.outbox.read(spool.outbox.head()._replace(seq=0))
+    assert {event.type for event in left} == {"outbox.trimmed"}
+
+
 def test_a_transaction_inside_a_transaction_is_refused(spool):
     with spool.database.write(), pytest.raises(RuntimeError), spool.database.write():
         pass
