@@ -19,8 +19,8 @@ from actors.receiver.associations import Latest, Served
 from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 from protocol.fsops import RealNewFile, disk_errors
 from protocol.header.alike import Likeness, Unlike
+from protocol.spool.blanks import Lent
 from protocol.spool.images import Saved
-from protocol.spool.intake import Lent
 from protocol.spool.part10 import FileMeta
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Final
 from protocol.errors import UnreadableImage
 from protocol.header.scan import DEFLATED, decoder_of, layout_of
 from protocol.header.values import Value
-from protocol.header.walk import LONG_VRS, SHORT_VRS, UNDEFINED, MoreNeeded, Walk, as_written, step, walk
+from protocol.header.walk import LONG_VRS, SHORT_VRS, UNDEFINED, MoreNeeded, Walk, as_written, step
 from protocol.header.wanted import CHARACTER_SET, PIXEL, PIXEL_REPRESENTATION, Entry, compile_wanted
 
 STAYS, VARIES, WANTED, INSTANCE = range(4)
@@ -61,7 +61,6 @@ class Likeness:
         self._elements: list[tuple[Entry | None, bytes]] = []
         rows = []
         try:
-            found = walk(view, wanted, said, partial=True)
             state = Walk(view, wanted, said, partial=True)
             pos, seen = 0, set[int]()
             while (row := self._row(state, pos, seen)) is not None:
@@ -69,9 +68,9 @@ class Likeness:
                 pos += row[1]
         except (MoreNeeded, UnreadableImage, struct.error) as exc:
             raise Unlike from exc
-        if state.guessed or found.guessed or _SOP_INSTANCE not in seen:
+        if state.guessed or _SOP_INSTANCE not in seen:
             raise Unlike
-        self._decoder = decoder_of(found, fallback_charset)
+        self._decoder = decoder_of(state, fallback_charset)
         self.explicit = said.explicit
         self.head = view[:pos].tobytes()
         self.stop = view[pos : pos + (6 if said.explicit else 4)].tobytes()
@@ -98,12 +97,21 @@ class Likeness:
         """The element at `pos`; None if the pixel data begins there."""
         if pos >= state.end or len(self._elements) > MAX_ELEMENTS:
             raise Unlike
-        word, vr, length, start, stop = step(state, pos)
-        entry, explicit = state.table.get(word), state.layout.explicit
+        explicit = state.layout.explicit
+        word, vr, length = state.layout.head(state.view, pos)
+        entry = state.table.get(word)
+        if explicit and vr in SHORT_VRS and entry is not PIXEL:  # the usual one, which `step` would take longer for
+            start, stop = pos + 8, pos + 8 + length
+            if stop > state.end:
+                raise MoreNeeded
+        else:
+            word, vr, length, start, stop = step(state, pos)
         if entry is PIXEL:
             if explicit and vr not in _KNOWN:
                 raise Unlike
             return None
+        if entry is not None:
+            state.spans[word] = (entry, vr, start, stop)
         tag = (word & 0xFFFF) << 16 | word >> 16
         if entry is not None and tag in seen:
             raise Unlike  # twice: which of them counts depends on their order

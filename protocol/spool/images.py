@@ -19,9 +19,10 @@ from protocol.errors import NotFound, SpoolError
 from protocol.fsops import FsOps, RealFs
 from protocol.header.scan import Header
 from protocol.spool import joining, quarantine, sightings
+from protocol.spool.blanks import Allowance
 from protocol.spool.database import Database
 from protocol.spool.durable import DurableNames
-from protocol.spool.intake import Allowance, Writer
+from protocol.spool.intake import Writer
 from protocol.spool.joining import Joining, Known
 from protocol.spool.objects import ImageFile, Incoming, Origin, Receipt, Saved, image_file, misplaced
 from protocol.spool.part10 import FileMeta, encode

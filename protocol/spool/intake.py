@@ -8,72 +8,23 @@ safe before it is acknowledged. Its row follows; after a death adoption makes it
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import xxhash
 
 from protocol.clock import Clock
 from protocol.errors import DiskFailed, SpoolError
 from protocol.fsops import FsOps, NewFile, RealNewFile
+from protocol.spool.blanks import MOST_AHEAD, Allowance, Batch, Blank, Lent
 from protocol.spool.durable import DurableNames
 from protocol.spool.objects import Origin
 from protocol.spool.part10 import OPEN, FileMeta, FileMetaForm, sealing
 from protocol.spool.places import Places, folder_of_day, new_receipt, new_receipts
 
 DAY_S = 86_400
-MOST_AHEAD = 16  # files; a folder's sync takes about as long as that of a small image's data
-MOST_OF_ALL = 512  # of all associations of a process: each holds a file descriptor
-
-
-class Allowance:
-    """How many files may be made ahead, counted over all associations of a process. From any thread."""
-
-    def __init__(self, most: int = MOST_OF_ALL) -> None:
-        self._lock = threading.Lock()
-        self._left = most
-
-    def take(self, wanted: int) -> int:
-        """So many of `wanted` are granted, and have to be given back."""
-        with self._lock:
-            granted = min(wanted, self._left)
-            self._left -= granted
-            return granted
-
-    def give_back(self, count: int) -> None:
-        with self._lock:
-            self._left += count
-
-
-@dataclass
-class _Blank:
-    """A file that has a name and no bytes yet: making one takes longer than filling it."""
-
-    receipt: bytes
-    path: str
-    file: NewFile
-
-
-class Lent(NamedTuple):
-    """A file that compiled code may fill; `fd` is -1 if it is still to be made."""
-
-    receipt: bytes
-    fd: int
-
-
-@dataclass
-class _Batch:
-    """Blank files of one folder that were made together. `durable`: so are their names."""
-
-    folder: str
-    granted: int = 0
-    blanks: deque[_Blank] = field(default_factory=deque)
-    durable: bool = False
 
 
 class Writer:
@@ -86,7 +37,7 @@ class Writer:
         self.images = f"{places.images}/"
         self._allowance = allowance
         self._forms: dict[tuple[str, str], FileMetaForm] = {}
-        self._batch = _Batch("")
+        self._batch = Batch("")
         self._ahead = 1  # files of the next batch
         self._folders: dict[bytes, str] = {}
         self._day = -1
@@ -177,12 +128,12 @@ class Writer:
         """Number of the day (UTC): objects of another one go to another folder."""
         return int(self.clock.now() // DAY_S)
 
-    def blank(self, folder: str) -> tuple[_Blank, _Batch]:
+    def blank(self, folder: str) -> tuple[Blank, Batch]:
         """A file in `folder` to fill, one that `prepare` made if it fits."""
         self._last, self._steady = folder, self._last == folder
         if not self._batch.blanks or self._batch.folder != folder:
             self.close()
-            self._batch = _Batch(folder, blanks=deque([self._make(folder)]))
+            self._batch = Batch(folder, blanks=deque([self._make(folder)]))
         return self._batch.blanks.popleft(), self._batch
 
     def prepare(self) -> None:
@@ -193,7 +144,7 @@ class Writer:
         if self._batch.blanks or not self._steady:
             return
         self.close()
-        batch = self._batch = _Batch(self._last, self._allowance.take(self._ahead))
+        batch = self._batch = Batch(self._last, self._allowance.take(self._ahead))
         for _ in range(batch.granted):
             batch.blanks.append(self._make(self._last))
         if batch.blanks:
@@ -208,7 +159,7 @@ class Writer:
         """
         if self._batch.folder != folder:
             self.close()
-            self._batch = _Batch(folder)
+            self._batch = Batch(folder)
         batch = self._batch
         if sync and not batch.blanks:
             self._last, self._steady = folder, True
@@ -221,7 +172,10 @@ class Writer:
             blank = batch.blanks.popleft()
             assert isinstance(blank.file, RealNewFile)
             lent.append(Lent(blank.receipt, blank.file.hand_over()))
-        ahead = self._allowance.take(self._ahead) if sync else 0
+        ahead = 0
+        if sync:
+            ahead = self._allowance.take(self._ahead)
+            self._ahead = min(2 * self._ahead, MOST_AHEAD)
         batch.granted += ahead
         lent += [Lent(receipt, -1) for receipt in new_receipts(self.clock.now(), most - len(lent))]
         return lent, ahead
@@ -232,24 +186,24 @@ class Writer:
         for one in reversed(lent):
             if one.fd >= 0:
                 path = self._path(batch.folder, one.receipt)
-                batch.blanks.appendleft(_Blank(one.receipt, path, RealNewFile.holding(one.fd)))
+                batch.blanks.appendleft(Blank(one.receipt, path, RealNewFile.holding(one.fd)))
         spare = max(0, batch.granted - len(batch.blanks))
         batch.granted -= spare
         self._allowance.give_back(spare)
 
     def close(self) -> None:
         """Let go of what was prepared."""
-        batch, self._batch = self._batch, _Batch("")
+        batch, self._batch = self._batch, Batch("")
         self._allowance.give_back(batch.granted)
         for blank in batch.blanks:
             blank.file.close()
             with suppress(OSError):  # an empty file counts for nothing; adoption removes it too
                 self.fs.unlink(blank.path)
 
-    def _make(self, folder: str) -> _Blank:
+    def _make(self, folder: str) -> Blank:
         receipt = new_receipt(self.clock.now())
         path = self._path(folder, receipt)
-        return _Blank(receipt, path, self.names.create(path))
+        return Blank(receipt, path, self.names.create(path))
 
     def _path(self, folder: str, receipt: bytes) -> str:
         return f"{self.images}{folder}/{receipt.hex()}.dcm"
@@ -271,7 +225,7 @@ class Intake:
         self.header = b""
         self._path = ""
         self._file: NewFile | None = None
-        self._batch = _Batch("")
+        self._batch = Batch("")
         self._state = xxhash.xxh3_128()
 
     def write(self, key: bytes, pieces: Sequence[bytes | memoryview], last: bool) -> None:

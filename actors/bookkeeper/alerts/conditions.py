@@ -23,7 +23,7 @@ DEGRADED_AFTER = 3
 RESTARTS = 3
 WAL_LARGE_S = 900.0
 """A backup of a large spool reads for minutes, and what is received meanwhile stays in the log."""
-STILL_LEAST_S = 45.0
+STILL_LEAST_S = 35.0
 """Heartbeats come every fifteen seconds at the latest, and a pass may take a while."""
 TOLD_OTHERWISE = frozenset({Cause.HELD_BY_PERSON, Cause.HELD_BY_RULE, Cause.TARGET_REMOVED})
 """Causes of held deliveries of which a person knows, or of which another alert tells."""
