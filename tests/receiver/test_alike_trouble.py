@@ -182,6 +182,7 @@ def test_a_sender_that_aborts_without_reading_its_answers_has_aborted(node: Watc
         sender.sock.sendall(stream + pdus.encode_abort(0, 0))
     rig.until_closed()
     assert len(rig.stored()) >= 5 and rig.healthy()
+    rig.until(lambda: rig.log.of("association_closed"))
     (closed,) = rig.log.of("association_closed")
     assert closed["images"] == len(rig.stored())
 
