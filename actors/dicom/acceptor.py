@@ -83,9 +83,8 @@ class Acceptor:
             log_fault("scp.fault", exc)
         finally:
             self._dismiss(self)
-            self._connection.taker = (
-                None  # which knows us in its turn: nothing of us is to wait for a search for garbage
-            )
+            # It knows us in its turn: nothing of us, such as a buffer of some 100 KB, is to wait for a search for garbage.
+            self._connection.taker = None
             self._connection.close()
 
     # -- opening -----------------------------------------------------------------------------------------------
