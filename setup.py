@@ -6,7 +6,7 @@ from setuptools import Extension, setup
 
 HEADERS = [
     "actors/dicom/_reading.h",
-    *(f"actors/receiver/_alike_{part}.h" for part in ("digest", "laps", "plan", "store")),
+    *(f"actors/receiver/_alike_{part}.h" for part in ("digest", "laps", "plan", "store", "take")),
 ]
 HELPER: dict[str, Any] = {
     "depends": HEADERS, "optional": True, "py_limited_api": True, "extra_compile_args": ["-O2", "-Wall", "-Wextra"],

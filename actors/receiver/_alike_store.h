@@ -21,8 +21,8 @@ enum {
     MOST = 64,                   /* images of one call */
     MOST_META = 8192,            /* as in part10.py */
     PRIVATE = 66,                /* bytes of the private element there */
-    AT_ONCE = 128 * 1024 + 4096, /* as in fsops.py: the kernel has to look for larger blocks */
-    EARLY = 128 * 1024           /* bytes of an image that are stored while the next are on their way */
+    AT_ONCE = 256 * 1024 + 4096, /* the kernel takes a large block more cheaply, but has to look for it */
+    EARLY = 256 * 1024           /* bytes of an image that are stored while the next are on their way */
 };
 
 typedef struct {
