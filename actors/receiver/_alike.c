@@ -13,7 +13,6 @@
 
 enum { INTERFACE = 2 }; /* count up with each change of what the functions take or give; alike.py holds the same number */
 
-
 static const char NAME[] = "scanpost.alike";
 
 PyDoc_STRVAR(receive_doc,
