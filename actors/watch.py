@@ -31,7 +31,7 @@ class Watch:
     def __init__(self, paths: Sequence[Path], wake: Callable[[], None]) -> None:
         self._paths, self._wake = [os.fsencode(path) for path in paths], wake
         self._libc = _libc()
-        self._fd = -1 if self._libc is None else self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._fd = -1  # not before it is needed: a user may have 128 of them, all programs together
         self._thread: threading.Thread | None = None
         self._end = -1
         self._armed = False
@@ -43,8 +43,13 @@ class Watch:
         Who asks for the first time must look once more a little later: a commit may have been written before and be seen only
         after its sync.
         """
-        if self._fd < 0 or self._libc is None:
+        if self._libc is None:
             return False
+        if self._fd < 0:
+            self._fd = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+            if self._fd < 0:
+                self.close()
+                return False
         for path in self._paths:
             if self._libc.inotify_add_watch(self._fd, path, _EVENTS) < 0:
                 if ctypes.get_errno() == errno.ENOENT:
@@ -88,6 +93,7 @@ class Watch:
             if fd >= 0:
                 os.close(fd)
         self._end = self._fd = -1
+        self._libc = None  # for good
 
     def _listen(self) -> None:
         poll = select.poll()

@@ -125,3 +125,19 @@ def test_where_no_descriptor_is_left_it_goes_without(tmp_path: Path, woken: Woke
     monkeypatch.setattr(os, "eventfd", none_left)
     assert not watched.arm() and not watched.arm()
     watched.close()
+
+
+def test_a_watch_takes_nothing_before_it_is_armed(tmp_path: Path, woken: Woken) -> None:
+    """A user may have 128 of them, all programs together: an actor that is never at rest needs none."""
+
+    def taken() -> int:
+        links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+        return sum("inotify" in os.readlink(link) for link in links if link.is_symlink())
+
+    before = taken()
+    watched = Watch([tmp_path], woken)
+    assert taken() == before
+    watched.arm()
+    assert taken() == before + 1
+    watched.close()
+    assert taken() == before and not watched.arm()
