@@ -35,8 +35,15 @@ def handler() -> RecordingHandler:
     return RecordingHandler()
 
 
-def connect(port: int, source: str = HOST) -> socket.socket:
-    return socket.create_connection((HOST, port), timeout=10, source_address=(source, 0))
+def connect(port: int, source: str = HOST, room: int = 0) -> socket.socket:
+    """`room` for what it receives, said before it connects: a window that was promised is filled in dribs otherwise."""
+    sock = socket.socket()
+    sock.settimeout(10)
+    if room:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    sock.bind((source, 0))
+    sock.connect((HOST, port))
+    return sock
 
 
 def associate(port: int) -> socket.socket:
@@ -136,8 +143,7 @@ def test_a_slow_sender_that_gets_on_is_not_ended(handler: RecordingHandler) -> N
 
 def test_a_request_whose_answers_nobody_takes_ends_the_association(handler: RecordingHandler) -> None:
     echo = pdv(dimse.echo_request(1), 3)
-    with running_scp(handler, network_timeout_s=0.4) as port, connect(port) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    with running_scp(handler, network_timeout_s=0.4) as port, connect(port, room=2048) as sock:
         sock.sendall(REQUEST)
         assert read_pdu(sock)[0] == pdus.ASSOCIATE_AC
         with dripping(sock, endless(echo * 1000), 0):
