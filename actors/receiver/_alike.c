@@ -11,7 +11,7 @@
 
 #include "_alike_take.h"
 
-enum { INTERFACE = 2 }; /* count up with each change of what the functions take or give; alike.py holds the same number */
+enum { INTERFACE = 3 }; /* count up with each change of what the functions take or give; alike.py holds the same number */
 
 static const char NAME[] = "scanpost.alike";
 
@@ -28,7 +28,8 @@ PyDoc_STRVAR(receive_doc,
 "and call again; `taken` are (SOP instance UID, length, digest, offset, received, changed) in the order of the receipts, with changed\n"
 "as ((number of the element, value), ...); `files` the descriptors now, -1 for those that are not open; `owed` is what is\n"
 "still to be sent of the last answer; `failed` says that the message was not taken because its file could not be written (1) or\n"
-"synced (2): it is the one of the first receipt behind those taken, and still open; or that the folder could not be synced (3).");
+"synced (2): it is the one of the first receipt behind those taken, and still open; or that the folder could not be synced (3).\n"
+"With an errno none of the files that are left may be filled: their names may not be durable.");
 
 static PyObject *
 changed_of(const unsigned char *p, int count)
@@ -131,7 +132,7 @@ receive(PyObject *module, PyObject *args)
     job->values = plan->values;
     Py_BEGIN_ALLOW_THREADS
     code = work(plan, r, job, sync);
-    if (sync && !job->failed)
+    if (sync && !job->failed_errno)
         (void)sync_folder(plan, job); /* whoever gets them back may fill them */
     Py_END_ALLOW_THREADS
     count = (int)(receipts.len / 16);

@@ -301,7 +301,7 @@ static int
 store_rest(const Plan *plan, const Reader *r, Job *job)
 {
     Taken *taken = &job->taken[job->count];
-    Py_ssize_t size = size_of(r);
+    Py_ssize_t size = size_of(r), sealed;
     if (size > plan->most || size > job->room || (!job->started && !begin(plan, r, job)))
         return 0;
     taken->length = size;
@@ -315,9 +315,10 @@ store_rest(const Plan *plan, const Reader *r, Job *job)
     if (!job->early)
         return 1;
     seal(plan, taken, job->receipts + 16 * job->count, SEAL_WHOLE, job->header);
-    if (pwrite(job->fds[job->count], job->header, PRIVATE, taken->offset - PRIVATE) != PRIVATE) {
+    sealed = pwrite(job->fds[job->count], job->header, PRIVATE, taken->offset - PRIVATE);
+    if (sealed != PRIVATE) {
         job->failed = WROTE;
-        job->failed_errno = ENOSPC;
+        job->failed_errno = sealed < 0 ? errno : ENOSPC;
         return 0;
     }
     lap(WRITE);

@@ -26,7 +26,7 @@ from protocol.spool.part10 import FileMeta
 if TYPE_CHECKING:
     from actors.receiver.handler import Handler
 
-INTERFACE = 2
+INTERFACE = 3
 """That of _alike.c: one that was compiled from other sources is not used."""
 MOST = 32  # images of one call: as many as are worth a commit of their own
 COMPANY_S = 0.05  # for so long the row of an image waits for others
@@ -34,7 +34,7 @@ FEW = 4  # images that a likeness must have been good for, else the next one has
 LONGEST_WAIT = 256  # images
 _LONGEST_ANSWER = 256  # bytes of a PDU
 _LONGEST_UID = 64
-_SYNC_FAILED, _FOLDER_FAILED = 2, 3
+_WHAT = {1: "write file", 2: "sync file", 3: "sync folder"}
 
 
 def _load() -> tuple[Any, str]:
@@ -186,12 +186,11 @@ class Alike:
             raise
         self._late = bool(taken) and state[0] == fast.helper.MORE
         left = [Lent(lent[at].receipt, files[at]) for at in range(len(taken), len(lent))]
-        if failed == _FOLDER_FAILED:
-            for one in left:
-                self._failed(one, "sync folder", number)
-            left = []
-        elif failed:
-            self._failed(left.pop(0), "sync file" if failed == _SYNC_FAILED else "write file", number)
+        if failed:  # with an error the names of the others may not be durable, either
+            spoiled = len(left) if number else 1
+            for one in left[:spoiled]:
+                self._failed(one, _WHAT[failed], number)
+            del left[:spoiled]
         self._served.writer.take_back(left)  # type: ignore[union-attr]
         if taken:
             self._taken(taken, lent)

@@ -8,6 +8,8 @@ import errno
 import gc
 import os
 import resource
+import subprocess
+import sys
 import threading
 from array import array
 from collections.abc import Iterator
@@ -269,3 +271,75 @@ def test_a_sync_that_failed_is_not_answered_with_success_and_ends_the_process(
         monkeypatch.setattr(alike, "helper", HELPER)
     rig.until_closed()
     rig.reception.failure._first = None  # so that it can be stopped
+
+
+SHIM = """
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int fsync(int fd)
+{
+    struct stat found;
+    if (fstat(fd, &found) == 0 && S_ISDIR(found.st_mode)) {
+        int log = open(getenv("SYNCED_FOLDERS"), O_WRONLY | O_APPEND | O_CREAT, 0600);
+        if (write(log, ".", 1) == 1)
+            close(log);
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+"""
+CUT = """
+import os, socket, sys
+from array import array
+from actors.dicom import pdus
+from actors.receiver import alike
+from protocol.header.alike import Likeness
+from protocol.header.scan import scan
+from receiver_rig import CT
+from test_alike_taken import EARLY, image, request
+from actors.dicom.upper import fragments
+
+folder, cls = sys.argv[1], CT[0].encode()
+data = image("1.2.1.1", 1, 3 * EARLY)
+like = Likeness(memoryview(data), CT[1], scan(data, CT[1]).values)
+plan = alike.helper.plan(1, like.explicit, 2**40, like.head, like.stop, like.table, cls + bytes(len(cls) % 2), bytes(144), b"",
+                         bytes(16), folder)
+ours, theirs = socket.socketpair()
+ours.setblocking(True)
+cut = request("1.2.1.2", image("1.2.1.2", 2, 3 * EARLY))[:-1]
+def send():
+    for control, piece in cut:
+        theirs.sendall(b"".join(bytes(one) for one in fragments(1, piece, bool(control & 1), bool(control & 2), 2**20)))
+    theirs.close()
+import threading
+thread = threading.Thread(target=send)
+thread.start()
+receipts = b"".join(bytes([n]) * 16 for n in range(1, 7))
+first = os.open(f"{folder}/{receipts[:16].hex()}.dcm", os.O_CREAT | os.O_WRONLY)
+state, taken, files, owed, failed, number = alike.helper.receive(
+    plan, ours.fileno(), bytearray(768 * 1024), 0, 0, 2**20, 10.0, __import__("time").monotonic() + 10, 1024, True, receipts,
+    array("i", [first, -1, -1, -1, -1, -1]), 5, 0.05, 2**40, bytearray(2), bytearray(1))
+thread.join()
+print(len(taken), failed, number, sum(fd >= 0 for fd in files[1:]))
+"""
+
+
+def test_files_made_ahead_have_durable_names_though_the_image_under_way_was_cut_off(tmp_path: Path) -> None:
+    """Whoever gets them back fills and acknowledges them: with fsync that must outlive a power cut."""
+    (tmp_path / "shim.c").write_text(SHIM)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "shim.so", tmp_path / "shim.c"], check=True)
+    (tmp_path / "images").mkdir()
+    synced = tmp_path / "synced"
+    root, here = Path(alike.__file__).parents[2], Path(__file__).parent
+    environment = {
+        **os.environ, "LD_PRELOAD": str(tmp_path / "shim.so"), "SYNCED_FOLDERS": str(synced),
+        "PYTHONPATH": os.pathsep.join(map(str, (root, here))),
+    }  # fmt: skip
+    command = [sys.executable, "-c", CUT, str(tmp_path / "images")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr[-1000:]
+    taken, failed, number, open_ones = map(int, done.stdout.split())
+    assert (taken, failed, number) == (0, 1, 0) and open_ones > 0
+    assert synced.exists(), "files are given back whose names a power cut may take"
