@@ -144,8 +144,9 @@ class Alike:
         slowest: int,
     ) -> tuple[tuple[Any, ...], bool]:
         """See Taker."""
+        limits = max_pdu, busy_s, deadline, slowest
         while True:
-            state, took = self._receive(fd, buffer, start, end, max_pdu, busy_s, deadline, slowest)
+            state, took = self._receive(fd, buffer, start, end, limits)
             if state[0] != helper.AGAIN:
                 return state, took
             start, end = state[2], state[3]
@@ -157,27 +158,17 @@ class Alike:
             self._way.send(owed)
 
     def _receive(
-        self,
-        fd: int,
-        buffer: bytearray,
-        start: int,
-        end: int,
-        max_pdu: int,
-        busy_s: float,
-        deadline: float,
-        slowest: int,
+        self, fd: int, buffer: bytearray, start: int, end: int, limits: tuple[int, float, float, int]
     ) -> tuple[tuple[Any, ...], bool]:
         """Once, with what is so now."""
         room = self._room()
         lent, ahead = self._lent() if room else ([], 0)
         if not lent:
-            state = fast.helper.receive(
-                fd, buffer, True, start, end, 0, 0, False, 0, max_pdu, 0, 0.0, busy_s, deadline, slowest
-            )
-            return state, False
+            max_pdu, *times = limits
+            return fast.helper.receive(fd, buffer, True, start, end, 0, 0, False, 0, max_pdu, 0, 0.0, *times), False
         try:
             state, taken, files, self._owed, failed, number = helper.receive(
-                self._plan, fd, buffer, start, end, max_pdu, busy_s, deadline, slowest, self._handler.images.sync,
+                self._plan, fd, buffer, start, end, *limits, self._handler.images.sync,
                 b"".join([one.receipt for one in lent]), array("i", [one.fd for one in lent]), ahead, COMPANY_S, room,
                 self._handler.failure.halt, self._policy.outdated,
             )  # fmt: skip
