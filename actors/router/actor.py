@@ -5,6 +5,7 @@ It must not speak DICOM or carry image bytes. Everything it knows comes from the
 
 from __future__ import annotations
 
+import contextlib
 from typing import ClassVar
 
 from actors.base import Actor, Context
@@ -19,6 +20,7 @@ from actors.router.singles import Singles
 from actors.router.studies import Studies
 from actors.router.underway import UnderWay
 from actors.router.watchdog import LockWatchdog
+from protocol.errors import OutOfSpace
 from protocol.spool.mined import MinedTerms
 from protocol.wire.bus import Nudge
 from protocol.zones import zone_name
@@ -65,10 +67,13 @@ class RouterActor(Actor):
         self._watchdog.start()
 
     def recover(self) -> dict[str, int]:
-        """Give back what died with an earlier life."""
+        """Give back what died with an earlier life, and read the configuration: who is ready has said what is in force."""
         if died_with := self._under_way.recover():
             self.context.log.warning("router_died_with", arrival=died_with)
-        return self._reaper.round(self.context.clock.monotonic())
+        found = self._reaper.round(self.context.clock.monotonic())
+        with contextlib.suppress(OutOfSpace):  # nothing to die of: the first pass meets it, too, and repeats
+            self._look_at_routing()
+        return found
 
     def stop(self) -> None:
         """There is nothing under way between two passes."""
@@ -91,8 +96,7 @@ class RouterActor(Actor):
         if (too_soon_s := self._too_soon(nudges, now)) > 0:
             return too_soon_s
         self._looked = now
-        if self._routing.refresh():
-            self._on_revision()
+        self._look_at_routing()
         asked, more_commands = self._commands.round()
         singles = self._singles.round()
         due = [self._closing.round(now)]
@@ -132,14 +136,17 @@ class RouterActor(Actor):
         return max(SHORTEST_WAIT_S, wait_s)
 
     # ---- what follows ---------------------------------------------------------------------------------------------
-    def _on_revision(self) -> None:
-        """Another configuration: targets may be gone, failed rules may be mended."""
+    def _look_at_routing(self) -> None:
+        """Where there is another configuration, targets may be gone, failed rules may be mended."""
+        if not self._routing.refresh():
+            return
         by_image = any(rule.trigger == "image" for rule in self._routing.configuration.rules)
         self._rest_s = SHORTEST_WAIT_S if by_image else CALM_WAIT_S
         self._leave_members()  # before what has no target is held
         self._look_for_orphans = True
         for alert in self.context.spool.notices.alerts(RULE_ALERT):
             self.context.spool.notices.clear_alert(alert)
+        self._routing.done()
 
     def _on_decided(self, done: Round) -> None:
         self._decided += done.decided

@@ -26,6 +26,7 @@ class Routing:
     def __init__(self, versions: RoutingVersions, spool: Spool, settings: Settings, log: Any) -> None:
         self._versions, self._spool, self._settings, self._log = versions, spool, settings, log
         self._version: Version | None = None
+        self._fresh = self._untold = False
 
     @property
     def revision(self) -> int:
@@ -59,19 +60,26 @@ class Routing:
         return {*self.configuration.targets, *self.configuration.groups, SINK}
 
     def refresh(self) -> bool:
-        """Take the newest usable version; True if it is another one than before (also the first time)."""
-        if self._version is not None and not self._versions.changed():
-            return False
-        before, self._version = self._version, self._versions.current()
-        self._tell_damage()
-        if before is not None and before.number == self._version.number:
-            return False
-        version = self._version
+        """Take the newest usable version; True from another one (also the first) until `done` says that it was acted upon."""
+        if self._version is None or self._versions.changed():
+            before, self._version = self._version, self._versions.current()
+            self._fresh = self._fresh or before is None or before.number != self._version.number
+            self._untold = True
+        if self._untold:  # also when it failed the first time, say because the disk was full
+            self._tell_damage()
+            self._tell_version(self._version)
+            self._untold = False
+        return self._fresh
+
+    def done(self) -> None:
+        """Everything that follows from the version in force was done."""
+        self._fresh = False
+
+    def _tell_version(self, version: Version) -> None:
         if version.number and self._spool.notices.tell(
             _REVISION, str(version.number), ConfigChanged(version.number, version.author, version.reason)
         ):
             self._log.info("config_changed", revision=version.number)
-        return True
 
     def _tell_damage(self) -> None:
         notices = self._spool.notices

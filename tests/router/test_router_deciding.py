@@ -271,6 +271,59 @@ def test_a_new_revision_counts_from_the_next_decision_without_restart(rig):
     assert len(node.events("config.changed")) == 2, "a restart is no change"
 
 
+def test_a_router_that_is_ready_has_told_what_is_in_force(rig):
+    node: Rig = rig(CT)
+    node.work()
+    node.publish(CT)
+    node.new_router().recover()
+    assert [event.data["revision"] for event in node.events("config.changed")] == [1, 2]
+
+
+def test_a_revision_that_comes_while_the_disk_is_full_is_told_when_there_is_room_again(rig):
+    node: Rig = rig(CT)
+    node.work()
+    tell, raise_alert = node.spool.notices.tell, "rule.failed.x"
+    node.spool.notices.raise_alert(raise_alert, "it fails")
+
+    def no_room(*arguments):
+        raise OutOfSpace
+
+    node.publish(CT)
+    node.spool.fs.write_new(node.spool.places.routing / "000003.json", b"{ half")
+    node.spool.notices.tell = no_room
+    for _ in range(2):
+        with pytest.raises(OutOfSpace):
+            node.router.one_pass([])
+    restarted = node.new_router()
+    restarted.recover()  # does not end the process, which would be the end of all routing
+    node.spool.notices.tell = tell
+    node.work()
+    assert [event.data["revision"] for event in node.events("config.changed")] == [1, 2]
+    assert len(node.events("config.damaged")) == 1
+    assert raise_alert not in node.spool.notices.alerts("rule.failed."), "another revision may have mended it"
+
+
+def test_a_running_router_makes_up_for_what_it_could_not_tell(rig):
+    node: Rig = rig(CT)
+    node.work()
+    tell, clear = node.spool.notices.tell, node.spool.notices.clear_alert
+    node.spool.notices.raise_alert("rule.failed.x", "it fails")
+    node.publish(CT)
+
+    def no_room(*arguments):
+        raise OutOfSpace
+
+    for method in ("tell", "clear_alert"):
+        setattr(node.spool.notices, method, no_room)
+        with pytest.raises(OutOfSpace):
+            node.router.one_pass([])
+        node.spool.notices.tell = tell
+    node.spool.notices.clear_alert = clear
+    node.work()
+    assert [event.data["revision"] for event in node.events("config.changed")] == [1, 2]
+    assert not node.spool.notices.alerts("rule.failed.")
+
+
 def test_a_revision_between_close_and_decision_decides(rig):
     node: Rig = rig(CT)
     node.world.receive(A)
