@@ -22,6 +22,30 @@ _MAX_IOV = 512  # buffers per sendmsg, half of Linux's IOV_MAX
 _TLS_BYTES = 64 * 1024  # four records; a write of TLS ends only when the peer's side took it all
 _TLS_HANDSHAKE = b"\x16"  # content type of a record, RFC 8446 section 5.1
 QUICKACK = getattr(socket, "TCP_QUICKACK", None)
+_MOST_SPARE = 8
+_spare: list[bytearray] = []
+
+
+def _borrowed() -> bytearray:
+    """A buffer for one connection; what an earlier one left in it is overwritten before it is looked at."""
+    try:
+        return _spare.pop()
+    except IndexError:
+        return bytearray(BUFFER_BYTES)
+
+
+def _given_back(buffer: bytearray, view: memoryview) -> None:
+    """Keep it for the next connection: new memory costs an association of few images more than they do.
+
+    Not if anybody still looks into it: he would see another patient.
+    """
+    try:
+        view.release()
+        buffer.append(buffer.pop())  # no size may change while there are views
+    except BufferError:
+        return
+    if len(_spare) < _MOST_SPARE:
+        _spare.append(buffer)
 
 
 class ConnectionLost(AssociationAborted):
@@ -41,7 +65,7 @@ class Transport:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._sock = sock
         self._tls = isinstance(sock, ssl.SSLSocket)
-        self._buffer = bytearray(BUFFER_BYTES)
+        self._buffer = _borrowed()
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
         self._held = False  # pieces of the buffer that were consumed are still in use
@@ -235,6 +259,11 @@ class Transport:
             self._notify_close()
         with contextlib.suppress(OSError):
             self._sock.close()
+        buffer, self._buffer = self._buffer, bytearray()
+        view, self._view = self._view, memoryview(self._buffer)
+        self._start = self._end = 0
+        if buffer:
+            _given_back(buffer, view)
 
 
 def broken(exc: OSError) -> str:

@@ -21,8 +21,9 @@ enum {
     MOST = 64,                   /* images of one call */
     MOST_META = 8192,            /* as in part10.py */
     PRIVATE = 66,                /* bytes of the private element there */
-    AT_ONCE = 256 * 1024 + 4096, /* the kernel takes a large block more cheaply, but has to look for it */
-    EARLY = 256 * 1024           /* bytes of an image that are stored while the next are on their way */
+    EARLY = 256 * 1024,    /* bytes of an image that are stored while the next are on their way */
+    AT_ONCE = 512 * 1024,  /* bytes of a write */
+    PORTION = 128 * 1024   /* a write ends at a multiple of it in the file: the page cache takes whole large folios then */
 };
 
 typedef struct {
@@ -220,6 +221,13 @@ is_alike(const Plan *plan, const Reader *r, Job *job)
     return 1;
 }
 
+/* The place in the data set at or before `until` that is a multiple of PORTION in the file. */
+static Py_ssize_t
+whole_portions(const Job *job, Py_ssize_t until)
+{
+    return (job->header_size + until) / PORTION * PORTION - job->header_size;
+}
+
 /* Append header and data set up to `until` to the file, in portions; 0: that failed. */
 static int
 write_on(const Reader *r, Job *job, Py_ssize_t until)
@@ -227,7 +235,7 @@ write_on(const Reader *r, Job *job, Py_ssize_t until)
     while (job->done < until) {
         struct iovec parts[16];
         int count = 0;
-        Py_ssize_t from = job->done < 0 ? 0 : job->done, most = job->done + AT_ONCE;
+        Py_ssize_t from = job->done < 0 ? 0 : job->done, most = whole_portions(job, job->done + AT_ONCE);
         ssize_t written;
         if (job->done < 0) {
             parts[0].iov_base = job->header + job->header_size + job->done;
@@ -293,7 +301,7 @@ store_part(const Plan *plan, const Reader *r, Job *job)
         job->early = 1;
     }
     digest_on(plan, r, job, size);
-    return write_on(r, job, size);
+    return write_on(r, job, whole_portions(job, size));
 }
 
 /* All of the image is there: 0 if it is not one to take, or could not be stored. */
