@@ -204,5 +204,6 @@ async def test_a_lost_connection_is_shown_and_mended_and_an_ended_session_leads_
     await page.wait_for_selector("#live[data-state=ok]")
     accounts.add_user("eve", "admin", PASSWORD)
     accounts.disable("ann")
-    await page.wait_for_url("**/login*")
+    # Whatever notices first leads there, and a second one may break that off: not a question for one navigation.
     await page.wait_for_selector("[name=password]")
+    assert "/login" in page.url
