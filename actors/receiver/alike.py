@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 INTERFACE = 3
 """That of _alike.c: one that was compiled from other sources is not used."""
 MOST = 32  # images of one call: as many as are worth a commit of their own
-COMPANY_S = 0.1  # for so long the row of an image waits for others
+COMPANY_S = 0.05  # for so long the row of an image waits for others
 FEW = 4  # images that a likeness must have been good for, else the next one has to wait
 LONGEST_WAIT = 256  # images
 _LONGEST_ANSWER = 256  # bytes of a PDU

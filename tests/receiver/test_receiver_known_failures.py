@@ -114,7 +114,8 @@ def test_44_slow_loris_and_thousands_of_connections_end_in_time_and_keep_no_scan
             for sock in (*flood, silent, dripping):
                 sock.close()
         assert "no association request within 0.5 s" in {e["reason"] for e in rig.events("association.rejected")}
-        assert len(rig.stored()) == 11 and rig.healthy()
+        rig.until(lambda: len(rig.stored()) == 11)  # an open association's last row may wait for company
+        assert rig.healthy()
 
 
 def test_44_an_address_has_no_more_associations_than_it_may_however_slowly_it_sends(tmp_path: Path) -> None:
