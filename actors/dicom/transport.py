@@ -22,7 +22,7 @@ _MAX_IOV = 512  # buffers per sendmsg, half of Linux's IOV_MAX
 _TLS_BYTES = 64 * 1024  # four records; a write of TLS ends only when the peer's side took it all
 _TLS_HANDSHAKE = b"\x16"  # content type of a record, RFC 8446 section 5.1
 QUICKACK = getattr(socket, "TCP_QUICKACK", None)
-_MOST_SPARE = 8
+_MOST_SPARE = 4  # 3 MB of each process
 _spare: list[bytearray] = []
 
 

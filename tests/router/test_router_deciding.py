@@ -282,8 +282,8 @@ def test_a_router_that_is_ready_has_told_what_is_in_force(rig):
 def test_a_revision_that_comes_while_the_disk_is_full_is_told_when_there_is_room_again(rig):
     node: Rig = rig(CT)
     node.work()
-    tell, raise_alert = node.spool.notices.tell, "rule.failed.x"
-    node.spool.notices.raise_alert(raise_alert, "it fails")
+    tell, alert = node.spool.notices.tell, "rule.failed.x"
+    node.spool.notices.raise_alert(alert, "it fails")
 
     def no_room(*arguments):
         raise OutOfSpace
@@ -300,7 +300,7 @@ def test_a_revision_that_comes_while_the_disk_is_full_is_told_when_there_is_room
     node.work()
     assert [event.data["revision"] for event in node.events("config.changed")] == [1, 2]
     assert len(node.events("config.damaged")) == 1
-    assert raise_alert not in node.spool.notices.alerts("rule.failed."), "another revision may have mended it"
+    assert alert not in node.spool.notices.alerts("rule.failed."), "another revision may have mended it"
 
 
 def test_a_running_router_makes_up_for_what_it_could_not_tell(rig):
