@@ -42,7 +42,8 @@ typedef struct {
     int fds[MOST];                 /* those from `made` on are still to be made */
     int files, made, ready;        /* the names of those below `ready` are as durable as promised */
     int ahead;                     /* files to be made at a time, where their names are synced; 0: none */
-    double wait;     /* seconds that an image which was taken may wait for company */
+    double wait;     /* seconds that an image which was taken may wait for company, and for one that is on its way then */
+    double due;      /* until when the first of them does */
     Py_ssize_t room; /* bytes that may still be taken */
     const volatile unsigned char *halt, *outdated; /* nothing may be taken while one of these bytes is set */
     Py_ssize_t halts, outdateds;

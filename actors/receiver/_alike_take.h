@@ -95,6 +95,11 @@ take_one(const Plan *plan, Reader *r, Job *job, int sync)
     r->pause = takes ? EARLY : 0;
     r->since = 0;
     r->late = 0;
+    if (job->count) {
+        if (r->start == r->end && !get(r))
+            return STOPPED;
+        r->look = now() + job->wait; /* most come whole in that time, and the usual way would cost far more */
+    }
     if (read_command(r)) {
         while ((code = read_data(r)) == PAUSED) {
             lap(RECEIVE);
@@ -145,7 +150,7 @@ work(const Plan *plan, Reader *r, Job *job, int sync)
         r->pdv_left = 0;
         r->last = 0;
         r->deadline = idle;
-        if (job->failed || (job->count && (job->owed_size || r->pdu_left || !there))) {
+        if (job->failed || (job->count && (job->owed_size || r->pdu_left || !there || now() >= job->due))) {
             r->deadline = now() + r->busy; /* of a PDU that has begun to come */
             return STOPPED;                /* nothing is read: the rows are to be written, or the answer sent, first */
         }
@@ -163,7 +168,8 @@ work(const Plan *plan, Reader *r, Job *job, int sync)
         if (code != TAKEN)
             return code;
         if (job->count == 1)
-            r->look = now() + job->wait;
+            job->due = now() + job->wait;
+        r->look = job->due;
     }
 }
 

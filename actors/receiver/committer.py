@@ -15,7 +15,7 @@ from typing import Any
 from protocol.errors import DiskFailed, OutOfSpace, SpoolDamaged, SpoolError, SpoolNewer
 from protocol.spool.images import Receipt, Saved
 
-LARGEST_GROUP = 32  # images; the write lock is to be held for about 10 ms at most
+LARGEST_GROUP = 64  # images; the write lock is to be held for about 10 ms at most
 POSTED_GROUP = LARGEST_GROUP  # acknowledged images that are worth a commit of their own
 _TOO_MANY = 4 * POSTED_GROUP  # of those: whoever posts one more commits them itself
 _LONG = 4  # groups that a thread leads for others while its own peer waits for it
@@ -83,7 +83,7 @@ class Committer:
         self._queue: deque[Ticket] = deque()
         self._closed = ""
         self._led = False
-        self._since = 0.0  # what waits does so at least since then
+        self._since = self._last = 0.0  # when the first and the last of what waits came, at the latest
         self._idle = threading.Event()
         self._idle.set()
         self.commits = 0
@@ -136,12 +136,16 @@ class Committer:
         if not ticket.done:
             self._lead(ticket)
 
-    def lead_on(self, older_s: float = 0.0) -> bool:
-        """Commit what waits if nobody else does and it has waited for `older_s`; whether something still waits."""
+    def lead_on(self, quiet_s: float = 0.0, longest_s: float = 0.0) -> bool:
+        """Commit what waits if nobody else does and it is worth it: many, or nothing more came for `quiet_s`, or the first has
+        waited for `longest_s`. Whether something still waits.
+        """
         with self._gate:
             if self._led or not self._queue:
                 return False
-            if time.monotonic() - self._since < older_s and len(self._queue) < POSTED_GROUP:
+            now = time.monotonic()
+            grows = now - self._last < quiet_s and now - self._since < longest_s
+            if grows and len(self._queue) < POSTED_GROUP:
                 return True
             self._led = True
         self._lead(None)
@@ -155,8 +159,9 @@ class Committer:
                 return tickets
             few = len(self._queue)
             self._queue.extend(tickets)
+            self._last = time.monotonic()
             if not few:
-                self._since = time.monotonic()
+                self._since = self._last
                 self._idle.clear()
             many, last = len(self._queue), tickets[-1]
             leads = not self._led and (last.waits or self._help is None or many >= _TOO_MANY)
@@ -187,7 +192,7 @@ class Committer:
                 self._led = False
                 self._idle.set()
                 return True
-            self._since = time.monotonic()
+            self._since = self._last = time.monotonic()
             waiter = next((ticket for ticket in self._queue if ticket.waits), None)
             if waiter is not None:
                 waiter.call()

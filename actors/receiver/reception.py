@@ -119,8 +119,8 @@ class Reception:
             self._means.log.error("keywords_not_scanned", revision=policy.revision, reason=policy.unusable)
         return policy
 
-    def _commit_rest(self, older_s: float) -> bool:
-        return self.committer.lead_on(older_s)
+    def _commit_rest(self, quiet_s: float, longest_s: float) -> bool:
+        return self.committer.lead_on(quiet_s, longest_s)
 
     def _settle(self, served: Served) -> None:
         self.handler.settle(served)

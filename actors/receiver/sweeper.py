@@ -11,8 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-AFTER_S = 0.02
-"""How long what is left waits for company."""
+QUIET_S = 0.02
+"""What is left waits for company until so long nothing more came."""
+LONGEST_S = 0.06
+"""But not longer than this."""
 
 
 BACK = 5  # nice
@@ -29,11 +31,12 @@ class Sweeper:
     """Works when asked to.
 
     Args:
-        rows: commit what nobody commits and has waited for so many seconds; whether more waits.
+        rows: commit what nobody commits if nothing more came for so many seconds or it has waited for so many; whether more
+            waits.
         failed: told what came out of it; the thread then ends.
     """
 
-    def __init__(self, rows: Callable[[float], bool], failed: Callable[[BaseException], None], log: Any) -> None:
+    def __init__(self, rows: Callable[[float, float], bool], failed: Callable[[BaseException], None], log: Any) -> None:
         self._rows, self._failed, self._log = rows, failed, log
         self._asked = threading.Event()
         self._hurried = threading.Event()
@@ -63,12 +66,12 @@ class Sweeper:
             _step_back()
             while True:
                 self._asked.wait()
-                self._hurried.wait(AFTER_S)
+                self._hurried.wait(QUIET_S)
                 if self._stopping.is_set():
                     return
                 self._hurried.clear()
                 self._asked.clear()
-                if self._rows(AFTER_S):
+                if self._rows(QUIET_S, LONGEST_S):
                     self._asked.set()
         except Exception as exc:
             self._log.error("sweeping_failed", error=type(exc).__name__)

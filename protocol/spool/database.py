@@ -21,6 +21,7 @@ from protocol.spool.transaction import Transaction
 from protocol.spool.writelock import WriteLock
 
 WAL_ALERT_BYTES = 64 << 20
+_CHECKPOINT_PAGES = 4000  # 8 MB of log: a page that changes again and again is written back once for all of it
 ID_EPOCH = 1577836800  # 2020-01-01; ids begin at the seconds since then, see seed_ids
 
 
@@ -65,9 +66,9 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
         connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "mmap_size=0", f"synchronous={'FULL' if self.full else 'NORMAL'}",
-                       f"journal_size_limit={WAL_ALERT_BYTES // 2}", "foreign_keys=OFF",
-                       "cache_size=-16000", "temp_store=MEMORY"):  # fmt: skip
+        for pragma in ("journal_mode=WAL", f"wal_autocheckpoint={_CHECKPOINT_PAGES}", "mmap_size=0",
+                       f"synchronous={'FULL' if self.full else 'NORMAL'}", f"journal_size_limit={WAL_ALERT_BYTES // 2}",
+                       "foreign_keys=OFF", "cache_size=-16000", "temp_store=MEMORY"):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}")
         return connection
 

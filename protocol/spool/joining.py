@@ -146,11 +146,8 @@ class Joining:
         self._rows: list[tuple[Any, ...]] = []  # of images, not written yet
         self._events: list[tuple[Event, int]] = []  # that go with them
         self._waiting: set[str] = set()  # SOP instances of these rows
-        self._like: tuple[Any, Any, dict[str, Any]] = (
-            None,
-            None,
-            {},
-        )  # two headers of many images, and their difference
+        # Headers that many images are compared with, by their ids, which are held so that none is given anew.
+        self._likes: dict[tuple[int, int], tuple[Any, Any, dict[str, Any]]] = {}
         self.opened: dict[bytes, Any] = {}
         self.links: set[tuple[int, bytes]] = set()
 
@@ -175,6 +172,9 @@ class Joining:
     def look(self, together: Sequence[Saved]) -> None:
         """Ask once for all that are to join which SOP instances are there already."""
         uids = [saved.meta.sop_instance_uid for saved in together]
+        # Few different statements, so that they are kept: the last is asked for again, up to a power of two.
+        while len(uids) & (len(uids) - 1):
+            uids.append(uids[-1])
         rows = self._tx.all(
             "SELECT sop_uid FROM image INDEXED BY image_sop WHERE superseded IS NULL"
             f" AND sop_uid IN ({','.join('?' * len(uids))})",
@@ -294,9 +294,10 @@ class Joining:
         common, like = arrival["values"], saved.like
         if like is None:
             return difference(common, saved.values)
-        if self._like[0] is not common or self._like[1] is not like:
-            self._like = common, like, difference(common, like)
-        return differing(common, saved.values, self._like[2], saved.but)
+        key = id(common), id(like)
+        if key not in self._likes:
+            self._likes[key] = common, like, difference(common, like)
+        return differing(common, saved.values, self._likes[key][2], saved.but)
 
     def _replace(self, saved: Saved, arrival: Any) -> None:
         """What this arrival has of the same SOP instance is superseded."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from receiver_rig import ListLog
 
-from actors.receiver.committer import LARGEST_GROUP, Committer
+from actors.receiver.committer import LARGEST_GROUP, POSTED_GROUP, Committer
 from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 from protocol.spool.images import Receipt, Saved
 from protocol.spool.part10 import FileMeta
@@ -85,7 +86,27 @@ def test_groups_are_bounded_and_each_arrival_is_told_once(committer, database, p
         one.result(10)
     committer.stop()
     assert database.groups == [1, LARGEST_GROUP, 1]
-    assert database.told == [{0}, {0, 1, 2, 3}, {3}]
+    last = 1 + LARGEST_GROUP
+    assert database.told == [{0}, set(range((last - 1) // 10 + 1)), {last // 10}]
+
+
+def test_what_nobody_waits_for_is_committed_once_it_has_company_or_nothing_more_comes(database):
+    asked: list[bool] = []
+    committer = Committer(database.commit, database.told.append, database.fatal.append, database.log, help=asked.append)
+    database.let_through.release(1000)
+    never = 1e9
+    committer.post_all(partial(saved, number) for number in range(3))
+    assert asked == [False] and database.groups == []
+    assert committer.lead_on(never, never) and database.groups == [], "more may come"
+    assert not committer.lead_on(0.0, never) and database.groups == [3], "nothing more came"
+    committer.post(saved(3))
+    assert committer.lead_on(never, never)
+    assert not committer.lead_on(never, 0.0) and database.groups == [3, 1], "it has waited long enough"
+    for number in range(POSTED_GROUP):
+        committer.post(saved(10 + number))
+    assert asked == [False, False, False, True], "worth a commit of its own, at once"
+    assert not committer.lead_on(never, never) and database.groups == [3, 1, POSTED_GROUP]
+    committer.stop()
 
 
 def test_a_full_disk_fails_the_group_and_the_next_may_work(committer, database, pool):
