@@ -10,14 +10,15 @@ import socket
 import ssl
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from actors.dicom import commitment_scp, dimse, pdus, statuses
+from actors.dicom.agreement import Agreement, Agreements
 from actors.dicom.commitment import SOP_CLASS as COMMITMENT
 from actors.dicom.facts import facts
-from actors.dicom.negotiation import answer_user, choose_all, choose_roles, contradicts
-from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu
+from actors.dicom.negotiation import contradicts
+from actors.dicom.pdus import AssociateRq, InvalidPdu, with_titles
 from actors.dicom.service import How, LimitReached, Peer, ScpConfig, ScpHandler, StoreCommand, Taker, Way
 from actors.dicom.storing import Dropped, Storing, log_fault, whole
 from actors.dicom.transport import ConnectionLost
@@ -50,15 +51,16 @@ class Acceptor:
         address: tuple[str, int],
         admit: Callable[[Acceptor], bool],
         dismiss: Callable[[Acceptor], None],
+        agreements: Agreements,
     ) -> None:
         self._config, self._handler = config, handler
         self._address, self._port = address
-        self._admit, self._dismiss = admit, dismiss
+        self._admit, self._dismiss, self._agreements = admit, dismiss, agreements
         self._connection = Connection(sock, config.max_pdu, _COLLECTED_BYTES)
         self._stopping = False
         self._open = False
         self._max_send = 0
-        self._contexts: dict[int, tuple[str, str]] = {}
+        self._contexts: Mapping[int, tuple[str, str]] = {}
         self._storing: Storing | None = None
         self._commitment: commitment_scp.Service | None = None
         self._id = uuid.uuid4().bytes
@@ -107,7 +109,7 @@ class Acceptor:
     def _receive_request(self) -> AssociateRq | None:
         try:
             kind, body = self._connection.read_pdu(max(0.0, self._deadline - time.monotonic()))
-            return AssociateRq.decode(body) if kind == pdus.ASSOCIATE_RQ else None  # else an abort
+            return self._agreements.decode(body) if kind == pdus.ASSOCIATE_RQ else None  # else an abort
         except InvalidPdu as exc:
             self._refuse_pdu(str(exc), exc)
         except PeerTimeout as exc:
@@ -182,9 +184,9 @@ class Acceptor:
 
     def _accepted(self, request: AssociateRq, peer: Peer) -> How:
         try:
-            answer = self._agree(request, peer)
-            self._tell(self._handler.agreed, self._id, lambda: facts(request, answer))
-            self._connection.send([answer.encode()], self._config.network_timeout_s)
+            agreement = self._agree(request, peer)
+            self._tell(self._handler.agreed, self._id, lambda: facts(request, agreement.answer))
+            self._connection.send([with_titles(agreement.pdu, request.titles)], self._config.network_timeout_s)
             self._connection.settle_down(self._config.idle_timeout_s, self._config.network_timeout_s)
             while True:
                 if self._commitment is not None:
@@ -208,23 +210,17 @@ class Acceptor:
             self._connection.abort(linger_s=0)
             return "aborted"
 
-    def _agree(self, request: AssociateRq, peer: Peer) -> AssociateAc:
+    def _agree(self, request: AssociateRq, peer: Peer) -> Agreement:
         """Choose the contexts and what else is negotiated."""
         services = commitment_scp.services(self._handler, peer)
-        results = choose_all(request.contexts, services, request.user.common)
-        roles = choose_roles(request.roles, services)
-        abstract = {context.context_id: context.abstract_syntax for context in request.contexts}
-        for result in results:
-            if result.result == pdus.ACCEPTED:
-                self._contexts[result.context_id] = (abstract[result.context_id], result.transfer_syntax)
+        agreement = self._agreements.of(request, services, self._config.max_pdu)
+        self._contexts = agreement.contexts
         self._max_send = max(request.max_pdu, 128) if request.max_pdu else 65536
         self._commitment = commitment_scp.serve(
             self._handler, self._id, peer, self._connection, self._max_send, self._config.network_timeout_s,
-            self._contexts, roles,
+            self._contexts, agreement.answer.roles,
         )  # fmt: skip
-        stored = {abstract for abstract, _ in self._contexts.values()} - _NO_STORAGE
-        user = answer_user(request.user, stored)
-        return AssociateAc(results, self._config.max_pdu, request.titles, roles, user)
+        return agreement
 
     def _release(self) -> How:
         try:

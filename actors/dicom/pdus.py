@@ -6,7 +6,7 @@ It must not touch a socket or decide what is accepted: upper.py moves the bytes,
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from actors.dicom.items import INVALID_PARAMETER, InvalidPdu, item, items, title_text, uid_bytes, uid_text
 from actors.dicom.userinfo import NOTHING, RoleSelection, UserInformation
@@ -24,6 +24,9 @@ UNRECOGNISED_PDU, UNEXPECTED_PDU = 1, 2
 
 # Results of a presentation context, PS3.8 table 9-18
 ACCEPTED, ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED = 0, 3, 4
+
+HEAD = 68
+"""Bytes of a request's or an acceptance's body before its items: version, reserved, AE titles."""
 
 _HEADER = struct.Struct(">BxI")
 
@@ -69,7 +72,8 @@ class ContextResult:
 class AssociateRq:
     """A-ASSOCIATE-RQ, PS3.8 section 9.3.2. `max_pdu` 0 is unlimited; `titles` keeps the raw AE title fields.
 
-    `user` is the rest of the user information; `max_pdu` and `roles` stand beside it and count.
+    `user` is the rest of the user information; `max_pdu` and `roles` stand beside it and count. `items` is what was decoded,
+    without the head that `with_head` changes.
     """
 
     called_ae: str
@@ -81,6 +85,7 @@ class AssociateRq:
     titles: bytes = b""
     roles: tuple[RoleSelection, ...] = ()
     user: UserInformation = UserInformation()
+    items: bytes = field(default=b"", repr=False, compare=False)
 
     def encode(self) -> bytes:
         parts = [item(0x10, uid_bytes(self.application_context))]
@@ -99,28 +104,29 @@ class AssociateRq:
         Raises:
             InvalidPdu: lengths or mandatory fields are wrong.
         """
-        if len(body) < 68:
+        if len(body) < HEAD:
             raise InvalidPdu("A-ASSOCIATE-RQ is too short")
         contexts: list[ProposedContext] = []
         application, user = "", NOTHING
-        for kind, value in items(body, 68):
+        for kind, value in items(body, HEAD):
             if kind == 0x10:
                 application = uid_text(value)
             elif kind == 0x20:
                 contexts.append(_proposed_context(value))
             elif kind == 0x50:
                 user = UserInformation.decode(value)
-        return cls(
-            called_ae=title_text(body[4:20]),
-            calling_ae=title_text(body[20:36]),
-            contexts=tuple(contexts),
-            max_pdu=user.max_pdu,
-            version=int.from_bytes(body[:2], "big"),
-            application_context=application,
-            titles=body[4:68],
-            roles=user.roles,
-            user=user,
-        )
+        decoded = cls(
+            "", "", tuple(contexts), user.max_pdu, application_context=application, roles=user.roles, user=user,
+            items=body[HEAD:],
+        )  # fmt: skip
+        return decoded.with_head(body)
+
+    def with_head(self, body: bytes) -> AssociateRq:
+        """The same proposal under the version and the AE titles of another body, which has HEAD bytes at least."""
+        return replace(
+            self, called_ae=title_text(body[4:20]), calling_ae=title_text(body[20:36]),
+            version=int.from_bytes(body[:2], "big"), titles=body[4:HEAD],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,11 +154,11 @@ class AssociateAc:
         Raises:
             InvalidPdu: lengths or mandatory fields are wrong.
         """
-        if len(body) < 68:
+        if len(body) < HEAD:
             raise InvalidPdu("A-ASSOCIATE-AC is too short")
         contexts: list[ContextResult] = []
         user = NOTHING
-        for kind, value in items(body, 68):
+        for kind, value in items(body, HEAD):
             if kind == 0x21:
                 if len(value) < 4:
                     raise InvalidPdu("a presentation context is too short")
@@ -160,7 +166,13 @@ class AssociateAc:
                 contexts.append(ContextResult(value[0], value[2], syntax))
             elif kind == 0x50:
                 user = UserInformation.decode(value)
-        return cls(tuple(contexts), user.max_pdu, body[4:68], user.roles, user)
+        return cls(tuple(contexts), user.max_pdu, body[4:HEAD], user.roles, user)
+
+
+def with_titles(acceptance: bytes, titles: bytes) -> bytes:
+    """An encoded A-ASSOCIATE-AC with these `titles` (see AssociateAc) instead of its own."""
+    start = _HEADER.size + 4
+    return acceptance[:start] + titles + acceptance[start + len(titles) :]
 
 
 def encode_reject(result: int, source: int, reason: int) -> bytes:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from actors.dicom.acceptor import Acceptor
+from actors.dicom.agreement import Agreements
 from actors.dicom.service import How, Peer, ScpConfig, ScpHandler, StoreRequest
 from actors.dicom.tls import ServerTls
 from actors.dicom.waiting import Waiting
@@ -97,6 +98,7 @@ class Hall:
     def __init__(self, handler: ScpHandler, changed: Callable[[int, int], None] = lambda waiting, opened: None) -> None:
         """`changed` hears, from any thread, how many connections have not opened an association yet and how many have."""
         self._handler, self._tell = handler, changed
+        self._agreements = Agreements()
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._waiting: Waiting[Acceptor] = Waiting()
@@ -116,7 +118,7 @@ class Hall:
             sock.setblocking(True)
             if tls is not None:
                 sock = tls.wrap(sock)  # the handshake is the business of the association's own thread
-            acceptor = Acceptor(config, self._handler, sock, address, self._admit, self._dismiss)
+            acceptor = Acceptor(config, self._handler, sock, address, self._admit, self._dismiss, self._agreements)
             with self._changed:
                 victim = self._waiting.add(acceptor, address[0], config.max_waiting)
                 if victim is not None:
