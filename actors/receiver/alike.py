@@ -60,12 +60,36 @@ def in_words() -> str:
     return f"{fast.in_words()}, images that are alike one by one ({why_not})"
 
 
+class Loners:
+    """Senders whose last association brought a single object: it pays to wait for another one before anything is made
+    ready for its like. From any thread.
+    """
+
+    MOST = 500
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def __contains__(self, calling_ae: str) -> bool:
+        return calling_ae in self._known
+
+    def note(self, calling_ae: str, objects: int) -> None:
+        """An association is over."""
+        if objects > 1:
+            self._known.discard(calling_ae)
+        elif objects == 1:
+            if len(self._known) >= self.MOST:
+                self._known.clear()
+            self._known.add(calling_ae)
+
+
 class Course:
     """What an association knows of images alike: who takes them now, and how soon to look for a likeness again."""
 
-    def __init__(self) -> None:
+    def __init__(self, alone: bool) -> None:
+        """`alone`: probably only one object comes."""
         self.taker: Alike | None = None
-        self._wait = self._left = 1  # objects that pass before the next attempt
+        self._wait = self._left = int(alone)  # objects that pass before the next attempt
 
     def next(self, handler: Handler, served: Served, way: Way, pieces: Sequence[memoryview]) -> Taker | None:
         """After an object that was not taken as alike."""
@@ -94,7 +118,7 @@ def taker(handler: Handler, served: Served, way: Way, pieces: Sequence[memoryvie
     if helper is None or not handler.images.native:
         return None
     if served.alike is None:
-        served.alike = Course()
+        served.alike = Course(served.peer.calling_ae in handler.loners)
     found: Taker | None = served.alike.next(handler, served, way, pieces)
     return found
 

@@ -94,6 +94,7 @@ class Handler:
         self.stopping = threading.Event()  # nobody is made to wait any more
         self.commitment: CommitmentHandler | None = None
         self.counts = Counts()
+        self.loners = alike.Loners()
 
     @property
     def policy(self) -> Policy:
@@ -162,7 +163,9 @@ class Handler:
     def closed(self, association_id: bytes, peer: Peer, how: How) -> None:
         """See ScpHandler: the router is told."""
         self._open_now.leave(association_id)
+        served = self._associations.peek(association_id)
         self._associations.closed(association_id, how)
+        self.loners.note(peer.calling_ae, served.images)
 
     def refused_pdu(self, address: str, reason: str) -> None:
         """See ScpHandler."""

@@ -5,11 +5,13 @@ It must not carry anything whose loss matters: who misses a word finds it in the
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 from collections.abc import Mapping
 from typing import Any
+
+from protocol.errors import DecodeError
+from protocol.wire.codec import pack, unpack_map
 
 # To the worker
 SERVE, POLICY, CERTIFICATE, STOP = "serve", "policy", "certificate", "stop"
@@ -40,7 +42,7 @@ class Line:
 
     def say(self, word: str, more: Mapping[str, Any] | None = None, *, wait: bool = False) -> bool:
         """One message; without `wait` it is left out while the other side does not listen. False if it was not sent."""
-        data = json.dumps({"is": word, **(more or {})}).encode()
+        data = pack({"is": word, **(more or {})})
         try:
             self._sock.send(data, 0 if wait else socket.MSG_DONTWAIT)
             return True
@@ -49,7 +51,7 @@ class Line:
 
     def hand_over(self, word: str, more: Mapping[str, Any], sock: socket.socket) -> bool:
         """A message with a connection, whose own end here can be closed then. False if nobody takes it."""
-        data = json.dumps({"is": word, **more}).encode()
+        data = pack({"is": word, **more})
         try:
             socket.send_fds(self._sock, [data], [sock.fileno()], socket.MSG_DONTWAIT)
             return True
@@ -68,10 +70,9 @@ class Line:
         for extra in fds[1:]:
             os.close(extra)
         try:
-            message = json.loads(data)
-        except ValueError:
-            message = {}
-        return (message if isinstance(message, dict) else {}), sock
+            return unpack_map(data), sock
+        except DecodeError:
+            return {}, sock
 
     def end(self) -> None:
         """The other side hears the end; so does who waits in `hear`."""

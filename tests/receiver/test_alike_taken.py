@@ -193,10 +193,10 @@ class Both:
 
         monkeypatch.setattr(alike.Alike, "_taken", counted)
 
-    def agree(self, *turns: bytes, cuts: Sequence[int] = ()) -> tuple[int, dict[str, Any]]:
+    def agree(self, *turns: bytes, cuts: Sequence[int] = (), calling: str = "") -> tuple[int, dict[str, Any]]:
         """Say the same to both: how many images compiled code took, and what both made of it."""
         self.count += 1
-        self.taken, calling = 0, f"CT{self.count}"
+        self.taken, calling = 0, calling or f"CT{self.count}"
         found = []
         for rig, helper in ((self.taking, HELPER), (self.plain, None)):
             alike.helper = helper
@@ -215,7 +215,9 @@ def kept(rig: Rig, calling: str) -> dict[str, Any]:
     """What is left of an association: rows, files and events, without what is another each time."""
     with sqlite3.connect(rig.spool.places.database) as connection:
         connection.row_factory = sqlite3.Row
-        (session,) = connection.execute("SELECT * FROM association WHERE calling_ae = ?", (calling,)).fetchall()
+        session = connection.execute(
+            "SELECT * FROM association WHERE calling_ae = ? ORDER BY opened DESC", (calling,)
+        ).fetchone()
         rows = connection.execute(
             "SELECT * FROM image WHERE association = ? ORDER BY arrival, position", (session["id"],)
         ).fetchall()
@@ -272,10 +274,30 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("size", [0, SMALL, EARLY, 600_000])
-def test_a_series_is_taken_by_compiled_code_but_for_its_first_images(both: Both, size: int) -> None:
+def test_a_series_is_taken_by_compiled_code_but_for_its_first_image(both: Both, size: int) -> None:
     taken, found = both.agree(*(together(series(1, size, first=n), [1]) for n in range(1, 13)), RELEASE)
-    assert taken >= 10 and len(found["rows"]) == 12 and found["session"][:2] == ("released", 12)
+    assert taken == 11 and len(found["rows"]) == 12 and found["session"][:2] == ("released", 12)
     assert found["answers"].count(b"\1\x80") == 12 and not found["aside"]
+
+
+def test_after_a_single_image_nothing_is_made_ready_before_the_second_one_of_the_next_association(both: Both) -> None:
+    calling = f"LONE{both.count}"
+    taken = []
+    for first, count in ((1, 1), (2, 1), (3, 3), (6, 3), (9, 1)):
+        turns = [together(series(1, first=n), [1]) for n in range(first, first + count)]
+        taken.append(both.agree(*turns, RELEASE, calling=calling)[0])
+    assert taken == [0, 0, 1, 2, 0]
+
+
+def test_senders_of_single_images_are_remembered_up_to_a_limit() -> None:
+    loners = alike.Loners()
+    for number in range(3 * loners.MOST):
+        loners.note(f"CT{number}", 1)
+        assert f"CT{number}" in loners
+    assert len([number for number in range(3 * loners.MOST) if f"CT{number}" in loners]) <= loners.MOST
+    loners.note("CT7", 1)
+    loners.note("CT7", 0)
+    assert "CT7" in loners, "nothing came: nothing is learnt"
 
 
 def test_what_does_not_fit_into_the_buffer_goes_the_usual_way_and_the_next_is_taken_again(both: Both) -> None:
