@@ -21,9 +21,10 @@ enum {
     MOST = 64,                   /* images of one call */
     MOST_META = 8192,            /* as in part10.py */
     PRIVATE = 66,                /* bytes of the private element there */
-    EARLY = 256 * 1024,          /* bytes of an image that are stored while the next are on their way */
+    EARLY = 160 * 1024,          /* bytes of an image that are stored while the next are on their way; a smaller one comes whole */
     AT_ONCE = 512 * 1024,        /* bytes of a write */
-    PORTION = 128 * 1024         /* a write ends at a multiple of it in the file: the page cache takes whole large folios then */
+    PORTION = 128 * 1024         /* and so on after the first part; a write ends at a multiple of it in the file: the page
+                                  * cache takes whole large folios then */
 };
 
 typedef struct {

@@ -103,6 +103,7 @@ take_one(const Plan *plan, Reader *r, Job *job, int sync)
     if (read_command(r)) {
         while ((code = read_data(r)) == PAUSED) {
             lap(RECEIVE);
+            r->pause = PORTION;
             if (!store_part(plan, r, job)) {
                 code = MORE;
                 break;

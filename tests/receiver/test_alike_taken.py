@@ -32,7 +32,7 @@ pytestmark = [
     ),
 ]
 MR = "1.2.840.10008.5.1.4.1.1.4"
-SMALL, EARLY, LARGE = 3000, 140_000, 900_000  # the last does not fit into the buffer
+SMALL, EARLY, LARGE = 3000, 200_000, 900_000  # stored whole, in parts, and what does not fit into the buffer
 RELEASE = bytes(pdus.RELEASE_RQ_PDU)
 Pdv = tuple[int, bytes]  # message control header and contents
 
