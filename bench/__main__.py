@@ -57,7 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--write",
         action="store_true",
-        help="put bench/RESULTS.md together from the newest run of each bench; alone it runs none",
+        help="put the newest run of each bench into bench/RESULTS.md; alone it runs none",
     )
     parser.add_argument(
         "--results", type=Path, default=Path("var/bench"), help="where the newest run of each bench is kept"
@@ -100,7 +100,8 @@ def main() -> None:
     if chosen.json:
         print("[" + ",\n".join(map(as_json, outcomes)) + "]")
     if chosen.write:
-        RESULTS.write_text(markdown(load(chosen.results, list(BENCHES))))
+        order = list(BENCHES)
+        RESULTS.write_text(markdown(load(chosen.results, order), RESULTS.read_text(), order))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the benches found: a table for the terminal, JSON for programs, Markdown for bench/RESULTS.md. It measures nothing.
 
-Each bench's newest results are kept in a file of their own, so that RESULTS.md can be put together from several runs.
+Each bench's newest results are kept in a file of their own, so that RESULTS.md can be put together from several runs. What
+was not run here stays in it as it was, under its own date.
 Nothing in it may name this machine: no host name, no path, no user.
 """
 
@@ -88,24 +89,44 @@ def _goal(one: Result) -> str:
     return one.goal and f"{one.goal}: {'met' if one.met else 'MISSED'}"
 
 
-def markdown(outcomes: Sequence[Outcome]) -> str:
-    """The whole of RESULTS.md."""
-    parts = [HEAD, _goals(outcomes)]
-    for outcome in outcomes:
-        parts.append(f"## {outcome.name}\n\n{outcome.about}\n\n{_circumstances(outcome)}\n")
-        for bench, found in groupby(outcome.results, lambda result: result.bench):
-            parts.append(_markdown_table(bench, list(found)))
-    return "\n".join(parts)
+@dataclass(frozen=True)
+class Section:
+    """A bench's part of RESULTS.md, and its rows in the table of goals."""
+
+    goals: list[str]
+    text: str
 
 
-def _goals(outcomes: Sequence[Outcome]) -> str:
-    lines = ["| goal | bench | reached | |", "|---|---|---|---|"]
-    for one in (one for outcome in outcomes for one in outcome.results if one.goal):
-        reached = f"{one.ratio:.2f} x" if one.ratio is not None else f"{number(one.median)} {one.unit}"
-        lines.append(
-            f"| {one.goal} | {one.bench}: {one.contender} | {reached} | {'met' if one.met else '**missed**'} |"
-        )
-    return "\n".join(lines) + "\n"
+def markdown(outcomes: Sequence[Outcome], before: str, order: Sequence[str]) -> str:
+    """The whole of RESULTS.md, its benches in this order; `before` is what it was."""
+    found = sections(before) | {outcome.name: _section(outcome) for outcome in outcomes}
+    shown = [found[name] for name in order if name in found]
+    goals = ["| goal | bench | reached | |", "|---|---|---|---|", *(row for one in shown for row in one.goals)]
+    return "\n".join([HEAD, "\n".join(goals) + "\n", *(one.text for one in shown)])
+
+
+def sections(text: str) -> dict[str, Section]:
+    """Those of a RESULTS.md, by the names of their benches."""
+    head, *parts = text.split("\n## ")
+    rows = [line for line in head.splitlines() if line.startswith("| ")]
+    found = {}
+    for part in parts:
+        titles = tuple(f"{line.removeprefix('### ')}: " for line in part.splitlines() if line.startswith("### "))
+        goals = [row for row in rows if row.split(" | ")[1].startswith(titles)]
+        found[part.splitlines()[0]] = Section(goals, f"## {part.rstrip()}\n")
+    return found
+
+
+def _section(outcome: Outcome) -> Section:
+    parts = [f"## {outcome.name}\n\n{outcome.about}\n\n{_circumstances(outcome)}\n"]
+    for bench, found in groupby(outcome.results, lambda result: result.bench):
+        parts.append(_markdown_table(bench, list(found)))
+    return Section([_row(one) for one in outcome.results if one.goal], "\n".join(parts))
+
+
+def _row(one: Result) -> str:
+    reached = f"{one.ratio:.2f} x" if one.ratio is not None else f"{number(one.median)} {one.unit}"
+    return f"| {one.goal} | {one.bench}: {one.contender} | {reached} | {'met' if one.met else '**missed**'} |"
 
 
 def _circumstances(outcome: Outcome) -> str:
