@@ -17,8 +17,8 @@ from bench.runs import Result
 
 HEAD = """# Results
 
-Written by `scripts/bench --write`; do not edit. Figures of one machine on one day: **the ratios count**, the absolute
-figures move with the machine. Peers and scanpost ran in turn within one run, in alternating order; medians, with
+Written by `scripts/bench --write`; do not edit. Each bench ran on one machine, on the day that stands with it: **the ratios
+count**, the absolute figures move with the machine. Peers and scanpost ran in turn within one run, in alternating order; medians, with
 all repetitions behind. CPU is that of the receiving side with all its processes, for each image. Goals are those of the design
 (P1 to P13). What each bench does stands in its module under `bench/`.
 """
