@@ -17,7 +17,7 @@ from protocol.spool.durable import DurableNames
 from protocol.spool.images import Images, Receipt
 from protocol.spool.intake import Writer
 from protocol.spool.workers import Workers
-from protocol.testing.crash import Scenario, ScenarioFailed, run_at_every_point
+from protocol.testing.crash import Scenario, ScenarioFailed, moments_of_one, run_at_every_point
 from protocol.testing.fakes import REFUSED
 from protocol.testing.images import TestImage
 from protocol.testing.promises import check_end, check_promises
@@ -196,13 +196,13 @@ ALONE = [name for name in STORIES if name != "receive many"]  # differs only whe
 @pytest.mark.parametrize("name", ALONE)
 def test_nothing_is_lost_when_the_process_dies_anywhere(name, worlds):
     prepare, run, repeated = STORIES[name]
-    run_at_every_point(Scenario(name, worlds(), run, check(repeated), prepare), power=False)
+    run_at_every_point(Scenario(name, worlds(), run, check(repeated), prepare), power=False, points=moments_of_one)
 
 
 @pytest.mark.parametrize("name", ALONE)
 def test_nothing_is_lost_when_the_power_is_cut_anywhere(name, worlds):
     prepare, run, repeated = STORIES[name]
-    run_at_every_point(Scenario(name, worlds(), run, check(repeated), prepare), power=True)
+    run_at_every_point(Scenario(name, worlds(), run, check(repeated), prepare), power=True, points=moments_of_one)
 
 
 # The same as the receiver does it: acknowledged when the file is synced, under a name that was made durable ahead.
@@ -213,7 +213,9 @@ BRINGING = ("receive", "receive many", "receive in groups", "receive twice", "la
 @pytest.mark.parametrize("name", BRINGING)
 def test_nothing_is_lost_of_images_whose_rows_follow(name, power, worlds):
     prepare, run, repeated = STORIES[name]
-    run_at_every_point(Scenario(name, worlds("early"), run, check(repeated), prepare), power=power)
+    run_at_every_point(
+        Scenario(name, worlds("early"), run, check(repeated), prepare), power=power, points=moments_of_one
+    )
 
 
 @pytest.mark.soak
@@ -330,7 +332,9 @@ def check_relaxed(world: SpoolWorld) -> None:
 @pytest.mark.parametrize("name", ["receive in groups", "late image", "deliver", "clean"])
 def test_relaxed_durability_survives_kill(name, worlds):
     prepare, run, _ = STORIES[name]
-    run_at_every_point(Scenario(name, worlds("relaxed"), run, check_relaxed, prepare), power=False)
+    run_at_every_point(
+        Scenario(name, worlds("relaxed"), run, check_relaxed, prepare), power=False, points=moments_of_one
+    )
 
 
 @pytest.mark.parametrize("name", ["receive in groups", "late image", "deliver"])
@@ -340,7 +344,7 @@ def test_relaxed_durability_keeps_the_accounts_after_a_power_cut(name, worlds):
         assert world.spool.accounting.balance() == []
 
     prepare, run, _ = STORIES[name]
-    run_at_every_point(Scenario(name, worlds("relaxed"), run, accounts, prepare), power=True)
+    run_at_every_point(Scenario(name, worlds("relaxed"), run, accounts, prepare), power=True, points=moments_of_one)
 
 
 def test_a_barrier_makes_events_survive_in_relaxed_mode_too(worlds):
