@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 INTERFACE = 3
 """That of _alike.c: one that was compiled from other sources is not used."""
-MOST = 32  # images of one call: as many as are worth a commit of their own
+MOST = 32  # images of one call: taken without asking whether they still may be
 COMPANY_S = 0.05  # for so long the row of an image waits for others
 FEW = 4  # images that a likeness must have been good for, else the next one has to wait
 LONGEST_WAIT = 256  # images
