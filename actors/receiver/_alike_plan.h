@@ -42,6 +42,7 @@ typedef struct {
     int folder; /* descriptor of where the files go, -1: not open */
     void *state;  /* of the digest */
     unsigned char *values; /* room for MOST_VALUES */
+    Py_ssize_t lately[2];  /* bytes of the data set that was taken last, and of the one before it */
 } Plan;
 
 static void

@@ -57,7 +57,7 @@ answer(int fd, const Plan *plan, const Command *command, unsigned char *out)
 
 /* Make it as safe as promised, and answer it. 0: that cannot be, and it is not answered. */
 static int
-finish(const Plan *plan, const Reader *r, Job *job, int sync)
+finish(Plan *plan, const Reader *r, Job *job, int sync)
 {
     static const unsigned char open_seal = SEAL_OPEN;
     Taken *taken = &job->taken[job->count];
@@ -79,6 +79,8 @@ finish(const Plan *plan, const Reader *r, Job *job, int sync)
     job->fds[job->count] = -1;
     job->used += taken->values_size;
     job->room -= taken->length;
+    plan->lately[1] = plan->lately[0];
+    plan->lately[0] = taken->length;
     job->count++;
     job->started = job->early = 0;
     lap(CLOSE);
@@ -89,7 +91,7 @@ finish(const Plan *plan, const Reader *r, Job *job, int sync)
 
 /* Read one message; TAKEN, or the code with which it goes the usual way. */
 static int
-take_one(const Plan *plan, Reader *r, Job *job, int sync)
+take_one(Plan *plan, Reader *r, Job *job, int sync)
 {
     int code = STOPPED, takes = job->count < job->ready;
     r->pause = takes ? EARLY : 0;
@@ -139,7 +141,7 @@ wait_for_first(Reader *r, double wait)
 
 /* Read messages and take those that are alike, until one is not, or one of the limits is reached; the code of the last. */
 static int
-work(const Plan *plan, Reader *r, Job *job, int sync)
+work(Plan *plan, Reader *r, Job *job, int sync)
 {
     double idle = r->deadline;
     lap(LAPS);

@@ -300,6 +300,15 @@ def test_senders_of_single_images_are_remembered_up_to_a_limit() -> None:
     assert "CT7" in loners, "nothing came: nothing is learnt"
 
 
+def test_the_files_of_large_images_of_changing_size_hold_no_more_room_than_they_need(both: Both) -> None:
+    sizes = [400_000, 400_002, 400_000, 170_000, 400_000, 400_000, 400_500, 399_000, 390_000]
+    turns = [together(KINDS["alike"](n, size, 16384), [1]) for n, size in enumerate(sizes, 1)]
+    assert both.agree(*turns, RELEASE, calling=f"SIZES{both.count}")[0] == len(sizes) - 1
+    files = [path.stat() for path in both.taking.spool.places.images.rglob("*.dcm")]
+    large = [one for one in files if one.st_size > 160_000]
+    assert len(large) >= len(sizes) and all(one.st_blocks * 512 < one.st_size + 2 * 4096 for one in large)
+
+
 def test_what_does_not_fit_into_the_buffer_goes_the_usual_way_and_the_next_is_taken_again(both: Both) -> None:
     turns = [together(series(1, LARGE if n == 7 else SMALL, first=n), [1]) for n in range(1, 14)]
     taken, found = both.agree(*turns, RELEASE)
