@@ -156,9 +156,10 @@ async def nothing_sticks_out_on_a_phone(page):
 
 
 async def another(page, answer):
-    """A page of its own whose clock we turn and whose websocket we answer."""
+    """A page of its own whose clock stands unless we turn it, and whose websocket we answer."""
     other = await page.context.new_page()
-    await other.clock.install()
+    await other.clock.install(time=0)
+    await other.clock.pause_at(1)
     await other.route_web_socket("**/ws", answer)
     await other.goto(page.url)
     return other
