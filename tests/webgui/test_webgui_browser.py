@@ -141,7 +141,7 @@ async def colours_follow_system_and_button(page):
 async def nothing_sticks_out_on_a_phone(page):
     await page.set_viewport_size({"width": 360, "height": 740})
     await page.wait_for_function(
-        "document.documentElement.scrollWidth <= 360", timeout=5000
+        "() => document.documentElement.scrollWidth <= 360", timeout=5000
     )  # charts follow a moment later
     assert await page.locator("[data-topic=kpi] [data-key=waiting] [data-f=value]").is_visible()
     # before anything came over the websocket, with a long name
@@ -201,7 +201,7 @@ async def test_a_lost_connection_is_shown_and_mended_and_an_ended_session_leads_
     await page.wait_for_selector("#live[data-state=ok]")
     await page.evaluate(REMEMBER)  # it is over within a second: whoever looks may come too late
     await live.close_all(app)
-    await page.wait_for_function("window.told.some((one) => one.startsWith('bad') && one.includes('figures of'))")
+    await page.wait_for_function("() => window.told.some((one) => one.startsWith('bad') && one.includes('figures of'))")
     await page.wait_for_selector("#live[data-state=ok]")
     accounts.add_user("eve", "admin", PASSWORD)
     accounts.disable("ann")
