@@ -11,7 +11,6 @@ import argparse
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from actors.life import Life, end_now
@@ -21,6 +20,7 @@ from protocol.clock import Clock, SystemClock
 from protocol.errors import ConfigurationError, DiskFailed, ScanpostError, SpoolError
 from protocol.fsops import FsOps, RealFs
 from protocol.loglevel import place
+from protocol.records import record
 from protocol.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ EXIT_FAILED = 1
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 
-@dataclass(frozen=True)
+@record
 class Context:
     """Everything an actor may use of the world; a test hands in its own."""
 

@@ -15,8 +15,9 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from protocol.records import record
 
 BURST_S = 0.1  # what may go at once, in seconds of the rate: a sleep that took too long is made up for
 PIECE_S = 0.1
@@ -29,7 +30,7 @@ _ENTRY = struct.Struct("<qd")
 _CHECK = struct.Struct("<I")
 
 
-@dataclass(frozen=True)
+@record
 class Bucket:
     """Bytes booked beyond what was let out, at a time in nanoseconds."""
 

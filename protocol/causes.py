@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from protocol.records import record
 
 
 class Cause(StrEnum):
@@ -47,7 +48,7 @@ class Cause(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True)
+@record
 class Hint:
     """For people: what a cause means, and what to do first."""
 

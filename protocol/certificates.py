@@ -4,10 +4,10 @@ It must not judge whether they are good for anything; connections find out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from protocol.records import record
 from protocol.routing.model import RoutingConfiguration
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LIMIT_BYTES = 4 << 20
 
 
-@dataclass(frozen=True)
+@record
 class File:
     """A PEM file; `name` says whose, such as "webgui" or "target.pacs.ca". `authorities`: any that is left will do."""
 
@@ -26,7 +26,7 @@ class File:
     authorities: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Ending:
     """When it ends (seconds UTC), or why that cannot be known."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from protocol.records import record
 
 GONE = ("study_uid", "series_uid", "sop_uid")
 """Fields of events by which an archive finds the patient; emptied, so that every event keeps its form."""
 
 
-@dataclass(frozen=True)
+@record
 class Patient:
     """Whom a request is about: PatientID, its issuer ("": any), and one study ("": all)."""
 
@@ -19,7 +21,7 @@ class Patient:
     study_uid: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Erased:
     """The arrivals that are erased, and the studies of which nothing else is kept."""
 

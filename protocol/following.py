@@ -10,11 +10,12 @@ import fcntl
 import json
 import os
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protocol.fsops import disk_errors
+from protocol.records import record
 
 if TYPE_CHECKING:
     from protocol.settings import Settings
@@ -27,7 +28,7 @@ LASTS_S = 86_400.0
 _LIMIT = 4096  # bytes of the file
 
 
-@dataclass(frozen=True)
+@record
 class Following:
     """`left` of `count` associations are still to be logged. `until`: seconds UTC; `by`: who wants it."""
 

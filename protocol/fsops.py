@@ -11,11 +11,11 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from protocol.errors import DiskFailed, OutOfSpace
+from protocol.records import record
 
 FOLDER_MODE = 0o750
 FILE_MODE = 0o640
@@ -25,7 +25,7 @@ _MAX_IOV = 512  # half of Linux's IOV_MAX
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-@dataclass(frozen=True)
+@record
 class Room:
     """What a file system has left for us: bytes and inodes (inodes is None where it does not count them)."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protocol.errors import NotFound
 from protocol.fsops import disk_errors
+from protocol.records import record
 
 if TYPE_CHECKING:
     from protocol.settings import Settings
@@ -24,7 +24,7 @@ ACTORS = ("receiver", "router", "dispatcher")
 LASTS_S = 15 * 60.0
 
 
-@dataclass(frozen=True)
+@record
 class Wish:
     """Debug lines of one actor. `until`: seconds UTC; `by`: who wants it."""
 

@@ -8,11 +8,11 @@ import http.client
 import socket
 import xmlrpc.client
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from protocol.errors import ScanpostError
+from protocol.records import record
 from protocol.settings import Settings
 
 SLOTS = 8  # numprocs of the dispatcher in supervisord.conf
@@ -25,7 +25,7 @@ class NotRunning(ScanpostError):
     """No process manager answers for this node; `scanpost up` starts it."""
 
 
-@dataclass(frozen=True)
+@record
 class Program:
     """One program: `group:name` as the manager calls it, its state in capitals, pid 0 if it does not run."""
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from protocol.errors import StepRefused
+from protocol.records import record
 from protocol.states import ArrivalState, DeliveryState
 
 LONGEST_TEXT = 256
@@ -22,7 +23,7 @@ TEXTS = ("target", "source", "rule", "cause", "study", "series", "modality")
 TIMES = ("since", "until")
 
 
-@dataclass(frozen=True)
+@record
 class Selection:
     """All that is given must hold; what is not given does not matter.
 

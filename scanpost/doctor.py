@@ -5,11 +5,11 @@ It only reads; each check says in one line what is wrong and what to do.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from protocol.records import record
 from scanpost.asking import opened, routing_of, status_of
 from scanpost.common import EXIT_FAILED, Options, json_option, pass_options, print_json, print_table
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from protocol.spool import Spool
 
 
-@dataclass(frozen=True)
+@record
 class Finding:
     """One check: `good` is healthy, `warning` needs a person some time, `bad` makes doctor exit 1."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote, unquote
 
 import aiohttp_jinja2
 from aiohttp import hdrs, web
 
+from protocol.records import record
 from webgui.keys import CONFIG
 
 _LOCAL_PATH = re.compile(r"/(?![/\\])[^\x00-\x1f\\]*\Z")
@@ -21,7 +22,7 @@ URL_SIGNS = "/?&=%#:@!$'()*+,;[]~"
 LONGEST_TEXT = 400  # characters: a cookie has 4 kB
 
 
-@dataclass(frozen=True)
+@record
 class Flash:
     """A word about what was done, shown once on the next page. `undo`: a path that takes it back by POST, and its fields."""
 

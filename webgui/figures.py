@@ -6,10 +6,11 @@ of chips `[level, word]`; a level is one of `ok busy wait held warn bad off` and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import quote
 
+from protocol.records import record
 from protocol.spool.alerts import Alert
 from webgui import words
 from webgui.attention import STOPPED, attention, images_unaccounted, is_down
@@ -69,7 +70,7 @@ ACTOR_LEVELS = {
 PROGRAMS = ("bus", "receiver", "router", "dispatcher", "cleaner", "bookkeeper", "webgui")
 
 
-@dataclass(frozen=True)
+@record
 class Reading:
     """Everything one look at the node brought; `error` says why the spool could not be read."""
 

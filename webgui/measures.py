@@ -5,11 +5,12 @@ It only reads and must not know the format of metrics.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from protocol.certificates import endings
 from protocol.errors import SpoolError
+from protocol.records import record
 from protocol.routing.model import RoutingConfiguration
 from protocol.spool.figures.metrics import METRICS, OTHER
 from protocol.spool.figures.reading import Histogram, Labels
@@ -22,7 +23,7 @@ ALERTS_SHOWN = 200
 BOOKKEEPER = "bookkeeper"
 
 
-@dataclass(frozen=True)
+@record
 class Measures:
     """One look. `error`: the statistics cannot be read, they are left out."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
 
 from protocol.errors import RoutingError
+from protocol.records import record
 from webgui import windows
 
 Words = Mapping[str, tuple[str, str]]
@@ -22,7 +23,7 @@ Words = Mapping[str, tuple[str, str]]
 ON = "true"
 
 
-@dataclass(frozen=True)
+@record
 class Spec:
     """One field of a form.
 

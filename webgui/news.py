@@ -5,10 +5,10 @@ Pure: it must not read anything, and no free text of scanners or peers may pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from protocol.records import record
 from protocol.wire.messages import Envelope
 from webgui import words
 
@@ -44,7 +44,7 @@ Row = dict[str, Any]
 Say = Callable[[Mapping[str, Any], int], tuple[str, str, str]]
 
 
-@dataclass(frozen=True)
+@record
 class News:
     """Topics that changed since the last look, and what to tell."""
 

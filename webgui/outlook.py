@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from protocol.records import record
 from protocol.routing.model import RoutingConfiguration
 from protocol.spool import Spool
 from protocol.spool.figures.reading import Flow
@@ -16,7 +17,7 @@ HOUR_S, DAY_S = 3600.0, 86_400.0
 MINUTE_S = 60.0
 
 
-@dataclass(frozen=True)
+@record
 class Mark:
     """A version of the routing configuration came into force. `at`: seconds UTC."""
 
@@ -25,7 +26,7 @@ class Mark:
     author: str
 
 
-@dataclass(frozen=True)
+@record
 class Outlook:
     """Figures of the last hour or day; rates by target in images per second; empty where nothing was counted yet."""
 
@@ -67,7 +68,7 @@ def look(spool: Spool, configuration: RoutingConfiguration, marks: tuple[Mark, .
     )
 
 
-@dataclass(frozen=True)
+@record
 class Curves:
     """What a chart shows: starts of buckets (seconds UTC) and values per second; a backlog is None where nobody looked."""
 

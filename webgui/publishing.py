@@ -5,7 +5,6 @@ It must not decide what may be published (protocol/routing does) nor know forms 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from protocol.errors import RoutingConflict, RoutingError, SpoolMissing
 from protocol.fsops import RealFs
+from protocol.records import record
 from protocol.routing.audited import entries
 from protocol.routing.checks.findings import Finding
 from protocol.routing.checks.ourselves import ourselves
@@ -31,7 +31,7 @@ NOT_YET = ("no rule names ", "no active rule routes")
 UNDO = "/config/undo"
 
 
-@dataclass(frozen=True)
+@record
 class Made:
     """What a publication changed; the same version twice where it changed nothing."""
 

@@ -4,15 +4,14 @@ It must not know handlers or pages.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aiohttp import web
 from pydantic import BaseModel
 
+from protocol.records import record
 from webgui.guards import API, Handler, Need
 
 
-@dataclass(frozen=True)
+@record
 class Route:
     """One address. The last four describe entries of the API; its description (OpenAPI) is made of them.
 

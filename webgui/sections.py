@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from protocol.records import record
 from webgui.guards import Need
 
 
-@dataclass(frozen=True)
+@record
 class Section:
     """One entry of the menu; `key` is the letter after `g` that goes there."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+
+from protocol.records import record
 
 NONE = "–"
 
@@ -63,7 +64,7 @@ def local_time(epoch: float | None, now: float, zone: tzinfo | None = None) -> s
     return then.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
 
 
-@dataclass(frozen=True)
+@record
 class Moment:
     """A time (seconds since 1970 UTC) that is told to each viewer in their own zone, with words before it."""
 

@@ -4,10 +4,9 @@ It must not delete anything but the ballast.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from actors.rhythm import LOOK_S, REST_S
 from protocol.fsops import FsOps, Room
+from protocol.records import record
 from protocol.spool.places import Places
 
 PLENTY, MUCH = (
@@ -20,7 +19,7 @@ INODES = 20_000  # and when so few inodes are left
 BALLAST_CHUNK = 1 << 20
 
 
-@dataclass(frozen=True)
+@record
 class Disk:
     """How the disk stands against the two reserves (bytes)."""
 

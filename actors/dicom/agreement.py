@@ -5,7 +5,6 @@ need not be worked out again. It must not know who asks, and never keeps what na
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from actors.dicom import pdus
 from actors.dicom.dimse import VERIFICATION
 from actors.dicom.negotiation import answer_user, choose_all, choose_roles
 from actors.dicom.pdus import AssociateAc, AssociateRq
+from protocol.records import record
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -22,7 +22,7 @@ MOST = 16
 LONGEST = 32 * 1024  # bytes of a proposal; longer ones are worked out each time
 
 
-@dataclass(frozen=True)
+@record
 class Agreement:
     """`contexts`: id -> (abstract, transfer syntax) of those accepted; `answer` and `pdu`, its bytes, are without titles."""
 

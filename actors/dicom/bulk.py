@@ -18,6 +18,7 @@ from actors.dicom.frame import OutgoingImage
 from actors.dicom.part10 import read_part10
 from actors.dicom.scu import Association, Context, Node, StoreResult, open_association, pack_contexts
 from protocol.errors import NetworkError, UnreadableImage
+from protocol.records import record
 
 # Exit codes of dcmsend(1).
 DONE = 0
@@ -30,7 +31,7 @@ NO_CONTEXT = 65
 _OVER = "not sent: the association is over"
 
 
-@dataclass(frozen=True)
+@record
 class FileReport:
     """What came of one file of `size` bytes of dataset.
 

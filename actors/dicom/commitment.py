@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from actors.dicom.dimse import IMPLICIT_LITTLE
 from protocol.errors import ImageError
 from protocol.header.datasets import Bytes, DataSet, Items, Unreadable, element, read, sequence
+from protocol.records import record
 
 SOP_CLASS = "1.2.840.10008.1.20.1"
 SOP_INSTANCE = "1.2.840.10008.1.20.1.1"
@@ -44,7 +44,7 @@ class Malformed(ImageError):
         super().__init__(message)
 
 
-@dataclass(frozen=True)
+@record
 class Request:
     """Action information of an N-ACTION, PS3.4 table J.3-1."""
 
@@ -52,7 +52,7 @@ class Request:
     references: tuple[Reference, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Report:
     """Event information of an N-EVENT-REPORT, PS3.4 table J.3-2. `failed` has a failure reason (0008,1197) each."""
 

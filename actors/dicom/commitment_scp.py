@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from actors.dicom import dimse, statuses
@@ -28,6 +27,7 @@ from actors.dicom.service import Peer, ScpHandler
 from actors.dicom.storing import log_fault
 from actors.dicom.upper import Connection, Message, fragments
 from protocol.errors import DiskFailed, OutOfSpace
+from protocol.records import record
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ _NO_SUCH_EVENT, _NO_SUCH_ACTION, _NO_SUCH_INSTANCE = 0x0113, 0x0123, 0x0112
 _CLASS_NOT_SUPPORTED, _NOT_AUTHORISED = 0x0122, 0x0124
 
 
-@dataclass(frozen=True)
+@record
 class Ready:
     """A report that can go out; `id` is the request's."""
 

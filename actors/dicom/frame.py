@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 from actors.dicom import dimse, pdus
 from protocol.errors import UnreadableImage
+from protocol.records import record
 
 CHUNK_BYTES = 1024 * 1024
 DEFLATED = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
@@ -23,7 +23,7 @@ _COMMAND = 1
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # O_NONBLOCK: a FIFO in an image's place must not hang us
 
 
-@dataclass(frozen=True)
+@record
 class OutgoingImage:
     """An image file to send; its dataset starts at `dataset_offset` (bytes) of the Part 10 file.
 

@@ -6,11 +6,12 @@ It must not touch a socket or decide what is accepted: upper.py moves the bytes,
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from actors.dicom.items import INVALID_PARAMETER, InvalidPdu, item, items, title_text, uid_bytes, uid_text
 from actors.dicom.userinfo import NOTHING, RoleSelection, UserInformation
 from protocol.causes import Cause
+from protocol.records import record
 
 __all__ = ["INVALID_PARAMETER", "InvalidPdu", "RoleSelection", "title_text", "uid_text"]  # used from here
 
@@ -50,7 +51,7 @@ _ABORT_WORDS = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class ProposedContext:
     """One presentation context as proposed."""
 
@@ -59,7 +60,7 @@ class ProposedContext:
     transfer_syntaxes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@record
 class ContextResult:
     """The acceptor's answer to one proposed context; `transfer_syntax` counts only if `result` is ACCEPTED."""
 
@@ -68,7 +69,7 @@ class ContextResult:
     transfer_syntax: str
 
 
-@dataclass(frozen=True)
+@record
 class AssociateRq:
     """A-ASSOCIATE-RQ, PS3.8 section 9.3.2. `max_pdu` 0 is unlimited; `titles` keeps the raw AE title fields.
 
@@ -129,7 +130,7 @@ class AssociateRq:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record
 class AssociateAc:
     """A-ASSOCIATE-AC, PS3.8 section 9.3.3. `titles` repeats the request's 64 bytes, as the standard asks; `user` as there."""
 

@@ -9,7 +9,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -30,6 +29,7 @@ from protocol.errors import (
     PeerTimeout,
     UnreadableImage,
 )
+from protocol.records import record
 
 Context = tuple[str, str]
 """(SOP class UID, transfer syntax UID)"""
@@ -41,7 +41,7 @@ _RELEASE_S = 5.0  # nothing depends on the answer to a release
 _RESPONSE_BYTES = 1024 * 1024  # a response has no dataset; what comes nevertheless is dropped
 
 
-@dataclass(frozen=True)
+@record
 class Node:
     """A DICOM node to send to. `max_pdu` (bytes, 0: no limit of ours) bounds PDUs both ways; times in seconds.
 
@@ -62,7 +62,7 @@ class Node:
         return f"{self.called_ae}@{self.host}:{self.port}"
 
 
-@dataclass(frozen=True)
+@record
 class StoreResult:
     """The peer's answer to one C-STORE; `comment` is its Error Comment (0000,0902), free text: never log it."""
 

@@ -6,8 +6,9 @@ It must not contain behaviour, and nothing of a DICOM library appears in it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+from protocol.records import record
 
 if TYPE_CHECKING:
     from actors.dicom.commitment_scp import CommitmentHandler
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 How = Literal["released", "aborted", "lost"]
 
 
-@dataclass(frozen=True)
+@record
 class ScpConfig:
     """How the storage SCP listens. Times in seconds, sizes in bytes.
 
@@ -49,7 +50,7 @@ class ScpConfig:
     reuse_port: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Peer:
     """Who opened the association. AE titles come without padding; unprintable characters are replaced by ``?``.
 
@@ -75,7 +76,7 @@ class StoreCommand(NamedTuple):
     message_id: int
 
 
-@dataclass(frozen=True)
+@record
 class StoreRequest:
     """One whole C-STORE request; `dataset` is exactly as received. For handlers that take objects whole (whole.py)."""
 

@@ -10,11 +10,11 @@ import datetime
 import os
 import socket
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.causes import Cause
 from protocol.errors import AssociationAborted, AssociationRejected, ConfigurationError, PeerTimeout, TargetUnreachable
+from protocol.records import record
 from protocol.routing.secrets import resolve
 
 # RFC 9325 section 4.2 for TLS 1.2: forward secrecy and authenticated encryption only. TLS 1.3 has its own list.
@@ -31,7 +31,7 @@ _OUR_CERTIFICATE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record
 class ClientTls:
     """How to meet a TLS peer. Paths of PEM files; they are read anew for each connection.
 
@@ -51,7 +51,7 @@ class ClientTls:
     key_password: str | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Certificate:
     """What people ask of a certificate: `subject` as RFC 4514 text, `expires` in UTC."""
 

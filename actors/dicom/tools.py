@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from actors.dicom import statuses
 from actors.dicom.scu import VERIFICATION_CONTEXT, Association, Node, open_association
 from protocol.errors import AssociationAborted, NetworkError
+from protocol.records import record
 
 # Exit codes of echoscu(1).
 DONE = 0
@@ -15,7 +15,7 @@ ECHO_FAILED = 1
 ASSOCIATION_ABORTED = 70
 
 
-@dataclass(frozen=True)
+@record
 class EchoReport:
     """What came of C-ECHOs. `step` is where it ended: connect, associate, context, echo or done.
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from actors.dicom.items import InvalidPdu, counted, item, items, take_counted, title_text, uid_bytes, uid_text
+from protocol.records import record
 from protocol.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 USERNAME, PASSCODE, KERBEROS, SAML, JWT = range(1, 6)  # types of user identity, PS3.7 table D.3-14
 
 
-@dataclass(frozen=True)
+@record
 class RoleSelection:
     """Which roles the requestor of the association plays (or may play) for a SOP class, PS3.7 section D.3.3.4.
 
@@ -29,7 +30,7 @@ class RoleSelection:
     scp: bool
 
 
-@dataclass(frozen=True)
+@record
 class ExtendedNegotiation:
     """What both sides tell each other about one SOP class, PS3.7 section D.3.3.5; the bytes mean what its service says."""
 
@@ -37,7 +38,7 @@ class ExtendedNegotiation:
     information: bytes
 
 
-@dataclass(frozen=True)
+@record
 class CommonExtended:
     """What kind of SOP class one is, PS3.7 section D.3.3.6: its service class, and the classes it specialises."""
 
@@ -46,7 +47,7 @@ class CommonExtended:
     related: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class UserIdentity:
     """Who uses the requestor, PS3.7 section D.3.3.7.1. Printing it shows the type only."""
 
@@ -56,7 +57,7 @@ class UserIdentity:
     secondary: bytes = field(default=b"", repr=False)
 
 
-@dataclass(frozen=True)
+@record
 class UserInformation:
     """All of the user information item; the defaults are what scanpost says of itself.
 

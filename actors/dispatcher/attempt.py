@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from actors.dispatcher.lines import Lines
@@ -15,6 +14,7 @@ from actors.targets.interface import Answer, Session, Target
 from protocol.causes import of_status
 from protocol.clock import Clock
 from protocol.errors import SpoolError
+from protocol.records import record
 from protocol.spool.deliveries import Claim, Deliveries, ImageResult, ImageToSend
 
 GROUP_S = 0.1
@@ -22,7 +22,7 @@ GROUP_IMAGES = 64
 DONE, STOPPED, FAILED = "done", "stopped", "failed"
 
 
-@dataclass(frozen=True)
+@record
 class Outcome:
     """How an attempt ended: `done` (every image was answered), `stopped` (told to) or `failed`.
 

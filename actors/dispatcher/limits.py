@@ -5,13 +5,13 @@ It must not claim or count anything under way: the claim itself does, in one sta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import tzinfo
 
 from actors.dispatcher.builtin import with_sink
 from actors.groups import is_paused
 from actors.window import in_window
 from protocol.clock import Clock
+from protocol.records import record
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.origin import moment
 from protocol.routing.targets import Target
@@ -71,7 +71,7 @@ def limits(
     return allowed
 
 
-@dataclass(frozen=True)
+@record
 class Terms:
     """Of the settings: see `dispatcher` there. Seconds; `zone` is the node's, None the machine's."""
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from dataclasses import dataclass
 
 from protocol.clock import Clock
+from protocol.records import record
 
 BURST_S = 1.0
 """A source may send as many images at once as its rate allows in this time; after that they are spaced."""
 
 
-@dataclass(frozen=True)
+@record
 class _Held:
     worker: str
     source: str | None

@@ -7,7 +7,6 @@ from __future__ import annotations
 import gc
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from actors.dicom.scp import Address, Hall
@@ -25,6 +24,7 @@ from protocol.clock import Clock
 from protocol.errors import ConfigurationError, OutOfSpace
 from protocol.following import place
 from protocol.fsops import FsOps
+from protocol.records import record
 from protocol.routing.versions import RoutingVersions
 from protocol.settings import Settings
 from protocol.spool import Spool
@@ -50,7 +50,7 @@ class News(Protocol):
         """`one_pass` has something to do."""
 
 
-@dataclass(frozen=True)
+@record
 class Means:
     """What a reception works with."""
 

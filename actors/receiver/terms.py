@@ -16,7 +16,6 @@ Statuses are those of PS3.4 table B.2-1 and PS3.7 Annex C:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from actors.dicom.negotiation import is_storage
@@ -29,6 +28,7 @@ from actors.dicom.statuses import (
     STORED_MISMATCH,
 )
 from protocol.header.scan import Header
+from protocol.records import record
 from protocol.routing.sources import Source
 
 MB = 10**6
@@ -41,7 +41,7 @@ class Refusal(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
+@record
 class Terms:
     """How objects of an association are taken. `rejection`: why it may not be there at all, or an empty text."""
 

@@ -8,14 +8,15 @@ anything of a source that spreads series over associations, one after the other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from protocol.records import record
 from protocol.spool.arrivals import OpenArrival
 
 RELEASED, IDLE, ABORTED, SPREAD = "released", "idle", "aborted", "spread"
 
 
-@dataclass(frozen=True)
+@record
 class Times:
     """Completion times of a source, in seconds."""
 
@@ -23,7 +24,7 @@ class Times:
     idle_s: float
 
 
-@dataclass(frozen=True)
+@record
 class Seen:
     """How many images an arrival had when it last changed, and when the router saw that (monotonic seconds)."""
 
@@ -31,14 +32,14 @@ class Seen:
     since: float
 
 
-@dataclass(frozen=True)
+@record
 class Complete:
     """Close it; `why` goes into the record."""
 
     why: str
 
 
-@dataclass(frozen=True)
+@record
 class Wait:
     """Not before this moment (monotonic seconds), if nothing changes. `why` would then stand in the record."""
 

@@ -7,15 +7,14 @@ clock from the first series, so that it survives restarts; what it ends in is de
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from protocol.records import record
 from protocol.routing.terms import StudyTerms
 from protocol.spool.studies import StudyWait
 
 QUIET, COMPLETE, LATE, GONE = "quiet", "complete", "late", "gone"
 
 
-@dataclass(frozen=True)
+@record
 class Seen:
     """What a study looked like when it last changed, and when the router saw that (monotonic seconds).
 
@@ -30,14 +29,14 @@ class Seen:
     refused: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Ask:
     """Ask the rule now; `why` goes into the record."""
 
     why: str
 
 
-@dataclass(frozen=True)
+@record
 class Wait:
     """Not before this moment (monotonic seconds), if nothing changes."""
 

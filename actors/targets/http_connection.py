@@ -11,13 +11,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from types import SimpleNamespace
 from typing import Any
 
 from actors.dicom.transport import broken
 from protocol.errors import AssociationAborted, PeerTimeout
+from protocol.records import record
 
 LIMIT_BYTES = 4 * 1024 * 1024  # of an answer's body; one for a thousand images needs a tenth
 SLOWEST = 10_000  # bytes per second: a request that goes on more slowly is given up, whatever its pieces do
@@ -31,7 +31,7 @@ _MOST_INTERIM = 20
 _INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
 
 
-@dataclass(frozen=True)
+@record
 class Request:
     """One request. `body` are its pieces, `length` their bytes altogether, or None: chunked (RFC 9112 section 7.1).
 
@@ -61,7 +61,7 @@ class Request:
         return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii")
 
 
-@dataclass(frozen=True)
+@record
 class Reply:
     """A whole answer; `headers` has names in lower case, the first of each. Everything in it is the peer's word."""
 

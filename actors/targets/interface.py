@@ -21,16 +21,17 @@ The promises, which the tests of every kind hold:
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, runtime_checkable
 
 from actors.pace import Pace
+from protocol.records import record
 from protocol.spool.images import ImageFile
 
 Alive = Callable[[], None]
 
 
-@dataclass(frozen=True)
+@record
 class Answer:
     """What became of one image. `status` as in PS3.7 Annex C, also for targets that speak no DICOM.
 
@@ -48,7 +49,7 @@ class Answer:
     syntax: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Rung:
     """One step of the way to a target, for a person who wonders why nothing arrives.
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from actors.targets.interface import Proposing, Rung
 from actors.targets.registry import make_target
 from protocol.errors import ScanpostError
+from protocol.records import record
 from protocol.routing.targets import Target as TargetSettings
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """One rung: its name, whether it held, seconds it took, and what was seen."""
 

@@ -7,16 +7,17 @@ Codes: Amazon S3 API reference, "Error responses"; further ones of MinIO, Ceph a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from actors.dicom import statuses
 from protocol.causes import Cause
+from protocol.records import record
 
 Reach = Literal["image", "target", "nobody", "middle", "silence"]
 
 
-@dataclass(frozen=True)
+@record
 class Meaning:
     """What happened. `again`: it may go well later. `status` as in PS3.7 annex C, `http` and `code` those of the server, if any.
 

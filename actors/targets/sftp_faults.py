@@ -6,16 +6,16 @@ Codes: draft-ietf-secsh-filexfer-02 section 7 (version 3), and -13 section 9.1 f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from actors.dicom import statuses
 from protocol.causes import Cause
+from protocol.records import record
 
 Reach = Literal["image", "target"]
 
 
-@dataclass(frozen=True)
+@record
 class Meaning:
     """`reach` target: it would be the same for every image. `again`: it may go well later. `status` as in PS3.7 annex C."""
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from xml.parsers import expat
+
+from protocol.records import record
 
 SOP_INSTANCE, FAILED, STORED, OTHERS = "00081155", "00081198", "00081199", "0008119A"
 RETRIEVE_URL, WARNING_REASON, FAILURE_REASON = "00081190", "00081196", "00081197"
@@ -20,7 +22,7 @@ Dataset = dict[str, Any]
 """As in the DICOM JSON Model (PS3.18 annex F): tag -> {"Value": [...]}; whatever came from outside may be anything."""
 
 
-@dataclass(frozen=True)
+@record
 class StoreResponse:
     """What the server said. SOP instance UID -> Warning Reason (0: none), -> Failure Reason (None: no number).
 

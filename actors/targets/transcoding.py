@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +22,7 @@ from actors.targets.interface import Alive, Answer
 from actors.transcode.worker import DONE, FRAME_S, NO_ROOM
 from protocol.causes import Cause
 from protocol.errors import UnreadableImage
+from protocol.records import record
 from protocol.routing.syntaxes import Transcode, TransferSyntaxes, name_of, ways
 from protocol.spool.images import ImageFile
 
@@ -31,7 +32,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each woul
 _BUFFERS = 2  # one is sent while the other is written
 
 
-@dataclass(frozen=True)
+@record
 class Syntaxes:
     """What a target may be sent; `scratch` is where results are written."""
 
@@ -50,7 +51,7 @@ class NoRoom(Exception):
     """The result cannot be written now, or no process can be had; it is not the image's fault."""
 
 
-@dataclass(frozen=True)
+@record
 class _Order:
     image: ImageFile
     to: tuple[str, ...]

@@ -8,7 +8,6 @@ import base64
 import os
 import socket
 import ssl
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from actors.dicom import tls
@@ -16,6 +15,7 @@ from actors.dicom.dialling import connect
 from actors.targets.http_connection import HttpConnection, Request
 from protocol.causes import Cause
 from protocol.errors import AssociationRejected, NetworkError, RoutingError, TargetUnreachable
+from protocol.records import record
 from protocol.routing.secrets import resolve
 from protocol.routing.targets import DicomWebTarget, TargetTls
 from protocol.version import IMPLEMENTATION_VERSION
@@ -25,7 +25,7 @@ DICOM_JSON = "application/dicom+json"
 _SAFE = "%/:=&?~+!$,;'@()*"  # what stays as a person wrote it, RFC 3986 section 2.2
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """Where a URL leads (RFC 9110 section 4.2); `path` has no slash at its end. All of it can stand in a request."""
 

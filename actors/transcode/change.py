@@ -11,7 +11,6 @@ import itertools
 import os
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -36,6 +35,7 @@ from actors.transcode.levels import (
 from actors.transcode.rewriting import New, Rewriter, merged
 from actors.transcode.vrs import swapped
 from protocol.errors import UnreadableImage
+from protocol.records import record
 from protocol.routing.syntaxes import BIG_ENDIAN, CHANGED, COMPRESSING, DEFLATED, IMPLICIT, MADE, UNCOMPRESSED
 
 KEEP_FREE_BYTES = 1 << 30  # for whoever else writes on that disk
@@ -44,7 +44,7 @@ _PART_BYTES = 16 << 20
 Moved = Callable[[], None]
 
 
-@dataclass(frozen=True)
+@record
 class Job:
     """One image to change: the data set's place in its file (bytes), and from and to which transfer syntax (UIDs)."""
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO
 
 from actors.transcode.levels import Element, Encoding, Source
 from protocol.errors import UnreadableImage
+from protocol.records import record
 from protocol.routing.syntaxes import COMPRESSING, JPEG2000_LOSSLESS, RLE, name_of
 
 SAMPLES, PHOTOMETRIC, PLANAR, FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
@@ -31,7 +31,7 @@ _OTHERS = "pylibjpeg"
 CURE = "decoding and compressing needs libraries that are not installed: pip install scanpost[transcode]"
 
 
-@dataclass(frozen=True)
+@record
 class Pixels:
     """The image pixel module (PS3.3 section C.7.6.3), as far as codecs need it."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from protocol.accounts import audit
@@ -13,11 +12,12 @@ from protocol.accounts.database import Database
 from protocol.accounts.records import Preferences, Role, User
 from protocol.clock import Clock
 from protocol.errors import AccountError
+from protocol.records import record
 
 MAX_AGENT = 200  # characters of what a browser calls itself
 
 
-@dataclass(frozen=True)
+@record
 class Store:
     """The open file with the clock."""
 

@@ -5,16 +5,15 @@ Other parts add entries in the transaction of the change they tell of (audit.py)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from protocol.accounts import audit
 from protocol.accounts.records import AuditEntry
 from protocol.accounts.store import Store
+from protocol.records import record
 
 _BATCH = 5000
 
 
-@dataclass(frozen=True)
+@record
 class Wanted:
     """Which entries; empty means all. `object` may stand anywhere in the object's name; times are seconds since 1970 UTC."""
 
@@ -25,7 +24,7 @@ class Wanted:
     until: float | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Checked:
     """How far the chain was held against its entries. `broken` is the number of the first that does not fit, or None."""
 

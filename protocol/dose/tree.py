@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from protocol.header.charset import TEXT_DELIMITERS, Charset, decode, resolve
 from protocol.header.datasets import DataSet, Reader, Unreadable
+from protocol.records import record
 
 IMPLICIT, DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 MAX_BYTES = 8 << 20  # of a report, inflated
@@ -36,7 +37,7 @@ class Code(NamedTuple):
     meaning: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Item:
     """A content item. `number` is None where none can be read; `odd`: because what is written is none."""
 

@@ -6,7 +6,6 @@ caught up (`again`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from sqlalchemy import Connection, func, or_, select
 
 from protocol.ledger.engine import reader, reading
 from protocol.ledger.tables import arrival, image
+from protocol.records import record
 
 MAX_PROBLEMS = 20
 PAGE = 500
@@ -44,7 +44,7 @@ class Accounts(Protocol):
     def here(self, receipts: Sequence[str]) -> set[str]: ...
 
 
-@dataclass(frozen=True)
+@record
 class Difference:
     """Where they differ, in words; of one image (`receipt`, hexadecimal) or of an arrival."""
 

@@ -4,7 +4,6 @@ was, and in the end the rows themselves. It must not let go of a row whose objec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, Connection, delete, exists, literal, null, select, text, update
@@ -27,12 +26,13 @@ from protocol.ledger.tables import (
     quarantine,
     series,
 )
+from protocol.records import record
 
 CHUNK = 200  # rows of each table: a tenth of a second on PostgreSQL with ten million images, where each row is in ten indexes
 LOOKED = 10_000  # old events that are looked at for some that belong to nothing any more
 
 
-@dataclass(frozen=True)
+@record
 class Ages:
     """What is older than these times (seconds since 1970 UTC) goes; None keeps it for ever."""
 

@@ -24,6 +24,7 @@ from protocol.ledger.forgetting import Ages, forget
 from protocol.ledger.migrate import upgrade_on
 from protocol.ledger.mining.filling import Filled, fill
 from protocol.ledger.tables import alert, cursor, event, metadata
+from protocol.records import record
 from protocol.wire.messages import Envelope
 
 Position = tuple[int, int]
@@ -50,7 +51,7 @@ class Opened(NamedTuple):
     encoding: str = "UTF8"  # of the database's texts
 
 
-@dataclass(frozen=True)
+@record
 class Prepared:
     """A batch as rows, made without the database: so that it can be made while the database writes the one before."""
 

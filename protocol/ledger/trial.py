@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,6 +22,7 @@ from protocol.errors import LedgerUnavailable, ScanpostError
 from protocol.ledger.engine import reader, reading
 from protocol.ledger.headers import SHARES
 from protocol.ledger.recorded import Window, completed_count, count_of, recorded
+from protocol.records import record
 from protocol.routing.backtest.cases import Reads
 from protocol.routing.backtest.document import document_of
 from protocol.routing.backtest.whole import Backtest, Cancelled, needs_order
@@ -40,7 +40,7 @@ Progress = Callable[[int, int], None]
 Asked = Callable[[], bool]
 
 
-@dataclass(frozen=True)
+@record
 class Trial:
     """What to hold against what: a window of a node's past, a draft, and the active configuration or None."""
 

@@ -6,11 +6,11 @@ It must not make names out of values; that is for the one sanitiser, actors/targ
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
+from protocol.records import record
 from protocol.routing import shapes
 from protocol.routing.rules.names import ARRIVAL_NAMES, find
 
@@ -19,7 +19,7 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _CHANGING = frozenset({"ImageCount", "ReceivedAt"})  # late images would go elsewhere
 
 
-@dataclass(frozen=True)
+@record
 class Part:
     """One folder of a layout: its texts around the keywords, so that `len(texts) == len(keywords) + 1`."""
 

@@ -10,13 +10,13 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from protocol.clock import Clock
 from protocol.errors import Fault, RoutingConflict, RoutingError, SpoolError
+from protocol.records import record
 from protocol.routing.conflicts import conflict
 from protocol.routing.difference import difference
 from protocol.routing.faults import faults_of_tests
@@ -48,7 +48,7 @@ class RoutingFiles(Protocol):
     def size(self, path: Path) -> int: ...
 
 
-@dataclass(frozen=True)
+@record
 class Version:
     """One revision of the routing configuration. `time` in seconds since 1970; number 0 stands for "none yet"."""
 
@@ -60,7 +60,7 @@ class Version:
     configuration: RoutingConfiguration
 
 
-@dataclass(frozen=True)
+@record
 class Problem:
     """A version file that cannot be used, and why, in one line."""
 

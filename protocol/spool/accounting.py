@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
 from protocol.fsops import FsOps
+from protocol.records import record
 from protocol.spool import tallying
 from protocol.spool.balancing import Balancing, Problem
 from protocol.spool.database import Database
@@ -22,7 +22,7 @@ MOST_PROBLEMS = 20
 IMAGE_STATES = ("open", "waiting", "in_delivery", "delivered", "discarded", "held", "quarantined", "deleted")
 
 
-@dataclass(frozen=True)
+@record
 class Figures:
     """Counts of images, arrivals and deliveries by state. received = the sum of all image states (see `missing`)."""
 
@@ -39,7 +39,7 @@ class Figures:
         return self.received - sum(self.images.values())
 
 
-@dataclass(frozen=True)
+@record
 class Sheet:
     """Images by state: of the node, of each source and of each day (UTC) that still has rows. `purged`: of the deleted ones
     so many have no rows any more, so no source and no day.

@@ -5,9 +5,10 @@ Called by the rooms of the spool only; it never begins or commits, and never dec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from typing import Any
 
+from protocol.records import record
 from protocol.spool.transaction import Transaction
 from protocol.wire.codec import pack, unpack_stored
 
@@ -17,7 +18,7 @@ OTHER_REASONS = "for other reasons"
 ONE = {"deliveries": "delivery", "arrivals": "arrival"}
 
 
-@dataclass(frozen=True)
+@record
 class Act:
     """Whose act a change is: the command's id (0: nobody's, scanpost itself did it), who asked, and why."""
 
@@ -29,7 +30,7 @@ class Act:
 NOBODY = Act()
 
 
-@dataclass(frozen=True)
+@record
 class Progress:
     """How far a long act is. Kept with its command in the transaction of each part, so a death repeats nothing.
 

@@ -7,9 +7,9 @@ people can be told that it is over, and so that one that comes back soon is the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from protocol.records import record
 from protocol.spool.transaction import Transaction
 from protocol.wire.events import AlertCleared, AlertRaised, AlertUpdated
 
@@ -27,7 +27,7 @@ _CRITICAL = frozenset({"disk", "spool.lock", "accounting.imbalance", "ledger.gap
 """Of those that actors raise: images are refused or may be lost, or nothing is booked."""
 
 
-@dataclass(frozen=True)
+@record
 class Symptom:
     """Something that is wrong now. `about` is its object as kind/name, `count` how many of it there are.
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from protocol.errors import NotFound, StepRefused
+from protocol.records import record
 from protocol.spool import alerting
 from protocol.spool.alerting import SEVERITIES, Symptom
 from protocol.spool.database import Database
@@ -23,7 +24,7 @@ MOST_SILENCES = 1000
 TEXT_LIMIT = 500  # characters of a pattern, a reason, a note
 
 
-@dataclass(frozen=True)
+@record
 class Silence:
     """Nobody is told of what matches `pattern` until then. Times are seconds UTC.
 
@@ -42,7 +43,7 @@ class Silence:
         return fnmatchcase(key, self.pattern) or (about != "" and fnmatchcase(about, self.pattern))
 
 
-@dataclass(frozen=True)
+@record
 class Alert:
     """Something that needs a person, or did. Times are seconds UTC, None: not (yet).
 
@@ -82,7 +83,7 @@ class Alert:
         return len(SEVERITIES) - 1 - SEVERITIES.index(self.severity) if self.severity in SEVERITIES else len(SEVERITIES)
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """What becomes of an alert. going: it seems to be over, since now; back: it is not."""
 

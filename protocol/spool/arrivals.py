@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from protocol.errors import StepRefused
+from protocol.records import record
 from protocol.selection import Selection
 from protocol.spool import handling
 from protocol.spool.acts import Progress, act_of, reason_of
@@ -37,7 +37,7 @@ LATE_S = 3600.0
 """What comes later than this was sent again or made later; no waiting time would have caught it."""
 
 
-@dataclass(frozen=True)
+@record
 class OpenArrival:
     """What the router needs to judge completeness. `images` grows with each image; times are seconds UTC.
 
@@ -64,7 +64,7 @@ class OpenArrival:
     seen_spreading: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class LateSeries:
     """How often series of a sender needed addenda, by how the arrivals were closed that they add to.
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import DecodeError
 from protocol.fsops import FsOps
+from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.outbox import Cursor, Outbox
 from protocol.spool.places import Places, folder_of_day
@@ -23,7 +23,7 @@ NAMED = 20  # images that a problem names at most
 _BEYOND = 1 << 62
 
 
-@dataclass(frozen=True)
+@record
 class Problem:
     """Something that does not add up: in words, with the arrival (0: none) and the images concerned (hexadecimal)."""
 

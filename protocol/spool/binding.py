@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from protocol.records import record
 from protocol.spool.steps import begin_anew
 from protocol.spool.transaction import Transaction
 from protocol.wire.codec import unpack_stored
@@ -19,7 +19,7 @@ from protocol.wire.events import DeliveryUnbound
 LOOKED_AT = 20  # deliveries of a sticky group: behind one whose member is busy may be others whose is not
 
 
-@dataclass(frozen=True)
+@record
 class Binding:
     """A group as the claim needs it; see `protocol/routing/groups`. `by` is patient or study, for mode sticky."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from protocol.records import record
 from protocol.selection import Selection
 from protocol.spool import tallying
 from protocol.spool.database import Database
@@ -32,7 +32,7 @@ GROUPED = 1000
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@record
 class Found:
     """Ids, newest first. `seen`: how many arrivals were looked through for the text; `whole`: there were no others."""
 

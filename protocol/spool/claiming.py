@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from protocol.records import record
 from protocol.spool.binding import Binding, choose
 from protocol.spool.transaction import Transaction
 from protocol.states import Priority
@@ -17,7 +17,7 @@ Groups = Mapping[str, Binding]
 NO_GROUPS: Groups = {}
 
 
-@dataclass(frozen=True)
+@record
 class Order:
     """In which order deliveries are taken, and which are not taken now.
 
@@ -50,7 +50,7 @@ class Order:
 ANY_ORDER = Order()
 
 
-@dataclass(frozen=True)
+@record
 class Candidate:
     """The first delivery of one priority in the queue of a target or group."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from protocol.fsops import FsOps
+from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.durable import DurableNames
 from protocol.spool.places import ENDINGS, Places, is_day, is_series
@@ -37,7 +38,7 @@ class Candidate:
     id: int
 
 
-@dataclass(frozen=True)
+@record
 class Part:
     """Files of a marked arrival that went; `upto` is the position to go on behind, None if none is left."""
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import NotFound, StepRefused
+from protocol.records import record
 from protocol.spool.acts import Act, Progress, progress_of, reason_of, touch
 from protocol.spool.database import Database
 from protocol.spool.transaction import Transaction
@@ -27,7 +27,7 @@ KINDS = frozenset(
 MOST_REMEMBERED = 100  # ids of one refused act whose story tells it
 
 
-@dataclass(frozen=True)
+@record
 class Command:
     """One act: kind, who asked, arguments, and what became of it. `asked`, `answered`: seconds UTC.
 

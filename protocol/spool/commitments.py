@@ -8,10 +8,10 @@ did: a report may be sent twice and is never lost.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import NotFound, StepRefused
+from protocol.records import record
 from protocol.spool.commands import done
 from protocol.spool.database import Database
 from protocol.spool.settling import PROMISED, hold_promised
@@ -33,7 +33,7 @@ TOLD = 500  # failed images that an event names
 _LARGEST = 64 << 20
 
 
-@dataclass(frozen=True)
+@record
 class Request:
     """A request that waits, for so many images; `asked` in seconds UTC."""
 
@@ -46,7 +46,7 @@ class Request:
     count: int
 
 
-@dataclass(frozen=True)
+@record
 class Due:
     """A report to be sent: to whom, and the failure reason (0: committed) of each image."""
 

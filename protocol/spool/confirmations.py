@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.causes import Cause
+from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.settling import IMAGES_TO_SEND, arrival_row, replaced_at, settle
 from protocol.spool.steps import Claim, delivered, leave, mine, target_failed
@@ -31,7 +31,7 @@ NOT_MENTIONED = 0x0110  # our reason for an image that the target's report does 
 _LARGEST = 64 << 20
 
 
-@dataclass(frozen=True)
+@record
 class Asked:
     """What a target is asked: a transaction and (SOP class UID, SOP instance UID) of each image."""
 
@@ -39,7 +39,7 @@ class Asked:
     images: Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True)
+@record
 class Confirming:
     """A delivery that waits for its target's word. `failed` is SOP instance UID -> reason, None while there is no answer;
     `due` is when to stop waiting and `first_tried` when its first attempt began, seconds UTC.

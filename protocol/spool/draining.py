@@ -5,9 +5,10 @@ It must not judge what goes on; it says what is left, and whoever asked decides 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from typing import Any
 
+from protocol.records import record
 from protocol.spool.acts import act_of
 from protocol.spool.commands import done
 from protocol.spool.database import Database
@@ -18,7 +19,7 @@ _KEY = "drain"
 GOING = ("waiting", "sending", "retrying", "confirming")
 
 
-@dataclass(frozen=True)
+@record
 class Drain:
     """Since when (seconds UTC) the node is to let nothing more in, whose wish that was, and why.
 
@@ -36,7 +37,7 @@ class Drain:
         return "the node is being drained" + (f": {self.reason}" if self.reason else "")
 
 
-@dataclass(frozen=True)
+@record
 class Left:
     """What still goes on: open associations, arrivals that are not decided, deliveries by target and state.
 

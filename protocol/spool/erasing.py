@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.erasure import Erased, Patient, redacted, redacted_subject
 from protocol.errors import DecodeError, StepRefused
+from protocol.records import record
 from protocol.spool.cleaning import PROMISED, STILL_NEEDED, Cleaning
 from protocol.spool.database import Database
 from protocol.spool.purging import purge_one
@@ -25,7 +25,7 @@ POLICY = "erased on request"
 _KEY = b"PatientID"
 
 
-@dataclass(frozen=True)
+@record
 class Found:
     """An arrival of the patient; `why_not` says why it cannot be erased now, "" if it can. `opened`: seconds UTC."""
 

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.header.diff import difference, overlay
+from protocol.records import record
 from protocol.spool.settling import arrival_row, plain
 from protocol.wire.codec import unpack_stored
 
 Values = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@record
 class ArrivalHeaders:
     """Header values of every image of a series: of this arrival and the earlier ones it is an addendum of.
 
@@ -34,7 +34,7 @@ class ArrivalHeaders:
         return [overlay(self.common, changed) for changed in self.differing]
 
 
-@dataclass(frozen=True)
+@record
 class StudyHeaders:
     """Header values of every image of a study from one sender, as far as its series were decided; see ArrivalHeaders.
 
@@ -46,7 +46,7 @@ class StudyHeaders:
     differing: Sequence[Values]
 
 
-@dataclass(frozen=True)
+@record
 class NewImage:
     """An image of an open arrival that the image rules have not seen: its place, its receipt, and its difference."""
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.header.packed import Packed, pack_headers
+from protocol.records import record
 from protocol.spool.transaction import Transaction
 from protocol.wire.codec import unpack_stored
 
 
-@dataclass(frozen=True)
+@record
 class AllHeaders:
     """Header values of all images of an arrival, when it had so many positions."""
 

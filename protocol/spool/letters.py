@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.outbox import NOTIFIER, Cursor
 from protocol.spool.transaction import Transaction
@@ -21,7 +21,7 @@ WAITING, SENT, GIVEN_UP = "waiting", "sent", "given_up"
 AT_ONCE = 500
 
 
-@dataclass(frozen=True)
+@record
 class Item:
     """One thing to tell. `body` is plain values; a new one has id 0."""
 
@@ -39,7 +39,7 @@ class Pile(NamedTuple):
     oldest: float
 
 
-@dataclass(frozen=True)
+@record
 class Letter:
     """What one recipient is sent; repeated with the same `id` and `body` until it is taken. Times are seconds UTC.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import builtins
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import NotFound
+from protocol.records import record
 from protocol.selection import Selection
 from protocol.spool import tallying
 from protocol.spool.claiming import ANY_ORDER, Order, best_first
@@ -20,7 +20,7 @@ AT_ONCE = 500  # ids in one statement
 COUNTED = 1000  # deliveries; nobody needs to know of more
 
 
-@dataclass(frozen=True)
+@record
 class Trouble:
     """Deliveries to one target in one state for one cause (protocol/causes.py): how many, when the oldest was made (seconds
     UTC), and one of them.

@@ -4,7 +4,6 @@ It must not change anything, and a file that cannot be read costs the ledger the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.dose import DOSE_CLASSES, Reading
@@ -13,6 +12,7 @@ from protocol.errors import UnreadableImage
 from protocol.fsops import FsOps
 from protocol.header.mined import MINED_KEYWORDS, mined_keys
 from protocol.header.scan import scan, scan_head
+from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.part10 import MAX_META, decode
 from protocol.spool.places import Places
@@ -24,7 +24,7 @@ MOST_REPORT = MAX_BYTES  # bytes of one
 MOST_KEPT = 64 << 10  # characters of all values together: they travel in an event
 
 
-@dataclass(frozen=True)
+@record
 class MinedTerms:
     """What is wanted: elements besides the fixed ones, as a site writes them, and the zone in which scanners tell time."""
 

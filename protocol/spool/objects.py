@@ -5,17 +5,18 @@ It must not read or write anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from protocol.header.scan import Header
 from protocol.header.uids import valid_uid
+from protocol.records import record
 from protocol.spool.part10 import FileMeta
 from protocol.spool.places import Places
 
 
-@dataclass(frozen=True)
+@record
 class Incoming:
     """One object as it came in. `reason` set: it cannot be read or placed and goes to quarantine."""
 
@@ -37,7 +38,7 @@ class Incoming:
         return Origin(self.association, self.calling_ae, self.called_ae, self.address, self.source)
 
 
-@dataclass(frozen=True)
+@record
 class Origin:
     """Who sends, the same for all objects of an association."""
 
@@ -74,7 +75,7 @@ class Receipt(NamedTuple):
     error: Exception | None = None
 
 
-@dataclass(frozen=True)
+@record
 class ImageFile:
     """Where a stored image's data set is: bytes from `offset` (bytes) to the end of `path`.
 

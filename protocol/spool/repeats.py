@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.steps import Claim, ImageResult, ImageToSend, mine
 from protocol.spool.transaction import Transaction
@@ -23,7 +24,7 @@ HAS_IT = 0x0111  # duplicate SOP instance (PS3.7 section 9.1.1.1.9); what it has
 PERSONS = "series.route"  # a person who sends a series somewhere wants all of it sent
 
 
-@dataclass(frozen=True)
+@record
 class _Fate:
     """`before`: the delivery that has sent this version already; None: it is to be sent."""
 

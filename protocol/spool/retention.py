@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from protocol.records import record
 from protocol.states import ArrivalState
 
 if TYPE_CHECKING:  # every process opens the spool, and only some read settings and routing
@@ -18,7 +19,7 @@ if TYPE_CHECKING:  # every process opens the spool, and only some read settings 
 HOUR_S = 3600.0
 
 
-@dataclass(frozen=True)
+@record
 class Retention:
     """An arrival may go if it is in its final state since before these times (seconds UTC); None keeps for ever.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from protocol.records import record
 from protocol.selection import Selection
 from protocol.spool.acts import Progress
 from protocol.spool.tallying import kept
@@ -21,7 +22,7 @@ Cursor = tuple[Any, ...]
 Where = tuple[str, list[Any]]
 
 
-@dataclass(frozen=True)
+@record
 class Kind:
     """What is selected: a table under its alias, and how each filter is asked of it."""
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from protocol.causes import Cause
 from protocol.errors import NotFound, StepRefused
+from protocol.records import record
 from protocol.spool import joining
 from protocol.spool.acts import NOBODY, Act
 from protocol.spool.transaction import Transaction
@@ -31,7 +32,7 @@ UNSENT = "image rules want images of it, and none could be sent: a quota was use
 PROMISED = "its scanner was promised by storage commitment that it is kept, and no target has it: route it to one"
 
 
-@dataclass(frozen=True)
+@record
 class TargetChoice:
     """One delivery to be made: a target (or a group), with its priority. `group`: it is one of the members of.
 
@@ -45,7 +46,7 @@ class TargetChoice:
     rules: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Verdict:
     """A decision on one arrival; `outcome` is route, hold, discard or wait (for its study), `explanation` plain values."""
 

@@ -4,8 +4,7 @@ It must not judge who is known now: the routing configuration may have changed s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.transaction import Transaction
 
@@ -13,7 +12,7 @@ KEPT = 2000
 """Rows; beyond it the stranger goes first that was not seen for longest. AE titles are the peer's to invent."""
 
 
-@dataclass(frozen=True)
+@record
 class Sighting:
     """One pair of AE title and address. Times are seconds UTC; `subject` is that of the last certificate shown.
 

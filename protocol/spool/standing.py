@@ -5,13 +5,14 @@ It only reads, and judges nothing (the router does).
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from typing import Any
+
+from protocol.records import record
 
 AT_ONCE = 400  # names in one look
 
 
-@dataclass(frozen=True)
+@record
 class Way:
     """One delivery of an image's arrival: is it delivered, was this image sent with success, does it go on?"""
 
@@ -22,7 +23,7 @@ class Way:
     ended: bool
 
 
-@dataclass(frozen=True)
+@record
 class Standing:
     """The newest version of an image here: its class, its arrival and that one's state, and its ways."""
 

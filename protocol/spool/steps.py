@@ -5,11 +5,12 @@ Called by deliveries.py only; it never begins or commits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from protocol.causes import Cause
 from protocol.errors import NotFound, NotOwner, StepRefused
+from protocol.records import record
 from protocol.spool.acts import Act, touch, was_before
 from protocol.spool.breaker import close_breaker
 from protocol.spool.objects import ImageFile
@@ -29,7 +30,7 @@ from protocol.wire.events import (
 DEATHS_ALONE = 3  # without progress: the delivery itself is the likely killer, a person must look
 
 
-@dataclass(frozen=True)
+@record
 class ImageToSend:
     """One image of a claim; `position` is its place in the arrival."""
 
@@ -37,7 +38,7 @@ class ImageToSend:
     file: ImageFile
 
 
-@dataclass(frozen=True)
+@record
 class Claim:
     """A delivery that this owner holds. `images` are those the target has not confirmed, in order."""
 
@@ -56,7 +57,7 @@ class Claim:
     place: str = ""  # where what is sent is kept in mind, see repeats.py; empty: nowhere
 
 
-@dataclass(frozen=True)
+@record
 class ImageResult:
     """The target's answer for one image: DIMSE status (PS3.7 Annex C), and whether it has the image now.
 
@@ -239,7 +240,7 @@ _ACTS = {"retry": DeliveryState.WAITING, "hold": DeliveryState.HELD, "release": 
          "cancel": DeliveryState.CANCELLED}  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record
 class Wish:
     """What a person wants done to deliveries: retry, hold, release, cancel, priority or redirect.
 

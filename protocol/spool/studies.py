@@ -8,9 +8,9 @@ in a transaction that also says so: whatever dies, each gets it once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.deciding import link, record_decision
 from protocol.spool.headers import StudyHeaders, study_headers
@@ -25,7 +25,7 @@ AT_ONCE = 20  # series that get their answer in one transaction
 NOTHING = "none"
 
 
-@dataclass(frozen=True)
+@record
 class StudyWait:
     """A rule that waits for a study. Times in seconds UTC.
 
@@ -47,7 +47,7 @@ class StudyWait:
     before: bool
 
 
-@dataclass(frozen=True)
+@record
 class Answer:
     """What a study rule came to for an arrival, as it was kept; `answer` are plain values."""
 

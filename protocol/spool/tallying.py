@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from protocol.records import record
 from protocol.spool.schema import COUNTED
 from protocol.spool.transaction import Transaction
 from protocol.states import DELIVERY_FINISHED, DeliveryState, Priority
@@ -16,7 +17,7 @@ from protocol.states import DELIVERY_FINISHED, DeliveryState, Priority
 UNFINISHED = tuple(str(state) for state in DeliveryState if state not in DELIVERY_FINISHED)
 
 
-@dataclass(frozen=True)
+@record
 class Amount:
     """So many arrivals with so many images; of these so many were replaced by newer ones. Of open arrivals images are unknown."""
 
@@ -25,7 +26,7 @@ class Amount:
     superseded: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Tally:
     """Arrivals by state, deliveries by (state, target, group or ""); what there is none of is left out."""
 

@@ -4,9 +4,9 @@ It must not judge whether a target is down; the dispatcher does and says until w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from protocol.records import record
 from protocol.spool import breaker, tallying
 from protocol.spool.acts import act_of
 from protocol.spool.commands import done
@@ -18,7 +18,7 @@ LATELY_DELIVERIES, LATELY_IMAGES, LATELY_CONTEXTS = 20, 200, 40
 """How much is looked at for what a target got lately: it takes some milliseconds."""
 
 
-@dataclass(frozen=True)
+@record
 class TargetState:
     """One target; times are seconds since 1970 UTC, None where it never happened."""
 

@@ -5,9 +5,9 @@ It only reads, except that it keeps the hours of sources; it judges nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.settling import plain
 from protocol.states import Priority
@@ -35,7 +35,7 @@ class Some(NamedTuple):
     example: int | str
 
 
-@dataclass(frozen=True)
+@record
 class Happened:
     """See Watching.happened."""
 

@@ -11,9 +11,10 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+from protocol.records import record
 
 HELD_TOO_LONG_S = 5.0
 
@@ -68,7 +69,7 @@ class WriteLock:
             os.close(fd)
 
 
-@dataclass(frozen=True)
+@record
 class Holder:
     """Who holds the write lock and for how long, in seconds; `stopped` if the process is suspended (SIGSTOP, debugger)."""
 

@@ -5,10 +5,11 @@ It knows nothing of what the scenario does; the world it runs in is handed to it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from random import Random
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
+
+from protocol.records import record
 
 
 class Died(BaseException):
@@ -90,7 +91,7 @@ def _nothing(world: object) -> None:
     return
 
 
-@dataclass(frozen=True)
+@record
 class Scenario(Generic[W]):
     """A story to interrupt: `prepare` safely, `run` with a death at each effect, `check` after the restart.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from protocol.records import record
 
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 ROOT = "2.25.4711"
 
 
-@dataclass(frozen=True)
+@record
 class TestImage:
     """One object by numbers: study, series within it, instance within that; `content` tells versions of it apart."""
 

@@ -5,11 +5,11 @@ It decides as simply as possible (close when no association is open, send everyt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.errors import NetworkError
 from protocol.header.scan import scan
+from protocol.records import record
 from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.deliveries import Claim, ImageResult
 from protocol.spool.images import Incoming, Receipt, Saved
@@ -25,7 +25,7 @@ TARGETS = ("archive", "pacs", "research")
 MANY_ROUNDS = 50
 
 
-@dataclass(frozen=True)
+@record
 class Promise:
     """An image whose sender was told that it is safe."""
 
@@ -34,7 +34,7 @@ class Promise:
     outcome: str
 
 
-@dataclass(frozen=True)
+@record
 class Association:
     """An association of a scanner with this node."""
 

@@ -7,15 +7,16 @@ Units are in the names; times are seconds since 1970 UTC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from protocol.records import record
 from protocol.wire.messages import DEBUG, ERROR, WARNING, Event, event
 
 
 # ---- associations ---------------------------------------------------------------------------------------------
 @event("association.opened", "association/{association}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class AssociationOpened(Event):
     """A scanner connected and its association was accepted."""
 
@@ -26,7 +27,7 @@ class AssociationOpened(Event):
 
 
 @event("association.rejected", "source/{calling_ae}", shard="calling_ae", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class AssociationRejected(Event):
     """A scanner was turned away, or a peer sent bytes that are no DICOM."""
 
@@ -37,7 +38,7 @@ class AssociationRejected(Event):
 
 
 @event("association.closed", "association/{association}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class AssociationClosed(Event):
     """An association ended; `how` is released or aborted (also: lost, or its worker died)."""
 
@@ -50,7 +51,7 @@ class AssociationClosed(Event):
 
 # ---- images ---------------------------------------------------------------------------------------------------
 @event("image.received", "image/{sop_uid}", shard="calling_ae", severity=DEBUG)
-@dataclass(frozen=True)
+@record
 class ImageReceived(Event):
     """An image is durable here. `why` is received, or adopted after a crash."""
 
@@ -69,7 +70,7 @@ class ImageReceived(Event):
 
 
 @event("image.duplicate", "image/{sop_uid}", shard="calling_ae", severity=DEBUG)
-@dataclass(frozen=True)
+@record
 class ImageDuplicate(Event):
     """The same object came again, bit for bit; it was acknowledged and not kept."""
 
@@ -82,7 +83,7 @@ class ImageDuplicate(Event):
 
 
 @event("image.superseded", "image/{sop_uid}", shard="calling_ae", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class ImageSuperseded(Event):
     """An object with the same SOP instance UID but other content came later; the newer one is sent."""
 
@@ -94,7 +95,7 @@ class ImageSuperseded(Event):
 
 
 @event("image.rejected", "association/{association}", shard="calling_ae", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class ImageRejected(Event):
     """An image was refused with a failure status; the sender keeps it. `status` as in PS3.7 Annex C."""
 
@@ -106,7 +107,7 @@ class ImageRejected(Event):
 
 
 @event("image.quarantined", "quarantine/{receipt}", shard="calling_ae", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class ImageQuarantined(Event):
     """Bytes that cannot be read or placed are kept apart, with the reason."""
 
@@ -118,7 +119,7 @@ class ImageQuarantined(Event):
 
 
 @event("quarantine.deleted", "quarantine/{receipt}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class QuarantineDeleted(Event):
     """A quarantined object is let go: its retention is over, or a person said so (`command`, else 0)."""
 
@@ -130,7 +131,7 @@ class QuarantineDeleted(Event):
 
 # ---- arrivals -------------------------------------------------------------------------------------------------
 @event("arrival.opened", "arrival/{arrival}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class ArrivalOpened(Event):
     """The first image of a series came in; `addendum_of` names the earlier arrival of a late image, or is 0."""
 
@@ -143,7 +144,7 @@ class ArrivalOpened(Event):
 
 
 @event("arrival.completed", "arrival/{arrival}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class ArrivalCompleted(Event):
     """The series is complete; `why` is released, spread, idle, aborted, rebuilt or command. Header values travel in `phi`.
 
@@ -162,7 +163,7 @@ class ArrivalCompleted(Event):
 
 
 @event("arrival.decided", "arrival/{arrival}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class ArrivalDecided(Event):
     """The rules (or a person's command) decided; `outcome` is route, hold, discard, or wait (for its study).
 
@@ -186,7 +187,7 @@ class ArrivalDecided(Event):
 
 
 @event("arrival.images.routed", "arrival/{arrival}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class ArrivalImagesRouted(Event):
     """Rules with the trigger image sent single images of a series at once, before it is complete.
 
@@ -203,7 +204,7 @@ class ArrivalImagesRouted(Event):
 
 
 @event("study.decided", "study/{wait}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class StudyDecided(Event):
     """A rule with the trigger study was asked; `why` is quiet, complete (its condition for that), late or gone.
 
@@ -222,7 +223,7 @@ class StudyDecided(Event):
 
 
 @event("arrival.discarded", "arrival/{arrival}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class ArrivalDiscarded(Event):
     """No rule wanted it, or all its deliveries were cancelled; kept for its retention. `by`: a person gave it up."""
 
@@ -234,7 +235,7 @@ class ArrivalDiscarded(Event):
 
 
 @event("arrival.held", "arrival/{arrival}", shard="calling_ae", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class ArrivalHeld(Event):
     """Set aside whole until a person acts; `by` is the person who did it, if it was one."""
 
@@ -246,7 +247,7 @@ class ArrivalHeld(Event):
 
 
 @event("arrival.released", "arrival/{arrival}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class ArrivalReleased(Event):
     """A person released a held arrival; it is decided again."""
 
@@ -258,7 +259,7 @@ class ArrivalReleased(Event):
 
 
 @event("arrival.kept", "arrival/{arrival}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class ArrivalKept(Event):
     """A person wants it kept at least until then, in seconds UTC; 0: its retention alone counts again."""
 
@@ -271,7 +272,7 @@ class ArrivalKept(Event):
 
 
 @event("arrival.delivered", "arrival/{arrival}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class ArrivalDelivered(Event):
     """Every delivery is finished and at least one reached its target."""
 
@@ -280,7 +281,7 @@ class ArrivalDelivered(Event):
 
 
 @event("arrival.deleted", "arrival/{arrival}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class ArrivalDeleted(Event):
     """Its files may go: delivered or discarded, and older than its retention."""
 
@@ -292,7 +293,7 @@ class ArrivalDeleted(Event):
 
 
 @event("rule.failed", "rule/{rule}", severity=ERROR)
-@dataclass(frozen=True)
+@record
 class RuleFailed(Event):
     """A rule could not be evaluated for this arrival; it does not apply."""
 
@@ -304,7 +305,7 @@ class RuleFailed(Event):
 
 # ---- deliveries -----------------------------------------------------------------------------------------------
 @event("delivery.created", "delivery/{delivery}", shard="target")
-@dataclass(frozen=True)
+@record
 class DeliveryCreated(Event):
     """An arrival is to go to a target."""
 
@@ -317,7 +318,7 @@ class DeliveryCreated(Event):
 
 
 @event("delivery.unbound", "delivery/{delivery}", shard="target", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class DeliveryUnbound(Event):
     """A delivery to a group left its member, which cannot be used, and waits for another one; `target` is the group."""
 
@@ -328,7 +329,7 @@ class DeliveryUnbound(Event):
 
 
 @event("delivery.redirected", "delivery/{delivery}", shard="target", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class DeliveryRedirected(Event):
     """A person had a delivery go elsewhere; `target` is where to, `before` where it was to go. It begins anew."""
 
@@ -342,7 +343,7 @@ class DeliveryRedirected(Event):
 
 
 @event("delivery.claimed", "delivery/{delivery}", shard="target", severity=DEBUG)
-@dataclass(frozen=True)
+@record
 class DeliveryClaimed(Event):
     """A dispatcher's slot took it; `attempt` counts from 1."""
 
@@ -354,7 +355,7 @@ class DeliveryClaimed(Event):
 
 
 @event("delivery.images.sent", "delivery/{delivery}", shard="target", severity=DEBUG)
-@dataclass(frozen=True)
+@record
 class ImagesSent(Event):
     """The target answered for these images: list of [receipt, DIMSE status]; several a message, each image once.
 
@@ -370,7 +371,7 @@ class ImagesSent(Event):
 
 
 @event("delivery.images.skipped", "delivery/{delivery}", shard="target")
-@dataclass(frozen=True)
+@record
 class ImagesSkipped(Event):
     """The target has these images in the very same version, so they were not sent: list of [receipt, delivery that sent it]."""
 
@@ -381,7 +382,7 @@ class ImagesSkipped(Event):
 
 
 @event("delivery.attempt.failed", "delivery/{delivery}", shard="target", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class AttemptFailed(Event):
     """An attempt ended without delivering everything; tried again at `retry_at` unless that is 0."""
 
@@ -395,7 +396,7 @@ class AttemptFailed(Event):
 
 
 @event("delivery.attempt.interrupted", "delivery/{delivery}", shard="target", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class AttemptInterrupted(Event):
     """The owner died or was stopped; the delivery goes on at the next unconfirmed image."""
 
@@ -407,7 +408,7 @@ class AttemptInterrupted(Event):
 
 
 @event("delivery.completed", "delivery/{delivery}", shard="target")
-@dataclass(frozen=True)
+@record
 class DeliveryCompleted(Event):
     """Every image is confirmed by the target, `seconds` after the delivery was made.
 
@@ -427,7 +428,7 @@ class DeliveryCompleted(Event):
 
 
 @event("delivery.parked", "delivery/{delivery}", shard="target", severity=ERROR)
-@dataclass(frozen=True)
+@record
 class DeliveryParked(Event):
     """Attempts or time are used up, or images were refused for good; waits for a person."""
 
@@ -440,7 +441,7 @@ class DeliveryParked(Event):
 
 
 @event("delivery.held", "delivery/{delivery}", shard="target", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class DeliveryHeld(Event):
     """Set aside with the reason (target gone, its process died three times, a person); `by` is the person, if any."""
 
@@ -454,7 +455,7 @@ class DeliveryHeld(Event):
 
 
 @event("delivery.retried", "delivery/{delivery}", shard="target")
-@dataclass(frozen=True)
+@record
 class DeliveryRetried(Event):
     """A person sent it back to the queue."""
 
@@ -467,7 +468,7 @@ class DeliveryRetried(Event):
 
 
 @event("delivery.cancelled", "delivery/{delivery}", shard="target", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class DeliveryCancelled(Event):
     """A person cancelled it."""
 
@@ -480,7 +481,7 @@ class DeliveryCancelled(Event):
 
 
 @event("delivery.prioritised", "delivery/{delivery}", shard="target")
-@dataclass(frozen=True)
+@record
 class DeliveryPrioritised(Event):
     """A person gave it another priority: urgent, normal or offpeak."""
 
@@ -494,7 +495,7 @@ class DeliveryPrioritised(Event):
 
 
 @event("delivery.confirming", "delivery/{delivery}", shard="target")
-@dataclass(frozen=True)
+@record
 class DeliveryConfirming(Event):
     """Every image is sent and the target was asked to commit to them; it has until `until` to answer."""
 
@@ -506,7 +507,7 @@ class DeliveryConfirming(Event):
 
 # ---- storage commitment -----------------------------------------------------------------------------------------
 @event("commitment.requested", "commitment/{commitment}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class CommitmentRequested(Event):
     """A scanner asked us to take responsibility for images; the request is durable."""
 
@@ -518,7 +519,7 @@ class CommitmentRequested(Event):
 
 
 @event("commitment.answered", "commitment/{commitment}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class CommitmentAnswered(Event):
     """It is settled which images are committed; `reasons` is [SOP instance UID, failure reason (0008,1197)] of the first failed."""
 
@@ -531,7 +532,7 @@ class CommitmentAnswered(Event):
 
 
 @event("commitment.reported", "commitment/{commitment}", shard="calling_ae")
-@dataclass(frozen=True)
+@record
 class CommitmentReported(Event):
     """The scanner took the report; `how` is same or new (association), `status` its DIMSE answer."""
 
@@ -543,7 +544,7 @@ class CommitmentReported(Event):
 
 
 @event("commitment.report.failed", "commitment/{commitment}", shard="calling_ae", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class CommitmentReportFailed(Event):
     """The report did not reach the scanner; tried again at `retry_at` unless that is 0: then it is given up."""
 
@@ -556,7 +557,7 @@ class CommitmentReportFailed(Event):
 
 
 @event("confirmation.asked", "delivery/{delivery}", shard="target")
-@dataclass(frozen=True)
+@record
 class ConfirmationAsked(Event):
     """We are about to ask a target to commit to the images of a delivery."""
 
@@ -568,7 +569,7 @@ class ConfirmationAsked(Event):
 
 
 @event("confirmation.answered", "delivery/{delivery}", shard="target")
-@dataclass(frozen=True)
+@record
 class ConfirmationAnswered(Event):
     """The target's report; `reasons` is [SOP instance UID, failure reason (0008,1197)] of the first failed images."""
 
@@ -582,7 +583,7 @@ class ConfirmationAnswered(Event):
 
 
 @event("target.paused", "target/{target}", shard="target", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class TargetPaused(Event):
     """No delivery to this target is claimed until it is resumed."""
 
@@ -593,7 +594,7 @@ class TargetPaused(Event):
 
 
 @event("target.resumed", "target/{target}", shard="target")
-@dataclass(frozen=True)
+@record
 class TargetResumed(Event):
     """Deliveries to this target go on."""
 
@@ -603,7 +604,7 @@ class TargetResumed(Event):
 
 
 @event("target.breaker.opened", "target/{target}", shard="target", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class TargetBreakerOpened(Event):
     """Nobody was there: nothing goes to this target before `until`, then one probe at a time, until it answers."""
 
@@ -613,7 +614,7 @@ class TargetBreakerOpened(Event):
 
 
 @event("target.breaker.closed", "target/{target}", shard="target")
-@dataclass(frozen=True)
+@record
 class TargetBreakerClosed(Event):
     """The target answers again, or a person says so (`why`); it had been left alone for `seconds`."""
 
@@ -624,7 +625,7 @@ class TargetBreakerClosed(Event):
 
 # ---- people, configuration, the node ---------------------------------------------------------------------------
 @event("command.asked", "command/{command}")
-@dataclass(frozen=True)
+@record
 class CommandAsked(Event):
     """A person (or program) asked for something; `reason` is why, in their words."""
 
@@ -636,7 +637,7 @@ class CommandAsked(Event):
 
 
 @event("command.answered", "command/{command}")
-@dataclass(frozen=True)
+@record
 class CommandAnswered(Event):
     """What became of it."""
 
@@ -649,7 +650,7 @@ class CommandAnswered(Event):
 
 
 @event("audit.head", "audit/{number}", severity=DEBUG)
-@dataclass(frozen=True)
+@record
 class AuditHead(Event):
     """Where the audit's chain stands, once an hour if it moved: entry and link (hexadecimal). Entries that are cut off its
     end later are missed by it.
@@ -660,7 +661,7 @@ class AuditHead(Event):
 
 
 @event("node.drain.begun", "node/drain", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class NodeDrainBegun(Event):
     """A person drains the node: new associations are refused, what is here is decided and delivered."""
 
@@ -670,7 +671,7 @@ class NodeDrainBegun(Event):
 
 
 @event("node.drain.ended", "node/drain")
-@dataclass(frozen=True)
+@record
 class NodeDrainEnded(Event):
     """The node takes images again."""
 
@@ -680,7 +681,7 @@ class NodeDrainEnded(Event):
 
 
 @event("config.changed", "config/{revision}")
-@dataclass(frozen=True)
+@record
 class ConfigChanged(Event):
     """The router works with another version of the routing configuration."""
 
@@ -690,7 +691,7 @@ class ConfigChanged(Event):
 
 
 @event("config.damaged", "config/{place}", severity=ERROR)
-@dataclass(frozen=True)
+@record
 class ConfigDamaged(Event):
     """A file of the routing configuration cannot be used; the former version stays current."""
 
@@ -699,7 +700,7 @@ class ConfigDamaged(Event):
 
 
 @event("actor.started", "actor/{actor}", shard="actor")
-@dataclass(frozen=True)
+@record
 class ActorStarted(Event):
     """An actor holds its lock and begins to recover."""
 
@@ -710,7 +711,7 @@ class ActorStarted(Event):
 
 
 @event("actor.recovered", "actor/{actor}", shard="actor")
-@dataclass(frozen=True)
+@record
 class ActorRecovered(Event):
     """What an actor found and mended at its start."""
 
@@ -719,7 +720,7 @@ class ActorRecovered(Event):
 
 
 @event("actor.stopped", "actor/{actor}", shard="actor")
-@dataclass(frozen=True)
+@record
 class ActorStopped(Event):
     """An orderly stop."""
 
@@ -728,7 +729,7 @@ class ActorStopped(Event):
 
 
 @event("alert.raised", "alert/{alert}", shard="alert", severity=ERROR)
-@dataclass(frozen=True)
+@record
 class AlertRaised(Event):
     """Something needs a person. `severity` is info, warning or critical, `about` what it concerns, such as target/pacs."""
 
@@ -740,7 +741,7 @@ class AlertRaised(Event):
 
 
 @event("alert.updated", "alert/{alert}", shard="alert", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class AlertUpdated(Event):
     """It still does, and there is more or less of it. `raised`: when it was."""
 
@@ -752,7 +753,7 @@ class AlertUpdated(Event):
 
 
 @event("alert.cleared", "alert/{alert}", shard="alert")
-@dataclass(frozen=True)
+@record
 class AlertCleared(Event):
     """It no longer does. `raised`: when it was."""
 
@@ -761,7 +762,7 @@ class AlertCleared(Event):
 
 
 @event("alert.acknowledged", "alert/{alert}", shard="alert")
-@dataclass(frozen=True)
+@record
 class AlertAcknowledged(Event):
     """A person takes care of it; nobody is reminded any more. `raised`: when it was."""
 
@@ -772,7 +773,7 @@ class AlertAcknowledged(Event):
 
 
 @event("alert.silenced", "silence/{silence}")
-@dataclass(frozen=True)
+@record
 class AlertSilenced(Event):
     """Nobody is told of alerts that match `pattern` before `until`; they are shown all the same."""
 
@@ -784,7 +785,7 @@ class AlertSilenced(Event):
 
 
 @event("alert.unsilenced", "silence/{silence}")
-@dataclass(frozen=True)
+@record
 class AlertUnsilenced(Event):
     """A silence ends: a person said so, or its time is over (`by` is empty)."""
 
@@ -794,7 +795,7 @@ class AlertUnsilenced(Event):
 
 
 @event("letter.sent", "letter/{letter}")
-@dataclass(frozen=True)
+@record
 class LetterSent(Event):
     """A mail or webhook was taken; `channel` is mail or webhook, `items` how many things it told."""
 
@@ -805,7 +806,7 @@ class LetterSent(Event):
 
 
 @event("letter.given_up", "letter/{letter}", severity=ERROR)
-@dataclass(frozen=True)
+@record
 class LetterGivenUp(Event):
     """A mail or webhook was not taken until it was too old."""
 
@@ -816,7 +817,7 @@ class LetterGivenUp(Event):
 
 
 @event("outbox.trimmed", "outbox/{upto}", severity=DEBUG)
-@dataclass(frozen=True)
+@record
 class OutboxTrimmed(Event):
     """Old events that every consumer has confirmed left the outbox."""
 
@@ -825,7 +826,7 @@ class OutboxTrimmed(Event):
 
 
 @event("spool.epoch.begun", "epoch/{epoch}", severity=WARNING)
-@dataclass(frozen=True)
+@record
 class EpochBegun(Event):
     """The outbox begins a new numbering: after a restore, a rebuild or an unclean boot in relaxed mode."""
 
@@ -834,7 +835,7 @@ class EpochBegun(Event):
 
 
 @event("ledger.down", "ledger/{node}", severity=ERROR)
-@dataclass(frozen=True)
+@record
 class LedgerDown(Event):
     """The bookkeeper cannot reach its database; nothing is lost, the outbox keeps the events."""
 
@@ -843,7 +844,7 @@ class LedgerDown(Event):
 
 
 @event("ledger.up", "ledger/{node}")
-@dataclass(frozen=True)
+@record
 class LedgerUp(Event):
     """The database is back."""
 
@@ -853,7 +854,7 @@ class LedgerUp(Event):
 
 # ---- sent, not recorded -----------------------------------------------------------------------------------------
 @event("delivery.progress", "delivery/{delivery}", shard="target", root="tmp", severity=DEBUG)
-@dataclass(frozen=True)
+@record
 class DeliveryProgress(Event):
     """How far an attempt is."""
 
@@ -865,7 +866,7 @@ class DeliveryProgress(Event):
 
 
 @event("arrival.updated", "arrival/{arrival}", shard="calling_ae", root="tmp", severity=DEBUG)
-@dataclass(frozen=True)
+@record
 class ArrivalUpdated(Event):
     """More images joined an open arrival."""
 
@@ -875,7 +876,7 @@ class ArrivalUpdated(Event):
 
 
 @event("actor.status", "actor/{actor}", shard="actor", root="sys", severity=DEBUG)
-@dataclass(frozen=True)
+@record
 class ActorStatus(Event):
     """Heartbeat of an actor: once a second while anything happens, every fifteen seconds while nothing does."""
 
@@ -888,7 +889,7 @@ class ActorStatus(Event):
 
 
 @event("head", "outbox/head", root="sys", severity=DEBUG)
-@dataclass(frozen=True)
+@record
 class Head(Event):
     """Beacon of the bus: the last published number; a consumer that is behind fetches. `next_s`: the next one comes so much
     later at the latest, and within a second of an event.
@@ -901,7 +902,7 @@ class Head(Event):
 
 
 @event("news", "outbox/news", root="sys", severity=DEBUG)
-@dataclass(frozen=True)
+@record
 class News(Event):
     """Something was published: said ten times a second at most, to those who read the outbox by themselves."""
 
@@ -910,7 +911,7 @@ class News(Event):
 
 
 @event("bus.started", "bus/{bus_id}", root="sys")
-@dataclass(frozen=True)
+@record
 class BusStarted(Event):
     """A bus process began at the head of the outbox; subscribers fetch what they missed."""
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from protocol.errors import SettingsError
+from protocol.records import record
 from protocol.wire.topics import OPEN_ROOTS
 
 ARRIVALS, OFFERS, BUS_IN, BUS_OUT, REPLAY = "arrivals", "offers", "bus-in", "bus-out", "replay"
@@ -22,7 +23,7 @@ IPC_LIMIT = 107  # bytes of a socket's path, sun_path without its end (unix(7))
 MAX_MESSAGE = 1 << 20
 
 
-@dataclass(frozen=True)
+@record
 class Lane:
     """One lane: socket types of its two sides and their options. `linger_ms` counts at an orderly stop only."""
 
@@ -57,7 +58,7 @@ ON_TCP = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record
 class Role:
     """Which lanes an actor binds and connects, and the topic prefixes that wake it."""
 

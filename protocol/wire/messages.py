@@ -10,15 +10,15 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from protocol.errors import DecodeError
+from protocol.records import record
 
 DEBUG, INFO, WARNING, ERROR = 5, 9, 13, 17  # OpenTelemetry severity numbers
 
 
-@dataclass(frozen=True)
+@record
 class Event:
     """Base of all event types. `TYPE`, `SEVERITY`, `SUBJECT`, `SHARD`, `DURABLE` are set by `@event`."""
 
@@ -62,7 +62,7 @@ def event(
     return register
 
 
-@dataclass(frozen=True)
+@record
 class Envelope:
     """One event on the bus or out of the outbox. Times are seconds since 1970 UTC; `seq` is 0 for what is only sent."""
 

@@ -9,15 +9,16 @@ import os
 import select
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from protocol.records import record
 from protocol.wire.messages import Event
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@record
 class Nudge:
     """A reason to look at the spool now: lane arrivals, offers, events or wake (for the bus also its own lanes)."""
 

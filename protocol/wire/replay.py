@@ -9,10 +9,10 @@ Request: ``{id, op: "fetch", from: [epoch, seq], max, filter: [patterns]}``; ans
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from protocol.errors import DecodeError, WireError
+from protocol.records import record
 from protocol.wire.codec import pack, unpack_map
 from protocol.wire.messages import Envelope
 from protocol.wire.topics import Patterns
@@ -107,7 +107,7 @@ def _fetch(outbox: Outbox, request: Mapping[str, Any], damaged: Callable[[str], 
     return {"records": records, "next": [*upto]}
 
 
-@dataclass(frozen=True)
+@record
 class Reply:
     """An answer as the asker sees it; `records` and `next` are of a fetch, `since` is of a where."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from protocol.errors import WireError
+from protocol.records import record
 from protocol.wire.messages import Envelope
 
 ROOTS = ("ev", "tmp", "phi", "sys")  # recorded facts, progress, patient data, beacons and status
@@ -49,7 +49,7 @@ def topic(envelope: Envelope) -> str:
     return made
 
 
-@dataclass(frozen=True)
+@record
 class _Glob:
     text: str  # as written, without the `!`
     rooted: bool  # begins with a root: compared with `root.type`

@@ -8,19 +8,19 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from smtplib import SMTPException
 from typing import Any
 
 from protocol.errors import NetworkError
+from protocol.records import record
 
 
 class Refused(NetworkError):
     """A letter was not taken."""
 
 
-@dataclass(frozen=True)
+@record
 class Rung:
     """One step of the way. `climb` tells what was seen; it raises what is wrong."""
 
@@ -28,7 +28,7 @@ class Rung:
     climb: Callable[[], str]
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """A rung that was tried: whether it held, the seconds it took, what was seen."""
 

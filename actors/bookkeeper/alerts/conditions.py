@@ -7,11 +7,12 @@ of time that grows: what stands is not to change with every look.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from actors.bookkeeper.alerts.silent import Silent
 from protocol.causes import Cause, hint
 from protocol.certificates import Ending
+from protocol.records import record
 from protocol.settings.alerts import Alerts
 from protocol.spool.alerting import CRITICAL, INFO, WARNING, Symptom
 from protocol.spool.database import WAL_ALERT_BYTES
@@ -31,7 +32,7 @@ ALL_SILENT = 3
 MOST_SOURCES, OTHERS = 20, "others"
 
 
-@dataclass(frozen=True)
+@record
 class TargetReading:
     """One target. Times are seconds UTC. `late`: since when a delivery waits that has waited too long."""
 
@@ -42,7 +43,7 @@ class TargetReading:
     late: float | None = None
 
 
-@dataclass(frozen=True)
+@record
 class ActorReading:
     """One program. `gone_s`, `failing_s`, `still_s`: for how long (seconds) it has not been there, has failed, or is there and
     gives no sign of life; 0: it is, it does not, it does. `beat`: its last sign of life (seconds UTC).
@@ -56,7 +57,7 @@ class ActorReading:
     """Within the last quarter of an hour."""
 
 
-@dataclass(frozen=True)
+@record
 class Readings:
     """What was seen at `now` (seconds UTC). `disk_full_at`: when images will be refused, None: not foreseeable."""
 

@@ -8,8 +8,8 @@ and that it is over if they were told that it is there. Silenced: not, until the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from protocol.records import record
 from protocol.settings.alerts import Alerts as Limits
 from protocol.spool.alerting import ACTOR, INFO, SEVERITIES, TIME, WATCH, Symptom
 from protocol.spool.alerts import Alert, Step
@@ -58,7 +58,7 @@ def _of(alert: Alert) -> Symptom:
     return Symptom(alert.key, alert.text, alert.severity, alert.about, alert.count)
 
 
-@dataclass(frozen=True)
+@record
 class Telling:
     """Something to tell: raised, worse, again or cleared."""
 

@@ -9,7 +9,6 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.bookkeeper.alerts.calls import Deadline, Refused, Rung, trust
 from actors.bookkeeper.alerts.words import plain
+from protocol.records import record
 
 if TYPE_CHECKING:
     from protocol.settings.alerts import Smtp
@@ -26,7 +26,7 @@ TIMES_TIMEOUT = 4
 """The whole of it may take so many times as long as one answer."""
 
 
-@dataclass(frozen=True)
+@record
 class Mail:
     """A message to be sent. `id` is the same each time that it is sent; `created` in seconds UTC."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import lru_cache
+
+from protocol.records import record
 
 HOUR_S = 3600.0
 WEEK_H = 168
@@ -23,7 +24,7 @@ USUAL = 0.98
 TIMES_USUAL, LEAST_GAP_H = 3.0, 2.0
 
 
-@dataclass(frozen=True)
+@record
 class Silent:
     """Last seen in the hour that ends at `since` (seconds UTC); `hours` of its usual time ago; `usual` is its longest usual gap."""
 

@@ -12,13 +12,13 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from actors.bookkeeper.alerts.calls import Deadline, Refused, Rung, trust
 from actors.bookkeeper.alerts.words import plain
+from protocol.records import record
 from protocol.version import version
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ PATIENT = frozenset({408, 425, 429})
 """Of 4xx those that pass (RFC 9110 section 15.5, RFC 6585 section 4, RFC 8470 section 5.2)."""
 
 
-@dataclass(frozen=True)
+@record
 class Post:
     """What is posted. `id` is the same each time that it is."""
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 import base64
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 from protocol.errors import LedgerError
+from protocol.records import record
 
 Plain = dict[str, Any]
 MAX_PAGE = 1000  # rows
 
 
-@dataclass(frozen=True)
+@record
 class Filter:
     """Which arrivals; empty fields ask nothing. All of them must hold. Times in seconds since 1970 UTC, of the opening.
 
@@ -36,7 +37,7 @@ class Filter:
     until: float | None = None  # older
 
 
-@dataclass(frozen=True)
+@record
 class EventFilter:
     """Which events; empty fields ask nothing. Times in seconds since 1970 UTC."""
 
@@ -49,7 +50,7 @@ class EventFilter:
     delivery: int | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Page:
     """Rows, and the mark to ask for what comes behind them; None: that was all.
 

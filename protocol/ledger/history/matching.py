@@ -5,8 +5,9 @@ Pure; it must not ask a database.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from protocol.records import record
 from protocol.typed import cleaned, names_of, numbers_of, unlabelled
 
 __all__ = ["Meaning", "meaning", "names_of"]
@@ -18,7 +19,7 @@ MIN_UID = 6  # characters of the beginning of a UID; "1.2.84" would be most of t
 MAX_UID = 64
 
 
-@dataclass(frozen=True)
+@record
 class Meaning:
     """What to look for; anything that matches is wanted. All empty: nothing can match."""
 

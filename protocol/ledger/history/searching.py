@@ -8,7 +8,7 @@ known, by when that target or rule came to the arrival. A page looks through LOO
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Integer, and_, func, literal, or_, select, tuple_
@@ -18,6 +18,7 @@ from protocol.ledger.history.asked import Filter, Mark, Page, bounded, read_mark
 from protocol.ledger.history.matching import Meaning, meaning
 from protocol.ledger.history.rows import Key, arrivals_of, aside, nodes_of, together, with_deliveries
 from protocol.ledger.tables import arrival, arrival_rule, delivery, image
+from protocol.records import record
 from protocol.states import ArrivalState
 
 OPENED, TARGET, RULE = "opened", "target", "rule"
@@ -56,7 +57,7 @@ def search_arrivals(
     return Page(with_deliveries(connection, shown), next, last is not None and len(found) <= limit)
 
 
-@dataclass(frozen=True)
+@record
 class Walk:
     """One index to walk from its newest row: `rows` are what it finds, ordered by `key` (time, node, arrival).
 

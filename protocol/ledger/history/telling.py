@@ -5,7 +5,7 @@ Titles and facts hold UIDs, AE titles, names of targets and rules, never patient
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from protocol.ledger.history.asked import Plain
@@ -19,10 +19,11 @@ from protocol.ledger.history.words import (
     seconds_words,
     status_words,
 )
+from protocol.records import record
 from protocol.wire.messages import ERROR, INFO, WARNING
 
 
-@dataclass(frozen=True)
+@record
 class Entry:
     """One thing that happened. `time` in seconds since 1970 UTC, `gap_s` since the entry before (None: the first one)."""
 
@@ -36,7 +37,7 @@ class Entry:
     target: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Story:
     """Rows of one arrival. `images` has one row per association and mark: images, bytes, first, last."""
 

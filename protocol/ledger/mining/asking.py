@@ -9,7 +9,6 @@ import statistics
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -23,6 +22,7 @@ from protocol.ledger.engine import brief, reader, reading
 from protocol.ledger.mining.ready import Query
 from protocol.ledger.mining.single import single_statement
 from protocol.ledger.mining.spelling import Selection, spelled
+from protocol.records import record
 
 TIMEOUT_S = 60.0
 MOST_ROWS = 10_000
@@ -30,7 +30,7 @@ _STEPS = 20_000  # of SQLite's machine between two looks at the clock; about a m
 _READS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 
 
-@dataclass(frozen=True)
+@record
 class Answer:
     """Rows in the order of `columns`; `cut` if there were more than the limit."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +16,7 @@ from protocol.ledger.engine import reader, reading
 from protocol.ledger.mining.pseudonyms import Pseudonyms
 from protocol.ledger.mining.sheet import write_sheet
 from protocol.ledger.mining.spelling import Selection
+from protocol.records import record
 
 OLDEST = 89.0  # years; of older people only "90" is told, as HIPAA's safe harbor has it (45 CFR 164.514(b)(2)(i)(C))
 PAGE = 2000
@@ -53,7 +53,7 @@ _SQL: Mapping[str, str] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record
 class Terms:
     """What is exported: the time, whether free text goes along, whether a file of single images is wanted."""
 

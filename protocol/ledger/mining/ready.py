@@ -7,12 +7,11 @@ seconds, {median(x)} is the median, {number(x)} a number as text; {where} is the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from protocol.dose import FLAGS
+from protocol.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Query:
     """A ready query; `sentence` says what it answers, `about` what has to be known to read the answer."""
 

@@ -6,16 +6,17 @@ Local times are those of one zone: PostgreSQL knows zones, for SQLite `asking` b
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from protocol.records import record
 
 _LOCAL = {"day": ("YYYY-MM-DD", "%Y-%m-%d"), "hour": ("YYYY-MM-DD HH24:00", "%Y-%m-%d %H:00"), "month": ("YYYY-MM", "%Y-%m"),
           "clock": ("HH24", "%H"), "time": ("YYYY-MM-DD HH24:MI:SS", "%Y-%m-%d %H:%M:%S")}  # fmt: skip
 _ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}")
 
 
-@dataclass(frozen=True)
+@record
 class Selection:
     """What a query looks at: seconds since 1970 from `since`, before `until`; "" selects all scanners, modalities, nodes."""
 

@@ -5,7 +5,8 @@ It must not count or store anything, and no label may hold a UID or patient data
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+
+from protocol.records import record
 
 DAY_S = 86_400
 WIDTHS_S = {10: 2 * 3600, 60: 3 * DAY_S, 3600: 3 * 365 * DAY_S}
@@ -25,7 +26,7 @@ invented AE titles must not become a flood of lines.
 """
 
 
-@dataclass(frozen=True)
+@record
 class Metric:
     """One metric; a histogram has a last label more, the index of its bucket in BOUNDS_S."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from protocol.records import record
 from protocol.spool.figures.metrics import BOUNDS_S
 
 
-@dataclass(frozen=True)
+@record
 class Latency:
     """What a histogram says, in seconds; None where nothing was counted. Percentiles are interpolated within a bucket."""
 

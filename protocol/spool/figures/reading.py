@@ -18,11 +18,11 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from protocol.clock import Clock
+from protocol.records import record
 from protocol.spool.figures.file import open_file, transaction
 from protocol.spool.figures.metrics import BOUNDS_S, METRICS, SUM, WIDTHS_S, labels_of, start_of
 from protocol.spool.figures.quantiles import Latency, latency_of
@@ -30,7 +30,7 @@ from protocol.spool.figures.quantiles import Latency, latency_of
 Labels = tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Flow:
     """Series that one rule sent from one source to one target (or group). `per_hour` is dense, oldest hour first, the hour
     under way last; `failing`: the last attempt to that target failed.
@@ -44,7 +44,7 @@ class Flow:
     failing: bool
 
 
-@dataclass(frozen=True)
+@record
 class Histogram:
     """Counts by bucket since counting began: one per bound of BOUNDS_S and one beyond; not added up. `sum` in seconds."""
 
@@ -52,7 +52,7 @@ class Histogram:
     sum: float
 
 
-@dataclass(frozen=True)
+@record
 class _Line:
     id: int
     labels: Labels

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from protocol.records import record
 
 MAX_LINES = 200
 MAX_TEXT = 2000
 _GONE = object()
 
 
-@dataclass(frozen=True)
+@record
 class Difference:
     """One value; `before` or `after` is None where there was or is none."""
 

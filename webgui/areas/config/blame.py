@@ -4,9 +4,9 @@ It must not know HTTP nor change anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from protocol.records import record
 from protocol.routing.difference import Change
 from protocol.routing.versions import RoutingVersions, Version
 from webgui.areas.config.history import changes_of
@@ -14,7 +14,7 @@ from webgui.areas.config.history import changes_of
 MOST = 500  # versions that are looked through
 
 
-@dataclass(frozen=True)
+@record
 class Blame:
     """A setting, its value now, and the version that gave it that value. `field` "" stands for all the others: they are as
     the part was added."""

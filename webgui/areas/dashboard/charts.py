@@ -5,9 +5,9 @@ It must not style or read anything.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from protocol.records import record
 from webgui import words
 from webgui.outlook import Mark
 
@@ -16,7 +16,7 @@ LINES = 4
 """Targets with a line of their own in the backlog."""
 
 
-@dataclass(frozen=True)
+@record
 class Range:
     """How far a chart goes back (seconds), and how wide its buckets are."""
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import quote
 
+from protocol.records import record
 from protocol.spool.figures.reading import Flow
 from webgui import words
 from webgui.attention import is_down
@@ -27,7 +28,7 @@ THIN, THICK = 1.5, 9.0
 NO_GROUPS: Mapping[str, tuple[str, ...]] = {}
 
 
-@dataclass(frozen=True)
+@record
 class Box:
     """A source, rule or target. `level` and `word` tell its state; `title` is read out and shown on hover."""
 
@@ -40,7 +41,7 @@ class Box:
     word: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Edge:
     """A path between two boxes, `width` in pixels; nothing went along an `idle` one."""
 
@@ -51,7 +52,7 @@ class Edge:
     idle: bool
 
 
-@dataclass(frozen=True)
+@record
 class FlowMap:
     """All of it; `lines` say the same in words."""
 

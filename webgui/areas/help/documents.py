@@ -11,7 +11,6 @@ import re
 import sys
 import sysconfig
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -19,12 +18,13 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from protocol.errors import NotFound
+from protocol.records import record
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}\Z")
 _DETAILS = re.compile(r"^</?details>(?:<summary>(.*?)</summary>)?\s*$", re.M)
 
 
-@dataclass(frozen=True)
+@record
 class Document:
     """One document: its title, and the page's body."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from protocol.records import record
 
-@dataclass(frozen=True)
+
+@record
 class Example:
     """One call: what it is for, the scope it needs, and what the answer has at least."""
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import json
 import re
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+from protocol.records import record
 
 VENDOR = Path(__file__).resolve().parents[2] / "static" / "vendor" / "VENDOR.json"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 
 
-@dataclass(frozen=True)
+@record
 class Part:
     """One library with its version and licence."""
 

@@ -4,8 +4,7 @@ It must not read files: settings and routing are handed in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from protocol.records import record
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.targets import DicomTarget
 from protocol.settings import Settings
@@ -13,7 +12,7 @@ from protocol.settings import Settings
 ANY = "any"
 
 
-@dataclass(frozen=True)
+@record
 class Table:
     """A part: its title, the names of its columns, its rows of texts."""
 

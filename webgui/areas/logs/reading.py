@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from protocol.records import record
+
 BLOCK = 64 << 10
 LONGEST_LINE = 1 << 20
 MOST_BYTES = 24 << 20
@@ -22,7 +24,7 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 Place = dict[str, int]
 
 
-@dataclass(frozen=True)
+@record
 class Line:
     """One line. `at`: seconds UTC, of a line without a time that of the line before it; `fields` without time, level and
     action; `start`: where it begins in its file.
@@ -38,7 +40,7 @@ class Line:
     text: str
 
 
-@dataclass(frozen=True)
+@record
 class Wanted:
     """Which lines: of a file's program, at least of a level, that contain a text, that tell of an arrival."""
 
@@ -56,7 +58,7 @@ class Wanted:
         return not self.text or self.text.casefold() in line.text.casefold()
 
 
-@dataclass(frozen=True)
+@record
 class Page:
     """Lines, newest first. `next`: the place behind which older ones are; None: there are none. `cut`: the search gave up."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -12,13 +11,14 @@ from aiohttp import web
 from protocol.accounts import Accounts, Session, Token, User
 from protocol.accounts.links import VALID_S
 from protocol.errors import NotFound
+from protocol.records import record
 from webgui import auth, patients
 from webgui.areas.people import words
 from webgui.areas.people.models import NewToken
 from webgui.keys import ACCOUNTS, CONFIG, SESSION
 
 
-@dataclass(frozen=True)
+@record
 class Doer:
     """Who does something to the accounts, and from where."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from protocol.acts import CAN
 from protocol.causes import hint
+from protocol.records import record
 from protocol.spool.looking import Trouble
 from webgui.areas.queue import words
 
@@ -16,7 +17,7 @@ Row = Mapping[str, Any]
 PRIORITY_WORDS = ("urgent", "normal", "off-peak")
 
 
-@dataclass(frozen=True)
+@record
 class Line:
     """One delivery of the list. `description` and `patient` are patient data."""
 
@@ -90,7 +91,7 @@ def line(row: Row, about: Row) -> Line:
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record
 class Failure:
     """Deliveries to one target that do not get on for one cause. `retry`, `release`: how many of them can be."""
 

@@ -9,18 +9,19 @@ import hashlib
 import json
 import re
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
 from protocol.fsops import RealFs
+from protocol.records import record
 from protocol.routing.fields import NAME_PATTERN
 
 MOST = 50  # of one person; the oldest goes
 LONGEST = 4 << 20  # bytes
 
 
-@dataclass(frozen=True)
+@record
 class Draft:
     """A rule under work. `was`: the rule that it changes, empty for a new one; `base`: the version that it started from.
 

@@ -8,13 +8,14 @@ know the spool's state counts. Without the ledger the spool answers alone, and t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from protocol.errors import LedgerError, LedgerUnavailable, SpoolMissing
 from protocol.ledger.engine import Connection
 from protocol.ledger.history import Filter, Page, search_arrivals
 from protocol.ledger.history.abouts import abouts
+from protocol.records import record
 from protocol.spool import Spool
 from protocol.spool.browsing import ABOUT
 from webgui import csvs
@@ -29,7 +30,7 @@ NEWEST = 200
 """So many of the newest arrivals are looked through beside the ledger's answer."""
 
 
-@dataclass(frozen=True)
+@record
 class Listing:
     """One page of a list. `next` asks for what comes behind it; `notes` are what people should know about it."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from protocol.records import record
 from webgui.areas.series.lines import Line
 
 Row = Mapping[str, Any]
@@ -13,7 +13,7 @@ SHORTEST = 0.8
 """Percent: what is shorter could not be seen."""
 
 
-@dataclass(frozen=True)
+@record
 class Bar:
     """A part of a lane: `start` and `width` in percent; `word` says what it is, for who cannot see it."""
 
@@ -23,7 +23,7 @@ class Bar:
     word: str
 
 
-@dataclass(frozen=True)
+@record
 class Lane:
     """One series: while images came, until each delivery ended."""
 
@@ -31,7 +31,7 @@ class Lane:
     bars: list[Bar]
 
 
-@dataclass(frozen=True)
+@record
 class Lanes:
     """All lanes and the moments (seconds UTC) that the axis names."""
 
@@ -41,7 +41,7 @@ class Lanes:
     marks: list[tuple[float, float]]
 
 
-@dataclass(frozen=True)
+@record
 class Study:
     """One study of a patient, or what a page of a study is headed with; patient data."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from protocol.records import record
 from webgui.areas.series import words
 from webgui.figures import ARRIVAL_CHIPS, DELIVERY_LEVELS
 
@@ -13,7 +14,7 @@ Row = Mapping[str, Any]
 SHOWN_DELIVERIES = 4
 
 
-@dataclass(frozen=True)
+@record
 class Line:
     """One series of a list. `patient` and the like are patient data."""
 

@@ -5,7 +5,7 @@ It must not know HTTP or templates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from protocol.errors import LedgerUnavailable, NotFound, SpoolMissing
@@ -14,6 +14,7 @@ from protocol.ledger.history import Attempt, Entry, attempts_of
 from protocol.ledger.history.abouts import all_values
 from protocol.ledger.history.telling import tell
 from protocol.ledger.history.timeline import story as ledger_story
+from protocol.records import record
 from protocol.routing.targets import Target
 from protocol.settings.model import Cleaner
 from protocol.spool import Spool
@@ -30,7 +31,7 @@ ONLY_LEDGER = "The spool has forgotten this series; this is what the ledger reco
 HOUR_S = 3600.0
 
 
-@dataclass(frozen=True)
+@record
 class Story:
     """One series. `here`: the spool knows it; `about` and `line` hold patient data."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.header.dictionary import entry, tag_for_keyword
+from protocol.records import record
 from webgui.areas.series.lines import text
 
 LONGEST = 2000
 """Characters of one value that are shown."""
 
 
-@dataclass(frozen=True)
+@record
 class Tag:
     """One element. `other`: values that further images of the series have."""
 

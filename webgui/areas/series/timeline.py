@@ -6,11 +6,12 @@ Titles hold AE titles, UIDs, names of targets and rules; what rules read (patien
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
 from protocol.causes import hint
+from protocol.records import record
 from webgui import words as general
 from webgui.areas.series import words
 from webgui.areas.series.why import RuleSaid, said
@@ -20,7 +21,7 @@ LITTLE_S = 0.05
 """A shorter gap is not worth a line."""
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """One thing that happened (`time` in seconds UTC); `level` colours its mark. `gap` is the time since the one before."""
 
@@ -44,7 +45,7 @@ class Step:
         return told.strftime("%H:%M") if self.ahead else f"{told:%H:%M:%S}.{told.microsecond // 1000:03}"
 
 
-@dataclass(frozen=True)
+@record
 class Told:
     """What a timeline is made of; see `spool.arrivals.story` and `spool.browsing`. `attempts`: the ledger's, if it has them."""
 

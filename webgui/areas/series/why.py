@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from protocol.records import record
 from webgui.areas.series import words
 
 DEEPEST = 40
 Data = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@record
 class Clause:
     """A part of a condition: its text, result (level and word), the values that it read, notes, the parts inside it."""
 
@@ -27,7 +28,7 @@ class Clause:
     clauses: list[Clause] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@record
 class RuleSaid:
     """What one rule came to. `short` is one line; `tree` is None where it was not asked."""
 
@@ -39,7 +40,7 @@ class RuleSaid:
     tree: Clause | None
 
 
-@dataclass(frozen=True)
+@record
 class Said:
     """A decision as it was kept."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +16,7 @@ from protocol.ledger.compare import reach
 from protocol.ledger.engine import Connection
 from protocol.ledger.history import EventFilter, events
 from protocol.programs import Program, manager
+from protocol.records import record
 from protocol.routing.targets import Target
 from protocol.settings import Settings
 from protocol.spool import Spool
@@ -30,7 +31,7 @@ OURS = ("webgui:webgui",)
 PROGRAM_LEVELS = {"RUNNING": "ok", "STARTING": "busy", "BACKOFF": "bad", "FATAL": "bad", "STOPPING": "off"}
 
 
-@dataclass(frozen=True)
+@record
 class Process:
     """What the system says of a process: processor in percent of one core since its start, memory in bytes, with children."""
 

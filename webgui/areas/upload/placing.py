@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.errors import DiskFailed, OutOfSpace, SpoolError, StepRefused, UnreadableImage
 from protocol.header.filemeta import FileStart, read_file_start
 from protocol.header.scan import Header, scan, scan_head
+from protocol.records import record
 from protocol.spool import Spool
 from protocol.spool.intake import Intake
 from protocol.spool.objects import Origin, Saved, misplacement
@@ -25,7 +25,7 @@ PIECE = 1 << 20  # bytes read and written at a time
 HEADS = (1 << 18, 4 << 20, 64 << 20)  # bytes of a data set that are read to find its header, before all of it is
 
 
-@dataclass(frozen=True)
+@record
 class Placed:
     """What became of a file: stored, duplicate, quarantined, skipped (no image), or failed, and why; the series it is in."""
 
@@ -34,7 +34,7 @@ class Placed:
     series: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Terms:
     """What the node's configuration says of uploads. `extra`: keywords that rules read besides the usual ones."""
 
