@@ -4,12 +4,11 @@ The numbers are those of the list that this project was begun with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 from router_rig import ALL, CT, MR_ONLY, TARGETS, Rig
 
 from protocol.errors import RoutingError
+from protocol.records import record
 from protocol.routing.parse import build
 from protocol.testing.images import TestImage
 
@@ -121,7 +120,7 @@ def test_7_and_28_a_rule_that_is_an_error_for_a_series_discards_nothing(rig):
     assert node.series(TestImage(study=2, modality="MR"))["state"] == "in_delivery"
 
 
-@dataclass(frozen=True)
+@record
 class OddImage(TestImage):
     """Its Specific Character Set and its patient's name do not go together."""
 
