@@ -23,7 +23,8 @@ class Contender:
     """One that is measured. `prepare` is not timed; `run` is, unless it returns the seconds itself; `cpu_s` reads its CPU
     seconds so far, `stored` the images it has so far; `images` is its own number of images, if it differs.
 
-    `mark`: no opponent, only shown (such as the sender's own limit).
+    `mark`: no opponent, only shown (such as the sender's own limit). `every`: it runs in one repetition of so many; what no
+    goal is judged by must not use up the time in which the others could be told from each other.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Contender:
     stored: Callable[[], int] | None = None
     mark: bool = False
     images: int = 0
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def compare(
     rates: dict[str, list[float]] = {one.name: [] for one in contenders}
     cpu: dict[str, list[float]] = {one.name: [] for one in contenders}
     for repetition in range(repetitions):
-        for one in contenders if repetition % 2 == 0 else list(reversed(contenders)):
+        due = [one for one in contenders if repetition % one.every == 0]
+        for one in due if repetition % 2 == 0 else reversed(due):
             rate, cpu_ms = _once(one, one.images or images)
             rates[one.name].append(rate)
             if cpu_ms is not None:

@@ -52,7 +52,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run tests marked soak: minutes to hours")
 
 
-LONG = ("tests/network/", "tests/crash/")
+LONG = (
+    "tests/network/", "tests/crash/", "tests/webgui/test_webgui_everybody.py", "tests/webgui/test_webgui_fuzzed_api.py",
+)  # fmt: skip
 EARLY = 0.6  # by this part of all other files the long ones have begun
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from protocol.records import record
 from protocol.routing.faults import one_line, place_text
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.parse import SECTIONS, to_data
@@ -21,7 +21,7 @@ _SINGULAR = {"targets": "target", "groups": "group", "sources": "source", "rules
 _LIMIT_NAMED = 4  # changes that a summary names
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FieldChange:
     """One setting: its place inside the part (``retry.first_s``), JSON values before and after."""
 
@@ -30,7 +30,7 @@ class FieldChange:
     new: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Change:
     """One part that changed. `fields`: of an added or removed one what differs from the defaults.
 

@@ -6,9 +6,9 @@ It must not ask more than that (`checks` does), and it judges what can be judged
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from protocol.records import record
 from protocol.routing.groups import Group
 from protocol.routing.rules.names import did_you_mean
 from protocol.routing.sources import Source
@@ -28,7 +28,7 @@ class Routing(Protocol):
     def targets(self) -> Sequence[str]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Misfit:
     """Two parts do not go together."""
 
@@ -45,7 +45,7 @@ class Misfits(ValueError):
         super().__init__("; ".join(misfit.message for misfit in misfits))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parts:
     """The parts of a configuration: names of everything declared, and those of groups, sources, rules that are good.
 

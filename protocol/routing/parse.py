@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from protocol.errors import Fault, RoutingError
+from protocol.records import record
 from protocol.routing.faults import CHECK, faults_of, one_line
 from protocol.routing.model import RoutingConfiguration
 
@@ -23,7 +23,7 @@ SCHEMA_MARK, BASE_MARK, ONLY_MARK = "$schema", "$base", "$only"
 """Marks that a file may carry; they say something about the file and are no part of the configuration."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Draft:
     """A file that somebody wants to publish. `base` is the version it was exported from, as `$base` says (`versions`);
     `only` the sections that it is about, empty for all. `data` is the file without its marks.

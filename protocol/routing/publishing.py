@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from protocol.errors import Fault, RoutingConflict, RoutingError
+from protocol.records import record
 from protocol.routing.checks.findings import Finding
 from protocol.routing.checks.ourselves import Ourselves
 from protocol.routing.checks.whole import errors_of, examine
@@ -28,7 +28,7 @@ _TRIES = 20  # of an edit whose author is overtaken each time
 _NOBODY: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """What a file would make of the current version. `note`: something its author should know, or empty."""
 
@@ -120,7 +120,7 @@ def judged(
 # --- small edits
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Edited:
     """An edit that was published; the same version twice where it changed nothing. `findings`: those it brought in."""
 

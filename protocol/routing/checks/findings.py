@@ -5,15 +5,16 @@ It must not judge anything; `checks` does.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Literal
 
 from protocol.errors import Fault
+from protocol.records import record
 from protocol.routing.faults import one_line, place_text
 from protocol.routing.misfits import Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """`level` error: must not become current; warning: worth a look. Place, message and cure as in a Fault."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
+from protocol.records import record
 from protocol.routing.extras import lacking
 from protocol.routing.sources import IpNetwork
 from protocol.settings.model import Settings
@@ -19,7 +19,7 @@ _ANYWHERE = ("0.0.0.0", "::", "")
 _LOOPBACK_NAMES = ("localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Listening:
     """One port of the receiver. `host` is the address it is bound to."""
 
@@ -28,7 +28,7 @@ class Listening:
     ae_title: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ourselves:
     """What checks need to know of this node.
 

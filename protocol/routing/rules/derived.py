@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
+from protocol.records import record
 from protocol.routing.rules.moments import Moment
 from protocol.routing.rules.values import MISSING, Fault, Kind, Value
 
@@ -30,7 +30,7 @@ class Values(Protocol):
         """The value of a name."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Source:
     """A function without arguments: what it reads, how, and what it is called in English."""
 

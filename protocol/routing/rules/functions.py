@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from protocol.records import record
 from protocol.routing.rules import patterns
 from protocol.routing.rules.comparing import equal
 from protocol.routing.rules.derived import SOURCES
@@ -34,7 +34,7 @@ IMAGE_FUNCTIONS = ("any_image", "all_images", "first_image", "count_images")
 Test = Callable[[Value], Truth]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Check:
     """A function whose result is true, false, unknown or error.
 
@@ -51,7 +51,7 @@ class Check:
     several: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Conversion:
     """A function whose result is a value; `english` holds {} for its argument."""
 

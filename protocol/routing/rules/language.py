@@ -6,9 +6,8 @@ what to write instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from protocol.errors import RuleSyntaxError
+from protocol.records import record
 from protocol.routing.rules.line import LIMIT_DEPTH, Line
 from protocol.routing.rules.mercure import translate
 from protocol.routing.rules.nodes import Clause
@@ -18,7 +17,7 @@ LIMIT_CHARACTERS = 4000
 __all__ = ["LIMIT_CHARACTERS", "LIMIT_DEPTH", "Sentence", "read"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sentence:
     """A rule's text that was understood: its tree, its names, and the text in canonical letters and forms.
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 
 from protocol.header.dictionary import KEYWORDS, entry, tag_for_keyword
 from protocol.header.wanted import tag_text
+from protocol.records import record
 
 ORIGIN_NAMES = {
     "SenderAET": "sender's AE title",
@@ -30,7 +30,7 @@ _KINDS = {"DA": "date", "TM": "time", "DT": "datetime"}
 _FIRST_GROUP = 0x0008  # what stands below belongs to a command, a file or a DICOMDIR, never to the data set of an image
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KnownName:
     """A name as the dictionary has it.
 

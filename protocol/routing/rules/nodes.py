@@ -6,12 +6,13 @@ They must not do anything but tell their names; `reader` makes them, `closures`,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
+from protocol.records import record
 from protocol.routing.rules.values import Kind, Scalar
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Constant:
     """A number, a text, a date, or a list of them."""
 
@@ -19,7 +20,7 @@ class Constant:
     value: Scalar | tuple[Scalar, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name:
     """A header value or an origin name. `name` is its key in the header's values, `key` that of the value once typed:
     one name may be read as several kinds.
@@ -35,7 +36,7 @@ class Name:
         return f"{self.name} {self.kind}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Derived:
     """A value that comes of other values of the arrival: age(), hour(), weekday()."""
 
@@ -43,7 +44,7 @@ class Derived:
     function: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Convert:
     """A function that makes a value of a value: lower, upper, number, text, length, date."""
 
@@ -52,7 +53,7 @@ class Convert:
     arguments: tuple[Term, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FirstImageValue:
     """`first_image(value)`."""
 
@@ -60,7 +61,7 @@ class FirstImageValue:
     term: Term
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CountImages:
     """`count_images(condition)`, or the number of all images where there is no condition."""
 
@@ -68,7 +69,7 @@ class CountImages:
     clause: Clause | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Choice:
     """`chosen if clause else other`, of values."""
 
@@ -81,7 +82,7 @@ class Choice:
 Term = Constant | Name | Derived | Convert | FirstImageValue | CountImages | Choice
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Always:
     """`True` or `False`."""
 
@@ -89,7 +90,7 @@ class Always:
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compare:
     """A comparison or a chain of them: `terms[0] operators[0] terms[1] operators[1] terms[2] ...`."""
 
@@ -98,7 +99,7 @@ class Compare:
     operators: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ask:
     """A function that is true or false: exists, contains, like, ..."""
 
@@ -107,7 +108,7 @@ class Ask:
     arguments: tuple[Term, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Not:
     """`not clause`."""
 
@@ -115,7 +116,7 @@ class Not:
     clause: Clause
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Logic:
     """`and` or `or` of two or more clauses."""
 
@@ -124,7 +125,7 @@ class Logic:
     clauses: tuple[Clause, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Either:
     """`chosen if clause else other`, of conditions."""
 
@@ -134,7 +135,7 @@ class Either:
     other: Clause
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OverImages:
     """`any_image`, `all_images` or `first_image` of a condition."""
 
