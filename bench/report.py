@@ -15,6 +15,8 @@ from pathlib import Path
 
 from bench.runs import Result
 
+MOST_SHOWN = 25  # repetitions in a line
+
 HEAD = """# Results
 
 Written by `scripts/bench --write`; do not edit. Each bench ran on one machine, on the day that stands with it: **the ratios
@@ -77,7 +79,7 @@ def table(results: Sequence[Result]) -> str:
 def _line(one: Result) -> str:
     ratio = "" if one.ratio is None else f"{one.ratio:.2f} x"
     said = "  ".join(filter(None, (_cpu(one), _goal(one), one.notes)))
-    runs = " ".join(map(number, one.values[:9]))
+    runs = " ".join(map(number, one.values[:MOST_SHOWN]))
     return f"  {one.contender:<38} {number(one.median):>9} {one.unit:<9} {ratio:>8}  {said}   [{runs}]"
 
 
@@ -149,7 +151,7 @@ def _markdown_table(bench: str, results: Sequence[Result]) -> str:
         figure = number(one.median) + ("" if unit == one.unit else f" {one.unit}")
         ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
         cpu = "" if one.cpu_ms is None else f"{one.cpu_ms:.2f}"
-        runs = " ".join(map(number, one.values[:9])) if len(one.values) > 1 else ""
+        runs = " ".join(map(number, one.values[:MOST_SHOWN])) if len(one.values) > 1 else ""
         goal = ", ".join(filter(None, (_goal(one), one.notes)))
         lines.append(f"| {one.contender} | {figure} | {ratio} | {cpu} | {goal} | {runs} |")
     return "\n".join(lines) + "\n"
