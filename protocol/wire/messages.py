@@ -1,5 +1,5 @@
 """The envelope around every event (CloudEvents 1.0 attribute names) and the registry of event types.
-It must not know sockets or tables; the events themselves stand in events.py, one frozen dataclass each.
+It must not know sockets or tables; the events themselves stand in events.py, one record each.
 
 Consumers ignore keys they do not know and keep types they do not know; fields are only ever added
 (docs/events.md is generated from this registry).
