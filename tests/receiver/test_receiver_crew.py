@@ -64,7 +64,7 @@ def test_limits_hold_over_all_workers_and_a_worker_that_dies_gives_its_places_ba
         assert caught.value.args == FOR_NOW
     process.workers()[0].kill()
     process.until("worker_died")
-    process.until("mended")
+    process.once("mended")
     again = RawSender(process.port)
     with pytest.raises(Rejected):
         RawSender(process.port)
