@@ -22,9 +22,10 @@
 enum { STOPPED = 0, WHOLE = 1, MORE = 2, PAUSED = 3 }; /* see receive(), PAUSED with `pause` */
 
 enum {
-    P_DATA = 4,       /* PDU type */
-    HEADERS = 12,     /* bytes of the headers of a PDU and a PDV; reading.py keeps so many free as well */
-    MOST_PIECES = 256 /* more make one call several */
+    P_DATA = 4,              /* PDU type */
+    HEADERS = 12,            /* bytes of the headers of a PDU and a PDV; reading.py keeps so many free as well */
+    MOST_PIECES = 256,       /* more make one call several */
+    MOST_COMMAND = 64 * 1024 /* bytes of a PDV with a command set, as in reading.py */
 };
 
 typedef struct {
@@ -208,7 +209,7 @@ read_command(Reader *r)
         return 0;
     r->began = now();
     length = look_at_pdv(r, &context, &control);
-    if (length < 0 || control != 3 || r->size - r->start < length + 6)
+    if (length < 0 || length > MOST_COMMAND - 2 || control != 3 || r->size - r->start < length + 6)
         return 0;
     while (r->end - r->start < length + 6)
         if (!get(r))
@@ -255,8 +256,11 @@ read_data(Reader *r)
         }
         if (r->last)
             return WHOLE;
-        if (r->size - r->end < HEADERS)
+        if (r->size - r->end < HEADERS) {
+            if (!r->pdu_left)
+                r->deadline = 0; /* that of the PDU before is not the next one's: no header of it was looked at */
             return STOPPED; /* as reading.py: room for headers first, else what is held back has to go */
+        }
         if (!r->pdu_left) {
             double moment = now(), left = r->began + r->busy + (double)r->moved / r->slowest - moment;
             if (left <= 0)

@@ -6,6 +6,8 @@ import contextlib
 import re
 import socket
 import struct
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,6 +189,55 @@ def test_many_small_fragments_are_more_than_one_call() -> None:
     stream = b"".join(pdv(1, 0, b"ab") for _ in range(1000)) + pdv(1, 2, b"end")
     command = pdv(1, 3, dimse.store_request(1, CT, "1.2"))
     assert heard(command + stream, HELPER, [])[0][2] == b"ab" * 1000 + b"end"
+
+
+@needed
+@pytest.mark.parametrize(("length", "read"), [(65_534, True), (65_536, True), (65_537, False), (300_000, False)])
+def test_a_command_set_has_the_same_limit_both_ways(length: int, read: bool) -> None:
+    command = dimse.store_request(1, CT, "1.2.3")
+    size = length - 2 - len(command) - 8
+    command += struct.pack("<HHI", 0, 0x1031, size) + bytes(size)
+    stream = pdv(1, 3, command) + pdv(1, 2, SMALL) + ECHO
+    found = heard(stream, HELPER, [])
+    assert found == heard(stream, None, []) and len(found) == (3 if read else 1)
+
+
+@needed
+@pytest.mark.slow
+@pytest.mark.parametrize("helper", [HELPER, None], ids=["compiled", "pure"])
+def test_pdus_larger_than_the_buffer_have_each_their_own_time(helper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full buffer ends in the middle of a PDU or right behind it: no header of the next one has begun to come then."""
+
+    class Slow(Kept):
+        def write(self, pieces: list[memoryview], last: bool) -> None:
+            super().write([], last)
+            self.size = getattr(self, "size", 0) + sum(map(len, pieces))
+            time.sleep(0.1)  # a slow disk; all of it takes longer than one PDU may
+
+    monkeypatch.setattr(fast, "helper", helper)
+    sink = Slow()
+    parts = [
+        pdv(1, 3, dimse.store_request(1, CT, "1.2.3")), *(pdv(1, 0, bytes(1_000_000)) for _ in range(12)), pdv(1, 2, b"end.")
+    ]  # fmt: skip
+    with socket.create_server(("127.0.0.1", 0)) as door, socket.create_connection(door.getsockname()) as peer:
+        ours, _ = door.accept()
+        connection = Connection(ours, 0, 1 << 30)
+        connection.settle_down(1.0, 1.0)
+
+        def say() -> None:
+            with contextlib.suppress(OSError):
+                for part in parts:
+                    peer.sendall(part)
+
+        saying = threading.Thread(target=say)
+        saying.start()
+        try:
+            assert connection.read_message(5.0, 1.0, lambda message: sink).sink is sink
+        finally:
+            connection.close()
+            peer.close()
+            saying.join()
+    assert sink.size == 12_000_004 and sink.ends == 1
 
 
 @needed
