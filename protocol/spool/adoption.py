@@ -14,6 +14,7 @@ from protocol.fsops import FsOps
 from protocol.header.scan import scan
 from protocol.spool import joining, quarantine
 from protocol.spool.database import Database
+from protocol.spool.days import newest_image
 from protocol.spool.images import Images, Incoming, Saved, misplaced
 from protocol.spool.part10 import MAX_META, FileMeta, decode
 from protocol.spool.places import ENDINGS, Places, is_day, is_series
@@ -41,8 +42,8 @@ class Adoption:
     ) -> dict[str, int]:  # fmt: skip
         """Adopt complete files by their receipt, quarantine incomplete ones, leave alone those of living writers.
 
-        Looks at the days since the day before the newest row (a file without a row is never older than that, except
-        after a restore: then `everything`). `extra` names header values to keep besides the usual ones (those that
+        Looks at the days since the day before the newest row (a file without a row is never older than that, see days.py,
+        except after a restore: then `everything`). `extra` names header values to keep besides the usual ones (those that
         rules read), `charsets` the character set of objects that name none, by source; `resend` are sources whose
         repetitions count as new images.
         Returns counts by adopted, duplicate, quarantined, left alone.
@@ -63,7 +64,7 @@ class Adoption:
 
     def _first_day(self) -> str:
         with self._db.read() as connection:
-            newest = connection.execute("SELECT max(last_image) FROM arrival").fetchone()[0]
+            newest = newest_image(connection)
         since = min(newest if newest is not None else 0.0, self._clock.now())
         return (datetime.fromtimestamp(since, UTC) - timedelta(days=1)).strftime("%Y%m%d")
 

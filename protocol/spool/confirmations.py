@@ -136,7 +136,8 @@ class Confirmations:
             ).fetchall()
             asked = {
                 row["id"]: connection.execute(
-                    "SELECT state, failed FROM confirmation WHERE delivery = ? ORDER BY asked", (row["id"],)
+                    "SELECT state, failed FROM confirmation WHERE delivery = ? AND target = ? ORDER BY asked",
+                    (row["id"], row["target"]),  # redirected meanwhile, another one's word says nothing
                 ).fetchall()
                 for row in rows
             }

@@ -22,7 +22,7 @@ from protocol.spool.looking import Looking
 from protocol.spool.objects import ImageFile, image_file
 from protocol.spool.places import Places
 from protocol.spool.repeats import remember
-from protocol.spool.settling import IMAGES_TO_SEND, TargetChoice, settle
+from protocol.spool.settling import IMAGES_TO_SEND, TargetChoice, leave_replaced, settle
 from protocol.spool.steps import (
     Claim,
     ImageResult,
@@ -78,6 +78,7 @@ class Deliveries(Looking):
             for candidate in found:
                 row = take(tx, owner, candidate, limits, groups, order, now)
                 if row is not None:
+                    leave_replaced(tx, row)
                     tx.emit(
                         DeliveryClaimed(row["id"], row["arrival"], row["target"], owner, row["attempts"]),
                         correlation=row["arrival"],

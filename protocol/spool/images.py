@@ -21,6 +21,7 @@ from protocol.header.scan import Header
 from protocol.spool import joining, quarantine, sightings
 from protocol.spool.blanks import Allowance
 from protocol.spool.database import Database
+from protocol.spool.days import Days
 from protocol.spool.durable import DurableNames
 from protocol.spool.intake import Writer
 from protocol.spool.joining import Joining, Known
@@ -47,6 +48,7 @@ class Images:
         self.names = DurableNames(fs, places.images, sync=sync)
         self.unsynced = UnsyncedFiles(database, places, fs, self.names)
         self._allowance = Allowance()
+        self._days = Days(database, clock)
         self._known = Known()
 
     # ---- associations -------------------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ class Images:
     # ---- the file -------------------------------------------------------------------------------------------------
     def writer(self, origin: Origin) -> Writer:
         """What makes the files of one association; for one thread."""
-        return Writer(self._fs, self._places, self.names, self._clock, origin, self._allowance)
+        return Writer(self._fs, self._places, self.names, self._clock, origin, self._allowance, self._days)
 
     def save(self, incoming: Incoming) -> Saved:
         """Write a whole object's bytes to their final place and make them durable. No transaction, no lock.

@@ -19,21 +19,28 @@ from protocol.clock import Clock
 from protocol.errors import DiskFailed, SpoolError
 from protocol.fsops import FsOps, NewFile, RealNewFile
 from protocol.spool.blanks import MOST_AHEAD, Allowance, Batch, Blank, Lent
+from protocol.spool.days import DAY_S, Days
 from protocol.spool.durable import DurableNames
 from protocol.spool.objects import Origin
 from protocol.spool.part10 import OPEN, FileMeta, FileMetaForm, sealing
 from protocol.spool.places import Places, folder_of_day, new_receipt, new_receipts
-
-DAY_S = 86_400
 
 
 class Writer:
     """Makes the files of one association; used by one thread."""
 
     def __init__(
-        self, fs: FsOps, places: Places, names: DurableNames, clock: Clock, origin: Origin, allowance: Allowance
+        self,
+        fs: FsOps,
+        places: Places,
+        names: DurableNames,
+        clock: Clock,
+        origin: Origin,
+        allowance: Allowance,
+        days: Days,
     ) -> None:
         self.fs, self.names, self.clock, self.origin = fs, names, clock, origin
+        self._days = days
         self.images = f"{places.images}/"
         self._allowance = allowance
         self._forms: dict[tuple[str, str], FileMetaForm] = {}
@@ -114,19 +121,20 @@ class Writer:
 
     def folder(self, key: bytes, now: float) -> str:
         """Where today's objects with this key go, relative to the images folder."""
-        if int(now // DAY_S) != self._day:
-            self._day = int(now // DAY_S)
+        moment = self._days.moment(now)
+        if int(moment // DAY_S) != self._day:
+            self._day = int(moment // DAY_S)
             self._folders.clear()
         folder = self._folders.get(key)
         if folder is None:
             if len(self._folders) > 1000:
                 self._folders.clear()
-            folder = self._folders[key] = folder_of_day(now, key)
+            folder = self._folders[key] = folder_of_day(moment, key)
         return folder
 
     def today(self) -> int:
         """Number of the day (UTC): objects of another one go to another folder."""
-        return int(self.clock.now() // DAY_S)
+        return int(self._days.moment(self.clock.now()) // DAY_S)
 
     def blank(self, folder: str) -> tuple[Blank, Batch]:
         """A file in `folder` to fill, one that `prepare` made if it fits."""

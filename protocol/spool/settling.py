@@ -250,6 +250,27 @@ def replaced_at(tx: Transaction, arrival: Any, target: str) -> list[Any]:
     )
 
 
+def leave_replaced(tx: Transaction, row: Any) -> None:
+    """A delivery is about to be sent: what it has not sent yet, and whose newer version goes or went to its target, leaves it.
+
+    Looked at now, as much may have happened since its images were chosen: the newer one was decided while this one was
+    cancelled, refused or for another target.
+    """
+    for old in replaced_at(tx, arrival_row(tx, row["arrival"]), row["target"]):
+        at = {"id": row["id"], "position": old["position"], "receipt": old["receipt"]}
+        tx.execute(
+            "UPDATE delivery_image SET state = 'left', comment = 'superseded'"
+            " WHERE delivery = :id AND position = :position AND state = 'again'",
+            at,
+        )
+        if old["position"] > row["progress"]:
+            tx.execute(
+                "INSERT INTO delivery_image (delivery, position, receipt, state, comment)"
+                " VALUES (:id, :position, :receipt, 'left', 'superseded') ON CONFLICT (delivery, position) DO NOTHING",
+                at,
+            )
+
+
 def _sent_singly(tx: Transaction, arrival: int, target: str) -> list[Any]:
     """Images of an arrival that image rules sent to this target, or are about to."""
     return tx.all(

@@ -185,7 +185,8 @@ def test_without_syncs_durable_here_is_no_promise(rig, monkeypatch):
 # ---- deliveries that wait for their target's word -------------------------------------------------------------------
 
 RETRY = {"first_s": 10.0, "max_attempts": 3}
-CONFIRMING = {"targets": {**TARGETS, "pacs": {**TARGET, "commitment": {"wait_s": 100.0}, "retry": RETRY}}}
+ASKED = {**TARGET, "commitment": {"wait_s": 100.0}, "retry": RETRY}
+CONFIRMING = {"targets": {**TARGETS, "pacs": ASKED, "archive": ASKED}}
 
 
 @pytest.fixture
@@ -266,6 +267,21 @@ def test_without_an_answer_it_is_parked_with_an_alert_and_a_late_answer_counts_a
     rig.after(2)
     assert rig.deliveries() == {"pacs": "delivered"}
     assert "confirmation.unanswered.pacs" not in rig.spool.notices.alerts()
+
+
+def test_what_another_target_committed_to_says_nothing_of_the_one_it_was_redirected_to(asked):
+    rig, send = asked
+    of_pacs, images = send()
+    rig.after(101)
+    assert rig.deliveries() == {"pacs": "parked"}
+    (delivery,) = rig.spool.deliveries.list()
+    assert rig.ask("queue.redirect", ids=[delivery["id"]], to="archive").state == "done"
+    of_archive, again = send()
+    assert again == images
+    rig.spool.confirmations.answered(of_archive, [], dict.fromkeys(images, 0x0110))
+    rig.spool.confirmations.answered(of_pacs, images, {})
+    rig.after(2)
+    assert rig.deliveries() == {"archive": "retrying"} and rig.newest()["state"] == "in_delivery"
 
 
 def test_a_newer_version_that_went_there_meanwhile_is_not_followed_by_the_older_one(asked):

@@ -10,10 +10,12 @@ from protocol.errors import DiskFailed, SpoolError
 from protocol.fsops import RealNewFile
 from protocol.header.scan import Header
 from protocol.spool import Spool, open_spool
+from protocol.spool.days import DAY_S
 from protocol.spool.images import Incoming, Origin
 from protocol.spool.intake import Intake, Writer
 from protocol.spool.places import series_key
 from protocol.testing.images import TestImage
+from protocol.testing.spoolworld import SpoolWorld
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,34 @@ def test_the_character_set_of_its_source_counts_for_an_adopted_image(tmp_path, c
         assert spool.arrivals.subject(arrival["id"]).images[0]["PatientName"] == name
     finally:
         spool.close()
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 365 * DAY_S], ids=["right before", "ahead before"])
+@pytest.mark.parametrize("again", [True, False], ids=["at its start", "while it runs"])
+def test_an_image_that_came_while_the_clock_was_wrong_is_found_when_it_is_right(tmp_path, again, ahead_s) -> None:
+    world = SpoolWorld(tmp_path, 1, durability="early")
+    try:
+        world.route_to = ("pacs",)
+        world.clock.jump_wall(ahead_s)
+        world.receive(TestImage(instance=1), TestImage(instance=2))
+        world.close_arrivals()
+        world.decide()
+        association = None if again else world.connect()
+        if again:
+            world.kill()
+        world.clock.jump_wall(-ahead_s - 5 * DAY_S)
+        if again:
+            world.restart()
+            world.recover()
+        world.send(association or world.connect(), TestImage(instance=3))  # acknowledged; its row is still to come
+        world.kill()
+        world.clock.jump_wall(5 * DAY_S + 60)
+        world.restart()
+        world.recover()
+        assert sum(row["images"] for row in world.spool.arrivals.list(limit=10)) == 3
+        assert world.spool.accounting.balance(files=True) == []
+    finally:
+        world.close()
 
 
 # ---- what the file says of itself ------------------------------------------------------------------------------------
