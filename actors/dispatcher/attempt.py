@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from actors.dispatcher.lines import Lines
@@ -29,6 +30,7 @@ class Outcome:
     `answered` counts images that the target answered for, whatever it said. `refused` is words -> how many images, and
     `transcoded` transfer syntax UID -> how many were changed into it.
     `after_s`: the target asked not to be tried again for so long. `cause`: of the failure, else of most refusals.
+    `through` counts images that are settled with this target now, `at` is the one that was being sent when it broke off.
     """
 
     how: str
@@ -39,6 +41,8 @@ class Outcome:
     after_s: float = 0.0
     cause: str = ""
     transcoded: tuple[tuple[str, int], ...] = ()
+    through: int = 0
+    at: ImageToSend | None = None
 
 
 class Attempt:
@@ -68,7 +72,7 @@ class Attempt:
         self._idle, self._log_step = list(idle), note
         self.good: list[Session] = []
         self._supply = Supply(claim.images)
-        self._answered = 0
+        self._answered = self._through = 0
         self._refused: Counter[str] = Counter()
         self._causes: Counter[str] = Counter()  # of the refused
         self._transcoded: Counter[str] = Counter()
@@ -94,7 +98,9 @@ class Attempt:
             raise
         self._confirm()
         if error is not None:
-            return self._end(FAILED, str(error), error.retryable, error.after_s, error.cause)
+            at = lines.broken_at
+            words = f"{error} (image {at.position} of the arrival)" if at else str(error)
+            return replace(self._end(FAILED, words, error.retryable, error.after_s, error.cause), at=at)
         if self._enough:
             return self._end(FAILED, self._enough, True, cause=self._enough_cause)
         return self._end(DONE if self._supply.done else STOPPED)
@@ -119,6 +125,7 @@ class Attempt:
             self._enough_cause = self._enough_cause or cause_of(answer)
             return
         self._supply.answered(image)
+        self._through += 1
         self._note(image, answer)
 
     def _count(self) -> None:
@@ -154,7 +161,7 @@ class Attempt:
     ) -> Outcome:  # fmt: skip
         cause = cause or next((name for name, _ in self._causes.most_common(1)), "")
         refused, transcoded = tuple(self._refused.most_common()), tuple(self._transcoded.most_common())
-        return Outcome(how, self._answered, refused, error, retryable, after_s, cause, transcoded)
+        return Outcome(how, self._answered, refused, error, retryable, after_s, cause, transcoded, self._through)
 
 
 def cause_of(answer: Answer) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.dispatcher.supply import Supply
 from actors.targets.interface import Answer, Session, Target
-from protocol.errors import AssociationAborted, NetworkError
+from protocol.errors import AssociationAborted, NetworkError, PeerTimeout
 from protocol.spool.deliveries import ImageToSend
 from protocol.spool.images import ImageFile
 
@@ -39,6 +39,7 @@ class Lines:
     idle: list[Session] = field(default_factory=list)
     good: list[Session] = field(default_factory=list)
     note: Callable[[str, dict[str, Any]], None] = lambda action, values: None  # for the log; called in any thread
+    broken_at: ImageToSend | None = None  # the image that was being sent when a session broke
 
     def run(self, count: int) -> NetworkError | None:
         """Until all is sent, it is to end, or a session broke: its error. Raises what `heard` and the target raise."""
@@ -77,7 +78,9 @@ class Lines:
                 kept = False
                 heard(image, answer)
                 image = following
-        except BaseException:
+        except BaseException as exc:
+            if isinstance(exc, AssociationAborted | PeerTimeout):
+                self.broken_at = image
             session.abort()
             raise
         self.good.append(session)

@@ -233,9 +233,11 @@ class Slot:
         self._say("delivery_parked", claim, reason=error[:500], cause=cause)
 
     def _failed(self, claim: Claim, settings: TargetSettings, outcome: Outcome) -> None:
-        now, due = self._clock.now(), None
+        now, due, got_on = self._clock.now(), None, outcome.through > 0
         if outcome.retryable:
-            due = next_try(settings.retry, claim.failed_before, claim.first_tried, now, self._random)
+            # A target that takes some images in each attempt gets all of them in the end, and is not to be waited for ever longer.
+            before, since = (0, now) if got_on else (claim.failed_before, claim.first_tried)
+            due = next_try(settings.retry, before, since, now, self._random)
         if due is not None:
             due = max(due, now + outcome.after_s)
         if not outcome.answered or outcome.after_s:
@@ -247,7 +249,7 @@ class Slot:
             self._spool.deliveries.park(claim, outcome.error, outcome.cause)
             self._say("delivery_parked", claim, reason=outcome.error, cause=outcome.cause)
         else:
-            self._spool.deliveries.retry(claim, due, outcome.error, outcome.cause)
+            self._spool.deliveries.retry(claim, due, outcome.error, outcome.cause, got_on=got_on, at=outcome.at)
             self._say(
                 "attempt_failed", claim, reason=outcome.error, cause=outcome.cause, retry_in_s=round(due - now, 1)
             )

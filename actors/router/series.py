@@ -195,6 +195,13 @@ class SeriesActs:
             self._routing.configuration, self._routing.revision, headers, case_of(headers, self._routing.zone, lifted=True),
             command=command,
         )  # fmt: skip
-        if verdict.outcome == "hold":
+        # To let it go must not be a way to throw it away, unless a rule says so.
+        nowhere = verdict.outcome == "discard" and not verdict.rules and not self._sent_singly(arrival)
+        if verdict.outcome == "hold" or nowhere:
             raise StepRefused(f"the rules name no target for arrival {arrival}: {verdict.reason}; route or discard it")
         self._spool.arrivals.decide(arrival, verdict, released=True, part=part)
+
+    def _sent_singly(self, arrival: int) -> bool:
+        """Whether image rules sent of it what they want."""
+        rows = self._spool.deliveries.of_arrival(arrival)
+        return any(row["singles"] and row["state"] != "cancelled" for row in rows)

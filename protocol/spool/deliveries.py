@@ -93,7 +93,9 @@ class Deliveries(Looking):
             images = connection.execute(
                 f"SELECT s.*, x.state AS mark FROM ({IMAGES_TO_SEND}) s LEFT JOIN delivery_image x"
                 " ON x.delivery = :delivery AND x.position = s.position"
-                " WHERE coalesce(x.state, '') = 'again' OR (x.state IS NULL AND s.position > :progress) ORDER BY s.position",
+                " WHERE coalesce(x.state, '') = 'again' OR (x.state IS NULL AND s.position > :progress)"
+                # What the target refused or hung up at goes last: it may do so again, and the others must not wait for it.
+                " ORDER BY coalesce(x.status, 0), s.position",
                 {"arrival": row["arrival"], "delivery": row["id"], "progress": row["progress"]},
             ).fetchall()
         return Claim(
@@ -182,11 +184,26 @@ class Deliveries(Looking):
             leave(tx, claim, DeliveryState.DELIVERED, finished=tx.now)
             delivered(tx, row)
 
-    def retry(self, claim: Claim, due: float, error: str, cause: str = Cause.OTHER) -> None:
-        """This attempt failed; try again at `due` (seconds UTC). `cause`: one of protocol/causes.py."""
+    def retry(
+        self, claim: Claim, due: float, error: str, cause: str = Cause.OTHER, *, got_on: bool = False,
+        at: ImageToSend | None = None,
+    ) -> None:  # fmt: skip
+        """This attempt failed; try again at `due` (seconds UTC). `cause`: one of protocol/causes.py.
+
+        `got_on`: images went through before it failed, so attempts and their time count anew, this one being the first.
+        `at` is the image that was being sent when the association ended; it goes last from now on.
+        """
         with self._db.write() as tx:
             mine(tx, claim)
             leave(tx, claim, DeliveryState.RETRYING, error=error, cause=cause, due=due)
+            if got_on:
+                tx.execute("UPDATE delivery SET attempts = 1, first_tried = ? WHERE id = ?", (tx.now, claim.delivery))
+            if at is not None:
+                tx.execute(
+                    "INSERT INTO delivery_image (delivery, position, receipt, state, status) VALUES (?,?,?,'again',1)"
+                    " ON CONFLICT (delivery, position) DO UPDATE SET status = coalesce(status, 0) + 1 WHERE state = 'again'",
+                    (claim.delivery, at.position, at.file.receipt),
+                )
             tx.emit(
                 AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, due, cause),
                 correlation=claim.arrival,

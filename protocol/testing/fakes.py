@@ -31,7 +31,8 @@ class FakeTarget:
     """A target that notes each image it accepted: SOP instance UID -> digests in order of arrival.
 
     What it does wrong can be changed at any time: `away` (no connection), `hang_at` and `abort_at` (the n-th image
-    from now, 1 being the next), `refuse` (SOP instance UID -> status for good or for now).
+    from now, 1 being the next), `refuse` (SOP instance UID -> status for good or for now), `chokes` (SOP instance UIDs at
+    which it aborts, each time).
     """
 
     name: str
@@ -40,6 +41,7 @@ class FakeTarget:
     hang_at: int = 0
     abort_at: int = 0
     refuse: dict[str, int] = field(default_factory=dict)
+    chokes: set[str] = field(default_factory=set)
     received: dict[str, list[str]] = field(default_factory=dict)
     associations: int = 0
 
@@ -56,6 +58,8 @@ class FakeTarget:
         self.effects.step("target.store.before")
         if self._now("hang_at"):
             raise PeerTimeout(f"{self.name} does not answer")
+        if sop_instance_uid in self.chokes:
+            raise AssociationAborted(f"{self.name} aborted")
         status = self.refuse.get(sop_instance_uid, SUCCESS)
         if status == SUCCESS:
             self.received.setdefault(sop_instance_uid, []).append(digest(data))

@@ -72,6 +72,38 @@ def test_each_image_arrives_once_bit_by_bit_and_the_delivery_is_complete(world):
     assert node.spool.accounting.balance() == []
 
 
+@pytest.mark.parametrize("bad", [[0], [2], [4], [1, 2]])
+def test_images_at_which_the_target_aborts_do_not_keep_the_others_from_it(world, bad):
+    node = Node(world, "a", retry={**FAST, "max_attempts": 4})
+    node.send("a", images=5)
+    images = [image.sop_uid for image in series(1, 5)]
+    world.target("a").chokes = {images[at] for at in bad}
+    for _ in range(20):
+        node.run()
+        node.clock.advance(2)
+    assert world.target("a").images == 5 - len(bad) and world.target("a").repeated == 0
+    assert node.delivery["state"] == "parked" and "(image " in node.delivery["error"]
+    assert any(f"(image {at + 1} of the arrival)" in node.delivery["error"] for at in bad)
+    world.target("a").chokes.clear()  # mended
+    command = node.spool.commands.ask("queue.retry", "tester", {"ids": [node.delivery["id"]]})
+    node.spool.deliveries.change([node.delivery["id"]], "retry", command)
+    node.run()
+    assert world.target("a").images == 5 and node.delivery["state"] == "delivered"
+    assert node.spool.accounting.balance() == []
+
+
+def test_a_target_that_ends_each_association_early_gets_everything_without_ever_longer_waits(world):
+    node = Node(world, "a", retry={"first_s": 1.0, "factor": 10.0, "max_s": 10_000.0, "max_attempts": 3})
+    node.send("a", images=20)
+    began = node.clock.now()
+    while node.delivery["state"] not in ("delivered", "parked"):
+        world.target("a").abort_at = 2
+        node.run()
+        node.clock.advance(1)
+    assert node.delivery["state"] == "delivered" and world.target("a").images == 20
+    assert node.clock.now() - began < 20 * 3
+
+
 def test_answers_are_recorded_in_groups_of_64_and_at_the_end(world):
     node = Node(world, "a")
     node.send("a", images=130)

@@ -253,7 +253,7 @@ def test_every_act_on_a_delivery_says_who_and_why_in_its_event_and_in_the_story(
     ],
 )
 def test_every_act_on_an_arrival_says_who_and_why(rig, kind, event):
-    node: Rig = rig({"name": "stop", "when": "True", "action": "hold"})
+    node: Rig = rig({"name": "stop", "when": "True", "action": "hold"}, CT)
     arrival = node.series(A)["id"]
     if kind == "series.hold":
         node.ask("series.release", arrival=arrival)

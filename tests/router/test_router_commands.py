@@ -123,8 +123,16 @@ def test_releasing_what_a_hold_rule_holds_follows_the_other_rules_once(rig):
     assert len(node.events("arrival.released")) == 1
 
 
-def test_releasing_what_only_a_hold_rule_wanted_discards_it(rig):
+def test_to_release_what_only_a_hold_rule_wants_is_refused_and_does_not_throw_it_away(rig):
     node: Rig = rig(HOLD)
+    arrival = node.series(A)["id"]
+    answer = node.ask("series.release", arrival=arrival)
+    assert answer.state == "failed" and "route or discard it" in answer.answer
+    assert node.arrival(arrival)["state"] == "held"
+
+
+def test_what_a_rule_discards_is_discarded_when_it_is_released(rig):
+    node: Rig = rig(HOLD, {"name": "drop", "when": "True", "action": "discard"})
     arrival = node.series(A)["id"]
     assert node.ask("series.release", arrival=arrival).state == "done"
     assert node.arrival(arrival)["state"] == "discarded"
