@@ -39,7 +39,10 @@ def hold(tx: Transaction, id: int, reason: str, act: Act) -> str:
         "SELECT 1 FROM delivery WHERE arrival = ? AND state IN ('sending', 'confirming')", (id,)
     ):
         raise StepRefused(f"arrival {id} is being sent; hold its deliveries (scanpost queue hold) instead")
-    unlink(tx, id)
+    if arrival["state"] == ArrivalState.WAITING:
+        unlink(
+            tx, id
+        )  # the rules decide it anew; what was sent on already goes on when released, and gets its answers then
     hold_deliveries(tx, id, reason, act)
     set_state(tx, arrival, ArrivalState.HELD, reason, act)
     return str(arrival["state"])
@@ -56,6 +59,8 @@ def release(tx: Transaction, id: int, act: Act) -> None:
     tx.emit(ArrivalReleased(id, arrival["calling_ae"], act.command, act.by, act.reason), correlation=id)
     for row in freed:
         tx.emit(DeliveryRetried(row["id"], id, row["target"], act.command, act.by, act.reason), correlation=id)
+    if not freed:
+        unlink(tx, id)  # the rules decide it anew
     set_state(tx, arrival, ArrivalState.IN_DELIVERY if freed else ArrivalState.CLOSED, "", act)
 
 

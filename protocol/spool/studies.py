@@ -2,7 +2,7 @@
 It never judges whether a study is complete or what a rule says: the router does, and hands in the verdict.
 
 A wait is open, then deciding (its verdict is kept), then done. The verdict is given to the series one after the other, each
-in a transaction that also says so: whatever dies, each gets it once.
+in a transaction that also says so: whatever dies, each gets it once. One that is held gets it when it is released.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from protocol.wire.events import RuleFailed, StudyDecided
 
 AT_ONCE = 20  # series that get their answer in one transaction
 NOTHING = "none"
+SENT_ON = ("in_delivery", "delivered", "held")  # a held one that is linked was sent on before
+_UNTOLD = "study_link l JOIN arrival a ON a.id = l.arrival WHERE l.wait = {wait} AND l.applied = 0"
 
 
 @record
@@ -83,10 +85,13 @@ class Studies:
             return study_headers(connection, wait.study_uid, wait.calling_ae)
 
     def deciding(self, limit: int = 20) -> list[int]:
-        """Waits whose answer is known and that series still have to get."""
+        """Waits whose answer is known and that series still have to get; not those that only held ones have to."""
+        untold = _UNTOLD.format(wait="w.id")
         with self._db.read() as connection:
             rows = connection.execute(
-                "SELECT id FROM study_wait WHERE state = 'deciding' ORDER BY id LIMIT ?", (limit,)
+                "SELECT id FROM study_wait w WHERE state = 'deciding' AND (NOT EXISTS"
+                f" (SELECT 1 FROM {untold}) OR EXISTS (SELECT 1 FROM {untold} AND a.state <> 'held')) ORDER BY id LIMIT ?",
+                (limit,),
             )
             return [row[0] for row in rows.fetchall()]
 
@@ -125,12 +130,10 @@ class Studies:
         return [dict(row) for row in rows]
 
     def under_way(self, wait: StudyWait) -> list[int]:
-        """Arrivals of a wait that other rules have sent on already."""
+        """Arrivals of a wait that other rules have sent on already, also those that were held since."""
         with self._db.read() as connection:
             rows = connection.execute(
-                "SELECT a.id FROM study_link l JOIN arrival a ON a.id = l.arrival WHERE l.wait = ? AND l.applied = 0"
-                " AND a.state IN ('in_delivery', 'delivered') ORDER BY a.id",
-                (wait.id,),
+                f"SELECT a.id FROM {_UNTOLD.format(wait='?')} AND a.state IN {SENT_ON!r} ORDER BY a.id", (wait.id,)
             ).fetchall()
         return [row[0] for row in rows]
 
@@ -138,7 +141,7 @@ class Studies:
         """Let an arrival that is on its way wait for these study rules, too; repeatable."""
         with self._db.write() as tx:
             row = arrival_row(tx, arrival)
-            if row["state"] in ("in_delivery", "delivered"):
+            if row["state"] in SENT_ON:
                 link(tx, row, waits)
 
     # ---- deciding -------------------------------------------------------------------------------------------------
@@ -174,20 +177,20 @@ class Studies:
         return True
 
     def apply(self, wait: int) -> bool:
-        """Give the kept answer to some of its series; False once each has it."""
+        """Give the kept answer to some of its series; False once each has it, but for held ones."""
         with self._db.write() as tx:
             row = tx.one("SELECT * FROM study_wait WHERE id = ? AND state = 'deciding'", (wait,))
             if row is None:
                 return False
             verdict = _verdict(unpack_stored(row["verdict"])["verdict"])
+            untold = _UNTOLD.format(wait="?")
             links = tx.all(
-                "SELECT arrival FROM study_link WHERE wait = ? AND applied = 0 ORDER BY arrival LIMIT ?",
-                (wait, AT_ONCE),
+                f"SELECT l.arrival FROM {untold} AND a.state <> 'held' ORDER BY l.arrival LIMIT ?", (wait, AT_ONCE)
             )
             for link in links:
                 _give(tx, arrival_row(tx, link["arrival"]), verdict)
                 tx.execute("UPDATE study_link SET applied = 1 WHERE wait = ? AND arrival = ?", (wait, link["arrival"]))
-            if len(links) < AT_ONCE:
+            if not tx.one(f"SELECT 1 FROM {untold} LIMIT 1", (wait,)):
                 tx.execute("UPDATE study_wait SET state = 'done' WHERE id = ?", (wait,))
         return len(links) == AT_ONCE
 

@@ -344,6 +344,60 @@ def test_a_held_series_that_is_released_waits_for_its_study(rig):
     assert states(node) == ["in_delivery"]
 
 
+NOW = {"name": "now", "when": "True", "action": "route", "targets": ["archive"]}
+
+
+def held_on_its_way(node: Rig) -> int:
+    """A series that a rule sent on at once and that waits for its study, too; held before anything was sent."""
+    first = node.series(CT)["id"]
+    node.series(PT)
+    assert node.ask("series.hold", arrival=first).state == "done"
+    return first
+
+
+def test_a_series_held_on_its_way_and_released_gets_what_its_study_rule_says(rig):
+    node: Rig = rig(NOW, PAIR)
+    first = held_on_its_way(node)
+    assert node.ask("series.release", arrival=first).state == "done"
+    node.after(QUIET_S)
+    assert node.deliveries(first) == {"archive": "waiting", "pacs": "waiting"}
+
+
+def test_a_series_that_is_held_when_its_study_is_decided_gets_the_answer_once_released(rig):
+    node: Rig = rig(NOW, PAIR)
+    first = held_on_its_way(node)
+    node.after(QUIET_S)
+    assert node.arrival(first)["state"] == "held" and node.deliveries(first) == {"archive": "held"}
+    assert node.deliveries(node.newest()["id"]) == {"archive": "waiting", "pacs": "waiting"}
+    node.new_router()
+    assert node.ask("series.release", arrival=first).state == "done"
+    assert node.deliveries(first) == {"archive": "waiting", "pacs": "waiting"}
+    assert node.spool.studies.waits_of(first)[0]["state"] == "done"
+
+
+def test_a_series_held_on_its_way_joins_the_study_rule_that_was_renamed_meanwhile(rig):
+    node: Rig = rig(NOW, PAIR)
+    first = held_on_its_way(node)
+    node.publish(NOW, {**PAIR, "name": "pair-2"})
+    node.after(1)
+    assert node.ask("series.release", arrival=first).state == "done"
+    node.after(QUIET_S)
+    assert node.deliveries(first) == {"archive": "waiting", "pacs": "waiting"}
+
+
+@pytest.mark.parametrize("act", ["discard", "reroute", "route"])
+def test_a_held_series_that_a_person_decides_about_keeps_no_study_from_being_done(rig, act):
+    node: Rig = rig(NOW, PAIR)
+    first = held_on_its_way(node)
+    node.after(QUIET_S)
+    (wait,) = node.spool.studies.waits_of(first)
+    assert (
+        node.ask(f"series.{act}", arrival=first, **({"target": "research"} if act == "route" else {})).state == "done"
+    )
+    with node.spool.database.read() as connection:
+        assert connection.execute("SELECT state FROM study_wait WHERE id = ?", (wait["id"],)).fetchone()[0] == "done"
+
+
 def test_the_story_of_a_series_tells_what_it_waits_for(rig):
     node: Rig = rig(PAIR)
     arrival = node.series(CT)["id"]
