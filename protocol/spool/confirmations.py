@@ -13,7 +13,7 @@ from typing import Any
 from protocol.causes import Cause
 from protocol.records import record
 from protocol.spool.database import Database
-from protocol.spool.settling import IMAGES_TO_SEND, arrival_row, replaced_at, settle
+from protocol.spool.settling import IMAGES_TO_SEND, arrival_row, hold_with_arrival, replaced_at, settle
 from protocol.spool.steps import Claim, delivered, leave, mine, target_failed
 from protocol.spool.transaction import Transaction
 from protocol.states import DeliveryState, check_delivery_step
@@ -182,6 +182,7 @@ class Confirmations:
                     correlation=row["arrival"],
                 )
             target_failed(tx, row["target"], error)
+            hold_with_arrival(tx, delivery)
             settle(tx, row["arrival"])
             return True
 

@@ -22,7 +22,7 @@ from protocol.spool.looking import Looking
 from protocol.spool.objects import ImageFile, image_file
 from protocol.spool.places import Places
 from protocol.spool.repeats import remember
-from protocol.spool.settling import IMAGES_TO_SEND, TargetChoice, leave_replaced, settle
+from protocol.spool.settling import IMAGES_TO_SEND, TargetChoice, hold_with_arrival, leave_replaced, settle
 from protocol.spool.steps import (
     Claim,
     ImageResult,
@@ -208,6 +208,7 @@ class Deliveries(Looking):
                 AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, due, cause),
                 correlation=claim.arrival,
             )
+            hold_with_arrival(tx, claim.delivery)
             target_failed(tx, claim.target, error)
 
     def park(self, claim: Claim, error: str, cause: str = Cause.OTHER) -> None:

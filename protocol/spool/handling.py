@@ -40,9 +40,8 @@ def hold(tx: Transaction, id: int, reason: str, act: Act) -> str:
     ):
         raise StepRefused(f"arrival {id} is being sent; hold its deliveries (scanpost queue hold) instead")
     if arrival["state"] == ArrivalState.WAITING:
-        unlink(
-            tx, id
-        )  # the rules decide it anew; what was sent on already goes on when released, and gets its answers then
+        # The rules decide it anew; what was sent on already goes on when it is released, and gets its answers then.
+        unlink(tx, id)
     hold_deliveries(tx, id, reason, act)
     set_state(tx, arrival, ArrivalState.HELD, reason, act)
     return str(arrival["state"])

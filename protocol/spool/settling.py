@@ -156,6 +156,20 @@ def hold_deliveries(tx: Transaction, id: int, reason: str, act: Act = NOBODY) ->
         tx.emit(DeliveryHeld(row["id"], id, row["target"], reason, cause, act.command, act.by), correlation=id)
 
 
+def hold_with_arrival(tx: Transaction, id: int) -> None:
+    """A delivery whose attempt has ended must not be claimed again if its arrival was held meanwhile; release frees it."""
+    row = tx.one(
+        "SELECT d.arrival, d.target, a.reason FROM delivery d JOIN arrival a ON a.id = d.arrival WHERE d.id = ?"
+        " AND d.state IN ('waiting', 'retrying') AND a.state = 'held'",
+        (id,),
+    )
+    if row is None:
+        return
+    cause = Cause.HELD_BY_RULE  # of the whole series, whoever held that
+    tx.execute("UPDATE delivery SET state = 'held', error = ?, cause = ? WHERE id = ?", (row["reason"], cause, id))
+    tx.emit(DeliveryHeld(id, row["arrival"], row["target"], row["reason"], cause), correlation=row["arrival"])
+
+
 def settle(tx: Transaction, id: int, *, decided: bool = False) -> None:
     """Bring an arrival's state in line with its deliveries, after one of them changed or a decision.
 

@@ -14,7 +14,7 @@ from protocol.records import record
 from protocol.spool.acts import Act, touch, was_before
 from protocol.spool.breaker import close_breaker
 from protocol.spool.objects import ImageFile
-from protocol.spool.settling import TargetChoice, refill, settle
+from protocol.spool.settling import TargetChoice, hold_with_arrival, refill, settle
 from protocol.spool.transaction import Transaction
 from protocol.states import DELIVERY_FINISHED, DeliveryState, Priority, check_delivery_step
 from protocol.wire.events import (
@@ -160,6 +160,7 @@ def interrupt(tx: Transaction, id: int, *, counted: bool) -> None:
     tx.emit(AttemptInterrupted(id, row["arrival"], row["target"], row["owner"], deaths), correlation=row["arrival"])
     if after is DeliveryState.HELD:
         tx.emit(DeliveryHeld(id, row["arrival"], row["target"], reason, cause), correlation=row["arrival"])
+    hold_with_arrival(tx, id)
 
 
 def begin_anew(tx: Transaction, row: Any, target: str, group: str) -> None:

@@ -174,6 +174,38 @@ def test_a_held_series_stays_held_when_the_image_that_was_being_sent_is_there(ri
     assert node.newest()["state"] == "held"
 
 
+def fails(node: Rig, claim) -> None:
+    node.spool.deliveries.retry(claim, node.world.clock.now(), "the target was away")
+
+
+def stops(node: Rig, claim) -> None:
+    node.spool.deliveries.give_back(claim)
+
+
+def dies(node: Rig, claim) -> None:
+    node.spool.deliveries.reap(claim.owner, alone=True)
+
+
+def is_not_committed(node: Rig, claim) -> None:
+    node.spool.confirmations.confirming(claim, node.world.clock.now())
+    node.spool.confirmations.failed(claim.delivery, {A.sop_uid: 0x0112}, "not committed", node.world.clock.now())
+
+
+@pytest.mark.parametrize("ends", [fails, stops, dies, is_not_committed])
+def test_an_image_of_a_held_series_is_not_tried_again_until_that_is_released(rig, ends):
+    node: Rig = rig(EVERY)
+    open_series(node, A)
+    claim, id = node.world.claim(), node.newest()["id"]
+    assert node.ask("series.hold", arrival=id, reason="wrong patient").state == "done"
+    ends(node, claim)
+    assert (node.arrival(id)["state"], node.deliveries(id)) == ("held", {"pacs": "held"})
+    assert node.events("delivery.held")[-1].data["reason"] == "wrong patient"
+    assert node.world.claim() is None
+    assert node.ask("series.release", arrival=id).state == "done"
+    node.deliver_all()
+    assert (node.newest()["state"], sent(node, "pacs")) == ("delivered", [A.sop_uid])
+
+
 def test_a_series_held_before_its_images_were_judged_sends_them_on_release(rig):
     node: Rig = rig(ODD)
     association = node.world.connect()
