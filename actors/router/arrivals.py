@@ -26,6 +26,7 @@ from protocol.spool.arrivals import ArrivalHeaders, OpenArrival, Verdict
 from protocol.spool.mined import MinedTerms
 
 KILLS = "working on it ended the router's process time and again"
+UNJUDGED = "image rules could not look at all of its images, the router's log says why"
 TELL_WAIT_S = 5.0  # how often why an arrival waits goes into the log, if somebody wants debug lines
 DECIDED_AT_ONCE = 50  # per pass, so that commands and heartbeats are not kept waiting
 
@@ -123,8 +124,9 @@ class Deciding:
         """Decide the oldest closed arrivals. Raises what concerns the whole spool."""
         waiting, done = self._spool.arrivals.undecided(DECIDED_AT_ONCE), Round()
         for arrival in waiting:
-            self._singles.catch_up(arrival)  # what image rules sent is not sent again with the series
-            self._one(arrival, self._decide, done)
+            looked = self._singles.catch_up(arrival)  # what image rules sent is not sent again with the series
+            if not looked.again:  # images that were not judged are never judged once the series is decided
+                self._one(arrival, self._set_aside if looked.given_up else self._decide, done)
         done.more = done.decided > 0 and len(waiting) == DECIDED_AT_ONCE
         return done
 
@@ -162,6 +164,13 @@ class Deciding:
         if (test := selftests.announced(self._spool, headers.arrival)) is not None:
             verdict = selftests.verdict_of(test, verdict)
         self._spool.arrivals.decide(arrival, verdict)
+        return verdict
+
+    def _set_aside(self, arrival: int) -> Verdict:
+        """Some images were not judged: only a person may say that they need not go where image rules would send them."""
+        verdict = Verdict("hold", self._routing.revision, reason=UNJUDGED)
+        self._spool.arrivals.decide(arrival, verdict)
+        self._singles.forget(arrival)
         return verdict
 
     def _finish(self, arrival: int) -> Verdict:

@@ -189,7 +189,7 @@ class SeriesActs:
             return
         if not self._routing.usable:
             raise StepRefused("the routing configuration cannot be read; repair it first (scanpost routing check)")
-        self._singles.catch_up(arrival)
+        self._judge_images(arrival)
         headers = self._spool.arrivals.subject(arrival)
         verdict = verdict_for(
             self._routing.configuration, self._routing.revision, headers, case_of(headers, self._routing.zone, lifted=True),
@@ -205,3 +205,15 @@ class SeriesActs:
         """Whether image rules sent of it what they want."""
         rows = self._spool.deliveries.of_arrival(arrival)
         return any(row["singles"] and row["state"] != "cancelled" for row in rows)
+
+    def _judge_images(self, arrival: int) -> None:
+        """Image rules have the word before the others. Raises SpoolError (the command is tried again), StepRefused."""
+        looked = self._singles.catch_up(arrival)
+        if looked.again:
+            raise SpoolError(f"image rules could not look at arrival {arrival}")
+        if looked.given_up:
+            self._singles.forget(arrival)
+            raise StepRefused(
+                f"image rules cannot look at the images of arrival {arrival}, the router's log says why;"
+                " release it again when that is mended, or route or discard it"
+            )

@@ -11,6 +11,7 @@ from actors.router.patience import Patience, for_everybody, where
 from actors.router.routing import Routing
 from actors.router.underway import UnderWay
 from actors.router.verdicts import choices, error_of, image_case, periods
+from protocol.records import record
 from protocol.routing.decide import decide_image
 from protocol.routing.rules.values import Truth
 from protocol.spool import Spool
@@ -21,6 +22,17 @@ from protocol.spool.singles import STATES, Batch
 AT_ONCE = 200  # images in one transaction
 
 
+@record
+class Looked:
+    """What came of a look at an arrival's images. `made`: so many deliveries. Not all were judged if it failed, and the
+    next pass is to try `again`, or if it was `given_up` after a few tries.
+    """
+
+    made: int = 0
+    again: bool = False
+    given_up: bool = False
+
+
 class Singles:
     """See the module."""
 
@@ -28,24 +40,27 @@ class Singles:
         self._spool, self._routing, self._under_way, self._log = spool, routing, under_way, log
         self._patience = Patience()
         self._given_up: set[int] = set()
+        self._failed: set[int] = set()  # since the last round: what was busy then is not asked twice in one pass
         self.failed_rules: dict[str, str] = {}  # of the last round
 
     def round(self) -> int:
         """Judge images that nobody has judged; how many deliveries that made."""
         self.failed_rules = {}
+        self._failed.clear()
         if not self._routing.configuration.image_rules:
             return 0
-        return sum(self.catch_up(arrival) for arrival in self._spool.singles.behind())
+        return sum(self.catch_up(arrival).made for arrival in self._spool.singles.behind())
 
-    def catch_up(self, arrival: int) -> int:
-        """Judge all images of an arrival that nobody has judged; how many deliveries that made.
-
-        One whose images cannot be judged is left to the rules of series, which say so if nobody routes it.
-        """
-        if not self._routing.configuration.image_rules or arrival in self._given_up:
-            return 0
+    def catch_up(self, arrival: int) -> Looked:
+        """Judge all images of an arrival that nobody has judged."""
+        if not self._routing.configuration.image_rules:
+            return Looked()
+        if arrival in self._given_up:
+            return Looked(given_up=True)
+        if arrival in self._failed:
+            return Looked(again=True)
         if self._under_way.killed_too_often(arrival):
-            return 0  # it is held once it is complete
+            return Looked()  # it is held once it is complete
         made = 0
         try:
             with self._under_way.work(arrival):
@@ -55,9 +70,19 @@ class Singles:
             if for_everybody(exc):
                 raise
             self._log.error("image_rules_failed", arrival=arrival, error=where(exc))
-            if self._patience.failed(arrival):
-                self._given_up.add(arrival)
-        return made
+            self._failed.add(arrival)
+            if not self._patience.failed(arrival):
+                return Looked(made, again=True)
+            self._given_up.add(arrival)
+            return Looked(made, given_up=True)
+        self._patience.forget(arrival)
+        return Looked(made)
+
+    def forget(self, arrival: int) -> None:
+        """A person sees to it: the next look tries anew."""
+        self._given_up.discard(arrival)
+        self._failed.discard(arrival)
+        self._patience.forget(arrival)
 
     def _next(self, id: int) -> Batch | None:
         arrival, common, images = self._spool.singles.unseen(id, AT_ONCE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from router_rig import ALL, Rig
 
+from protocol.errors import SpoolError
 from protocol.testing.fakes import digest
 from protocol.testing.images import TestImage
 
@@ -235,6 +236,52 @@ def test_what_was_promised_to_be_kept_is_held_if_only_single_images_of_it_went(r
         tx.execute("INSERT INTO promise VALUES (?, 1, ?)", (node.newest()["id"], tx.now))
     finish(node, association)
     assert (node.newest()["state"], node.newest()["reason"][:12]) == ("held", "its scanner ")
+
+
+def busy(node: Rig, monkeypatch, times: int) -> None:
+    """Image rules look only when the series is complete, and the first looks meet a busy database."""
+    monkeypatch.setattr(node.spool.singles, "behind", list)
+    route, left = node.spool.singles.route, [None] * times
+
+    def fails_first(batch):
+        if left:
+            left.pop()
+            raise SpoolError("write: database is locked")
+        return route(batch)
+
+    monkeypatch.setattr(node.spool.singles, "route", fails_first)
+
+
+def complete(node: Rig, *images: TestImage) -> None:
+    """A series that has come in, which the router has not looked at yet."""
+    association = node.world.connect()
+    node.world.send(association, *images)
+    node.spool.images.association_closed(association.id, "released")
+
+
+def test_a_series_is_not_decided_before_its_images_are_judged_if_the_database_was_busy(rig, monkeypatch):
+    node: Rig = rig(EVERY)
+    complete(node, A, B)
+    busy(node, monkeypatch, 2)
+    for _ in range(4):
+        node.after(5)
+    node.deliver_all()
+    assert (sent(node, "pacs"), node.newest()["state"]) == ([A.sop_uid, B.sop_uid], "delivered")
+
+
+def test_a_series_whose_images_cannot_be_judged_is_held_until_they_can(rig, monkeypatch):
+    node: Rig = rig(EVERY, {**ALL, "targets": ["archive"]})
+    complete(node, A)
+    busy(node, monkeypatch, 6)
+    for _ in range(5):
+        node.after(5)
+    assert node.newest()["state"] == "held" and node.newest()["reason"].startswith("image rules could not look")
+    command = node.spool.commands.ask("series.release", "ann", {"arrival": node.newest()["id"]})
+    for _ in range(3):
+        node.after(1)
+    assert "image rules cannot look" in node.spool.commands.find(command).answer
+    assert node.ask("series.release", arrival=node.newest()["id"]).state == "done"
+    assert node.deliveries() == {"pacs": "waiting", "archive": "waiting"}
 
 
 def test_an_error_of_an_image_rule_is_told_and_holds_what_nobody_routes(rig):
