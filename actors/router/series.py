@@ -128,9 +128,13 @@ class SeriesActs:
     def _refuse_under_way(self, arrival: int, names: list[str]) -> None:
         """A second delivery to the same target would not be made, and a silent "done" would be a lie."""
         for row in self._spool.deliveries.of_arrival(arrival):
-            if row["target"] in names and row["state"] not in FINISHED:
+            if row["singles"] or row["state"] in FINISHED:
+                continue
+            if row["target"] in names or row["target_group"] in names:
+                of_group = row["target_group"] not in ("", row["target"])
+                to = f"{row['target']} (of {row['target_group']})" if of_group else row["target"]
                 raise StepRefused(
-                    f"arrival {arrival} has delivery {row['id']} to {row['target']} already, it is {row['state']};"
+                    f"arrival {arrival} has delivery {row['id']} to {to} already, it is {row['state']};"
                     " use the queue's retry or release"
                 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from router_rig import ALL, CT, MR_ONLY, TARGET, Rig
 
+from actors.groups import bindings
 from actors.router import queue
 from protocol.errors import NotOwner, SpoolError
 from protocol.spool.cleaning import Retention
@@ -82,6 +83,22 @@ def test_a_route_that_cannot_be_is_answered_with_the_reason_and_changes_nothing(
     assert answer.state == "failed" and says in answer.answer
     assert node.arrival(arrival)["state"] == "discarded" and node.deliveries() == {}
     assert node.spool.commands.pending("router") == []
+
+
+def test_a_series_that_is_parked_at_a_member_of_a_group_is_not_routed_to_the_group_again(rig):
+    node: Rig = rig({**CT, "targets": ["pair"]}, groups={"pair": {"mode": "failover", "members": ["pacs", "archive"]}})
+    arrival, world = node.series(A)["id"], node.world
+    groups, owner = bindings(node.versions.current().configuration), world.worker("dispatcher").owner
+    node.spool.deliveries.park(node.spool.deliveries.claim(owner, {"pacs": 1}, world.clock.now(), "", groups), "no")
+    answer = node.ask("series.route", arrival=arrival, target="pair")
+    assert answer.state == "failed" and "to pacs (of pair) already, it is parked" in answer.answer
+
+
+def test_a_series_of_which_single_images_wait_is_routed_to_the_same_target_whole(rig):
+    node: Rig = rig({**CT, "trigger": "image", "when": "InstanceNumber == 1"})
+    arrival = node.series(A, B)["id"]
+    assert node.ask("series.route", arrival=arrival, target="pacs").state == "done"
+    assert [row["images"] for row in node.spool.deliveries.of_arrival(arrival)] == [1, 2]
 
 
 def test_an_undecided_series_cannot_be_routed_or_rerouted_by_hand(rig):
