@@ -176,7 +176,7 @@ class RouterActor(Actor):
     # ---- once a second --------------------------------------------------------------------------------------------
     def _sweep(self, now: float) -> None:
         self._reaper.round(now)
-        self._settling.round()
+        self._settling.round(now)
         self._answering.round(now)
         self._leave_members()
         self._mend_times(now)

@@ -1,7 +1,8 @@
 """Answers what scanners asked to be committed, and settles deliveries whose target was asked to commit.
 It must not judge an image (`commitment` does) or speak to anybody: the receiver sends reports, slots ask targets.
 
-Everything is read from the spool in each round; what is remembered here only saves looking.
+Everything is read from the spool in each round; what is remembered here only saves looking, or ends what a wrong clock would
+prolong.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from actors.router.commitment import COMMITTED, judge, next_look_s
 from actors.router.patience import for_everybody, where
 from actors.router.routing import Routing
 from protocol.clock import Clock
-from protocol.routing.commitment import SourceCommitment
+from protocol.routing.commitment import SourceCommitment, TargetCommitment
 from protocol.routing.sources import commitment_for
 from protocol.routing.targets import DicomTarget, Retry
 from protocol.spool import Spool
 from protocol.spool.commitments import Request
 from protocol.spool.confirmations import Confirming
+from protocol.spool.deliveries import CLOCKS_DIFFER_S
 
 PART = 400  # images judged at a time: one that is not known yet makes the rest of its request uninteresting
 WORK_AT_ONCE = 20_000  # images looked at in one round ...
@@ -143,19 +145,39 @@ class Settling:
 
     def __init__(self, spool: Spool, routing: Routing, clock: Clock, random: Random, log: Any) -> None:
         self._spool, self._routing, self._clock, self._random, self._log = spool, routing, clock, random, log
+        self._far: dict[tuple[int, float], float] = {}  # (delivery, due) -> since when that is too far off (monotonic)
 
-    def round(self) -> int:
+    def round(self, monotonic: float) -> int:
         """Settle what its target answered or let pass; how many deliveries moved."""
         moved, silent = 0, set[str]()
         now = self._clock.now()
-        for one in self._spool.confirmations.waiting():
+        waiting = self._spool.confirmations.waiting()
+        self._far = self._too_far(waiting, now, monotonic)
+        for one in waiting:
             if one.failed is not None:
                 moved += self._answered(one, one.failed, now)
-            elif now >= one.due:
+            elif now >= one.due or self._over(one, monotonic):
                 moved += self._unanswered(one)
                 silent.add(one.target)
         self._tell(silent)
         return moved
+
+    def _too_far(self, waiting: Sequence[Confirming], now: float, monotonic: float) -> dict[tuple[int, float], float]:
+        """Those that are to wait longer than a target may take: the clock was ahead when they began, or is behind now. As
+        that cannot be told, their time runs here and stays as it is in the spool: a node whose clock is right only a
+        while after its start must not park them all then.
+        """
+        far = [one for one in waiting if one.due > now + self._wait_s(one.target) + CLOCKS_DIFFER_S]
+        return {(one.delivery, one.due): self._far.get((one.delivery, one.due), monotonic) for one in far}
+
+    def _over(self, one: Confirming, monotonic: float) -> bool:
+        since = self._far.get((one.delivery, one.due))
+        return since is not None and monotonic >= since + self._wait_s(one.target)
+
+    def _wait_s(self, name: str) -> float:
+        target = self._routing.configuration.targets.get(name)
+        settings = target.commitment if isinstance(target, DicomTarget) else None
+        return (settings or TargetCommitment()).wait_s
 
     def _answered(self, one: Confirming, failed: Mapping[str, int], now: float) -> bool:
         if not failed:

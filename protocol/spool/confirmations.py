@@ -73,7 +73,7 @@ class Confirmations:
             tx.execute(
                 "INSERT INTO confirmation (transaction_uid, delivery, arrival, target, state, count, asked)"
                 " VALUES (?,?,?,?,'asked',?,?)",
-                (transaction_uid, claim.delivery, claim.arrival, claim.target, len(images), tx.now),
+                (transaction_uid, claim.delivery, claim.arrival, claim.target, len(images), _after(tx, claim.delivery)),
             )
             tx.emit(
                 ConfirmationAsked(claim.delivery, claim.arrival, claim.target, transaction_uid, len(images)),
@@ -196,6 +196,12 @@ class Confirmations:
                 {"target": target, "limit": limit},
             ).fetchall()
         return [{**dict(row), "failed": _unpacked(row["failed"])} for row in rows]
+
+
+def _after(tx: Transaction, delivery: int) -> float:
+    """Now, but behind what its target was asked before: a clock that was set back must not make the old answer the last."""
+    last = tx.one("SELECT max(asked) FROM confirmation WHERE delivery = ?", (delivery,))[0]
+    return tx.now if last is None else max(tx.now, float(last) + 0.001)
 
 
 def _images(tx: Transaction, arrival: int, delivery: int) -> list[Any]:

@@ -187,6 +187,7 @@ def test_without_syncs_durable_here_is_no_promise(rig, monkeypatch):
 RETRY = {"first_s": 10.0, "max_attempts": 3}
 ASKED = {**TARGET, "commitment": {"wait_s": 100.0}, "retry": RETRY}
 CONFIRMING = {"targets": {**TARGETS, "pacs": ASKED, "archive": ASKED}}
+YEAR_S = 365 * 86_400.0
 
 
 @pytest.fixture
@@ -282,6 +283,40 @@ def test_what_another_target_committed_to_says_nothing_of_the_one_it_was_redirec
     rig.spool.confirmations.answered(of_pacs, images, {})
     rig.after(2)
     assert rig.deliveries() == {"archive": "retrying"} and rig.newest()["state"] == "in_delivery"
+
+
+def test_a_clock_that_was_ahead_prolongs_no_wait_for_the_targets_word(asked):
+    rig, send = asked
+    rig.world.clock.jump_wall(YEAR_S)
+    send()
+    rig.world.clock.jump_wall(-YEAR_S)
+    rig.after(2)
+    rig.after(98)
+    assert rig.deliveries() == {"pacs": "confirming"}
+    rig.after(2)
+    assert rig.deliveries() == {"pacs": "parked"}
+
+
+def test_a_clock_that_is_behind_for_a_while_ends_no_wait_for_the_targets_word(asked):
+    rig, send = asked
+    send()
+    rig.world.clock.jump_wall(-YEAR_S)
+    rig.after(20)
+    rig.world.clock.jump_wall(YEAR_S)
+    rig.after(20)
+    assert rig.deliveries() == {"pacs": "confirming"}
+
+
+def test_an_old_refusal_answers_no_new_request_though_the_clock_was_set_back_between_them(asked):
+    rig, send = asked
+    transaction, _ = send()
+    rig.spool.confirmations.answered(transaction, [A.sop_uid], {B.sop_uid: 0x0213})
+    rig.after(2)
+    rig.world.clock.jump_wall(-YEAR_S)
+    rig.after(20)
+    assert send()[1] == [B.sop_uid]
+    rig.after(2)
+    assert rig.deliveries() == {"pacs": "confirming"}
 
 
 def test_a_newer_version_that_went_there_meanwhile_is_not_followed_by_the_older_one(asked):
