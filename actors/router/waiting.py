@@ -2,7 +2,8 @@
 It must not read the spool or any clock, nor know what the rule says.
 
 Quiet: no series of the study came, closed or was decided for `quiet_s`, and none is open. The longest wait runs on the wall
-clock from the first series, so that it survives restarts; what it ends in is decided or held, never discarded unasked.
+clock from the first series, so that it survives restarts; what it ends in is decided or held, never discarded unasked. A clock
+that was ahead at the first series does not prolong it: it ends as long after the router first saw the study, at the latest.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ QUIET, COMPLETE, LATE, GONE = "quiet", "complete", "late", "gone"
 class Seen:
     """What a study looked like when it last changed, and when the router saw that (monotonic seconds).
 
+    `first`: when the router saw the study at all.
     `checked`: its condition for being complete was asked and not true; `refused`: it was quiet, the rule wants it, and that
     condition is not true yet.
     """
@@ -25,6 +27,7 @@ class Seen:
     changed: float
     undecided: int
     since: float
+    first: float
     checked: bool = False
     refused: bool = False
 
@@ -47,15 +50,14 @@ def look(wait: StudyWait, before: Seen | None, now: float) -> Seen:
     """What is remembered of a study after looking at it now. A router that starts begins every quiet anew."""
     if before is not None and (before.changed, before.undecided) == (wait.changed, wait.undecided):
         return before
-    return Seen(wait.changed, wait.undecided, now)
+    return Seen(wait.changed, wait.undecided, now, now if before is None else before.first)
 
 
 def judge(wait: StudyWait, seen: Seen, now: float, wall: float, terms: StudyTerms, usual_quiet_s: float) -> Ask | Wait:
     """Ask, or wait until when. `now` is monotonic, `wall` in seconds UTC."""
-    left_s = wait.opened + terms.max_wait_s - wall
-    if left_s <= 0:
+    end = min(now + (wait.opened - wall), seen.first) + terms.max_wait_s
+    if now >= end:
         return Ask(LATE)
-    end = now + left_s
     if terms.complete is not None and not seen.checked:
         return Ask(COMPLETE)
     if wait.undecided or seen.refused:

@@ -8,7 +8,7 @@ from router_rig import Rig
 from protocol.spool.cleaning import Retention
 from protocol.testing.images import TestImage
 
-QUIET_S, LONGEST_S = 300.0, 3600.0
+QUIET_S, LONGEST_S, YEAR_S = 300.0, 3600.0, 365 * 86_400.0
 CT, PT = TestImage(series=1), TestImage(series=2, modality="PT")
 CT2, PT2 = TestImage(series=1, instance=2), TestImage(series=3, modality="PT")
 PAIR = {
@@ -112,6 +112,28 @@ def test_the_longest_wait_ends_as_the_rule_says(rig, then, state):
         assert node.newest()["reason"].startswith("held by rule 'pair'")
         answer = node.ask("series.route", arrival=node.newest()["id"], target="pacs")
         assert answer.state == "done" and node.deliveries() == {"pacs": "waiting"}
+
+
+def test_a_clock_that_was_ahead_does_not_prolong_the_longest_wait(rig):
+    node: Rig = rig(NAMED)
+    node.world.clock.jump_wall(YEAR_S)
+    node.series(CT)
+    node.world.clock.jump_wall(-YEAR_S)
+    node.after(LONGEST_S - 70)
+    assert states(node) == ["waiting"]
+    node.after(70)
+    assert states(node) == ["in_delivery"]
+
+
+def test_a_clock_that_is_behind_for_a_while_does_not_end_the_longest_wait(rig):
+    node: Rig = rig(NAMED)
+    node.series(CT)
+    node.world.clock.jump_wall(-YEAR_S)
+    node.new_router()
+    node.after(70)
+    node.world.clock.jump_wall(YEAR_S)
+    node.after(70)
+    assert states(node) == ["waiting"]
 
 
 def test_a_series_rule_sends_at_once_and_the_study_rule_adds_its_target(rig):
