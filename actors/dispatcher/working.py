@@ -198,8 +198,11 @@ class Slot:
         elif isinstance(settings, DicomTarget) and settings.commitment is not None:
             self._confirm(claim, settings, settings.commitment)
         elif row["singles"] or self._marked(claim, settings, target):  # single images complete no series
-            self._spool.deliveries.complete(claim)
-            self._say("delivery_completed", claim, images=claim.total)
+            self._complete(claim)
+
+    def _complete(self, claim: Claim) -> None:
+        self._spool.deliveries.complete(claim)
+        self._say("delivery_completed", claim, images=claim.total)
 
     def _marked(self, claim: Claim, settings: TargetSettings, target: Target) -> bool:
         """Whether the target did what it does at the end of a delivery, if anything."""
@@ -215,6 +218,9 @@ class Slot:
 
     def _confirm(self, claim: Claim, settings: DicomTarget, commitment: TargetCommitment) -> None:
         """Ask the target to commit to what it was sent; its report is settled by the router, wherever it comes in."""
+        if not self._spool.confirmations.concerns(claim):
+            self._complete(claim)  # PS3.4 knows no request for nothing, and who is asked would never answer it
+            return
         try:
             self._ask(self._spool, claim, settings, commitment, self._reports.alive)
         except NetworkError as exc:

@@ -29,6 +29,11 @@ from protocol.wire.events import (
 TOLD = 500  # failed images that an event names
 NOT_MENTIONED = 0x0110  # our reason for an image that the target's report does not name: it says nothing good
 _LARGEST = 64 << 20
+_IMAGES = (
+    f"SELECT s.* FROM ({IMAGES_TO_SEND}) s LEFT JOIN delivery_image x ON x.delivery = :delivery"
+    " AND x.position = s.position JOIN delivery d ON d.id = :delivery"
+    " WHERE coalesce(x.state, '') <> 'left' AND (d.singles = 0 OR x.state IS NOT NULL)"
+)
 
 
 @record
@@ -61,6 +66,12 @@ class Confirmations:
         self._db = database
 
     # ---- asking -----------------------------------------------------------------------------------------------------
+    def concerns(self, claim: Claim) -> bool:
+        """Whether there is an image to ask for; there is none if newer versions of all of them go there by themselves."""
+        with self._db.read() as connection:
+            one = connection.execute(f"{_IMAGES} LIMIT 1", {"arrival": claim.arrival, "delivery": claim.delivery})
+            return one.fetchone() is not None
+
     def ask(self, claim: Claim) -> Asked:
         """Every image of the claim's delivery is sent: keep under which transaction the target will be asked for them.
 
@@ -206,12 +217,7 @@ def _after(tx: Transaction, delivery: int) -> float:
 
 def _images(tx: Transaction, arrival: int, delivery: int) -> list[Any]:
     """The images that a delivery sends, in order, without those that it leaves out."""
-    return tx.all(
-        f"SELECT s.* FROM ({IMAGES_TO_SEND}) s LEFT JOIN delivery_image x ON x.delivery = :delivery"
-        " AND x.position = s.position JOIN delivery d ON d.id = :delivery"
-        " WHERE coalesce(x.state, '') <> 'left' AND (d.singles = 0 OR x.state IS NOT NULL) ORDER BY s.position",
-        {"arrival": arrival, "delivery": delivery},
-    )
+    return tx.all(f"{_IMAGES} ORDER BY s.position", {"arrival": arrival, "delivery": delivery})
 
 
 def _mark(tx: Transaction, row: Any, failed: Mapping[str, int], state: str) -> None:

@@ -103,3 +103,16 @@ def test_late_images_that_replace_nothing_do_not_wait(world):
     node.meanwhile = comes
     assert node.one.run_once()
     assert node.taken and late.sop_uid in world.target("pacs").received
+
+
+def test_a_delivery_that_newer_versions_left_nothing_of_asks_its_target_to_commit_to_nothing(world):
+    asked = []
+    ask = lambda spool, claim, *others: asked.append(spool.confirmations.ask(claim).images)  # noqa: E731
+    routing = FixedRouting({"pacs": {"commitment": True}})
+    slot = make_slot(world.spool, routing, world.clock, world.target, ask=ask)
+    for image in (OLD[2], NEW):
+        route(world.spool, receive(world.spool, [image]), "pacs")
+    while slot.run_once():
+        pass
+    assert states(world.spool) == ["delivered", "confirming"]
+    assert asked == [[(NEW.sop_class_uid, NEW.sop_uid)]]
