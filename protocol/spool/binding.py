@@ -86,15 +86,16 @@ def unbind(
     """Give deliveries back to their group whose member cannot be used while another one can; how many.
 
     One that has sent nothing goes at once, one that has begun `patience_s` seconds after the last answer: then all of it
-    is sent to whoever takes it next.
+    is sent to whoever takes it next. An answer that is still to come by the clock, since that was ahead, is long past.
     """
     if not any(name in usable for name in binding.members):
         return 0
     rows = tx.all(
         "SELECT id, arrival, target, singles FROM delivery INDEXED BY delivery_bound WHERE target_group = ?"
         " AND target_group <> '' AND target <> target_group AND state IN ('waiting', 'retrying')"
-        f" AND target NOT IN ({','.join('?' * len(usable))}) AND (sent = 0 OR coalesce(confirmed, 0) < ?) ORDER BY id LIMIT ?",
-        (group, *usable, tx.now - patience_s, limit),
+        f" AND target NOT IN ({','.join('?' * len(usable))}) AND (sent = 0 OR coalesce(confirmed, 0) NOT BETWEEN ? AND ?)"
+        " ORDER BY id LIMIT ?",
+        (group, *usable, tx.now - patience_s, tx.now + patience_s, limit),
     )
     for row in rows:
         begin_anew(tx, row, group, group)

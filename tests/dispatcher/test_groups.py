@@ -127,6 +127,20 @@ def test_one_that_has_begun_waits_for_its_member_and_then_begins_anew_at_another
     assert node.spool.accounting.balance() == []
 
 
+def test_one_that_has_begun_while_the_clock_was_ahead_waits_no_longer_for_its_member(world):
+    node = Node(world)
+    world.target("a").abort_at = 3
+    world.clock.jump_wall(86_400)
+    node.send(images=4)
+    node.run()
+    world.target("a").away = True
+    node.clock.advance(1)
+    node.run()
+    assert node.sweep() == 0
+    world.clock.jump_wall(-86_400)
+    assert node.delivery["sent"] == 2 and node.sweep() == 1
+
+
 def test_a_member_that_comes_back_in_time_gets_the_rest_only(world):
     node = Node(world)
     world.target("a").abort_at = 3
