@@ -41,36 +41,42 @@ class Answering:
     def __init__(self, spool: Spool, routing: Routing, clock: Clock, log: Any) -> None:
         self._spool, self._routing, self._clock, self._log = spool, routing, clock, log
         self._look_at: dict[int, float] = {}  # request -> when to look again (monotonic)
+        self._seen: dict[int, float] = {}  # request -> when it was first seen (monotonic)
         self._stuck: dict[int, int] = {}  # request -> where the part begins that was not known at the last look
 
     def round(self, now: float) -> int:
         """Answer what can be answered; how many were. `now` is monotonic."""
         waiting = self._spool.commitments.waiting()
         self._look_at = {one.id: self._look_at.get(one.id, now) for one in waiting}
+        self._seen = {one.id: self._seen.get(one.id, now) for one in waiting}
         self._stuck = {id: at for id, at in self._stuck.items() if id in self._look_at}
         answered, left = 0, WORK_AT_ONCE
         for request in sorted(waiting, key=lambda one: self._look_at[one.id]):
             if self._look_at[request.id] > now or left <= 0:
                 break
             left -= WORK_OF_REQUEST + min(request.count, PART)
+            age_s = self._age_s(request, now)
             try:
-                answered += self._one(request)
+                answered += self._one(request, age_s)
             except Exception as exc:
                 if for_everybody(exc):
                     raise
                 self._log.error("commitment_failed", commitment=request.id, error=where(exc))
-            age_s = max(0.0, self._clock.now() - request.asked)
             self._look_at[request.id] = now + next_look_s(age_s)
         self._tell()
         return answered
 
-    def _one(self, request: Request) -> bool:
+    def _age_s(self, request: Request, now: float) -> float:
+        """Seconds since it was asked; not less than we know it, or one asked while the clock was ahead would stay young."""
+        return max(self._clock.now() - request.asked, now - self._seen[request.id])
+
+    def _one(self, request: Request, age_s: float) -> bool:
         settings = self.settings_for(request)
-        now = self._clock.now()
-        reasons, promised = self._judge(request, settings, max(0.0, now - request.asked))
+        reasons, promised = self._judge(request, settings, age_s)
         if reasons is None:
             return False
-        due = max(now, request.asked + SAME_ASSOCIATION_S) if request.association_open else now
+        hold_s = max(0.0, SAME_ASSOCIATION_S - age_s) if request.association_open else 0.0
+        due = self._clock.now() + hold_s
         if not self._spool.commitments.answer(request.id, reasons, promised, due):
             return False
         failed = sum(reason != COMMITTED for reason in reasons)

@@ -30,6 +30,7 @@ __all__ = ["PROMISED", "Commitments", "Due", "Request", "Standing", "Way"]
 
 DUPLICATE_TRANSACTION = 0x0131  # failure reason, PS3.3 section C.14.1.1
 TOLD = 500  # failed images that an event names
+TOO_FAR_S = 7200.0  # no report is put off for so long, but by a clock that was ahead: it is due
 _LARGEST = 64 << 20
 
 
@@ -188,7 +189,7 @@ class Commitments:
             rows = connection.execute(
                 f"SELECT c.calling_ae, min(c.due) AS first {_DUE} AND c.calling_ae NOT IN ({','.join('?' * len(without))})"
                 " GROUP BY c.calling_ae ORDER BY first LIMIT ?",
-                (now, *without, limit),
+                (now, now + TOO_FAR_S, *without, limit),
             ).fetchall()
         return [row["calling_ae"] for row in rows]
 
@@ -196,7 +197,8 @@ class Commitments:
         """Reports for a calling AE title to be sent on a new association: due, or asked for on one that is over."""
         with self._db.read() as connection:
             rows = connection.execute(
-                f"SELECT c.* {_DUE} AND c.calling_ae = ? ORDER BY c.due, c.id LIMIT ?", (now, calling_ae, limit)
+                f"SELECT c.* {_DUE} AND c.calling_ae = ? ORDER BY c.due, c.id LIMIT ?",
+                (now, now + TOO_FAR_S, calling_ae, limit),
             ).fetchall()
         return [_due(row) for row in rows]
 
@@ -275,7 +277,7 @@ class Commitments:
 
 _DUE = (
     "FROM commitment c INDEXED BY commitment_answered LEFT JOIN association s ON s.id = c.association"
-    " WHERE c.state = 'answered' AND (c.due <= ? OR (c.attempts = 0 AND coalesce(s.state, '') <> 'open'))"
+    " WHERE c.state = 'answered' AND (c.due <= ? OR c.due > ? OR (c.attempts = 0 AND coalesce(s.state, '') <> 'open'))"
 )
 
 

@@ -9,13 +9,14 @@ from protocol.spool.cleaning import Retention
 from protocol.testing.images import TestImage
 
 A, B, MR = TestImage(instance=1), TestImage(instance=2), TestImage(study=2, modality="MR")
+YEAR_S = 365 * 86_400.0
 EVERYTHING = Retention(9e12, 9e12)
 SPOOL = {"sources": {"ct1": {"calling_ae": "CT1", "commitment": "spool"}}}
 
 
-def ask(rig, *images, transaction="1.2.3", calling_ae="CT1"):
+def ask(rig, *images, transaction="1.2.3", calling_ae="CT1", association=bytes(16)):
     return rig.spool.commitments.request(
-        bytes(16),
+        association,
         calling_ae,
         "SCANPOST",
         "10.0.0.1",
@@ -115,6 +116,31 @@ def test_ten_thousand_images_are_answered_at_once(rig):
     assert told.data["failed"] == 10_000 and len(told.data["reasons"]) == 500
 
 
+def test_a_request_of_a_clock_that_was_ahead_is_answered_and_reported_in_its_time(rig):
+    rig = rig(CT)
+    rig.world.clock.jump_wall(YEAR_S)
+    id = ask(rig, A, association=rig.world.connect().id)
+    rig.world.clock.jump_wall(-YEAR_S)
+    rig.after(2)
+    assert reasons(rig, id) is None
+    rig.after(600)
+    assert reasons(rig, id) == {A.sop_uid: 0x0112}
+    assert rig.spool.commitments.show(id)["due"] == rig.world.clock.now()
+
+
+def test_a_report_that_a_clock_that_was_ahead_put_off_is_due(rig):
+    rig = rig(CT)
+    id = ask(rig, MR)
+    rig.after(601)
+    clock, commitments = rig.world.clock, rig.spool.commitments
+    clock.jump_wall(YEAR_S)
+    commitments.report_failed(id, "away", clock.now() + 3600)
+    assert commitments.due_sources(clock.now()) == []
+    clock.jump_wall(-YEAR_S)
+    assert commitments.due_sources(clock.now()) == ["CT1"]
+    assert [one.id for one in commitments.due(clock.now(), "CT1")] == [id]
+
+
 # ---- the policy `spool` ---------------------------------------------------------------------------------------------
 
 
@@ -187,7 +213,6 @@ def test_without_syncs_durable_here_is_no_promise(rig, monkeypatch):
 RETRY = {"first_s": 10.0, "max_attempts": 3}
 ASKED = {**TARGET, "commitment": {"wait_s": 100.0}, "retry": RETRY}
 CONFIRMING = {"targets": {**TARGETS, "pacs": ASKED, "archive": ASKED}}
-YEAR_S = 365 * 86_400.0
 
 
 @pytest.fixture
