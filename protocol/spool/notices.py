@@ -57,7 +57,7 @@ class Notices:
         """Something needs a person; who says so clears it. One that stands is not raised again, it only gets the new text."""
         one = alerting.symptom(alert, text)
         row = self._row(alert)
-        if row is not None and (row["text"] == text or self._db.clock.now() - row["changed"] < REWORD_S):
+        if row is not None and (row["text"] == text or 0 <= self._db.clock.now() - row["changed"] < REWORD_S):
             return False
         with self._db.write() as tx:
             if row is not None:

@@ -57,6 +57,16 @@ def test_new_words_of_a_standing_alert_are_kept_once_a_minute(spool: Spool, cloc
     assert told["text"] == "3.1 GB are free" and told["raised"] == clock.now() - 65
 
 
+def test_new_words_are_kept_though_the_last_ones_came_while_the_clock_was_ahead(
+    spool: Spool, clock: ManualClock
+) -> None:
+    clock.jump_wall(86_400)
+    spool.notices.raise_alert("spool.lock", "process 1 held it")
+    clock.jump_wall(-86_400)
+    spool.notices.raise_alert("spool.lock", "process 2 held it")
+    assert [one.text for one in spool.alerts.list()] == ["process 2 held it"]
+
+
 def test_what_has_no_end_of_its_own_ends_when_it_is_acknowledged(spool: Spool, clock: ManualClock) -> None:
     spool.notices.report("ledger.gap", "its history has a hole")
     spool.notices.report("ledger.gap", "its history has a hole")

@@ -32,11 +32,16 @@ def steps(alerts: Sequence[Alert], wrong: Mapping[str, Symptom], now: float, cle
     for alert in alerts:
         if alert.cleared is not None or alert.key in wrong:
             continue
-        if alert.keeper == TIME and alert.ends is not None and now >= alert.ends:
+        if alert.keeper == TIME and _ended(alert, now):
             done.append(Step("clear", _of(alert)))
         elif alert.keeper == WATCH:
             done += _going(alert, now, clear_after_s)
     return done
+
+
+def _ended(alert: Alert, now: float) -> bool:
+    """Its time is over, or was set by a clock that was ahead."""
+    return alert.ends is not None and not alert.changed - HOUR_S <= now < alert.ends
 
 
 def _still(alert: Alert, symptom: Symptom, now: float) -> list[Step]:

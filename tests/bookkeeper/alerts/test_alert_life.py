@@ -14,11 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.bookkeeper.alerts.conditions import Readings
+from actors.bookkeeper.alerts.life import steps
 from actors.bookkeeper.alerts.watch import Watch
 from protocol.clock import ManualClock
 from protocol.errors import NotFound, StepRefused
 from protocol.settings.alerts import Alerts, Smtp
 from protocol.spool import open_spool
+from protocol.spool.alerting import TIME
+from protocol.spool.alerts import Alert
 from protocol.spool.watching import Some
 from tests.bookkeeper.alerts.alert_rig import DAY, HOUR, MINUTE, KeepingLog
 
@@ -139,6 +142,13 @@ def test_what_stands_unsilenced_is_told_at_once_and_silence_only_puts_it_off() -
 
 def test_a_clock_set_back_while_an_alert_goes_does_not_keep_it() -> None:
     assert live([("set", "A", 2), ("set", "A", 0), ("jump", "A", 0)]).told["A"] == "rc"
+
+
+@pytest.mark.parametrize(("changed", "ends", "over"), [(0, DAY, False), (-DAY, 0, True), (30 * DAY, 31 * DAY, True)])
+def test_what_ends_by_time_does_not_stand_for_as_long_as_the_clock_was_ahead(changed, ends, over) -> None:
+    now = 1_800_000_000.0
+    alert = Alert("odd", "", "warning", "odd", 1, TIME, now + changed, now + changed, ends=now + ends)
+    assert [one.what for one in steps([alert], {}, now, 0.0)] == (["clear"] if over else [])
 
 
 def test_what_came_back_has_its_whole_time_again_before_it_is_cleared() -> None:
