@@ -15,6 +15,7 @@ from typing import Any
 
 from actors.dicom import commitment_scp, dimse, pdus, statuses
 from actors.dicom.agreement import Agreement, Agreements
+from actors.dicom.commitment import MAX_BYTES as COLLECTED_BYTES
 from actors.dicom.commitment import SOP_CLASS as COMMITMENT
 from actors.dicom.facts import facts
 from actors.dicom.negotiation import contradicts
@@ -28,7 +29,6 @@ from protocol.errors import DiskFailed, NetworkError, PeerTimeout
 log = logging.getLogger(__name__)
 
 _LINGER_S = 1.0
-_COLLECTED_BYTES = 16 * 1024**2  # of a dataset that is no object to store
 _NO_STORAGE = {dimse.VERIFICATION, COMMITMENT}
 REJECT_CALLING, REJECT_CALLED = (1, 1, 3), (1, 1, 7)
 REJECT_CONTEXT, REJECT_VERSION = (1, 1, 2), (1, 2, 2)
@@ -56,7 +56,7 @@ class Acceptor:
         self._config, self._handler = config, handler
         self._address, self._port = address
         self._admit, self._dismiss, self._agreements = admit, dismiss, agreements
-        self._connection = Connection(sock, config.max_pdu, _COLLECTED_BYTES)
+        self._connection = Connection(sock, config.max_pdu, COLLECTED_BYTES)
         self._stopping = False
         self._open = False
         self._max_send = 0

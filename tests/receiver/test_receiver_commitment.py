@@ -211,6 +211,16 @@ def test_requests_that_make_no_sense_get_a_status_and_the_association_goes_on(
         assert at.states() == ["waiting"]
 
 
+def test_a_request_of_many_megabytes_is_read_up_to_the_size_that_the_conformance_statement_names(tmp_path, scanner):
+    with site(tmp_path / "home", routing()) as at:
+        association = scanner.associate(at.rig.port)
+        data = action(A)
+        data.add_new(0x00091001, "OB", bytes(18 * 1024**2))
+        assert request(association, data) == 0
+        association.release()
+        assert at.states() == ["waiting"]
+
+
 def test_who_negotiated_to_be_scp_alone_cannot_ask(tmp_path, scanner):
     with site(tmp_path / "home", routing()) as at:
         association = scanner.associate(at.rig.port, (SCP_ROLE,))
