@@ -6,7 +6,7 @@ of time that grows: what stands is not to change with every look.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
 
 from actors.bookkeeper.alerts.silent import Silent
@@ -28,6 +28,8 @@ STILL_LEAST_S = 35.0
 """Heartbeats come every fifteen seconds at the latest, and a pass may take a while."""
 TOLD_OTHERWISE = frozenset({Cause.HELD_BY_PERSON, Cause.HELD_BY_RULE, Cause.TARGET_REMOVED})
 """Causes of held deliveries of which a person knows, or of which another alert tells."""
+NOBODY_THERE = frozenset({Cause.NAME_UNKNOWN, Cause.UNREACHABLE, Cause.CONNECTION_REFUSED, Cause.TIMEOUT})
+"""Causes that do not show that anybody is at the target."""
 ALL_SILENT = 3
 MOST_SOURCES, OTHERS = 20, "others"
 
@@ -84,10 +86,12 @@ class Readings:
 When = Callable[[float], str]
 
 
-def symptoms(seen: Readings, limits: Alerts, when: When) -> dict[str, Symptom]:
-    """Everything that is wrong, by key. `when` writes a time (seconds UTC) for people."""
+def symptoms(seen: Readings, limits: Alerts, when: When, standing: Collection[str] = ()) -> dict[str, Symptom]:
+    """Everything that is wrong, by key. `when` writes a time (seconds UTC) for people, `standing` are the keys of alerts that
+    stand already.
+    """
     found: list[Symptom] = []
-    found += _targets(seen, limits, when)
+    found += _targets(seen, limits, when, standing)
     found += _deliveries(seen)
     found += _arrivals(seen)
     found += _actors(seen, limits, when)
@@ -111,7 +115,7 @@ def count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _targets(seen: Readings, limits: Alerts, when: When) -> list[Symptom]:
+def _targets(seen: Readings, limits: Alerts, when: When, standing: Collection[str]) -> list[Symptom]:
     found = []
     parked = {one.target for one in seen.troubles if one.state == "parked"}  # says more than how many attempts failed
     for name, target in seen.targets.items():
@@ -124,12 +128,22 @@ def _targets(seen: Readings, limits: Alerts, when: When) -> list[Symptom]:
                 text = f"target {name} is down since {when(target.down_since)}{why}; {waits}"
                 found.append(Symptom(f"target.down.{name}", text, severity, about, target.waiting))
         elif target.fails >= DEGRADED_AFTER and target.failed_lately and name not in parked:
-            text = f"target {name} is there, but {target.fails} attempts in a row failed{why}; {waits}"
+            # A person who resumes a target that is down closes its breaker, and its failures go on: that shows nobody there.
+            there = f"target.down.{name}" not in standing and _answers(seen, name)
+            failed = f"{target.fails} attempts in a row"
+            what = f"target {name} is there, but {failed} failed" if there else f"{failed} at {name} failed"
+            text = f"{what}{why}; {waits}"
             found.append(Symptom(f"target.degraded.{name}", text, WARNING, about, target.waiting))
         if target.late is not None:
             text = f"the oldest delivery to {name} has waited since {when(target.late)}; {waits}"
             found.append(Symptom(f"delivery.late.{name}", text, WARNING, about, target.waiting))
     return found
+
+
+def _answers(seen: Readings, target: str) -> bool:
+    """Whether all that we know of why deliveries are tried again says that somebody is there."""
+    causes = {one.cause for one in seen.troubles if one.target == target and one.state == "retrying"}
+    return bool(causes) and not causes & NOBODY_THERE
 
 
 def _why(seen: Readings, target: str) -> str:

@@ -44,8 +44,9 @@ class Watch:
     def look(self, unset: frozenset[str] = frozenset()) -> None:
         """Look, and write down what becomes of the alerts. `unset`: see Readings."""
         seen = self._reader.look(unset)
-        wrong = symptoms(seen, self._limits, self._when)
-        todo = steps(self._spool.alerts.all(), wrong, seen.now, self._limits.clear_after_s)
+        before = self._spool.alerts.all()
+        wrong = symptoms(seen, self._limits, self._when, {one.key for one in before if one.cleared is None})
+        todo = steps(before, wrong, seen.now, self._limits.clear_after_s)
         self._spool.alerts.apply(todo)
         for step in todo:
             if action := _ACTIONS.get(step.what):

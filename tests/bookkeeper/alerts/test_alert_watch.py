@@ -15,7 +15,6 @@ from protocol.settings.alerts import Alerts
 from protocol.spool.arrivals import Verdict
 from protocol.spool.letters import Item
 from protocol.spool.sightings import note
-from protocol.spool.steps import target_failed
 from protocol.testing.images import TestImage
 from tests.bookkeeper.alerts.alert_rig import DAY, HOUR, MINUTE, MONDAY, WEEK, AlertRig
 from tests.certificates import Authority
@@ -115,18 +114,50 @@ def test_a_delivery_that_waits_too_long(rig) -> None:
     assert node.standing() == ["delivery.late.pacs"], "the other one waits for its hours"
 
 
+def failing(node: AlertRig, cause: str) -> None:
+    for _ in range(3):
+        node.spool.deliveries.retry(node.world.claim(), node.now, "the peer's own words", cause)
+
+
+def test_a_dead_target_that_a_person_resumes_is_not_said_to_be_there(rig) -> None:
+    node = rig()
+    node.publish("pacs")
+    node.series(1, "pacs")
+    failing(node, "connection_refused")
+    down(node)
+    node.after(5 * MINUTE)
+    assert node.standing() == ["target.down.pacs"]
+    node.spool.targets.resume("pacs", "ann", node.spool.commands.ask("target.resume", "ann", {"target": "pacs"}))
+    node.after(MINUTE)
+    assert node.standing() == ["target.degraded.pacs", "target.down.pacs"]
+    node.after(10 * MINUTE)
+    assert node.standing() == ["target.degraded.pacs"]
+    assert node.alert("target.degraded.pacs").text.startswith("3 attempts in a row at pacs failed (The machine answers")
+
+
+def test_while_a_target_is_told_to_be_down_no_alert_says_that_it_is_there(rig) -> None:
+    node = rig()
+    node.publish("pacs")
+    node.series(1, "pacs")
+    failing(node, "processing_failed")
+    down(node)
+    node.after(5 * MINUTE)
+    node.spool.targets.answers("pacs")
+    node.after(MINUTE)
+    assert node.alert("target.degraded.pacs").text.startswith("3 attempts in a row at pacs failed")
+    node.after(10 * MINUTE)
+    assert node.alert("target.degraded.pacs").text.startswith("target pacs is there, but")
+
+
 def test_a_target_that_is_there_and_fails(rig) -> None:
     node = rig()
     node.publish("pacs")
     node.series(1, "pacs")
-    for _ in range(3):
-        claim = node.world.claim()
-        node.spool.deliveries.retry(claim, node.now, "0110", "processing_failed")
-        with node.spool.database.write() as tx:
-            target_failed(tx, "pacs", "0110 the peer's own words")
+    failing(node, "processing_failed")
     node.after(MINUTE)
     assert node.standing() == ["target.degraded.pacs"]
     text = node.alert("target.degraded.pacs").text
+    assert text.startswith("target pacs is there, but 3 attempts in a row failed")
     assert "Storing failed inside the target" in text and "own words" not in text
 
 
