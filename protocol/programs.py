@@ -105,6 +105,8 @@ class Supervisord:
             if exc.faultCode in _SAME_STATE:
                 return None
             raise ScanpostError(f"supervisord refused {method}{arguments}: {exc.faultString}") from exc
+        except (FileNotFoundError, ConnectionRefusedError) as exc:  # never started, or its socket was left over
+            raise NotRunning(f"this node is not running (nobody at {self._path}); `scanpost up` starts it") from exc
         except (OSError, http.client.HTTPException) as exc:
             raise NotRunning(f"supervisord does not answer at {self._path} ({exc})") from exc
         finally:

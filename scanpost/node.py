@@ -116,7 +116,8 @@ class Node:
                 if code is not None and code < 0:
                     return False
                 if code is not None or time.monotonic() - self._born > ANSWERS_S:
-                    raise ScanpostError(f"supervisord does not start: {self._last_words() or exc}") from exc
+                    why = self._last_words() or "it does not answer"
+                    raise ScanpostError(f"supervisord does not start: {why}") from exc
                 time.sleep(LOOK_S)
 
     def _goes_on(self) -> bool:

@@ -82,6 +82,8 @@ def _sqlite_connect(path: Path, role: str) -> Callable[[], sqlite3.Connection]:
                 pass
             except OSError as exc:  # no folder, no right: as good as a database that is away
                 raise sqlite3.OperationalError(f"{path}: {exc.strerror}") from exc
+        elif _is_missing(path):  # which SQLite's own error does not say
+            raise LedgerUnavailable(f"there is no ledger at {path} yet; `scanpost up` makes one")
         mode = "rw" if role == "writer" else "ro"  # who reads only never runs a checkpoint
         connection = sqlite3.connect(
             f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=SQLITE_WAIT_S, isolation_level=None,
@@ -98,6 +100,16 @@ def _sqlite_connect(path: Path, role: str) -> Callable[[], sqlite3.Connection]:
         return connection
 
     return connect
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # no right to look: SQLite's error says more
+        return False
+    return False
 
 
 def _begin_immediate(connection: Connection) -> None:

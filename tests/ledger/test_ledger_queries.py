@@ -111,3 +111,11 @@ def test_a_ledger_that_is_away_is_one_error(tmp_path):
         with pytest.raises(LedgerUnavailable) as away, reading(reader(url)) as connection:
             recent_arrivals(connection, NODE)
         assert "\n" not in str(away.value)
+
+
+@pytest.mark.parametrize("place", ["none.sqlite3", "no folder/ledger.sqlite3"])
+def test_a_ledger_file_that_nobody_made_yet_is_named_with_what_makes_it(tmp_path, place):
+    with pytest.raises(LedgerUnavailable) as missing, reading(reader(f"sqlite:///{tmp_path / place}")):
+        pass
+    assert str(missing.value) == f"there is no ledger at {tmp_path / place} yet; `scanpost up` makes one"
+    assert not (tmp_path / place).exists()

@@ -54,7 +54,10 @@ def test_a_series_is_found_and_told_also_when_the_spool_has_forgotten_it(run, ho
 
 
 def test_what_is_not_there_is_one_line(run, home):
-    assert "cannot be read" in run("ledger", "status", code=1).output  # no bookkeeper ever ran
+    missing = f"there is no ledger at {home.folder / 'ledger.sqlite3'} yet"  # no bookkeeper ever ran
+    assert missing in run("ledger", "status", code=1).output
+    for words in (("history", "search", "x"), ("mine", "volumes")):
+        assert missing in run(*words, code=1).output
     home.series(**MR)
     home.tell_ledger()
     assert "nothing matches" in run("history", "search", "nobody").output

@@ -86,7 +86,7 @@ def test_another_number_is_kept_before_it_is_made_so(settings: Settings) -> None
 
 
 def test_without_supervisord_the_answer_is_one_clear_error(settings: Settings) -> None:
-    with pytest.raises(NotRunning, match="supervisord does not answer"):
+    with pytest.raises(NotRunning, match="this node is not running .*`scanpost up` starts it"):
         manager(settings).programs()
     manager(settings).hurry()  # it may have ended just now
 
