@@ -143,7 +143,9 @@ def _receiver() -> str:
 
 Verification, and every SOP class of storage that is listed here, in the role of SCP. SOP classes that the registry of PS3.6 does
 not know (private ones and those of later editions) are stored too, unless the common extended negotiation says that they are of
-another service class.
+another service class. Those of Non-Patient Object Storage (PS3.4 Annex GG: hanging protocols, color palettes, implant templates,
+defined procedure protocols, protocol approvals, inventories) are not accepted (result 3): their objects belong to no study and no
+series, by which a router decides.
 
 {registry()}
 

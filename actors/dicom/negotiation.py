@@ -24,17 +24,34 @@ STORAGE_SERVICE = "1.2.840.10008.4.2"
 STORAGE_INFORMATION = bytes((2, 0, 3, 0, 0, 0))
 """What we say of storage (PS3.4 table B.3-2): level 2 (full), digital signatures bit-preserved, nothing coerced."""
 
+# Non-Patient Object Storage (PS3.4 Annex GG). These objects have no study and no series, and a router that decides by series has
+# no place for them: whoever proposes one is to hear that at negotiation, not to be answered 0000 for what goes to quarantine.
+NON_PATIENT = frozenset({
+    "1.2.840.10008.5.1.4.38.1",  # Hanging Protocol
+    "1.2.840.10008.5.1.4.39.1",  # Color Palette
+    "1.2.840.10008.5.1.4.43.1",  # Generic Implant Template
+    "1.2.840.10008.5.1.4.44.1",  # Implant Assembly Template
+    "1.2.840.10008.5.1.4.45.1",  # Implant Template Group
+    "1.2.840.10008.5.1.4.1.1.200.1",  # CT Defined Procedure Protocol
+    "1.2.840.10008.5.1.4.1.1.200.3",  # Protocol Approval
+    "1.2.840.10008.5.1.4.1.1.200.7",  # XA Defined Procedure Protocol
+    "1.2.840.10008.5.1.4.1.1.201.1",  # Inventory
+})  # fmt: skip
+
 # Known transfer syntaxes in which no C-STORE dataset exists: MIME and XML encapsulation, real-time video.
 _NO_DATASET = ("1.2.840.10008.1.2.6.", "1.2.840.10008.1.2.7.")
 _DICOM_ROOT = "1.2.840.10008."
 
 
 def is_storage(sop_class_uid: str, common: CommonExtended | None = None) -> bool:
-    """Whether images of this SOP class can be stored: all storage classes of PS3.6 Annex A, all it does not know.
+    """Whether images of this SOP class can be stored: all storage classes of PS3.6 Annex A but NON_PATIENT, all it
+    does not know.
 
     Unknown ones are private classes and those of a newer standard; a router has no reason to refuse either, unless the
     requestor says by `common` (PS3.7 section D.3.3.6) that it is of another service.
     """
+    if sop_class_uid in NON_PATIENT:
+        return False
     known = UIDS.get(sop_class_uid)
     if known is None:
         if common is not None and common.service_class_uid != STORAGE_SERVICE:

@@ -23,6 +23,7 @@ from pynetdicom.pdu_items import (
     UserIdentitySubItemAC,
     UserIdentitySubItemRQ,
 )
+from pynetdicom.sop_class import _NON_PATIENT_OBJECT_CLASSES as NON_PATIENT_OBJECT_CLASSES
 
 from actors.dicom import dimse, pdus
 from actors.dicom.negotiation import STORAGE_INFORMATION, STORAGE_SERVICE, answer_user, choose_all, is_storage
@@ -173,6 +174,13 @@ def test_an_unknown_class_is_stored_unless_it_says_that_it_is_of_another_service
     assert is_storage(UNKNOWN, CommonExtended(UNKNOWN, "", (CTImageStorage,)))
     assert not is_storage(UNKNOWN, CommonExtended(UNKNOWN, QUERY_SERVICE))
     assert not is_storage(UNKNOWN, CommonExtended(UNKNOWN, QUERY_SERVICE, ("1.2.840.10008.5.1.4.1.2.2.1", "9.9")))
+
+
+@pytest.mark.parametrize("uid", sorted(NON_PATIENT_OBJECT_CLASSES.values()))
+def test_objects_without_a_patient_are_refused_at_negotiation(uid: str) -> None:
+    proposed = ProposedContext(3, uid, (ExplicitVRLittleEndian,))
+    assert [one.result for one in choose_all((CT, proposed))] == [pdus.ACCEPTED, pdus.ABSTRACT_SYNTAX_NOT_SUPPORTED]
+    assert not is_storage(UNKNOWN, CommonExtended(UNKNOWN, "", (uid,)))
 
 
 def test_what_is_said_of_a_class_counts_for_that_class_and_not_against_the_registry() -> None:

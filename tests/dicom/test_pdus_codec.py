@@ -115,7 +115,9 @@ def test_fragments_carry_every_byte_once_and_end_with_the_last_mark(length: int,
     ("uid", "expected"),
     [
         (CTImageStorage, True),
-        ("1.2.840.10008.5.1.4.38.1", True),  # hanging protocol
+        ("1.2.840.10008.5.1.4.38.1", False),  # hanging protocol, which has no study
+        ("1.2.840.10008.5.1.4.1.1.200.1", False),  # CT defined procedure protocol, which has none either
+        ("1.2.840.10008.5.1.4.1.1.200.2", True),  # CT performed procedure protocol, which has
         ("1.3.12.2.1107.5.9.1", True),  # a manufacturer's private class
         ("1.2.840.10008.5.1.4.1.1.12.77", True),  # retired, nameless in the registry
         ("1.2.840.10008.1.20.1", False),  # storage commitment
