@@ -69,7 +69,7 @@ def _alert(one: Alert) -> Row:
     kind, _, name = one.about.partition("/")
     href = f"/targets/{quote(name, safe='')}" if kind == "target" and name else "/alerts"
     since = words.Moment(one.raised, "since ")
-    return {"level": level, "chip": [[level, WORDS[level]]], "text": f"{one.text[:1].upper()}{one.text[1:]}",
+    return {"level": level, "chip": [[level, WORDS[level]]], "text": words.alert(one.text),
             "href": href, "alert": one.key, "since": since}  # fmt: skip
 
 

@@ -89,7 +89,7 @@ def _target(name: str) -> str:
 def _alert_raised(data: Mapping[str, Any], count: int) -> tuple[str, str, str]:
     level = {"critical": "bad", "info": "ok"}.get(str(data.get("severity")), "warn")
     more = f" (and {count - 1} more)" if count > 1 else ""
-    return level, f"{data['text']}{more}", "/alerts"
+    return level, f"{words.alert(data['text'])}{more}", "/alerts"
 
 
 def _parked(data: Mapping[str, Any], count: int) -> tuple[str, str, str]:

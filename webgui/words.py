@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, tzinfo
 
 from protocol.records import record
 
 NONE = "–"
+_COMMAND = re.compile(r"(; to let go)?: `scanpost [^`]*`$")
+"""What an alert says last to who reads it as a mail. On a page, a link and buttons stand beside the text instead."""
 
 
 def number(value: float | None) -> str:
@@ -84,3 +87,9 @@ def utc_time(epoch: float | None) -> str:
 def count(amount: int, singular: str, plural: str = "") -> str:
     """`1 delivery`, `3 deliveries`."""
     return f"{number(amount)} {singular if amount == 1 else plural or singular + 's'}"
+
+
+def alert(text: str) -> str:
+    """The text of an alert as a page says it: without the command at its end, without marks of code, with a capital."""
+    said = _COMMAND.sub("", text).replace("`", "")
+    return f"{said[:1].upper()}{said[1:]}"

@@ -129,6 +129,14 @@ def test_the_chart_ends_at_the_right_edge_fits_its_box_and_marks_configurations(
     assert drawing({}, RANGES["10min"], [])["in"] == ""
 
 
+def test_of_an_alert_a_page_says_what_is_wrong_and_no_command_of_a_terminal():
+    assert words.alert("a person set aside 2 series of CT1; to let go: `scanpost series release ID`") == (
+        "A person set aside 2 series of CT1"
+    )
+    within = "webgui is not running; start it: `scanpost restart webgui`; its log: log/webgui.log"
+    assert words.alert(within) == "Webgui is not running; start it: scanpost restart webgui; its log: log/webgui.log"
+
+
 def test_what_an_alert_tells_stands_once_and_can_be_taken_care_of():
     alert = Alert("target.down.pacs", "target/pacs", "critical", "target pacs is down", 3, "watch", 1.0, 1.0)
     status = changed(targets__pacs__state="failing", targets__pacs__fails=3, deliveries__parked=2)

@@ -40,6 +40,22 @@ async def test_alerts_stand_with_what_they_are_about_and_stay_text(standing, rea
     assert "target/pacs" in page and "5 of it" in page
 
 
+@pytest.mark.parametrize(
+    ("key", "about", "href"),
+    [("arrival.held.MR 2&x", "source/MR 2&x", "/series?state=held&amp;source=MR%202%26x"),
+     ("arrival.aside.CT1", "source/CT1", "/series?state=held&amp;source=CT1"),
+     ("arrival.held.others", "source/others", "/series?state=held"), ("quarantine.CT1", "source/CT1", "/quarantine"),
+     ("source.silent.CT1", "source/CT1", "/series?source=CT1")],
+)  # fmt: skip
+async def test_an_alert_leads_to_where_somebody_decides_and_names_no_command(real, real_admin, key, about, href):
+    symptom = Symptom(key, "2 series wait: `scanpost series list --state held`", "warning", about, 2)
+    real.spool.alerts.apply([Step("raise", symptom)])
+    page = await page_of(real_admin)
+    assert (
+        f'href="{href}"' in page and '<p class="alert-text">2 series wait</p>' in page and "scanpost series" not in page
+    )
+
+
 async def test_who_takes_care_is_shown_to_all_and_told_to_programs(standing, real_admin):
     await real_admin.post("/alerts/acknowledge", data={"alert": "clock", "note": "NTP is back"}, headers=HOME)
     assert "NTP is back" in await page_of(real_admin)

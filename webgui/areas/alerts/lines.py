@@ -21,6 +21,9 @@ STATE = {
 LETTER = {"waiting": ("wait", "waiting"), "sent": ("ok", "sent"), "given_up": ("bad", "given up")}
 _PRIVATE = ("keeper", "ends", "gone", "told_severity")
 _PLACES = {"target": "/targets/{}", "rule": "/rules/{}", "source": "/series?source={}", "actor": "/system"}
+_HELD = ("arrival.held.", "arrival.aside.")
+_OTHERS = "others"
+"""All senders beyond the first twenty, as the bookkeeper calls them (actors/bookkeeper/alerts/conditions.py)."""
 
 
 def document(one: Alert) -> dict[str, Any]:
@@ -29,9 +32,13 @@ def document(one: Alert) -> dict[str, Any]:
     return {**plain, "state": one.state}
 
 
-def place(about: str) -> str:
-    """The page of what an alert is about; nothing if it has none."""
-    kind, _, name = about.partition("/")
+def place(one: Alert) -> str:
+    """The page where somebody does something about an alert, else that of what it is about; nothing if it has none."""
+    kind, _, name = one.about.partition("/")
+    if one.key.startswith("quarantine."):
+        return "/quarantine"
+    if one.key.startswith(_HELD):
+        return "/series?state=held" + (f"&source={quote(name, safe='')}" if name not in ("", _OTHERS) else "")
     return _PLACES[kind].format(quote(name, safe="")) if kind in _PLACES and name else ""
 
 

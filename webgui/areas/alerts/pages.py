@@ -9,7 +9,7 @@ from aiohttp import web
 
 from protocol.errors import NotFound
 from protocol.spool import Spool
-from webgui import answers, inputs
+from webgui import answers, inputs, words
 from webgui.areas.alerts import lines
 from webgui.areas.alerts.models import PageQuery
 from webgui.keys import NODE
@@ -33,7 +33,7 @@ async def show(request: web.Request) -> web.Response:
         "letters": [lines.letter_document(one) for one in letters],
         "channels": lines.channels(node.settings),
         "test": None if command is None else lines.ladder(command),
-        "severity": lines.SEVERITY, "state": lines.STATE, "letter": lines.LETTER, "place": lines.place,
+        "severity": lines.SEVERITY, "state": lines.STATE, "letter": lines.LETTER, "place": lines.place, "said": words.alert,
         "covers": {one.id: [alert.key for alert in alerts if alert.silence and alert.silence.id == one.id] for one in silences},
     }  # fmt: skip
     return answers.page(request, "alerts/alerts.html", **context)
