@@ -59,12 +59,24 @@ async def test_faults_stand_at_their_fields(real, real_admin):
 async def test_a_source_is_renamed_and_forgotten_and_there_is_nothing_to_suggest(real, real_admin):
     await call(real_admin, "PUT", "/mr1", json={"settings": {"calling_ae": "MR1"}})
     await post(real_admin, "/sources/mr1/suggested", {}, 404)
-    await post(real_admin, "/sources/save", {"was": "mr1", "name": "mr2", "calling_ae": "MR1"})
+    await post(real_admin, "/sources/save", {"was": "mr1", "base": "2", "name": "mr2", "calling_ae": "MR1"})
     source = real.versions.current().configuration.sources
     assert list(source) == ["mr2"] and source["mr2"].accept is False
     await post(real_admin, "/sources/mr2/delete", {})
     assert not real.versions.current().configuration.sources
     await page(real_admin, "/sources/mr2", 404)
+
+
+async def test_the_second_of_two_editors_of_a_source_is_told(real, real_admin):
+    await call(real_admin, "PUT", "/mr1", json={"settings": {"calling_ae": "MR1"}})
+    assert 'name="base" value="2"' in await page(real_admin, "/sources/mr1")
+    await call(real_admin, "PUT", "/mr1", json={"settings": {"calling_ae": "MR1", "quiet_s": 77}})
+    mine = {"was": "mr1", "base": "2", "name": "mr1", "calling_ae": "MR1", "accept": "true", "comment": "typed"}
+    text = await (await post(real_admin, "/sources/save", mine, 409)).text()
+    assert "changed this source meanwhile" in text and "77" in text and ">typed</textarea>" in text
+    assert real.versions.current().configuration.sources["mr1"].quiet_s == 77
+    await post(real_admin, "/sources/save", mine | {"base": "3"})
+    assert real.versions.current().configuration.sources["mr1"].comment == "typed"
 
 
 async def test_the_list_is_a_file_too(real, real_viewer):

@@ -66,6 +66,7 @@ async def test_a_target_is_added_changed_renamed_with_its_rules_and_removed(real
     pacs = {
         "type": "dicom",
         "was": "pacs",
+        "base": str(real.versions.current().number),
         "name": "archive",
         "host": "10.0.0.9",
         "port": "104",
@@ -78,6 +79,44 @@ async def test_a_target_is_added_changed_renamed_with_its_rules_and_removed(real
     await post(real_admin, "/targets/archive/delete", {}, 409)
     await post(real_admin, "/targets/share/delete", {})
     assert list(targets(real)) == ["archive"]
+
+
+def pacs_form(**more):
+    return {"type": "dicom", "was": "pacs", "base": "1", "name": "pacs", "host": "10.0.0.9", "port": "104",
+            "called_ae": "PACS", "do": "save"} | more  # fmt: skip
+
+
+async def test_the_second_of_two_editors_of_a_target_is_told_and_what_was_typed_stays(real, real_admin):
+    assert 'name="base" value="1"' in await page(real_admin, "/targets/pacs")
+    real.publish(ALL, targets={"pacs": PACS | {"port": 4242}})
+    real.publish(ALL | {"comment": "another thing"}, targets={"pacs": PACS | {"port": 4242}})
+    mine = pacs_form(comment="typed", reason="mine")
+    text = await (await post(real_admin, "/targets/save", mine, 409)).text()
+    assert "changed this target meanwhile" in text and "<ins>4242</ins>" in text and "/config/versions/2" in text
+    assert ">typed</textarea>" in text and 'value="mine"' in text and 'name="base" value="3"' in text
+    assert targets(real)["pacs"].port == 4242
+    await post(real_admin, "/targets/save", mine | {"base": "3"})
+    assert (targets(real)["pacs"].port, targets(real)["pacs"].comment) == (104, "typed")
+
+
+async def test_a_change_elsewhere_or_a_fault_in_the_form_is_no_conflict(real, real_admin):
+    real.publish(ALL, targets={"pacs": PACS, "other": PACS | {"port": 2}})
+    text = await (await post(real_admin, "/targets/save", pacs_form(port="0"), 422)).text()
+    assert 'name="base" value="1"' in text and "meanwhile" not in text
+    await post(real_admin, "/targets/save", pacs_form())
+
+
+async def test_a_target_that_was_renamed_meanwhile_is_not_made_anew_unasked(real, real_admin):
+    await post(real_admin, "/targets/save", pacs_form(name="archive"))
+    text = await (await post(real_admin, "/targets/save", pacs_form(comment="typed"), 409)).text()
+    assert "removed or renamed this target meanwhile" in text and "archive" in text and ">typed</textarea>" in text
+    assert list(targets(real)) == ["archive"] and 'name="was" value=""' in text
+
+
+async def test_a_form_that_says_not_what_it_was_made_from_replaces_nothing(real, real_admin):
+    for base in ("", "99", "x"):
+        await post(real_admin, "/targets/save", pacs_form(base=base), 409)
+    assert targets(real)["pacs"].host == "127.0.0.1"
 
 
 async def test_faults_stand_at_their_fields_and_a_secret_is_never_repeated(real, real_admin):
@@ -145,6 +184,18 @@ async def test_groups_keep_the_order_of_their_members(real, real_admin):
     text = await (await post(real_admin, "/groups/save", {"name": "none", "mode": "failover"}, 422)).text()
     assert "at least 1" in text
     await call(real_admin, "DELETE", "/groups/ai", json={})
+
+
+async def test_the_second_of_two_editors_of_a_group_is_told(real, real_admin):
+    both = {"pacs": PACS, "b": PACS | {"port": 2}}
+    base = real.publish(ALL, targets=both, groups={"ai": {"mode": "failover", "members": ["pacs"]}})
+    real.publish(ALL, targets=both, groups={"ai": {"mode": "failover", "members": ["pacs", "b"]}})
+    mine = {"was": "ai", "base": str(base), "name": "ai", "mode": "balance", "members": "pacs", "reason": "mine"}
+    text = await (await post(real_admin, "/groups/save", mine, 409)).text()
+    assert "changed this group meanwhile" in text and 'value="mine"' in text
+    assert real.versions.current().configuration.groups["ai"].members == ("pacs", "b")
+    await post(real_admin, "/groups/save", mine | {"base": str(base + 1)})
+    assert real.versions.current().configuration.groups["ai"].members == ("pacs",)
 
 
 async def test_the_api_puts_and_deletes(real, real_admin):

@@ -5,6 +5,7 @@ Changes are versions of the routing configuration. It must not decide who is kno
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -17,7 +18,7 @@ from protocol.routing.sources import Source
 from protocol.routing.versions import Version
 from protocol.spool import Spool
 from protocol.spool.senders import senders
-from webgui import answers, inputs, modelform, publishing
+from webgui import answers, inputs, modelform, overtaking, publishing
 from webgui.areas.sources import models, words
 from webgui.csvs import download
 from webgui.keys import NODE
@@ -108,7 +109,8 @@ def _source(version: Version, name: str) -> Data:
 
 async def _editor(
     request: web.Request, version: Version, data: Data, was: str, name: str, status: int = 200,
-    errors: dict[str, str] | None = None, others: list[str] | None = None, reason: str = "",
+    errors: dict[str, str] | None = None, others: list[str] | None = None, reason: str = "", base: int | None = None,
+    conflict: overtaking.Conflict | None = None,
 ) -> web.Response:  # fmt: skip
     row = None
     if was:
@@ -118,7 +120,8 @@ async def _editor(
     return answers.page(
         request, "sources/editor.html", status, specs=SPECS, values=values, set_ones=modelform.set_ones(SPECS, values),
         errors=errors or {}, others=others or [], was=was, name=name, row=row, reason=reason, words=words.SETTINGS,
-        usual={"quiet_s": router.quiet_s, "idle_s": router.idle_s},
+        usual={"quiet_s": router.quiet_s, "idle_s": router.idle_s}, base=version.number if base is None else base,
+        conflict=conflict,
     )  # fmt: skip
 
 
@@ -127,13 +130,17 @@ async def save(request: web.Request) -> web.Response:
     values = await inputs.values(request)
     was, name = str(values.get("was", "")), str(values.get("name", "")).strip()
     reason, data = str(values.get("reason", ""))[:500], modelform.read(SPECS, values)
-    version = await publishing.current(request.app[NODE])
+    version, base = await publishing.current(request.app[NODE]), overtaking.base_of(values)
+    again = partial(_editor, request, version, data, reason=reason)
     try:
         words_ = f"source {name} {'changed' if was else 'added'}"
-        made = await publishing.publish(request, _put(name, data, was), reason or words_)
+        made = await overtaking.publish(request, _put(name, data, was), "sources", was, base, reason or words_)
+    except overtaking.Overtaken as exc:
+        found = exc.conflict
+        return await again("" if found.gone else was, name, 409, base=found.base, conflict=found)
     except RoutingError as exc:
         errors, others = modelform.errors(exc, f"sources.{name}", SPECS)
-        return await _editor(request, version, data, was, name, 422, errors, others, reason)
+        return await again(was, name, 422, errors, others, base=base)
     return publishing.done(request, made, "/sources", f"Source '{name}' is {'changed' if was else 'known now'}.")
 
 

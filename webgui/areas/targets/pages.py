@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from protocol.errors import RoutingError
 from protocol.routing.groups import Group
 from protocol.routing.parse import build, to_data
 from protocol.routing.versions import Version
-from webgui import answers, inputs, modelform, publishing
+from webgui import answers, inputs, modelform, overtaking, publishing
 from webgui.areas.targets import edits, models, reading, words
 from webgui.csvs import download
 from webgui.jobs import Job, JobRefused
@@ -78,9 +79,10 @@ def _target(version: Version, name: str) -> dict[str, Any]:
 
 async def editor(
     request: web.Request, version: Version, data: dict[str, Any], was: str, name: str, status: int = 200, test: str = "",
-    errors: dict[str, str] | None = None, others: list[str] | None = None, reason: str = "",
+    errors: dict[str, str] | None = None, others: list[str] | None = None, reason: str = "", base: int | None = None,
+    conflict: overtaking.Conflict | None = None,
 ) -> web.Response:  # fmt: skip
-    """The page of a target."""
+    """The page of a target. `base`: the version that its form was made from, if not this one."""
     specs = reading.SPECS[data["type"]]
     values = modelform.filled(specs, data)
     rows = (await reading.listed(request))[1] if was else []
@@ -89,7 +91,8 @@ async def editor(
     return answers.page(
         request, "targets/editor.html", status, specs=specs, values=values, set_ones=modelform.set_ones(specs, values),
         errors=errors or {}, others=others or [], was=was, name=name, type=data["type"], kind=words.TYPES[data["type"]],
-        row=row, job=job, steps=steps_of(job), reason=reason,
+        row=row, job=job, steps=steps_of(job), reason=reason, base=version.number if base is None else base,
+        conflict=conflict,
         by_environment=any("${" in str(value) for value in values.values()), elsewhere=[
             key for key in (*version.configuration.targets, *version.configuration.groups) if key != was
         ],
@@ -115,7 +118,8 @@ async def save(request: web.Request) -> web.Response:
     was, name = str(values.get("was", "")), str(values.get("name", "")).strip()
     reason = str(values.get("reason", ""))[:500]
     data = modelform.read(reading.SPECS[kind], values) | {"type": kind}
-    version = await publishing.current(request.app[NODE])
+    version, base = await publishing.current(request.app[NODE]), overtaking.base_of(values)
+    again = partial(editor, request, version, data, reason=reason)
     key = name or "x"
     try:
         configuration = build({"targets": {key: data}}, "this target")
@@ -124,18 +128,21 @@ async def save(request: web.Request) -> web.Response:
                 request[SESSION].user.name,
                 await reading.ladder_line(request.app[NODE], was, configuration.targets[key]),
             )
-            return await editor(request, version, data, was, name, test=job.id, reason=reason)
-        made = await publishing.publish(
-            request, edits.put("targets", name, data, was), reason or f"target {name} {'changed' if was else 'added'}"
-        )
+            return await again(was, name, test=job.id, base=base)
+        words_ = f"target {name} {'changed' if was else 'added'}"
+        edit = edits.put("targets", name, data, was)
+        made = await overtaking.publish(request, edit, "targets", was, base, reason or words_)
+    except overtaking.Overtaken as exc:
+        found = exc.conflict
+        return await again("" if found.gone else was, name, 409, base=found.base, conflict=found)
     except JobRefused as exc:
-        return await editor(request, version, data, was, name, 409, "", None, [f"Not now: {exc}"], reason)
+        return await again(was, name, 409, others=[f"Not now: {exc}"], base=base)
     except RoutingError as exc:
         errors, others = modelform.errors(exc, f"targets.{key}", reading.SPECS[kind])
         others = [text for text in others if name or "name" not in text]
         if not name:
             errors["name"] = "A target needs a name: a-z, digits, - and _"
-        return await editor(request, version, data, was, name, 422, "", errors, others, reason)
+        return await again(was, name, 422, errors=errors, others=others, base=base)
     return publishing.done(request, made, f"/targets/{name}", f"Target '{name}' is {'changed' if was else 'added'}.")
 
 
@@ -161,14 +168,16 @@ async def one_group(request: web.Request) -> web.Response:
 
 def _group_page(
     request: web.Request, version: Version, data: dict[str, Any], was: str, name: str, status: int = 200,
-    errors: dict[str, str] | None = None, others: list[str] | None = None,
+    errors: dict[str, str] | None = None, others: list[str] | None = None, reason: str = "", base: int | None = None,
+    conflict: overtaking.Conflict | None = None,
 ) -> web.Response:  # fmt: skip
     members = list(data.get("members") or ())
     rest = [key for key in version.configuration.targets if key not in members]
     return answers.page(
         request, "targets/group.html", status, specs=GROUP_SPECS, values=modelform.filled(GROUP_SPECS, data),
         errors=errors or {}, others=others or [], was=was, name=name, members=members, rest=rest,
-        used=reading.used_by(version.configuration, was) if was else None,
+        used=reading.used_by(version.configuration, was) if was else None, reason=reason,
+        base=version.number if base is None else base, conflict=conflict,
     )  # fmt: skip
 
 
@@ -177,13 +186,19 @@ async def save_group(request: web.Request) -> web.Response:
     values = await inputs.values(request)
     was, name = str(values.get("was", "")), str(values.get("name", "")).strip()
     data = modelform.read(GROUP_SPECS, values) | {"members": _members(values)}
-    version = await publishing.current(request.app[NODE])
+    version, base = await publishing.current(request.app[NODE]), overtaking.base_of(values)
+    reason = str(values.get("reason", ""))[:500]
+    again = partial(_group_page, request, version, data, reason=reason)
     try:
-        made = await publishing.publish(request, edits.put("groups", name, data, was),
-                                        str(values.get("reason", ""))[:500] or f"group {name} {'changed' if was else 'added'}")  # fmt: skip
+        words_ = f"group {name} {'changed' if was else 'added'}"
+        edit = edits.put("groups", name, data, was)
+        made = await overtaking.publish(request, edit, "groups", was, base, reason or words_)
+    except overtaking.Overtaken as exc:
+        found = exc.conflict
+        return again("" if found.gone else was, name, 409, base=found.base, conflict=found)
     except RoutingError as exc:
         errors, others = modelform.errors(exc, f"groups.{name}", GROUP_SPECS)
-        return _group_page(request, version, data, was, name, 422, errors, others)
+        return again(was, name, 422, errors, others, base=base)
     return publishing.done(request, made, "/targets", f"Group '{name}' is {'changed' if was else 'added'}.")
 
 
