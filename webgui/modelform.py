@@ -51,6 +51,10 @@ class Spec:
         return self.name.rpartition(".")[0]
 
 
+NAME = Spec("name", "Name", "", "text")
+"""What a part is called: no setting of its model, but a field of its form that can be wrong."""
+
+
 @cache
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
     return model.model_json_schema(mode="validation")

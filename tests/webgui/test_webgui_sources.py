@@ -79,6 +79,12 @@ async def test_the_second_of_two_editors_of_a_source_is_told(real, real_admin):
     assert real.versions.current().configuration.sources["mr1"].comment == "typed"
 
 
+async def test_a_source_whose_name_is_taken_is_told_at_the_name(real, real_admin):
+    await call(real_admin, "PUT", "/mr1", json={"settings": {"calling_ae": "MR1"}})
+    text = await (await post(real_admin, "/sources/save", {"name": "mr1", "calling_ae": "MR2"}, 422)).text()
+    assert 'role="alert">There is a &#39;mr1&#39; already' in text and 'value="MR2"' in text
+
+
 async def test_the_list_is_a_file_too(real, real_viewer):
     real.receive(calling_ae="=CMD()")
     text = await (await real_viewer.get("/sources?format=csv")).text()

@@ -119,6 +119,15 @@ async def test_a_form_that_says_not_what_it_was_made_from_replaces_nothing(real,
     assert targets(real)["pacs"].host == "127.0.0.1"
 
 
+@pytest.mark.parametrize("was", ["", "pacs"])
+async def test_a_name_that_is_taken_is_told_at_the_name_and_what_was_typed_stays(real, real_admin, was):
+    real.publish(ALL, targets={"pacs": PACS, "other": PACS | {"port": 2}})
+    mine = pacs_form(was=was, name="other", comment="typed")
+    text = await (await post(real_admin, "/targets/save", mine, 422)).text()
+    assert 'role="alert">There is a &#39;other&#39; already. Choose another name</span>' in text
+    assert ">typed</textarea>" in text and targets(real)["other"].port == 2
+
+
 async def test_faults_stand_at_their_fields_and_a_secret_is_never_repeated(real, real_admin):
     data = {
         "type": "dicomweb",
@@ -196,6 +205,13 @@ async def test_the_second_of_two_editors_of_a_group_is_told(real, real_admin):
     assert real.versions.current().configuration.groups["ai"].members == ("pacs", "b")
     await post(real_admin, "/groups/save", mine | {"base": str(base + 1)})
     assert real.versions.current().configuration.groups["ai"].members == ("pacs",)
+
+
+async def test_a_group_whose_name_is_taken_is_told_at_the_name(real, real_admin):
+    real.publish(ALL, groups={"ai": {"mode": "failover", "members": ["pacs"]}})
+    mine = {"name": "ai", "mode": "failover", "members": "pacs", "comment": "typed"}
+    text = await (await post(real_admin, "/groups/save", mine, 422)).text()
+    assert 'role="alert">There is a &#39;ai&#39; already' in text and ">typed</textarea>" in text
 
 
 async def test_the_api_puts_and_deletes(real, real_admin):

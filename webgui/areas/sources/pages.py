@@ -139,7 +139,7 @@ async def save(request: web.Request) -> web.Response:
         found = exc.conflict
         return await again("" if found.gone else was, name, 409, base=found.base, conflict=found)
     except RoutingError as exc:
-        errors, others = modelform.errors(exc, f"sources.{name}", SPECS)
+        errors, others = modelform.errors(exc, f"sources.{name}", [*SPECS, modelform.NAME])
         return await again(was, name, 422, errors, others, base=base)
     return publishing.done(request, made, "/sources", f"Source '{name}' is {'changed' if was else 'known now'}.")
 
@@ -148,9 +148,8 @@ def _put(name: str, settings: Data, was: str) -> Edit:
     def edit(data: Data) -> Data:
         sources = dict(data["sources"])
         if was != name and name in sources:
-            raise RoutingError(
-                "there is a source of this name already", f"this source: sources.{name}", "Choose another name"
-            )
+            where = f"this source: sources.{name}.name"
+            raise RoutingError(f"There is a '{name}' already", where, "Choose another name")
         if was in sources and was != name:
             sources = {name if key == was else key: one for key, one in sources.items()}
         return data | {"sources": sources | {name: settings}}

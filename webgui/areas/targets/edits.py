@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from protocol.errors import NotFound, StepRefused
+from protocol.errors import NotFound, RoutingError, StepRefused
 from protocol.routing.publishing import Data, Edit
 
 
 def put(section: str, name: str, settings: Data, was: str) -> Edit:
-    """Add one, or change `was`; under a new name everything that names it follows. The edit raises StepRefused."""
+    """Add one, or change `was`; under a new name everything that names it follows. The edit raises RoutingError."""
 
     def edit(data: Data) -> Data:
         parts = dict(data[section])
         if was != name and name in parts:
-            raise StepRefused(f"there is a '{name}' already")
+            where = f"this {section[:-1]}: {section}.{name}.name"
+            raise RoutingError(f"There is a '{name}' already", where, "Choose another name")
         if was and was != name and was in parts:
             parts = {name if key == was else key: one for key, one in parts.items()}
             data = renamed(data, was, name)

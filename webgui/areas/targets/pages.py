@@ -138,7 +138,7 @@ async def save(request: web.Request) -> web.Response:
     except JobRefused as exc:
         return await again(was, name, 409, others=[f"Not now: {exc}"], base=base)
     except RoutingError as exc:
-        errors, others = modelform.errors(exc, f"targets.{key}", reading.SPECS[kind])
+        errors, others = modelform.errors(exc, f"targets.{key}", [*reading.SPECS[kind], modelform.NAME])
         others = [text for text in others if name or "name" not in text]
         if not name:
             errors["name"] = "A target needs a name: a-z, digits, - and _"
@@ -197,7 +197,7 @@ async def save_group(request: web.Request) -> web.Response:
         found = exc.conflict
         return again("" if found.gone else was, name, 409, base=found.base, conflict=found)
     except RoutingError as exc:
-        errors, others = modelform.errors(exc, f"groups.{name}", GROUP_SPECS)
+        errors, others = modelform.errors(exc, f"groups.{name}", [*GROUP_SPECS, modelform.NAME])
         return again(was, name, 422, errors, others, base=base)
     return publishing.done(request, made, "/targets", f"Group '{name}' is {'changed' if was else 'added'}.")
 
