@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 import aiohttp_jinja2
 from aiohttp import hdrs, web
@@ -19,6 +20,8 @@ from protocol.errors import (
     StepRefused,
     UnreadableHeader,
 )
+from webgui.answers import local_path
+from webgui.guards import PERMISSIONS
 from webgui.inputs import Invalid
 
 # What the node refuses, in its own words; the first that fits.
@@ -76,10 +79,25 @@ async def _answer(
         body = {"error": text or title} | ({"fields": fields} if fields else {})
         return web.json_response(body, status=status, headers=headers)
     await _fill_context(request)
-    context = {"status": status, "title": title, "text": text}
+    context = {"status": status, "title": title, "text": text, "back": _back(request)}
     response = aiohttp_jinja2.render_template("error.html", request, context, status=status)
     response.headers.update(headers)
     return response
+
+
+def _back(request: web.Request) -> str:
+    """The page that a refused form was on, as the browser says; empty: none of ours, or one that cannot be opened."""
+    try:
+        came = urlsplit(request.headers.get(hdrs.REFERER, ""))
+    except ValueError:
+        return ""
+    if request.method != hdrs.METH_POST or came.netloc.lower() != request.host.lower():
+        return ""
+    path = local_path(f"{came.path}?{came.query}" if came.query else came.path)
+    # A form that was shown again stands at the address that takes it, where there is nothing to look at.
+    known = request.app.get(PERMISSIONS, {})
+    takes_only = (hdrs.METH_POST, came.path) in known and (hdrs.METH_GET, came.path) not in known
+    return "" if path == "/" or takes_only else path
 
 
 async def _fill_context(request: web.Request) -> None:

@@ -71,7 +71,7 @@ class QueueActs:
         """Claim nothing for a target until it is resumed."""
         arguments = Arguments(command)
         name, until = self._target(arguments), arguments.until(self._clock.now())
-        self._spool.targets.pause(name, arguments.reason(f"paused by {command.by}"), command.by, until, command.id)
+        self._spool.targets.pause(name, arguments.reason("no reason given"), command.by, until, command.id)
 
     def resume(self, command: Command) -> None:
         """Go on with a target."""

@@ -94,6 +94,30 @@ async def test_who_may_not_see_a_page_is_told_so_on_a_page(real_viewer):
     assert answer.status == 403 and "Only admins may do this." in await answer.text()
 
 
+async def refused(client, referer):
+    """The page of a form that was refused."""
+    answer = await client.post("/targets/pacs/pause", data={}, headers=HOME | PAGE | {"Referer": referer})
+    assert answer.status == 422
+    return await answer.text()
+
+
+async def test_a_refused_form_leads_back_to_the_page_it_was_on(real_admin):
+    here = str(real_admin.make_url("/"))
+    assert '<a href="/targets/pacs?a=1&amp;b=%22">Back</a>' in await refused(
+        real_admin, f"{here}targets/pacs?a=1&b=%22"
+    )
+    for nowhere in ("", here, f"{here}targets/save", "x", "http://["):
+        assert ">Back</a>" not in await refused(real_admin, nowhere)
+
+
+async def test_no_foreign_page_becomes_a_way_back(real_admin):
+    here = str(real_admin.make_url("/"))
+    for foreign in ("https://evil.example/targets/pacs", f"{here}/evil.example/x", f"{here}\\evil.example",
+                    here.replace("//", "//evil.example@"), "javascript:alert(1)", "//evil.example/x"):  # fmt: skip
+        text = await refused(real_admin, foreign)
+        assert ">Back</a>" not in text and "evil.example" not in text
+
+
 async def test_static_files_are_kept_for_good_under_their_hash_only(app, client):
     answer = await client.get(app[ASSETS].url("app.css"))
     assert answer.status == 200 and "immutable" in answer.headers["Cache-Control"]

@@ -175,6 +175,29 @@ async def test_a_target_is_paused_with_a_reason_and_resumed(real, real_admin):
     assert (await call(real_admin, "GET", "/targets/pacs"))["state"] == "up"
 
 
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({}, "reason: say why"),
+        ({"reason": " "}, "reason: say why"),
+        ({"reason": "x", "hours": "0"}, "hours: a number above 0"),
+        ({"reason": "x", "hours": "-3"}, "hours: a number above 0"),
+        ({"reason": "x", "hours": "1e9"}, "up to 8760"),
+        ({"reason": "x", "hours": "soon"}, "hours: a number above 0"),
+    ],
+)
+async def test_a_pause_without_a_reason_or_for_odd_hours_is_refused_in_words(real, real_admin, sent, told):
+    text = await (await post(real_admin, "/targets/pacs/pause", sent, 422)).text()
+    assert told in text and "Input should" not in text
+    assert not real.spool.commands.list(limit=1)
+
+
+async def test_a_program_that_pauses_without_a_reason_is_not_told_to_be_its_own_reason(real, real_admin):
+    real.answering()
+    await call(real_admin, "POST", "/targets/pacs/pause", json={})
+    assert "Paused by ann: no reason given" in await page(real_admin, "/targets/pacs")
+
+
 async def test_what_waits_goes_to_another_target(real, real_admin, tmp_path):
     real.publish(ALL, targets={"pacs": PACS, "other": PACS | {"port": 2}})
     real.arrival()

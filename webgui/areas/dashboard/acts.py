@@ -31,7 +31,7 @@ class AlertAct(BaseModel):
 async def pause(request: web.Request) -> web.Response:
     """Send nothing more to a target until somebody resumes it."""
     form, by = await inputs.body(request, TargetAct), request[SESSION].who
-    arguments = {"target": form.target, "reason": form.reason or f"paused by {by} on the dashboard", "until": None}
+    arguments = {"target": form.target, "reason": form.reason or "no reason given", "until": None}
     command = await request.app[NODE].act("target.pause", by, arguments)
     return _told(request, command.state, command.answer, "/dashboard/resume", {"target": form.target})
 

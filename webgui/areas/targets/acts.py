@@ -45,6 +45,8 @@ async def look(request: web.Request) -> web.Response:
 async def pause(request: web.Request) -> web.Response:
     """Send nothing more there."""
     asked, name = await inputs.body(request, models.Pause), request.match_info["name"]
+    if not inputs.is_json(request) and not asked.reason.strip():
+        raise inputs.Invalid({"reason": "say why: everybody reads it as long as the target is paused"})
     until = None if asked.hours is None else request.app[NODE].clock.now() + asked.hours * HOUR_S
     command = await acting.act(request, "target.pause", {"target": name, "until": until}, asked.reason)
     if inputs.is_json(request):

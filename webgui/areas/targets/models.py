@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 Reason = Annotated[str, Field(max_length=500)]
 
@@ -35,6 +35,14 @@ class Pause(BaseModel):
 
     reason: Reason = ""
     hours: Annotated[float | None, Field(gt=0, le=8760)] = None
+
+    @field_validator("hours", mode="wrap")
+    @classmethod
+    def _in_words(cls, value: Any, judge: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return judge(value)
+        except ValidationError as exc:
+            raise ValueError("a number above 0 and up to 8760 (a year), or nothing: until it is resumed") from exc
 
 
 class Redirect(BaseModel):
