@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from webgui_fakes import HOME, PAGE, log_in
 
+from protocol.clock import SystemClock
 from protocol.testing.images import TestImage
 from webgui.app import init_app
 from webgui.areas.series.asked import moment
@@ -93,6 +94,19 @@ async def test_pages_hang_together(real, real_viewer):
             seen += [one["id"] for one in page["series"]]
             after = page["next"]
         assert (seen, after) == (ids[::-1], None)
+
+
+async def test_series_of_one_association_stand_once_though_a_page_ends_between_them(real, real_viewer, monkeypatch):
+    monkeypatch.setattr("webgui.csvs.FIRST", 2)
+    with monkeypatch.context() as still:
+        still.setattr(SystemClock, "now", lambda self: 1795778282.9695897)
+        real.receive(*(TestImage(series=number) for number in range(1, 6)))
+    real.route()
+    real.record()
+    ids = sorted((row["id"] for row in real.spool.arrivals.list(limit=9)), reverse=True)
+    first = (await (await real_viewer.get("/api/v1/series?limit=2")).json())["series"]
+    rows = csv.DictReader(io.StringIO(await text_of(real_viewer, "/series?format=csv")))
+    assert ([one["id"] for one in first], [int(row["id"]) for row in rows]) == (ids[:2], ids)
 
 
 async def test_a_mark_of_a_page_that_is_none_is_told(real_viewer, two):

@@ -110,11 +110,13 @@ def _together(spool: Spool, node: str, asked: SeriesQuery, text: str, lines: Seq
         merged = [line for line in merged if line.state == asked.state]
     if asked.after:
         return merged
-    known, oldest = {line.id for line in lines}, 0.0 if last or not lines else min(line.time for line in lines)
+    known = {line.id for line in lines}
+    # Where the ledger's page ends, in the ledger's order: series of one association have the same time.
+    end = (0.0, "", 0) if last or not lines else min((line.time, line.node, line.id) for line in lines)
     if text:
         newest = spool.browsing.search(asked.selection(), text, None, NEWEST, NEWEST).ids
     else:
         newest = spool.browsing.newest(asked.selection(), NEWEST)
     more = spool.browsing.arrivals(id for id in newest if id not in known)
-    fresh = [of_spool(row) for row in more.values() if row["opened"] >= oldest]
+    fresh = [of_spool(row) for row in more.values() if (row["opened"], node, row["id"]) > end]
     return [*sorted(fresh, key=lambda line: (line.time, line.id), reverse=True), *merged]
