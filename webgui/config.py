@@ -43,7 +43,7 @@ class WebConfig:
     """How often while nobody does and the bus tells of nothing; whoever comes has figures read for him."""
     heartbeat_s: float = 2.0
     """A live socket gets some frame at least this often; the page calls itself stale after 5 s without."""
-    session_check_s: float = 60.0
+    session_check_s: float = 10.0
     """How often a live socket looks whether its session still lives."""
 
     @property

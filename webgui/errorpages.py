@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp_jinja2
 from aiohttp import hdrs, web
@@ -21,7 +21,8 @@ from protocol.errors import (
     UnreadableHeader,
 )
 from webgui.answers import local_path
-from webgui.guards import PERMISSIONS
+from webgui.auth import bearer
+from webgui.guards import PERMISSIONS, SAFE_METHODS
 from webgui.inputs import Invalid
 
 # What the node refuses, in its own words; the first that fits.
@@ -79,7 +80,11 @@ async def _answer(
         body = {"error": text or title} | ({"fields": fields} if fields else {})
         return web.json_response(body, status=status, headers=headers)
     await _fill_context(request)
-    context = {"status": status, "title": title, "text": text, "back": _back(request)}
+    back = _back(request)
+    context = {"status": status, "title": title, "text": text, "back": back, "log_in": ""}
+    if status == 401 and request.method not in SAFE_METHODS and bearer(request) is None:
+        log_in = f"/login?next={quote(back or '/', safe='')}"
+        context |= {"title": "Your session has ended", "text": "", "log_in": log_in}
     response = aiohttp_jinja2.render_template("error.html", request, context, status=status)
     response.headers.update(headers)
     return response

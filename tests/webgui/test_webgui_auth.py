@@ -1,5 +1,7 @@
 """Who may do what: log-in, sessions, roles, requests from other sites, the first-run link."""
 
+from urllib.parse import quote
+
 import pytest
 from aiohttp import WSServerHandshakeError, web
 from webgui_fakes import HOME, PAGE, PASSWORD, log_in
@@ -66,6 +68,18 @@ async def test_strangers_are_sent_to_the_log_in_and_programs_get_401(client, peo
     assert URL(deeper.headers["Location"]).query == {"next": "/api/v1/status?x=1&y=2"}
     assert (await client.get("/api/v1/status")).status == 401
     assert (await client.get("/ws")).status == 401
+
+
+@pytest.mark.parametrize(
+    ("referer", "next"),
+    [("{home}/targets/pacs?test=1", "/targets/pacs?test=1"), ("http://evil.example/x", "/logout"), (None, "/logout")],
+)
+async def test_a_form_sent_after_the_session_ended_says_so_and_where_to_log_in(client, people, referer, next):
+    headers = HOME | PAGE | ({"Referer": referer.format(home=str(client.make_url("")).rstrip("/"))} if referer else {})
+    answer = await client.post("/logout", headers=headers, allow_redirects=False)
+    text = await answer.text()
+    assert answer.status == 401 and "Your session has ended" in text and "Log in first" not in text
+    assert f'href="/login?next={quote(next, safe="")}" target="_blank"' in text
 
 
 async def test_logging_in_opens_the_dashboard_and_logging_out_closes_it(admin):
