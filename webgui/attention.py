@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 
 def attention(status: dict[str, Any], error: str, alerts: Sequence[Alert] = ()) -> dict[str, Row]:
-    """Lines by key, worst first: open alerts, and what no alert tells yet (a look a second finds it sooner)."""
+    """Lines by key, a drain first, then the worst: open alerts, and what no alert tells yet (a look a second finds it sooner)."""
     found: dict[str, tuple[str, str]] = {}
     if error:
         found["spool"] = ("bad", f"The spool cannot be read: {error}")
@@ -54,7 +54,8 @@ def attention(status: dict[str, Any], error: str, alerts: Sequence[Alert] = ()) 
     }
     lines = {f"alert {one.key}": _alert(one) for one in standing.values() if one.state == "open"}
     lines |= {key: _line(key, level, text) for key, (level, text) in found.items() if key not in told}
-    ordered = sorted(lines.items(), key=lambda item: LEVELS.index(item[1]["level"]))
+    # A drain that was forgotten keeps everything out, and nothing else on the screen would say so: it goes first.
+    ordered = sorted(lines.items(), key=lambda item: (item[0] != "draining", LEVELS.index(item[1]["level"])))
     return {key: {"order": place, **row} for place, (key, row) in enumerate(ordered)}
 
 
@@ -107,8 +108,8 @@ def _node(status: dict[str, Any], found: dict[str, tuple[str, str]]) -> None:
         found["wal"] = ("warn", text)
     if drain := status.get("draining"):
         why = f" ({drain['reason']})" if drain.get("reason") else ""
-        text = f"{drain.get('by') or 'Somebody'} drains this node{why}: new images are refused. To end it: scanpost drain --end"
-        found["draining"] = ("held", text)
+        text = f"New images are refused: {drain.get('by') or 'somebody'} drains this node{why}. It is ended on System"
+        found["draining"] = ("warn", f"{text}, or by: scanpost drain --end")
     elif not status.get("ready", True) and not any(level == "bad" for level, _ in found.values()):
         found["ready"] = ("bad", "Images cannot be received and stored at the moment. Run: scanpost doctor")
 

@@ -43,8 +43,8 @@ def test_a_healthy_node_needs_no_attention():
         (
             {"ready": False, "draining": {"by": "ann", "reason": "new disk"}},
             "draining",
-            "held",
-            "ann drains this node (new disk)",
+            "warn",
+            "New images are refused: ann drains this node (new disk). It is ended on System",
         ),
         ({"targets__pacs__state": "failing", "targets__pacs__fails": 3}, "target pacs", "bad", "3 failed attempts"),
         ({"targets__pacs__state": "failing", "targets__pacs__fails": 1}, "target pacs", "warn", "last attempt"),
@@ -69,6 +69,11 @@ def test_what_needs_acting_comes_first():
     found = attention(changed(deliveries__parked=1, actors__router__state="missing"), "")
     assert [row["level"] for row in found.values()] == ["bad", "warn"]
     assert [row["order"] for row in found.values()] == [0, 1]
+
+
+def test_a_drain_stands_above_all_else():
+    found = attention(changed(actors__router__state="missing", draining={"by": "ann"}), "")
+    assert list(found) == ["draining", "actor router"]
 
 
 def test_an_unreadable_spool_is_a_symptom_even_before_the_first_figures():

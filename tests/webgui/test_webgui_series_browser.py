@@ -1,10 +1,11 @@
-"""Series, queue and upload in one real browser: search, tick, hold and undo by clicks, a dialog, an upload with its report."""
+"""Series, queue and upload in one real browser: search, tick, hold and undo by clicks, a dialog, an upload with its report; the wall."""
 
 import os
 import shutil
 
 import pytest
 from aiohttp import web
+from real_node import PACS
 from webgui_fakes import PASSWORD
 
 from protocol.causes import Cause
@@ -151,3 +152,28 @@ async def going_by_keys_alone(page):
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/series?s=*")
     await page.goto("/upload")
+
+
+async def test_the_wall_says_how_much_has_no_room(page, real):
+    names = [f"{number:02}{'x' * 62}" for number in range(30)]
+    real.publish(targets={"pacs": PACS, **dict.fromkeys(names, PACS)})
+    with real.spool.database.write() as tx:
+        for name in names:
+            tx.execute("INSERT INTO target_state (name, paused) VALUES (?, 1)", (name,))
+    await page.goto("/wall")
+    await page.wait_for_selector("#attention-more:visible")
+    seen, cut = [await page.locator(f"#attention [data-key]{which}").count() for which in (":not(.cut)", ".cut")]
+    assert seen and cut and await page.text_content("#attention-more") == f"and {cut} more"
+    assert await page.evaluate(INSIDE)
+    with real.spool.database.write() as tx:
+        tx.execute("UPDATE target_state SET paused = 0")
+    await page.set_viewport_size({"width": 1280, "height": 1600})
+    await page.wait_for_selector("#attention-more", state="hidden")
+
+
+INSIDE = """() => {
+  const edge = (selector) => document.querySelector(selector).getBoundingClientRect();
+  const shown = [...document.querySelectorAll('#attention [data-key]:not(.cut), #attention-more')];
+  return shown.every((one) => one.getBoundingClientRect().bottom <= edge('.wall-attention').bottom + 1)
+    && edge('.wall-targets table').right <= edge('.wall-targets').right;
+}"""
