@@ -4,13 +4,18 @@ Acts are written down as commands; the router carries them out.
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scanpost.asking import opened, when
 from scanpost.choosing import acting, ask, filters, selection_of
 from scanpost.common import Options, json_option, pass_options, print_answer, print_json, say
+
+if TYPE_CHECKING:
+    from protocol.spool.targets import TargetState
 
 
 @click.group()
@@ -49,13 +54,27 @@ def list_queue(
         selection = replace(selection, states=unfinished)
     with opened(options) as (_, spool):
         rows = spool.deliveries.select(selection, before=before, limit=limit)
+        targets = spool.targets.all()
     columns = ["id", "arrival", "source", "target", "state", "sent", "of", "attempts", "next try", "cause", "error"]
     if not rows and not as_json:
         say("nothing matches")
         return
     print_answer(as_json, rows, columns, [
         [row["id"], row["arrival"], row["calling_ae"], row["target"], row["state"], row["sent"], row["images"], row["attempts"],
-         when(row["due"]) if row["state"] == "retrying" else "", row["cause"], row["error"]] for row in rows])  # fmt: skip
+         _next(row, targets.get(row["target"])), row["cause"], row["error"]] for row in rows])  # fmt: skip
+
+
+def _next(row: Mapping[str, Any], target: TargetState | None) -> str:
+    """When it is tried next, or who keeps it from that."""
+    if row["state"] not in ("waiting", "retrying"):
+        return ""
+    if target is not None and (paused := target.pause(time.time())):
+        return paused if target.until is None else f"{paused} (until {when(target.until)})"
+    if row["state"] == "waiting":
+        return ""
+    if target is None:
+        return when(row["due"])
+    return f"{'probe ' if target.breaker == 'open' else ''}{when(target.next_try(row['due']))}"
 
 
 @queue.command()

@@ -41,6 +41,16 @@ class TargetState:
         """closed, open (nothing goes there, probes excepted) or half-open (one delivery may go); see breaker.py."""
         return "closed" if self.not_before <= 0 else "half-open" if self.half_open else "open"
 
+    def pause(self, now: float) -> str:
+        """Who paused it and why, in words; "" where nobody did, or it is over at `now` (seconds UTC)."""
+        if not self.paused or (self.until is not None and self.until <= now):
+            return ""
+        return f"paused by {self.by or 'somebody'}{': ' if self.reason else ''}{self.reason}"
+
+    def next_try(self, due: float) -> float:
+        """When what is due then is tried at the earliest: while nobody is there, probes go in its place."""
+        return max(due, self.not_before) if self.breaker == "open" else due
+
 
 class Targets:
     """The table of target states; a target without a row is simply up."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,7 @@ from rules_node import Home
 from protocol.causes import HINTS, Cause
 from protocol.wire import telling
 from scanpost import choosing
+from scanpost.asking import when
 
 Run = Callable[..., Result]
 
@@ -41,6 +43,20 @@ def test_lists_take_every_filter(run: Run, home: Home, three: list[int]) -> None
     assert [row["id"] for row in listed(run, "series", "list", "--rule", "cardiac", "--source", "MR1")] == three[1::-1]
     assert "nothing matches" in run("queue", "list", "--target", "ai").stderr
     assert "nothing matches" in run("series", "list", "--state", "held").stderr
+
+
+def test_the_list_says_when_a_target_is_probed_and_who_paused_it(run: Run, home: Home, three: list[int]) -> None:
+    owner = home.spool.workers.enter("dispatcher", "0").owner
+    now = time.time()
+    claim = home.spool.deliveries.claim(owner, {"pacs": 9}, now=now)
+    assert claim is not None
+    home.spool.deliveries.retry(claim, now, "refused", Cause.CONNECTION_REFUSED)
+    home.spool.targets.leave_alone("pacs", now + 7200)
+    assert f"probe {when(now + 7200)}" in run("queue", "list", "--state", "retrying").stdout
+    home.spool.targets.pause(
+        "pacs", "new disk", "ann", None, home.spool.commands.ask("target.pause", "ann", {"target": "pacs"})
+    )
+    assert "paused by ann: new disk" in run("queue", "list", "--state", "retrying").stdout
 
 
 def test_an_act_on_all_that_match_says_how_many(run: Run, home: Home, three: list[int]) -> None:

@@ -62,6 +62,24 @@ async def test_tabs_count_by_state_and_list_what_is_in_it(real_viewer, queue):
     assert "called AE title not recognised" in text and "Gave up" in text and "Test, Image" in text
 
 
+async def test_a_target_that_is_away_has_a_next_probe_and_a_paused_one_says_who_did_it_and_until_when(
+    real, real_viewer, queue
+):
+    probe = real.clock.now() + 7200
+    real.spool.targets.leave_alone("pacs", probe, "connection refused")
+    (one,) = (await listed(real_viewer, "?state=retrying"))["deliveries"]
+    assert one["due"] == probe and "next probe" in await text_of(real_viewer, "/queue?state=retrying")
+    command = real.spool.commands.ask("target.pause", "ann", {"target": "pacs"})
+    real.spool.targets.pause("pacs", "new disk", "ann", real.clock.now() + 3600, command)
+    for name in ("retrying", "waiting"):
+        text = await text_of(real_viewer, f"/queue?state={name}")
+        assert "paused by ann: new disk (until" in text and "next probe" not in text
+    rows = csv.DictReader(io.StringIO(await text_of(real_viewer, "/queue?format=csv")))
+    assert {row["state"]: row["paused"] for row in rows} == {
+        "waiting": "paused by ann: new disk", "retrying": "paused by ann: new disk", "parked": "",
+    }  # fmt: skip
+
+
 async def test_filters_and_pages(real_viewer, queue):
     (one,) = (await listed(real_viewer, "?cause=unknown_ae"))["deliveries"]
     assert (one["id"], one["cause"], one["error"]) == (queue["parked"], "unknown_ae", "called AE title not recognised")

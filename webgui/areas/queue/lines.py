@@ -11,6 +11,7 @@ from protocol.acts import CAN
 from protocol.causes import hint
 from protocol.records import record
 from protocol.spool.looking import Trouble
+from protocol.spool.targets import TargetState
 from webgui.areas.queue import words
 
 Row = Mapping[str, Any]
@@ -41,6 +42,11 @@ class Line:
     means: str
     first: str
     error: str
+    probed: bool = False
+    """`due` is when the target is asked whether it is there again."""
+    paused: str = ""
+    """Who paused its target and why, where that is what it waits for."""
+    paused_until: float | None = None
 
     @property
     def chip(self) -> tuple[str, str]:
@@ -67,27 +73,30 @@ class Line:
 
 
 COLUMNS = ("id", "series", "target", "priority", "state", "source", "modality", "series description", "patient name", "sent",
-           "images", "bytes", "attempts", "created", "next try", "cause", "error")  # fmt: skip
+           "images", "bytes", "attempts", "created", "next try", "cause", "error", "paused")  # fmt: skip
 
 
 def cells(line: Line, when: Any) -> Sequence[Any]:
     """For CSV, as COLUMNS says."""
     return (line.id, line.arrival, line.target, line.priority, line.state, line.source, line.modality, line.description,
             line.patient, line.sent, line.images, line.bytes, line.attempts, when(line.created), when(line.due), line.cause,
-            line.error)  # fmt: skip
+            line.error, line.paused)  # fmt: skip
 
 
-def line(row: Row, about: Row) -> Line:
-    """Out of a row of `spool.deliveries.select` and what people call its series."""
+def line(row: Row, about: Row, target: TargetState, now: float) -> Line:
+    """Out of a row of `spool.deliveries.select`, what people call its series, and how its target stands."""
     name = str(about.get("PatientName", "")).split("=")[0].split("^")
     why = hint(row["cause"]) if row["cause"] else None
     priority = PRIORITY_WORDS[row["priority"]] if 0 <= row["priority"] < 3 else str(row["priority"])
+    retrying = row["state"] == "retrying"
+    paused = target.pause(now) if row["state"] in ("waiting", "retrying") else ""
     return Line(
         row["id"], row["arrival"], row["target"], row["target_group"] if row["target_group"] != row["target"] else "",
         priority, row["state"], row["modality"], row["calling_ae"], str(about.get("SeriesDescription", "")),
         ", ".join(part for part in name[:2] if part), row["sent"], row["images"], row["bytes"], row["attempts"],
-        row["created"], row["due"] if row["state"] == "retrying" else None, row["cause"], why.means if why else "",
+        row["created"], target.next_try(row["due"]) if retrying else None, row["cause"], why.means if why else "",
         why.first if why else "", row["error"] if row["state"] not in ("delivered", "cancelled") else "",
+        retrying and target.breaker == "open", paused, target.until if paused else None,
     )  # fmt: skip
 
 

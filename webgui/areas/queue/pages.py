@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -11,6 +12,7 @@ from protocol.acts import CAN
 from protocol.causes import HINTS
 from protocol.spool import Spool
 from protocol.spool.selecting import DELIVERIES
+from protocol.spool.targets import TargetState
 from webgui import answers, csvs, inputs, patients
 from webgui.areas.queue import words
 from webgui.areas.queue.asked import TABS, UNFINISHED, QueueQuery
@@ -28,7 +30,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     if asked.format == "csv":
         await taken(request, "queue", asked)
         return await csvs.stream(request, "queue.csv", COLUMNS, _rows(node, asked, sees))
-    found = await node.spool(lambda spool: _found(spool, asked, sees))
+    found = await node.spool(lambda spool: _found(spool, asked, sees, node.clock.now()))
     configuration = (await node.run(node.routing.current)).configuration
     chosen = [(name, value, asked.address(**{name: ""})) for name, value in asked.filters().items()]
     matching = sum(found["counts"].get(state, 0) for state in TABS.get(asked.state, (asked.state,)))
@@ -46,8 +48,8 @@ async def _rows(node: Node, asked: QueueQuery, sees: bool) -> AsyncIterator[list
     """The whole list as cells, a part at a time."""
     left, limit = csvs.MOST_ROWS, csvs.FIRST
     while left > 0:
-        now = asked
-        lines, further = await node.spool(lambda spool, now=now, most=min(limit, left): _part(spool, now, most, sees))  # type: ignore[misc]
+        part = partial(_part, asked=asked, limit=min(limit, left), sees=sees, now=node.clock.now())
+        lines, further = await node.spool(part)
         yield [cells(one, csvs.when) for one in lines]
         if further is None:
             return
@@ -82,16 +84,20 @@ def groups(spool: Spool, asked: QueueQuery) -> list[tuple[str, int]]:
     return spool.browsing.groups(asked.selection(), asked.group) if asked.group else []
 
 
-def _part(spool: Spool, asked: QueueQuery, limit: int, sees: bool) -> tuple[list[Line], int | None]:
+def _part(spool: Spool, asked: QueueQuery, limit: int, sees: bool, now: float) -> tuple[list[Line], int | None]:
     """A page, and what the next one is behind; None: that was all."""
     rows, further = spool.deliveries.part(asked.selection(), before=asked.after or None, limit=limit)
     about = spool.browsing.about({row["arrival"] for row in rows})
-    lines = [line(row, about.get(row["arrival"], {})) for row in rows]
+    targets = spool.targets.all()
+    lines = [
+        line(row, about.get(row["arrival"], {}), targets.get(row["target"]) or TargetState(row["target"]), now)
+        for row in rows
+    ]
     return lines if sees else [one.masked(patients.MASK) for one in lines], further
 
 
-def _found(spool: Spool, asked: QueueQuery, sees: bool) -> dict[str, Any]:
-    lines, further = _part(spool, asked, asked.limit, sees)
+def _found(spool: Spool, asked: QueueQuery, sees: bool, now: float) -> dict[str, Any]:
+    lines, further = _part(spool, asked, asked.limit, sees, now)
     counts, whole = spool.browsing.counts(asked.selection(UNFINISHED))
     return {
         "lines": lines, "further": further, "counts": counts, "whole": whole,
@@ -102,8 +108,8 @@ def _found(spool: Spool, asked: QueueQuery, sees: bool) -> dict[str, Any]:
 # ---- for programs -----------------------------------------------------------------------------------------------
 async def api(request: web.Request) -> web.Response:
     """GET /api/v1/queue."""
-    asked, sees = inputs.query(request, QueueQuery), patients.sees(request)
-    found = await request.app[NODE].spool(lambda spool: _found(spool, asked, sees))
+    asked, sees, node = inputs.query(request, QueueQuery), patients.sees(request), request.app[NODE]
+    found = await node.spool(lambda spool: _found(spool, asked, sees, node.clock.now()))
     lines: list[Line] = found["lines"]
     return answers.given({
         "deliveries": [one.plain() for one in lines], "next": found["further"],

@@ -23,7 +23,7 @@ class DeliveryAnswer(BaseModel):
     bytes: int
     attempts: int
     created: float
-    due: float | None
+    due: float | None = Field(description="the next try, or the next probe of a target that is away")
     cause: str = Field(description="a word of a closed set")
     means: str = Field(description="the cause in words")
     do_first: str
