@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from aiohttp import web
+from real_node import PACS
 from webgui_fakes import PASSWORD
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed (extra: test)")
@@ -127,3 +128,12 @@ async def test_text_that_is_typed_after_a_row_was_changed_is_what_counts(page, r
     await page.wait_for_selector(".flash.ok")
     (made,) = [rule for rule in real.versions.current().configuration.rules if rule.name == "only-mr"]
     assert made.when == "Modality == 'MR'"
+
+
+async def test_a_long_name_of_a_target_fits_on_a_phone(page, real):
+    name = "x" * 64
+    real.publish(targets={"pacs": PACS, name: PACS})
+    await page.set_viewport_size({"width": 375, "height": 700})
+    await page.goto("/rules/new?blank=1")
+    assert await page.locator(f".choice:has([value={name}])").is_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 375
