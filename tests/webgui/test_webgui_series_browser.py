@@ -1,4 +1,4 @@
-"""Series, queue and upload in one real browser: search, tick, hold and undo by clicks, a dialog, an upload with its report; the wall."""
+"""Series, queue, upload, wall and chart in one real browser: search, tick, hold and undo, a dialog, an upload with its report."""
 
 import os
 import shutil
@@ -177,3 +177,25 @@ INSIDE = """() => {
   return shown.every((one) => one.getBoundingClientRect().bottom <= edge('.wall-attention').bottom + 1)
     && edge('.wall-targets table').right <= edge('.wall-targets').right;
 }"""
+
+
+async def test_labels_of_versions_in_the_chart_do_not_lie_on_each_other_or_on_the_axis(page, real):
+    for _ in range(3):
+        real.publish()
+    await page.add_init_script(TEXTS)
+    await page.goto("/")
+    await page.wait_for_function("() => window.drawn.some((one) => one.text.startsWith('version'))")
+    plot = await page.evaluate("document.querySelector('#charts .u-over').offsetLeft * devicePixelRatio")
+    drawn = [one for one in await page.evaluate("window.drawn") if one["text"].startswith("version")]
+    assert {one["align"] for one in drawn} == {"left"} and min(one["x"] for one in drawn) >= plot
+    assert len({one["text"] for one in drawn}) == 1, "there is no room for another one of the same second"
+
+
+TEXTS = """
+window.drawn = [];
+const fill = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, x, ...more) {
+  window.drawn.push({ text: String(text), x, align: this.textAlign });
+  return fill.call(this, text, x, ...more);
+};
+"""

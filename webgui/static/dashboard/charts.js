@@ -25,6 +25,9 @@
     ctx.strokeStyle = ctx.fillStyle = colour('--soft');
     ctx.setLineDash([4, 4]);
     ctx.font = `${size() * devicePixelRatio}px system-ui, sans-serif`;
+    // Axes were drawn before, with settings of their own.
+    ctx.textAlign = 'left';
+    ctx.textBaseline = 'alphabetic';
     let right = -Infinity;
     for (const { at, label } of marks) {
       const x = plot.valToPos(at, 'x', true);
@@ -33,12 +36,12 @@
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
-      if (plot === plots[0] && x > right) {
-        const wide = ctx.measureText(label).width;
-        const from = Math.min(x + 4 * devicePixelRatio, bbox.left + bbox.width - wide);
-        ctx.fillText(label, from, bbox.top + size() * devicePixelRatio);
-        right = from + wide + 8 * devicePixelRatio;
-      }
+      if (plot !== plots[0]) continue;
+      const wide = ctx.measureText(label).width;
+      const from = Math.max(bbox.left, Math.min(x + 4 * devicePixelRatio, bbox.left + bbox.width - wide));
+      if (from < right) continue;
+      ctx.fillText(label, from, bbox.top + size() * devicePixelRatio);
+      right = from + wide + 8 * devicePixelRatio;
     }
     ctx.restore();
   };
