@@ -6,12 +6,14 @@ The sample is pydicom's bundled real series (CT and MR), each time with new UIDs
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +171,12 @@ def send_one(settings: Settings, number: int) -> tuple[bool, str]:
     return report.sent > 0, told
 
 
+def _log(action: str, said: str) -> None:
+    """A line of its log, as those of every program are: with a time, by which the page of the logs merges them."""
+    told = {"actor": NAME, "level": "info", "time": datetime.now(UTC).isoformat(), "action": action, "said": said}
+    print(json.dumps(told), flush=True)
+
+
 def main(argv: Sequence[str]) -> int:
     """`python -m scanpost.demo [SECONDS]`: goes on for ten minutes unless told otherwise; returns the exit code.
 
@@ -194,15 +202,15 @@ def main(argv: Sequence[str]) -> int:
     number = 0
     while not stop.is_set() and time.monotonic() < end:
         arrived, told = send_one(settings, number)
-        print(told, flush=True)
+        _log("demo_sent" if arrived else "demo_waits", told)
         number += arrived
         stop.wait(PAUSE_S if arrived else AGAIN_S)  # the receiver may not be up yet
     # The target stays until told to go, or what was sent last would be retried for days.
-    print("no more series; the target stays", flush=True)
+    _log("demo_ended", "no more series; the target stays")
     while not stop.wait(1.0):
         continue
     server.stop(5.0)
-    print(f"the target took {sink.images} images", flush=True)
+    _log("demo_stopped", f"the target took {sink.images} images")
     return 0
 
 

@@ -134,6 +134,8 @@ def _kpi(status: dict[str, Any], now: Point | None, outlook: Outlook) -> dict[st
     queued = sum(deliveries.get(state) or 0 for state in ("waiting", "sending", "retrying", "confirming"))
     oldest = status.get("oldest_waiting_s")
     retrying, sending = deliveries.get("retrying") or 0, deliveries.get("sending") or 0
+    parked = deliveries.get("parked") or 0
+    held, discarded = images.get("held") or 0, images.get("discarded") or 0
     failed = f"{words.count(outlook.failed_day, 'failed attempt')} in 24 h" if outlook.failed_day else ""
     unwanted = f"{words.number(outlook.discarded_day)} series in 24 h" if outlook.discarded_day else ""
     return {
@@ -141,16 +143,20 @@ def _kpi(status: dict[str, Any], now: Point | None, outlook: Outlook) -> dict[st
         "out": _rate_tile(now.sent if now else None, "sending", f"{words.number(outlook.series_out_h)} series/h"),
         "waiting": _tile(
             words.number(queued),
-            "deliveries",
+            _unit(queued, "delivery", "deliveries"),
             "warn" if retrying else "busy" if queued else "ok",
             f"{words.number(retrying)} retrying" if retrying else "moving" if queued else "nothing waits",
             f"{words.number(sending)} sending" if sending else "",
         ),
         "oldest": _tile(words.duration(oldest), "", *_age_chip(oldest)),
-        "parked": _alarm(deliveries.get("parked") or 0, "deliveries", "bad", "given up", "none", failed),
-        "held": _alarm(images.get("held") or 0, "images", "held", "to be decided", "none"),
-        "discarded": _alarm(images.get("discarded") or 0, "images", "off", "kept, no rule", "none", unwanted),
+        "parked": _alarm(parked, _unit(parked, "delivery", "deliveries"), "bad", "given up", "none", failed),
+        "held": _alarm(held, _unit(held, "image", "images"), "held", "to be decided", "none"),
+        "discarded": _alarm(discarded, _unit(discarded, "image", "images"), "off", "kept, no rule", "none", unwanted),
     }
+
+
+def _unit(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
 
 
 def _rate_tile(value: float | None, word: str, note: str) -> Row:

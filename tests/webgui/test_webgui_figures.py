@@ -71,6 +71,13 @@ def test_what_needs_acting_comes_first():
     assert [row["order"] for row in found.values()] == [0, 1]
 
 
+@pytest.mark.parametrize(("count", "unit"), [(0, "deliveries"), (1, "delivery"), (2, "deliveries")])
+def test_tiles_count_one_as_one(count, unit):
+    status = changed(deliveries__parked=count, images__held=count)
+    rows = topics(Reading(status=status), None)["kpi"]
+    assert (rows["parked"]["unit"], rows["held"]["unit"]) == (unit, "image" if count == 1 else "images")
+
+
 def test_a_drain_stands_above_all_else():
     found = attention(changed(actors__router__state="missing", draining={"by": "ann"}), "")
     assert list(found) == ["draining", "actor router"]

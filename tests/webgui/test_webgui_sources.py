@@ -1,5 +1,7 @@
 """Sources on the page and in the API: known ones, strangers that get a name, policy forms, removal."""
 
+import re
+
 import pytest
 from webgui_fakes import HOME, PAGE
 
@@ -88,7 +90,7 @@ async def test_a_source_whose_name_is_taken_is_told_at_the_name(real, real_admin
 async def test_the_list_is_a_file_too(real, real_viewer):
     real.receive(calling_ae="=CMD()")
     text = await (await real_viewer.get("/sources?format=csv")).text()
-    assert "'=CMD()" in text
+    assert "'=CMD()" in text and re.search(r",20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ,", text)
 
 
 @pytest.mark.parametrize("path", ["/sources/save", "/sources/x/delete", "/sources/x/suggested"])

@@ -51,6 +51,12 @@ async def test_the_list_shows_state_queue_address_and_who_uses_it(real, real_vie
     assert "name,kind,address" in await (await real_viewer.get("/targets?format=csv")).text()
 
 
+async def test_times_in_the_file_of_targets_are_written_as_in_every_other_one(real, real_viewer):
+    with real.spool.database.write() as tx:
+        tx.execute("INSERT INTO target_state (name, last_success) VALUES ('pacs', 1795778282.9695897)")
+    assert ",2026-11-27T11:18:02Z," in await (await real_viewer.get("/targets?format=csv")).text()
+
+
 @pytest.mark.parametrize("kind", list(words.TYPES))
 async def test_each_type_has_a_form_and_says_what_is_missing(kind, real_admin):
     assert 'action="/targets/save"' in await page(real_admin, f"/targets/new?type={kind}")

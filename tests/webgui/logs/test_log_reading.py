@@ -1,6 +1,7 @@
 """Logs are read from their end, merged by time, a page at a time, whatever programs printed."""
 
 import json
+import os
 from datetime import UTC, datetime
 
 from hypothesis import given, settings
@@ -51,6 +52,15 @@ def test_what_a_program_printed_stays_with_the_line_before_it(tmp_path):
     found = everything(tmp_path, limit=1)
     assert [one.action or one.text for one in found] == ["second", "  File x", "Traceback", "first"]
     assert found[1].at == T0 + 1
+
+
+def test_lines_of_a_file_without_times_stand_where_it_was_last_written(tmp_path):
+    (tmp_path / "router.log").write_text(line(1, "first") + line(5, "second"))
+    (tmp_path / "demo.log").write_text("plain\n" * 300)
+    os.utime(tmp_path / "demo.log", (T0 + 3, T0 + 3))
+    (tmp_path / "old.log").write_text("before any time\n" + line(2, "old"))
+    told = [one.action or one.text for one in everything(tmp_path, limit=50)]
+    assert told == ["second", *["plain"] * 300, "old", "before any time", "first"]
 
 
 def test_a_file_that_grows_while_one_pages_shifts_nothing(tmp_path):

@@ -26,7 +26,8 @@ Place = dict[str, int]
 
 @record
 class Line:
-    """One line. `at`: seconds UTC, of a line without a time that of the line before it; `fields` without time, level and
+    """One line. `at`: seconds UTC, of a line without a time that of the line before it, or behind it if none before
+    it has one, or of the last that was written where the whole file has none; `fields` without time, level and
     action; `start`: where it begins in its file.
     """
 
@@ -124,15 +125,16 @@ def _parsed(tail: _Tail) -> Iterator[Line]:
             waiting.append((start, raw))  # belongs to a line before it
             if len(waiting) < 200:
                 continue
-        at = min(newest, line.at if line is not None else newest)
-        newest = at if at != float("inf") else newest
+        at = min(newest, line.at if line is not None else _written(tail.path))
+        newest = at
         for other, text in waiting:
             yield Line(tail.name, other, at, "", _program(tail.name), "", {}, text.decode("utf-8", "replace"))
         waiting = []
         if line is not None:
             yield Line(**{**line.__dict__, "at": at})
+    at = newest if newest != float("inf") else _written(tail.path)
     for other, text in waiting:
-        yield Line(tail.name, other, min(newest, 0.0), "", _program(tail.name), "", {}, text.decode("utf-8", "replace"))
+        yield Line(tail.name, other, at, "", _program(tail.name), "", {}, text.decode("utf-8", "replace"))
 
 
 def _backwards(tail: _Tail) -> Iterator[tuple[int, bytes]]:
@@ -182,6 +184,13 @@ def _program(file: str) -> str:
 def _age(path: Path) -> tuple[str, int]:
     name, _, number = path.name.partition(".log")
     return name, int(number[1:]) if number[1:].isdecimal() else 0
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _size(path: Path) -> int:

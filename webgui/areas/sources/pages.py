@@ -20,7 +20,7 @@ from protocol.spool import Spool
 from protocol.spool.senders import senders
 from webgui import answers, inputs, modelform, overtaking, publishing
 from webgui.areas.sources import models, words
-from webgui.csvs import download
+from webgui.csvs import download, when
 from webgui.keys import NODE
 
 DAY_S = 86_400.0
@@ -70,9 +70,9 @@ async def listing(request: web.Request) -> web.Response:
     }  # fmt: skip
     unknown = [one for one in found["unknown"] if wanted in f"{one['calling_ae']} {one['address']}".lower()]
     if asked.format == "csv":
-        rows = [[name, one["label"], one["policy"]["calling_ae"], one["policy"]["address"], one["last_seen"], one["associations"],
+        rows = [[name, one["label"], one["policy"]["calling_ae"], one["policy"]["address"], when(one["last_seen"]), one["associations"],
                  one["rejected"]] for name, one in known.items()]  # fmt: skip
-        rows += [["", "", one["calling_ae"], one["address"], one["last_seen"], one["associations"], one["rejected"]]
+        rows += [["", "", one["calling_ae"], one["address"], when(one["last_seen"]), one["associations"], one["rejected"]]
                  for one in unknown]  # fmt: skip
         return download(
             "sources.csv", ("source", "label", "calling_ae", "address", "last_seen", "associations", "rejected"), rows

@@ -13,7 +13,7 @@ from protocol.routing.parse import build, to_data
 from protocol.routing.versions import Version
 from webgui import answers, inputs, modelform, overtaking, publishing
 from webgui.areas.targets import edits, models, reading, words
-from webgui.csvs import download
+from webgui.csvs import download, when
 from webgui.jobs import Job, JobRefused
 from webgui.keys import LADDERS, NODE, SESSION
 
@@ -37,7 +37,8 @@ async def listing(request: web.Request) -> web.Response:
         and asked.state in ("", row["state"])
     ]  # fmt: skip
     if asked.format == "csv":
-        return download("targets.csv", COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+        cells = [[when(row[name]) if name == "last_success" else row[name] for name in COLUMNS] for row in rows]
+        return download("targets.csv", COLUMNS, cells)
     groups = [
         {"name": name, "mode": group.mode, "members": list(group.members), "comment": group.comment,
          "rules": reading.used_by(version.configuration, name)["rules"]}
