@@ -199,3 +199,22 @@ CanvasRenderingContext2D.prototype.fillText = function (text, x, ...more) {
   return fill.call(this, text, x, ...more);
 };
 """
+
+
+async def test_a_form_that_was_filled_in_when_the_session_ended_is_not_lost(page, real):
+    form = await page.context.new_page()  # one whose console may tell of the 401
+    await form.goto("/sources/new")
+    await form.fill("[name=name]", "mr7")
+    await form.fill("[name=calling_ae]", "MR7")
+    await page.context.clear_cookies()
+    await form.press("[name=calling_ae]", "Enter")
+    async with page.context.expect_page() as opened:
+        await form.click("main a:has-text('Log in')")
+    tab = await opened.value
+    await tab.fill("[name=name]", "ann")
+    await tab.fill("[name=password]", PASSWORD)
+    await tab.click("button.primary")
+    await tab.wait_for_url("**/sources/new")
+    await form.reload()
+    await form.wait_for_url("**/sources")
+    assert real.versions.current().configuration.sources["mr7"].calling_ae == "MR7"
