@@ -72,7 +72,7 @@ async def test_strangers_are_sent_to_the_log_in_and_programs_get_401(client, peo
 
 @pytest.mark.parametrize(
     ("referer", "next"),
-    [("{home}/targets/pacs?test=1", "/targets/pacs?test=1"), ("http://evil.example/x", "/logout"), (None, "/logout")],
+    [("{home}/targets/pacs?test=1", "/targets/pacs?test=1"), ("http://evil.example/x", "/"), (None, "/")],
 )
 async def test_a_form_sent_after_the_session_ended_says_so_and_where_to_log_in(client, people, referer, next):
     headers = HOME | PAGE | ({"Referer": referer.format(home=str(client.make_url("")).rstrip("/"))} if referer else {})
