@@ -1,6 +1,6 @@
 """Stories through all actors of a node, dying before and after each effect of every process: no guarantee is ever broken.
 
-By default all die at every second moment (receiving: each) that leaves something else than the one before it (see
+By default all die at every third moment (receiving: each) that leaves something else than the one before it (see
 `moments`; nudges leave nothing when all die). Sampled, with one seed each: the whole way, whose parts are stories of their
 own, one process dying alone while the others live, and power cuts. `--soak` takes every step of everything, with more seeds.
 The n effects of each story are printed (pytest -s).
@@ -272,7 +272,7 @@ def when_all_die(names: Sequence[str]) -> list[int]:
 
 @pytest.mark.parametrize("name", STORIES)
 def test_nothing_is_lost_when_all_die_anywhere(name, nodes):
-    every = {"receive": 1, "whole way": 4}.get(name, 2)  # the rest with --soak
+    every = {"receive": 1, "whole way": 4}.get(name, 3)  # the rest with --soak
     n = run_at_every_point(scenario(name, nodes), power=False, points=when_all_die, every=every)
     print(f"{name}: {n} effects")
 
