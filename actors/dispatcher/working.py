@@ -252,7 +252,7 @@ class Slot:
             until = now + max(outcome.after_s, leave_alone_s(settings.retry, state.fails if state else 0, self._random))
             self._spool.targets.leave_alone(claim.target, until if due is None else min(until, due), outcome.error)
         if due is None:
-            self._spool.deliveries.park(claim, outcome.error, outcome.cause)
+            self._spool.deliveries.park(claim, outcome.error, outcome.cause, at=outcome.at)
             self._say("delivery_parked", claim, reason=outcome.error, cause=outcome.cause)
         else:
             self._spool.deliveries.retry(claim, due, outcome.error, outcome.cause, got_on=got_on, at=outcome.at)

@@ -198,12 +198,7 @@ class Deliveries(Looking):
             leave(tx, claim, DeliveryState.RETRYING, error=error, cause=cause, due=due)
             if got_on:
                 tx.execute("UPDATE delivery SET attempts = 1, first_tried = ? WHERE id = ?", (tx.now, claim.delivery))
-            if at is not None:
-                tx.execute(
-                    "INSERT INTO delivery_image (delivery, position, receipt, state, status) VALUES (?,?,?,'again',1)"
-                    " ON CONFLICT (delivery, position) DO UPDATE SET status = coalesce(status, 0) + 1 WHERE state = 'again'",
-                    (claim.delivery, at.position, at.file.receipt),
-                )
+            self._put_last(tx, claim, at)
             tx.emit(
                 AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, due, cause),
                 correlation=claim.arrival,
@@ -211,11 +206,20 @@ class Deliveries(Looking):
             hold_with_arrival(tx, claim.delivery)
             target_failed(tx, claim.target, error)
 
-    def park(self, claim: Claim, error: str, cause: str = Cause.OTHER) -> None:
-        """Attempts or time are used up, or images were refused for good: waits for a person."""
+    def _put_last(self, tx: Transaction, claim: Claim, at: ImageToSend | None) -> None:
+        if at is not None:
+            tx.execute(
+                "INSERT INTO delivery_image (delivery, position, receipt, state, status) VALUES (?,?,?,'again',1)"
+                " ON CONFLICT (delivery, position) DO UPDATE SET status = coalesce(status, 0) + 1 WHERE state = 'again'",
+                (claim.delivery, at.position, at.file.receipt),
+            )
+
+    def park(self, claim: Claim, error: str, cause: str = Cause.OTHER, *, at: ImageToSend | None = None) -> None:
+        """Attempts or time are used up, or images were refused for good: waits for a person. `at` as in `retry`."""
         with self._db.write() as tx:
             row = mine(tx, claim)
             leave(tx, claim, DeliveryState.PARKED, error=error, cause=cause)
+            self._put_last(tx, claim, at)
             tx.emit(
                 AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, 0, cause),
                 correlation=claim.arrival,

@@ -92,6 +92,18 @@ def test_images_at_which_the_target_aborts_do_not_keep_the_others_from_it(world,
     assert node.spool.accounting.balance() == []
 
 
+def test_an_image_at_which_the_target_aborts_goes_last_when_a_person_has_the_parked_delivery_tried_again(world):
+    node = Node(world, "a", retry={**FAST, "max_attempts": 1})
+    node.send("a", images=3)
+    world.target("a").chokes = {series(1, 3)[0].sop_uid}
+    node.run()
+    assert node.delivery["state"] == "parked" and world.target("a").images == 0
+    command = node.spool.commands.ask("queue.retry", "tester", {"ids": [node.delivery["id"]]})
+    node.spool.deliveries.change([node.delivery["id"]], "retry", command)
+    node.run()
+    assert world.target("a").images == 2
+
+
 def test_a_target_that_ends_each_association_early_gets_everything_without_ever_longer_waits(world):
     node = Node(world, "a", retry={"first_s": 1.0, "factor": 10.0, "max_s": 10_000.0, "max_attempts": 3})
     node.send("a", images=20)
