@@ -6,14 +6,12 @@ The sample is pydicom's bundled real series (CT and MR), each time with new UIDs
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -171,12 +169,6 @@ def send_one(settings: Settings, number: int) -> tuple[bool, str]:
     return report.sent > 0, told
 
 
-def _log(action: str, said: str) -> None:
-    """A line of its log, as those of every program are: with a time, by which the page of the logs merges them."""
-    told = {"actor": NAME, "level": "info", "time": datetime.now(UTC).isoformat(), "action": action, "said": said}
-    print(json.dumps(told), flush=True)
-
-
 def main(argv: Sequence[str]) -> int:
     """`python -m scanpost.demo [SECONDS]`: goes on for ten minutes unless told otherwise; returns the exit code.
 
@@ -195,22 +187,24 @@ def main(argv: Sequence[str]) -> int:
     for which in (signal.SIGTERM, signal.SIGINT):
         # A thread sets it: a handler that interrupts wait() must not take the same lock.
         signal.signal(which, lambda *_: threading.Thread(target=stop.set, daemon=True).start())
-    sink = Sink()
+    from actors.log import configure
+
+    log, sink = configure(NAME), Sink()
     server, port = start_sink(sink)
     publish(settings, port)
     end = time.monotonic() + (float(argv[0]) if argv else LASTS_S)
     number = 0
     while not stop.is_set() and time.monotonic() < end:
         arrived, told = send_one(settings, number)
-        _log("demo_sent" if arrived else "demo_waits", told)
+        log.info("demo_sent" if arrived else "demo_waits", said=told)
         number += arrived
         stop.wait(PAUSE_S if arrived else AGAIN_S)  # the receiver may not be up yet
     # The target stays until told to go, or what was sent last would be retried for days.
-    _log("demo_ended", "no more series; the target stays")
+    log.info("demo_ended", said="no more series; the target stays")
     while not stop.wait(1.0):
         continue
     server.stop(5.0)
-    _log("demo_stopped", f"the target took {sink.images} images")
+    log.info("demo_stopped", images=sink.images)
     return 0
 
 
