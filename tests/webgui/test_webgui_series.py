@@ -2,11 +2,13 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import pytest
 from webgui_fakes import HOME, PAGE, log_in
 
+from protocol.causes import Cause
 from protocol.clock import SystemClock
 from protocol.testing.images import TestImage
 from webgui.app import init_app
@@ -55,6 +57,27 @@ async def test_the_list_has_the_newest_first_with_states_and_deliveries(real_vie
     assert found[0]["patient_name"] == "Test, Image"
     text = await text_of(real_viewer, "/series")
     assert f'href="/series/{two[0]}"' in text and "pacs: waiting" in text
+
+
+async def test_the_deliveries_tab_says_as_the_queue_what_a_delivery_waits_for(real, real_viewer):
+    id, now = real.arrival(), real.clock.now()
+
+    async def says(page=f"/series/{id}?tab=deliveries"):
+        return re.sub(r"<[^>]*>", "", await text_of(real_viewer, page))
+
+    claim = real.spool.deliveries.claim(real.spool.workers.enter("dispatcher", "0").owner, {"pacs": 9}, now=now)
+    real.spool.deliveries.retry(claim, now - 60, "refused", Cause.CONNECTION_REFUSED)
+    for page in (f"/series/{id}?tab=deliveries", "/queue"):
+        text = await says(page)
+        assert "due since" in text and "next try" not in text.lower()
+    real.spool.targets.leave_alone("pacs", now + 7200, "refused")
+    text = await says()
+    assert "next probe" in text and "Next probe of pacs" in text and "next try" not in text.lower()
+    command = real.spool.commands.ask("target.pause", "ann", {"target": "pacs"})
+    real.spool.targets.pause("pacs", "new disk", "ann", now + 3600, command)
+    text = await says()
+    assert "paused by ann: new disk (until" in text and "The pause of pacs ends" in text
+    assert "next probe" not in text.lower()
 
 
 async def test_what_the_ledger_does_not_have_yet_stands_on_top_once(real, real_viewer, two):

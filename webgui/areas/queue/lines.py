@@ -13,6 +13,7 @@ from protocol.records import record
 from protocol.spool.looking import Trouble
 from protocol.spool.targets import TargetState
 from webgui.areas.queue import words
+from webgui.holdups import Holdup, holdup
 
 Row = Mapping[str, Any]
 PRIORITY_WORDS = ("urgent", "normal", "off-peak")
@@ -37,16 +38,11 @@ class Line:
     bytes: int
     attempts: int
     created: float
-    due: float | None
+    holdup: Holdup
     cause: str
     means: str
     first: str
     error: str
-    probed: bool = False
-    """`due` is when the target is asked whether it is there again."""
-    paused: str = ""
-    """Who paused its target and why, where that is what it waits for."""
-    paused_until: float | None = None
 
     @property
     def chip(self) -> tuple[str, str]:
@@ -67,7 +63,7 @@ class Line:
             "id": self.id, "series": self.arrival, "target": self.target, "group": self.group, "priority": self.priority,
             "state": self.state, "modality": self.modality, "source": self.source, "series_description": self.description,
             "patient_name": self.patient, "sent": self.sent, "images": self.images, "bytes": self.bytes,
-            "attempts": self.attempts, "created": self.created, "due": self.due, "cause": self.cause, "means": self.means,
+            "attempts": self.attempts, "created": self.created, "due": self.holdup.due, "cause": self.cause, "means": self.means,
             "do_first": self.first, "error": self.error,
         }  # fmt: skip
 
@@ -79,24 +75,21 @@ COLUMNS = ("id", "series", "target", "priority", "state", "source", "modality", 
 def cells(line: Line, when: Any) -> Sequence[Any]:
     """For CSV, as COLUMNS says."""
     return (line.id, line.arrival, line.target, line.priority, line.state, line.source, line.modality, line.description,
-            line.patient, line.sent, line.images, line.bytes, line.attempts, when(line.created), when(line.due), line.cause,
-            line.error, line.paused)  # fmt: skip
+            line.patient, line.sent, line.images, line.bytes, line.attempts, when(line.created), when(line.holdup.due), line.cause,
+            line.error, line.holdup.paused)  # fmt: skip
 
 
-def line(row: Row, about: Row, target: TargetState, now: float) -> Line:
+def line(row: Row, about: Row, target: TargetState | None, now: float) -> Line:
     """Out of a row of `spool.deliveries.select`, what people call its series, and how its target stands."""
     name = str(about.get("PatientName", "")).split("=")[0].split("^")
     why = hint(row["cause"]) if row["cause"] else None
     priority = PRIORITY_WORDS[row["priority"]] if 0 <= row["priority"] < 3 else str(row["priority"])
-    retrying = row["state"] == "retrying"
-    paused = target.pause(now) if row["state"] in ("waiting", "retrying") else ""
     return Line(
         row["id"], row["arrival"], row["target"], row["target_group"] if row["target_group"] != row["target"] else "",
         priority, row["state"], row["modality"], row["calling_ae"], str(about.get("SeriesDescription", "")),
         ", ".join(part for part in name[:2] if part), row["sent"], row["images"], row["bytes"], row["attempts"],
-        row["created"], target.next_try(row["due"]) if retrying else None, row["cause"], why.means if why else "",
+        row["created"], holdup(row["state"], row["due"], target, now), row["cause"], why.means if why else "",
         why.first if why else "", row["error"] if row["state"] not in ("delivered", "cancelled") else "",
-        retrying and target.breaker == "open", paused, target.until if paused else None,
     )  # fmt: skip
 
 

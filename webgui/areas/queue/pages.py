@@ -12,7 +12,6 @@ from protocol.acts import CAN
 from protocol.causes import HINTS
 from protocol.spool import Spool
 from protocol.spool.selecting import DELIVERIES
-from protocol.spool.targets import TargetState
 from webgui import answers, csvs, inputs, patients
 from webgui.areas.queue import words
 from webgui.areas.queue.asked import TABS, UNFINISHED, QueueQuery
@@ -89,10 +88,7 @@ def _part(spool: Spool, asked: QueueQuery, limit: int, sees: bool, now: float) -
     rows, further = spool.deliveries.part(asked.selection(), before=asked.after or None, limit=limit)
     about = spool.browsing.about({row["arrival"] for row in rows})
     targets = spool.targets.all()
-    lines = [
-        line(row, about.get(row["arrival"], {}), targets.get(row["target"]) or TargetState(row["target"]), now)
-        for row in rows
-    ]
+    lines = [line(row, about.get(row["arrival"], {}), targets.get(row["target"]), now) for row in rows]
     return lines if sees else [one.masked(patients.MASK) for one in lines], further
 
 

@@ -142,7 +142,8 @@ async def _tab(request: web.Request, one: Story, tab: str) -> dict[str, Any]:
     if tab == "why":
         return {"decisions": [said(row) for row in reversed(one.decisions)]}
     if tab == "deliveries":
-        return {"attempts": one.attempts, "problems": await _problems(request, one)}
+        holdups = one.told.holdups if one.told else {}
+        return {"attempts": one.attempts, "problems": await _problems(request, one), "holdups": holdups}
     if tab == "files":
         at = int(request.query.get("at", "0")) if request.query.get("at", "0").isdecimal() else 0
         images = await node.spool(lambda spool: spool.browsing.images(id, at, FILES_PAGE + 1)) if one.here else []

@@ -23,6 +23,7 @@ from webgui import words as general
 from webgui.areas.series.lines import Line, of_ledger, of_spool
 from webgui.areas.series.timeline import Step, Told, steps, with_days
 from webgui.areas.series.words import seconds as gap_words
+from webgui.holdups import holdup
 from webgui.node import Node
 
 Row = Mapping[str, Any]
@@ -57,7 +58,7 @@ def retold(one: Story) -> Story:
 async def story(node: Node, id: int) -> Story:
     """Raises NotFound if neither spool nor ledger know it."""
     try:
-        told, line, about = await node.spool(lambda spool: _of_spool(spool, id))
+        told, line, about = await node.spool(lambda spool: _of_spool(spool, id, node.clock.now()))
     except (NotFound, SpoolMissing):
         return await _of_ledger_alone(node, id)
     targets = (await node.run(node.routing.current)).configuration.targets
@@ -72,12 +73,17 @@ async def story(node: Node, id: int) -> Story:
                  told.reception["kinds"], True, told.kept_until, notes, told)  # fmt: skip
 
 
-def _of_spool(spool: Spool, id: int) -> tuple[Told, Line, Row]:
+def _of_spool(spool: Spool, id: int, now: float) -> tuple[Told, Line, Row]:
     whole = spool.arrivals.story(id, with_images=False)
     row = spool.browsing.arrivals([id])[id]
+    targets = spool.targets.all()
+    holdups = {
+        one["id"]: holdup(one["state"], one["due"], targets.get(one["target"]), now) for one in whole["deliveries"]
+    }
     told = Told(
         whole["arrival"], whole["decisions"], whole["deliveries"], whole["acts"], spool.browsing.associations(id),
         spool.browsing.reception(id), spool.studies.waits_of(id), spool.browsing.confirmations(id),
+        holdups=holdups,
     )  # fmt: skip
     return told, of_spool(row), row["about"]
 

@@ -15,6 +15,7 @@ from protocol.records import record
 from webgui import words as general
 from webgui.areas.series import words
 from webgui.areas.series.why import RuleSaid, said
+from webgui.holdups import Holdup
 
 Row = Mapping[str, Any]
 LITTLE_S = 0.05
@@ -58,6 +59,7 @@ class Told:
     waits: Sequence[Row] = ()
     confirmations: Sequence[Row] = ()
     attempts: Sequence[Any] = ()
+    holdups: Mapping[int, Holdup] = field(default_factory=dict)
     kept_until: float | None = None
 
 
@@ -150,7 +152,16 @@ def _delivered(told: Told) -> Iterator[Step]:
         elif row["state"] == "cancelled" and row["finished"] is not None:
             yield Step(row["finished"], "off", f"Delivery to {row['target']} was cancelled")
         elif row["state"] == "retrying":
-            yield Step(row["due"], "wait", f"Next try at {row['target']}", ahead=True)
+            yield from _next(row["target"], told.holdups.get(row["id"]) or Holdup(row["due"]))
+
+
+def _next(target: str, holdup: Holdup) -> Iterator[Step]:
+    """When it goes on, if that is known: while a target is paused nothing is tried, and what is due goes at any moment."""
+    if holdup.paused:
+        if holdup.until is not None:
+            yield Step(holdup.until, "held", f"The pause of {target} ends", [holdup.paused], ahead=True)
+    elif holdup.due is not None and not holdup.overdue:
+        yield Step(holdup.due, "wait", f"Next {'probe of' if holdup.probed else 'try at'} {target}", ahead=True)
 
 
 def _confirmed(told: Told) -> Iterator[Step]:
