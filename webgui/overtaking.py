@@ -18,10 +18,9 @@ from protocol.routing.parse import to_data
 from protocol.routing.publishing import Data, Edit
 from protocol.routing.versions import RoutingVersions, Version
 from webgui import changes, publishing
+from webgui.changers import authors, changers
 from webgui.keys import NODE
 from webgui.node import Node
-
-_LOOKED_BACK = 50  # versions, for who changed it
 
 
 @record
@@ -29,12 +28,14 @@ class Conflict:
     """What somebody else did to the part since its form was made.
 
     Attributes:
-        version: who did it, when and why.
+        version: who did it last, when and why.
+        authors: who did it, where it was changed several times by several people.
         rows: what changed, for a page; where the part is gone also what is new beside it, since it may be renamed.
         base: what a form that tells this is made from.
     """
 
     version: Version
+    authors: str
     rows: list[dict[str, Any]]
     gone: bool
     base: int
@@ -101,25 +102,12 @@ def _conflict(versions: RoutingVersions, section: str, name: str, base: int) -> 
     except RoutingError:
         every = difference(RoutingConfiguration(), now.configuration)
     mine = [one for one in every if one.section == section and _concerns(one, name, gone)]
-    return Conflict(_culprit(versions, now, section, name, base), changes.rows(mine), gone, now.number)
+    made = changers(versions, now, base, lambda version: _part(version, section, name)) or [now]
+    return Conflict(made[0], authors(made), changes.rows(mine), gone, now.number)
 
 
 def _concerns(change: Change, name: str, gone: bool) -> bool:
     return change.name == name or (gone and change.kind == "added")
-
-
-def _culprit(versions: RoutingVersions, now: Version, section: str, name: str, base: int) -> Version:
-    """The version that made the part what it is now: later ones are about other things."""
-    found = now
-    for number in range(now.number - 1, max(base, now.number - _LOOKED_BACK), -1):
-        try:
-            earlier = versions.get(number)
-        except RoutingError:
-            continue
-        if _part(earlier, section, name) != _part(now, section, name):
-            break
-        found = earlier
-    return found
 
 
 def _part(version: Version, section: str, name: str) -> Any:

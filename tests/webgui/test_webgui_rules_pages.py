@@ -5,11 +5,12 @@ import json
 from dataclasses import replace
 
 import pytest
-from real_node import ALL
+from real_node import ALL, PACS
 from webgui_fakes import HOME, PAGE
 
 from protocol.accounts.trail import Wanted
 from protocol.routing.model import Rule
+from protocol.routing.parse import build
 from protocol.testing.images import TestImage
 from webgui.areas.rules import form, reading, words
 from webgui.keys import CONFIG, JOBS
@@ -126,6 +127,22 @@ async def test_the_second_of_two_editors_is_told_with_a_difference_and_loses_not
     assert real.versions.current().number == 2
     await post(real_admin, "/rules/edit", mine | {"base": "2"})
     assert real.versions.current().configuration.rules[0].when == "Modality == 'CT'"
+
+
+async def test_the_second_of_two_editors_is_told_everybody_who_changed_the_rule_and_nobody_else(real, real_admin):
+    def publish(author, when, **more):
+        data = {"targets": {"pacs": PACS}, "rules": [ALL | {"when": when}], **more}
+        real.versions.publish(build(data, "test"), author, f"by {author}", real.versions.current().number)
+
+    publish("ben", "Modality == 'MR'")
+    publish("cara", "Modality == 'US'")
+    publish("dora", "Modality == 'US'", sources={"ct1": {"calling_ae": "CT1"}})
+    mine = sent(ALL | {"when": "Modality == 'CT'"}, was="all", base="1")
+    text = await (await post(real_admin, "/rules/edit", mine, 409)).text()
+    assert "cara and ben changed this rule meanwhile" in text and 'href="/config/versions/3"' in text
+    assert "by cara" in text and "dora" not in text
+    text = await (await post(real_admin, "/rules/edit", mine | {"base": "2"}, 409)).text()
+    assert "cara changed this rule meanwhile" in text
 
 
 async def test_a_rule_that_others_left_alone_is_published_on_top_of_their_changes(real, real_admin):

@@ -5,6 +5,7 @@ from real_node import ALL, PACS
 from webgui_fakes import HOME, PAGE
 
 from protocol.routing.groups import Group
+from protocol.routing.parse import build
 from protocol.routing.syntaxes import EXPLICIT
 from protocol.testing.images import CT_IMAGE_STORAGE as CT
 from tests.dicom.dicom_fakes import RecordingHandler, running_scp
@@ -103,6 +104,14 @@ async def test_the_second_of_two_editors_of_a_target_is_told_and_what_was_typed_
     assert targets(real)["pacs"].port == 4242
     await post(real_admin, "/targets/save", mine | {"base": "3"})
     assert (targets(real)["pacs"].port, targets(real)["pacs"].comment) == (104, "typed")
+
+
+async def test_where_several_changed_a_target_all_are_named(real, real_admin):
+    for author, port in (("ben", 1), ("cara", 2), ("ben", 3)):
+        data = build({"targets": {"pacs": PACS | {"port": port}}, "rules": [ALL]}, "test")
+        real.versions.publish(data, author, "", real.versions.current().number)
+    text = await (await post(real_admin, "/targets/save", pacs_form(), 409)).text()
+    assert "ben and cara changed this target meanwhile (last in version" in text
 
 
 async def test_a_change_elsewhere_or_a_fault_in_the_form_is_no_conflict(real, real_admin):

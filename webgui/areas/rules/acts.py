@@ -20,6 +20,7 @@ from protocol.routing.versions import Version
 from webgui import answers, changes, inputs, publishing
 from webgui.areas.rules import edits, form, models, pages, reading, trying, words
 from webgui.areas.rules.drafts import Draft
+from webgui.changers import authors, changers
 from webgui.keys import NODE, RULES
 from webgui.recorded import record
 
@@ -85,6 +86,12 @@ async def _overtaken(request: web.Request, made: form.Form, theirs: Data | None,
     node = request.app[NODE]
     now = await publishing.current(node)
 
+    def culprits() -> list[Version]:
+        made_it = changers(
+            node.routing, now, made.base, lambda one: reading.rule_of(to_data(one.configuration), made.was)
+        )
+        return made_it or [now]
+
     def differing() -> list[dict[str, Any]]:
         whole = to_data(now.configuration)
         sides = []
@@ -93,8 +100,9 @@ async def _overtaken(request: web.Request, made: form.Form, theirs: Data | None,
             sides.append(build(whole | {"rules": rest + ([rule] if rule else [])}, "this rule"))
         return changes.rows(difference(*sides))
 
-    conflict = {"version": now.number, "author": now.author, "time": now.time, "reason": now.reason, "changes": [],
-                "gone": theirs is None}  # fmt: skip
+    since = await node.run(culprits)
+    conflict = {"version": since[0].number, "author": since[0].author, "authors": authors(since),
+                "reason": since[0].reason, "changes": [], "gone": theirs is None}  # fmt: skip
     try:
         conflict["changes"] = await node.run(differing)
     except RoutingError:
