@@ -39,6 +39,7 @@ TITLES = {
     404: "There is no such page",
     405: "Not possible here",
     409: "Not possible now",
+    412: "Somebody else was first",
     413: "Too much data",
     422: "Something is missing or wrong",
     500: "Something broke on our side",

@@ -26,10 +26,18 @@ ERRORS = {
     "403": "The role, or the scope of the token, is not enough; or the request came from another site.",
     "404": "There is no such thing.",
     "409": "Not possible now: its state does not allow it, or somebody else was first.",
+    "412": "If-Match or If-None-Match does not hold: somebody else was first.",
     "413": "Too much data.",
     "422": "Something is missing or wrong; fields says what.",
     "503": "The spool or the ledger is away, or nobody can carry it out; try again.",
 }
+_ETAG = {
+    "ETag": {"description": "Of the settings alone, for If-Match.", "schema": {"type": "string"}},
+}
+_CONDITIONS = (
+    ("If-Match", "The ETag of what was read: nothing is done if its settings changed since. `*`: only if it is there."),
+    ("If-None-Match", "`*`: only if it is not there yet."),
+)
 NEEDS = {
     Need.NOTHING: "open to everybody",
     Need.VIEWER: "scope read",
@@ -109,7 +117,11 @@ def _operation(route: Route, names: dict[tuple[type[BaseModel], str], dict[str, 
         "summary": route.summary,
         "description": f"Needs {NEEDS[route.need]}." if route.need is not Need.NOTHING else "Open to everybody.",
         "tags": [tag(route.path)],
-        "parameters": [*_path_parameters(route.path), *(_query_parameters(route.query) if route.query else [])],
+        "parameters": [
+            *_path_parameters(route.path),
+            *(_query_parameters(route.query) if route.query else []),
+            *_conditions(route),
+        ],
         "responses": _responses(route, names),
     }
     if route.body is not None:
@@ -137,6 +149,15 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
     return found
 
 
+def _conditions(route: Route) -> list[dict[str, Any]]:
+    if not route.tagged or route.method == "GET":
+        return []
+    return [
+        {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+        for name, text in _CONDITIONS
+    ]
+
+
 def _query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
     schema = model.model_json_schema(ref_template=_REFERENCE)
     required = schema.get("required", [])
@@ -152,6 +173,8 @@ def _responses(route: Route, names: dict[tuple[type[BaseModel], str], dict[str, 
     good: dict[str, Any] = {"description": "Done, or what was asked for."}
     if route.answer is Nothing:
         return {"204": {"description": "Done."}} | _errors(route)
+    if route.tagged and route.method == "GET":
+        good["headers"] = _ETAG
     good["content"] = _json({} if route.answer is None else names[route.answer, "serialization"])
     return {"2XX": good} | _errors(route)
 
@@ -166,6 +189,7 @@ def _errors(route: Route) -> dict[str, Any]:
         statuses += ["400", "422"]
     if route.method != "GET":
         statuses += ["404", "409", "413"]
+        statuses += ["412"] if route.tagged else []
     return {status: {"$ref": f"#/components/responses/E{status}"} for status in sorted(set(statuses))}
 
 

@@ -13,13 +13,14 @@ from webgui.guards import API, Handler, Need
 
 @record
 class Route:
-    """One address. The last four describe entries of the API; its description (OpenAPI) is made of them.
+    """One address. The last five describe entries of the API; its description (OpenAPI) is made of them.
 
     Attributes:
         need: who may; denied is what has no entry.
         summary: one sentence, shown in the description of the API; pages have none.
         query, body: models that `inputs.query` and `inputs.body` read the request into.
         answer: model of the JSON answer; None if it is described by its example only.
+        tagged: GET gives an entity tag, PUT and DELETE take it as a condition (webgui/preconditions.py).
     """
 
     method: str
@@ -30,6 +31,7 @@ class Route:
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
+    tagged: bool = False
 
     @property
     def in_api(self) -> bool:

@@ -70,7 +70,8 @@ def test_every_address_says_what_it_answers(real_app):
 
 async def test_what_can_be_read_answers_as_its_model_says_and_nothing_beside_it(real, real_app, real_admin, document):
     arrival = real.arrival(TestImage())
-    real.publish(sources={"ct1": {"calling_ae": "CT1"}})
+    groups = {"ai": {"mode": "failover", "members": ["pacs"]}}
+    real.publish(sources={"ct1": {"calling_ae": "CT1"}}, groups=groups)
     values = parameters(real, arrival)
     real.record()
     for route in real_app[TABLE]:

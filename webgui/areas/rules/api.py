@@ -9,7 +9,7 @@ from aiohttp import web
 from protocol.errors import Fault, RoutingConflict, RoutingError
 from protocol.routing.edits import set_mode
 from protocol.routing.parse import to_data
-from webgui import answers, inputs, publishing
+from webgui import answers, inputs, preconditions, publishing
 from webgui.areas.rules import edits, form, models, reading
 from webgui.keys import NODE
 
@@ -24,7 +24,7 @@ async def one(request: web.Request) -> web.Response:
     row = next(row for row in rows if row["name"] == name)
     told = {key: row[key] for key in ("place", "english", "today", "total", "last", "errors", "warnings")}
     tests = form.tested(form.of_rule(rule, name, version.number))
-    return answers.given({"revision": version.number, "rule": rule, "tests": tests} | told)
+    return preconditions.tagged({"revision": version.number, "rule": rule, "tests": tests} | told, rule)
 
 
 async def put(request: web.Request) -> web.Response:
@@ -46,9 +46,8 @@ async def put(request: web.Request) -> web.Response:
         seen = await reading.seen_at(node, asked.base, was)
     rule = made.rule | {"mode": mode}
     try:
-        done = await publishing.publish(
-            request, edits.put(rule, was, seen, asked.place), asked.reason or f"rule {made.name} changed"
-        )
+        edit = edits.put(rule, was, seen, asked.place)
+        done = await preconditions.publish(request, edit, "rules", name, asked.reason or f"rule {made.name} changed")
     except edits.Overtaken as exc:
         cure = "Read it again, put that into your edit"
         raise RoutingConflict("somebody else changed this rule meanwhile", f"rule '{name}'", cure) from exc
@@ -81,5 +80,6 @@ async def order(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """Forget a rule."""
     asked, name = await inputs.body(request, models.Why), request.match_info["name"]
-    done = await publishing.publish(request, edits.remove(name), asked.reason or f"rule {name} removed")
+    reason = asked.reason or f"rule {name} removed"
+    done = await preconditions.publish(request, edits.remove(name), "rules", name, reason)
     return answers.given(done.to_data())

@@ -18,7 +18,7 @@ from protocol.routing.sources import Source
 from protocol.routing.versions import Version
 from protocol.spool import Spool
 from protocol.spool.senders import senders
-from webgui import answers, inputs, modelform, overtaking, publishing
+from webgui import answers, inputs, modelform, overtaking, preconditions, publishing
 from webgui.areas.sources import models, words
 from webgui.csvs import download, when
 from webgui.keys import NODE
@@ -175,7 +175,8 @@ async def suggested(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """Forget a source: its sender is a stranger again."""
     asked, name = await inputs.body(request, models.Why), request.match_info["name"]
-    made = await publishing.publish(request, remove_source(name), asked.reason or f"source {name} removed")
+    reason = asked.reason or f"source {name} removed"
+    made = await preconditions.publish(request, remove_source(name), "sources", name, reason)
     if inputs.is_json(request):
         return answers.given(made.to_data())
     return publishing.done(request, made, "/sources", f"Source '{name}' is forgotten.")
@@ -191,8 +192,16 @@ async def given(request: web.Request) -> web.Response:
     return answers.given({"revision": version.number} | found)
 
 
+async def given_one(request: web.Request) -> web.Response:
+    """One known source with its settings."""
+    name, version = request.match_info["name"], await publishing.current(request.app[NODE])
+    settings = _source(version, name)
+    return preconditions.tagged({"revision": version.number, "name": name, "settings": settings}, settings)
+
+
 async def put(request: web.Request) -> web.Response:
     """Add or change a source."""
     asked, name = await inputs.body(request, models.Put), request.match_info["name"]
-    made = await publishing.publish(request, _put(name, asked.settings, name), asked.reason or f"source {name} changed")
+    reason = asked.reason or f"source {name} changed"
+    made = await preconditions.publish(request, _put(name, asked.settings, name), "sources", name, reason)
     return answers.given(made.to_data())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webgui.areas.sources import models, pages
-from webgui.areas.sources.shapes import SourcesAnswer
+from webgui.areas.sources.shapes import SourcesAnswer, SourceShown
 from webgui.guards import Need
 from webgui.route import Route
 from webgui.shapes import MadeAnswer
@@ -19,8 +19,12 @@ ROUTES = (
     Route("POST", "/sources/{name}/delete", pages.delete, Need.ADMIN),
     Route("GET", _API, pages.given, Need.VIEWER, "Known sources, strangers, and whose series come late.",
           query=models.Listing, answer=SourcesAnswer),
-    Route("PUT", f"{_API}/{{name}}", pages.put, Need.ADMIN, "Add or change a source.", body=models.Put, answer=MadeAnswer),
-    Route("DELETE", f"{_API}/{{name}}", pages.delete, Need.ADMIN, "Forget a source.", body=models.Why, answer=MadeAnswer),
+    Route("GET", f"{_API}/{{name}}", pages.given_one, Need.VIEWER, "One known source with its settings.", answer=SourceShown,
+          tagged=True),
+    Route("PUT", f"{_API}/{{name}}", pages.put, Need.ADMIN, "Add or change a source.", body=models.Put, answer=MadeAnswer,
+          tagged=True),
+    Route("DELETE", f"{_API}/{{name}}", pages.delete, Need.ADMIN, "Forget a source.", body=models.Why, answer=MadeAnswer,
+          tagged=True),
     Route("POST", f"{_API}/{{name}}/suggested", pages.suggested, Need.ADMIN,
           "Take the completion time learned from parts that came late.", body=models.Why, answer=MadeAnswer),
 )  # fmt: skip

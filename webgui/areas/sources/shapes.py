@@ -29,3 +29,11 @@ class SourcesAnswer(BaseModel):
     unknown: list[StrangerAnswer]
     late: list[dict[str, Any]]
     images: dict[str, int]
+
+
+class SourceShown(BaseModel):
+    """One known source with its settings."""
+
+    revision: int
+    name: str
+    settings: dict[str, Any]

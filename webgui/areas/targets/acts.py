@@ -8,7 +8,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from protocol.routing.parse import to_data
-from webgui import acting, answers, inputs, publishing
+from webgui import acting, answers, inputs, preconditions, publishing
 from webgui.areas.targets import edits, models, pages, reading
 from webgui.jobs import JobRefused
 from webgui.keys import LADDERS, NODE, SESSION
@@ -76,9 +76,8 @@ async def delete(request: web.Request) -> web.Response:
     """Forget a target or a group that nobody names."""
     asked, name = await inputs.body(request, models.Why), request.match_info["name"]
     section = "groups" if "/groups/" in request.path else "targets"
-    made = await publishing.publish(
-        request, edits.remove(section, name), asked.reason or f"{section[:-1]} {name} removed"
-    )
+    reason = asked.reason or f"{section[:-1]} {name} removed"
+    made = await preconditions.publish(request, edits.remove(section, name), section, name, reason)
     if inputs.is_json(request):
         return answers.given(made.to_data())
     return publishing.done(request, made, "/targets", f"'{name}' is deleted.")
@@ -102,7 +101,18 @@ async def one(request: web.Request) -> web.Response:
     if row is None:
         raise web.HTTPNotFound(text=f"There is no target '{name}'.")
     settings: Any = to_data(version.configuration)["targets"].get(name)
-    return answers.given(row | {"settings": settings})
+    if settings is None:  # it has work left, but is configured no more: nothing that a change could be about
+        return answers.given(row | {"settings": None})
+    return preconditions.tagged(row | {"settings": settings}, settings)
+
+
+async def one_group(request: web.Request) -> web.Response:
+    """One group with its settings."""
+    name, version = request.match_info["name"], await publishing.current(request.app[NODE])
+    settings: Any = to_data(version.configuration)["groups"].get(name)
+    if settings is None:
+        raise web.HTTPNotFound(text=f"There is no group '{name}'.")
+    return preconditions.tagged({"revision": version.number, "name": name, "settings": settings}, settings)
 
 
 async def put(request: web.Request) -> web.Response:
@@ -111,7 +121,6 @@ async def put(request: web.Request) -> web.Response:
     section = "groups" if "/groups/" in request.path else "targets"
     version = await publishing.current(request.app[NODE])
     was = name if name in getattr(version.configuration, section) else ""
-    made = await publishing.publish(
-        request, edits.put(section, name, asked.settings, was), asked.reason or f"{section[:-1]} {name} changed"
-    )
+    reason = asked.reason or f"{section[:-1]} {name} changed"
+    made = await preconditions.publish(request, edits.put(section, name, asked.settings, was), section, name, reason)
     return answers.given(made.to_data())

@@ -53,6 +53,14 @@ class TargetsAnswer(BaseModel):
 class TargetShown(TargetAnswer):
     """One target with its settings; secrets are references."""
 
+    settings: dict[str, Any] | None = Field(description="null: it is configured no more, and has work left")
+
+
+class GroupShown(BaseModel):
+    """One group with its settings."""
+
+    revision: int
+    name: str
     settings: dict[str, Any]
 
 
