@@ -52,6 +52,8 @@ def decision_line(decision: Mapping[str, Any]) -> str:
     """What follows: the outcome, where it goes, and why."""
     targets = ", ".join(delivery_text(one) for one in decision.get("deliveries", ()))
     outcome = decision["outcome"]
+    if told := decision.get("on_release"):
+        return f"→ {outcome}: {decision['reason']}; {told}"
     goes = f" to {targets}" if outcome == "route" and targets else f" (then to {targets})" if targets else ""
     return f"→ {outcome}{goes}: {decision['reason']}"
 

@@ -5,6 +5,7 @@ It must not change or count anything. Its answers hold tag values (patient data)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
@@ -48,7 +49,8 @@ def case_of_arrival(
 def tried(configuration: RoutingConfiguration, revision: int, case: Case, rule: str = "") -> dict[str, Any]:
     """What the rules (or one of them) come to, as JSON data with explanations, and the decision of the whole set.
 
-    Rules that would not be asked are asked all the same; `why` then says why nothing follows. Raises NotFound.
+    Rules that would not be asked are asked all the same; `why` then says why nothing follows. `on_release` of the decision
+    says what a release would lead to, where it holds. Raises NotFound.
     """
     names = [one.name for one in configuration.rules]
     if rule and rule not in names:
@@ -58,8 +60,25 @@ def tried(configuration: RoutingConfiguration, revision: int, case: Case, rule: 
     chosen = [one for one in configuration.rules if not rule or one.name == rule]
     data = decision.to_data()
     del data["rules"]
+    data["on_release"] = _on_release(configuration, revision, case) if decision.outcome == "hold" else ""
     return {"images": len(case.subject.images), "rules": [_of_rule(one, results[one.name], case) for one in chosen],
             "decision": data}  # fmt: skip
+
+
+def _on_release(configuration: RoutingConfiguration, revision: int, case: Case) -> str:
+    """What follows if a person lets it go, as a sentence; as the router carries it out."""
+    then = decide(configuration, revision, replace(case, lifted=True), explained=False)
+    match then.outcome:
+        case "route":
+            targets = ", ".join(one.name for one in then.deliveries)
+            return f"a release sends it to {targets}" if targets else "a release ends it: its single images were sent"
+        case "wait":
+            return "a release lets it wait for its study"
+        case "discard" if any(one.applied for one in then.results):
+            return f"a release sends nothing: {then.reason}"
+        case "discard":
+            return "a release is refused: no rule names a target for it; somebody has to route or discard it"
+    return f"a release is refused: {then.reason}"
 
 
 def _of_rule(rule: Rule, result: RuleResult, case: Case) -> dict[str, Any]:

@@ -121,6 +121,30 @@ def test_a_discard_rule_that_another_one_always_outweighs_has_no_effect() -> Non
     assert found(rule("mr"), rule("drop", "Modality in ('MR', 'US')", "discard")) == []
 
 
+def test_a_hold_rule_whose_series_nothing_would_send_on_release_is_told_where_that_is_proven() -> None:
+    hold = rule("look", "Modality == 'CT'", "hold")
+    odd = "rule 'look' holds what no rule names a target for: a release has nowhere to send it"
+    ct, mr = rule("ct", "Modality == 'CT' and SeriesNumber > 3"), rule("mr")
+    for others in (
+        [mr],
+        [mr, rule("never", "False")],
+        [mr, ct | {"mode": "off"}],
+        [mr, ct | {"mode": "shadow"}],
+        [mr, ct | {"expires": "2026-01-01"}],
+        [mr, rule("drop", "True", "discard", fallback=True)],
+    ):
+        assert f"warning rules[{len(others)}].targets: {odd}" in told(found(*others, hold)), others
+    for others in (
+        [ct],
+        [rule("all", "True", fallback=True)],
+        [rule("whole", "Modality == 'MR'", trigger="study")],
+        [rule("each", "Modality == 'MR'", trigger="image")],
+        [mr, rule("also", "SeriesNumber > 3", "hold", targets=["pacs"])],
+    ):
+        assert found(*others, hold) == [], others
+    assert found(mr, hold | {"targets": ["pacs"]}) == [] == found(mr, hold | {"mode": "off"})
+
+
 def test_a_rule_that_can_never_apply_is_told() -> None:
     assert told(found(rule("all", "True"), rule("no", "Modality == 'MR' and not True"))) == [
         "warning rules[1].when: rule 'no' can never apply"
@@ -323,7 +347,9 @@ def test_a_rule_that_is_said_never_to_act_never_does(drawn: list[tuple[str, str,
         rule(f"r{at}", when, action, stop=stop, fallback=back) for at, (when, action, stop, back) in enumerate(drawn)
     ]
     configuration = build({"targets": {"pacs": target()}, "rules": rules}, "test")
-    silent = [one for one in examine(configuration, NOW) if "never" in one.message or "discards nothing" in one.message]
+    findings = examine(configuration, NOW)
+    silent = [one for one in findings if "never" in one.message or "discards nothing" in one.message]
+    stuck = {one.message.split("'")[1] for one in findings if "a release has nowhere" in one.message}
     for header in HEADERS:
         whole = decide(configuration, 1, Case(Subject([header]), NOW))
         applied = {result.rule for result in whole.results if result.applied}
@@ -333,3 +359,5 @@ def test_a_rule_that_is_said_never_to_act_never_does(drawn: list[tuple[str, str,
                 assert name not in applied
             elif name in applied:
                 assert whole.outcome != "discard"
+        if stuck & applied:
+            assert not decide(configuration, 1, Case(Subject([header]), NOW, lifted=True)).deliveries

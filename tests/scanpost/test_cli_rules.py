@@ -112,6 +112,22 @@ def test_files_are_tried_by_series_with_the_origin_that_is_said(home: Home, tmp_
     assert cases[0]["decision"]["outcome"] == "hold"
 
 
+def test_of_what_is_held_it_is_told_what_a_release_would_do(home: Home, tmp_path: Path) -> None:
+    hold = {"name": "look", "when": "Modality == 'MR'", "action": "hold", "stop": True}
+    pacs = {"pacs": {"type": "dicom", "host": "pacs", "port": 104, "called_ae": "PACS"}}
+    route = {"name": "all", "when": "True", "action": "route", "targets": ["pacs"], "fallback": True}
+    drop = {"name": "drop", "when": "True", "action": "discard", "fallback": True}
+    for others, words in (
+        ([], "a release is refused: no rule names a target for it"),
+        ([route], "a release sends it to pacs"),
+        ([drop], "a release sends nothing: discarded by rule 'drop'"),
+        ([route | {"name": "study", "fallback": False, "trigger": "study"}], "a release lets it wait for its study"),
+    ):
+        routing = written(tmp_path, {"targets": pacs, "rules": [hold, *others]})
+        done = run(home, "test", "--header", "-", "--routing", routing, stdin=json.dumps(KNEE))
+        assert "→ hold: held by rule 'look'" in done.stdout and words in done.stdout, done.stdout
+
+
 def test_a_pasted_header_shows_ticks_and_actual_values(home: Home) -> None:
     text = run(home, "test", "--header", "-", stdin=json.dumps(KNEE)).stdout
     assert "✗ cardiac: false" in text and 'StudyDescription = "knee"' in text and "✓ Modality == 'MR'" in text

@@ -229,6 +229,22 @@ async def test_a_past_series_is_tried_clause_by_clause_with_its_values(real, rea
     assert "No match" in text and "SenderAET is <b>CT1</b>" in text and "With all rules" in text
 
 
+async def test_a_hold_that_a_release_cannot_end_is_told_by_the_check_the_list_and_the_test(real, real_admin):
+    hold = {"name": "look", "when": "Modality == 'CT'", "action": "hold"}
+    real.publish(ALL | {"when": "Modality == 'MR'"}, hold)
+    odd, pasted = "a release has nowhere to send it", json.dumps({"Modality": "CT"})
+    assert odd in await page(real_admin, "/rules")
+    data = sent(hold, was="look", do="check", pasted=pasted)
+    text = await (await post(real_admin, "/rules/edit", data, 200)).text()
+    assert odd in text and "Nothing stands against it" not in text
+    assert (
+        "A release is refused: no rule names a target" in await (await post(real_admin, "/rules/try", data, 200)).text()
+    )
+    data |= {"targets": "pacs"}
+    assert "Nothing stands against it" in await (await post(real_admin, "/rules/edit", data, 200)).text()
+    assert "A release sends it to pacs." in await (await post(real_admin, "/rules/try", data, 200)).text()
+
+
 async def test_who_sees_patients_masked_cannot_find_them_out_by_testing_rules(real, real_app, real_viewer):
     real_app[CONFIG] = replace(real_app[CONFIG], mask_phi="viewers")
     data = sent(CARDIAC | {"when": "PatientName == 'X'"}, arrival=str(real.arrival()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import fields, is_dataclass
+from itertools import chain
 from typing import Any
 
 from protocol.routing.rules.nodes import Always, Clause, Compare, Constant, Logic, Name, Not
@@ -98,10 +99,12 @@ def clauses(says: Meaning) -> frozenset[Meaning]:
     return frozenset({says})
 
 
-def contradiction(clause: Clause) -> str:
-    """Words for two parts of a condition that cannot both be true, or an empty text: a name equal to two texts."""
+def contradiction(*conditions: Clause) -> str:
+    """Words for two parts of a condition, or of several about the same images, that cannot both be true, or an empty text:
+    a name equal to two texts.
+    """
     wanted: dict[str, Compare] = {}
-    for one in _all_of(clause):
+    for one in chain.from_iterable(map(_all_of, conditions)):
         match one:
             case Compare(terms=(Name(name=name, kind="text"), Constant(value=str() as value)), operators=("==",)) if (
                 type(value) is str

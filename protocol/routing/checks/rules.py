@@ -45,6 +45,7 @@ def rule_findings(configuration: RoutingConfiguration, now: datetime) -> Iterato
             continue
         yield from _unknown_sources(configuration, one)
         found = _alone(one, now) or _kept_away(one, certain) or _without_effect(one, certain)
+        found = found or _nowhere_to_go(one, rules, now)
         if found is not None:
             yield found
 
@@ -118,6 +119,30 @@ def _without_effect(one: _Known, certain: list[_Known]) -> Finding | None:
             cure = f"a discard rule never takes away what another routes or holds: narrow '{other.rule.name}' instead"
             return warning(("rules", one.at), message, cure)
     return None
+
+
+def _nowhere_to_go(one: _Known, rules: Sequence[_Known], now: datetime) -> Finding | None:
+    """A hold rule without targets where no other rule could send what it holds: then a release has nowhere to go.
+
+    Where another may, it is sound: somebody looks first, and the release lets the others act, whatever they stop.
+    """
+    if one.rule.action != "hold" or one.rule.targets:
+        return None
+    if any(_may_send(other.rule, now) and not _apart(one, other) for other in rules):
+        return None
+    message = f"rule '{one.rule.name}' holds what no rule names a target for: a release has nowhere to send it"
+    cure = "name the targets that get it on release; without, each series is routed or discarded by hand"
+    return warning(("rules", one.at, "targets"), message, cure)
+
+
+def _may_send(rule: Rule, now: datetime) -> bool:
+    return rule.mode == "active" and bool(rule.targets) and not expired(rule.expires, now)
+
+
+def _apart(one: _Known, other: _Known) -> bool:
+    """Whether both are proven never to apply to one series. Rules of other triggers ask about other images."""
+    same = one.rule.trigger == other.rule.trigger == "series"
+    return other.says == NEVER or (same and bool(contradiction(one.rule.compiled.tree, other.rule.compiled.tree)))
 
 
 def _is_certain(rule: Rule) -> bool:

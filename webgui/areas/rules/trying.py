@@ -18,7 +18,7 @@ from protocol.routing.judging import Case
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.rules.compiler import compile_rule
 from protocol.routing.trying import tried
-from webgui import patients
+from webgui import patients, publishing
 from webgui.areas.rules import words
 from webgui.rules_source import RulesSource
 
@@ -111,7 +111,8 @@ def shown(
              "then": words.then(one["action"], one["targets"], one["trigger"])} for one in others
         ],
         "outcome_level": outcome_level, "outcome": outcome, "reason": decision["reason"],
-        "deliveries": [one["name"] for one in decision["deliveries"]],
+        "deliveries": [one["name"] for one in decision["deliveries"] if decision["outcome"] != "hold"],
+        "on_release": publishing.sentence(decision["on_release"]) if decision["on_release"] else "",
     }  # fmt: skip
 
 
