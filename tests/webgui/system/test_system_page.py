@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 
 import pytest
@@ -195,6 +196,39 @@ async def test_an_actor_logs_its_steps_for_15_minutes_or_until_somebody_ends_it(
     assert (await real_admin.post("/api/v1/system/debug", json={"actor": "cleaner"}, headers=HOME)).status == 422
 
 
+async def test_the_undo_of_debug_lines_takes_back_what_was_asked_for_and_nothing_beside_it(programs, real, real_admin):
+    async def post(data):
+        """What the act's answer has as its undo, carried out if it is asked for; then what is logged."""
+        return await (await real_admin.post("/system/debug", data={"actor": "receiver"} | data, headers=HOME)).text()
+
+    async def undo(page):
+        form = re.search(r'action="/system/debug">(.*?)</form>', page, re.S)[1]
+        assert "Undo" in form
+        return await post(dict(re.findall(r'name="(\w+)" value="(\w*)"', form)))
+
+    async def logged():
+        found = await (await real_admin.get("/api/v1/system")).json()
+        return len(found["debug"]), (found["following"] or {"left": 0})["left"]
+
+    await post({"on": "true"})
+    page = await post({"on": "true", "associations": "10"})
+    assert await logged() == (1, 10)
+    await undo(page)
+    assert await logged() == (1, 0)
+    await post({"on": "true", "associations": "5"})
+    await undo(await post({"on": "true", "associations": "10"}))
+    assert await logged() == (1, 5)
+    page = await post({"on": "true"})
+    assert "icons.svg#undo" not in page, "the former end of the 15 minutes cannot be set again"
+    await undo(await post({"on": "false"}))
+    assert await logged() == (1, 5)
+    await post({"on": "false"})
+    assert await logged() == (0, 0)
+    await post({"on": "true", "associations": "5"})
+    await undo(await post({"on": "true"}))
+    assert await logged() == (0, 5)
+
+
 async def test_the_receiver_logs_the_next_associations_or_until_somebody_ends_it(programs, real, real_admin, accounts):
     assert "For 10 associations" in await page_of(real_admin)
     page = await (
@@ -210,5 +244,6 @@ async def test_the_receiver_logs_the_next_associations_or_until_somebody_ends_it
     await real_admin.post("/api/v1/system/debug", json={"actor": "receiver", "on": False}, headers=HOME)
     assert (await (await real_admin.get("/api/v1/system")).json())["following"] is None
     for odd in ({"actor": "router", "associations": 3}, {"actor": "receiver", "on": False, "associations": 3},
-                {"actor": "receiver", "associations": 0}):  # fmt: skip
+                {"actor": "receiver", "associations": 0}, {"actor": "router", "what": "associations", "on": False},
+                {"actor": "receiver", "what": "both"}, {"actor": "receiver", "what": "steps", "associations": 3}):  # fmt: skip
         assert (await real_admin.post("/api/v1/system/debug", json=odd, headers=HOME)).status == 422

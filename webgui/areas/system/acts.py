@@ -69,42 +69,63 @@ async def debug(request: web.Request) -> web.Response:
     now, who = node.clock.now(), request[SESSION].who
     before, after = await node.run(lambda: _change_debug(node.settings, form, who, now))
     await record(request, "log.level", f"actor/{form.actor}", before, after)
-    if form.associations is not None:
-        text = (
-            f"The receiver logs the next {form.associations} associations."
-            if form.associations > 1
-            else "The receiver logs the next association."
-        )
-    else:
-        text = (
-            f"The {form.actor} logs its steps for 15 minutes." if form.on else f"The {form.actor} logs as usual again."
-        )
     body = {
         "actor": form.actor,
         "until": after.get("debug_until", now + following.LASTS_S),
         "associations": form.associations,
     }
-    undo = {"actor": form.actor, "on": str(not form.on).lower()}
-    return _done(request, text, body, undo, "/system/debug")
+    return _done(request, _debug_told(form), body, _debug_undo(form, before), "/system/debug")
 
 
 def _change_debug(
     settings: Settings, form: Debug, who: str, now: float
 ) -> tuple[dict[str, float], dict[str, float]]:  # fmt: skip
-    """Before and after, for the audit."""
+    """What was touched, before and after, for the audit and the way back."""
+    before: dict[str, float] = {}
+    after: dict[str, float] = {}
+    if form.steps:
+        before["debug_until"] = {one.actor: one.until for one in loglevel.wishes(settings, now)}.get(form.actor, 0.0)
+        if form.on:
+            after["debug_until"] = loglevel.wish(settings, form.actor, who, now).until
+        else:
+            loglevel.end(settings, form.actor)
+            after["debug_until"] = 0.0
+    if form.calls:
+        found = following.following(settings, now)
+        before["debug_associations"] = found.left if found else 0
+        if form.associations is not None:
+            following.follow(settings, form.associations, who, now)
+        else:
+            following.end(settings)
+        after["debug_associations"] = form.associations or 0
+    return before, after
+
+
+def _debug_told(form: Debug) -> str:
+    if not form.on:
+        return (
+            f"The {form.actor} logs as usual again." if form.steps else "The receiver follows no associations any more."
+        )
+    told = [f"its steps for {loglevel.LASTS_S / 60:.0f} minutes"] if form.steps else []
     if form.associations is not None:
-        left = following.following(settings, now)
-        following.follow(settings, form.associations, who, now)
-        return {"debug_associations": left.left if left else 0}, {"debug_associations": form.associations}
-    until = {one.actor: one.until for one in loglevel.wishes(settings, now)}
-    if form.on:
-        return {"debug_until": until.get(form.actor, 0.0)}, {
-            "debug_until": loglevel.wish(settings, form.actor, who, now).until
-        }
-    loglevel.end(settings, form.actor)
-    if form.actor == following.ACTOR:
-        following.end(settings)
-    return {"debug_until": until.get(form.actor, 0.0)}, {"debug_until": 0.0}
+        told.append(f"the next {form.associations} associations" if form.associations > 1 else "the next association")
+    return f"The {form.actor} logs {' and '.join(told)}."
+
+
+def _debug_undo(form: Debug, before: dict[str, float]) -> dict[str, str] | None:
+    """Takes back what this changed and nothing beside it; None: nothing was ended, or what was there cannot be made again."""
+    steps, left = before.get("debug_until", 0.0) > 0, int(before.get("debug_associations", 0))
+    fields: dict[str, str] = {"actor": form.actor}
+    if not form.on:
+        parts = [name for name, was in (("steps", steps), ("associations", left > 0)) if was]
+        again = {"associations": str(left)} if left else {}
+        both = {"what": "both"} if len(parts) == 2 else {}
+        return fields | {"on": "true"} | again | both if parts else None
+    if left:
+        return fields | {"on": "true", "associations": str(left)}
+    # 15 minutes more: their former end cannot be set again, and ending them would take more than was given.
+    what = "both" if form.steps and form.calls else "steps" if form.steps else "associations"
+    return None if steps else fields | {"on": "false", "what": what}
 
 
 async def drain(request: web.Request) -> web.Response:

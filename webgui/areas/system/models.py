@@ -43,6 +43,9 @@ class Debug(BaseModel):
     model_config = ConfigDict(extra="ignore")
     actor: Literal["receiver", "router", "dispatcher"] = Field(description="All processes of this kind")
     on: bool = Field(True, description="false: end them now")
+    what: Literal["", "steps", "associations", "both"] = Field(
+        "", description="Which of the two; empty: what `associations` says, and both where they are ended"
+    )
     associations: int | None = Field(
         None, ge=1, le=MOST, description="Of the receiver: of so many associations that open next, within a day"
     )
@@ -51,7 +54,22 @@ class Debug(BaseModel):
     def _of_the_receiver(self) -> Debug:
         if self.associations is not None and (self.actor != ACTOR or not self.on):
             raise ValueError(f"associations are the {ACTOR}'s, and begin with on = true")
+        if self.what in ("associations", "both") and (self.actor != ACTOR or (self.on and self.associations is None)):
+            raise ValueError(f"associations are the {ACTOR}'s: say how many")
+        if self.what == "steps" and self.associations is not None:
+            raise ValueError("steps are logged for 15 minutes, whatever the number of associations")
         return self
+
+    @property
+    def steps(self) -> bool:
+        """Whether it is about the actor's steps for 15 minutes."""
+        return self.what in ("steps", "both") or (not self.what and self.associations is None)
+
+    @property
+    def calls(self) -> bool:
+        """Whether it is about the receiver's next associations."""
+        ends = not self.what and not self.on and self.actor == ACTOR
+        return self.what in ("associations", "both") or self.associations is not None or ends
 
 
 class SelfTest(BaseModel):
