@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from real_node import RealNode
 from webgui_fakes import HOME, PAGE, log_in
 
 from protocol.causes import Cause
@@ -392,6 +393,24 @@ async def test_a_study_shows_its_series_side_by_side(real, real_viewer):
     assert all(f'href="/series/{id}"' in text for id in ids) and text.count('<svg viewBox="0 0 100') == 2
     told = await (await real_viewer.get(f"/api/v1/studies/{TestImage().study_uid}")).json()
     assert (told["study"]["series"], told["study"]["images"]) == (2, 2)
+
+
+async def test_a_study_of_which_another_node_has_series_says_so(real, real_viewer, tmp_path):
+    real.arrival()
+    real.record()
+    other = RealNode(tmp_path / "other", SCANPOST_NODE__NAME="annex", SCANPOST_LEDGER__URL=real.settings.ledger.url)
+    other.publish()
+    for image in (TestImage(series=2), TestImage(series=3), TestImage(study=2)):
+        other.arrival(image)
+    other.record()
+    other.close()
+    uid, alone = TestImage().study_uid, TestImage(study=2).study_uid
+    said = f"ode annex has {{}} series of this study: see its own page, or scanpost history search {uid} --node annex"
+    assert said.format(2) in await text_of(real_viewer, f"/studies/{uid}")
+    told = await (await real_viewer.get(f"/api/v1/studies/{uid}")).json()
+    assert told["study"]["series"] == 1 and told["notes"] == [f"N{said.format(2)}."]
+    text = await text_of(real_viewer, f"/studies/{alone}", 404)
+    assert "there is no such study here; node annex has 1 series" in text
 
 
 async def test_many_series_of_a_study_and_studies_of_a_patient_come_in_parts_and_are_counted_whole(

@@ -9,6 +9,7 @@ Read only, each function on a connection from `engine.reading`; nothing in this 
 
 from protocol.ledger.history.asked import EventFilter, Filter, Page
 from protocol.ledger.history.attempts import Attempt, attempts, attempts_of
+from protocol.ledger.history.elsewhere import elsewhere
 from protocol.ledger.history.events import events
 from protocol.ledger.history.searching import search_arrivals
 from protocol.ledger.history.telling import Entry, Story, tell
@@ -16,6 +17,6 @@ from protocol.ledger.history.timeline import timeline
 from protocol.ledger.queries import image_history
 
 __all__ = [
-    "Attempt", "Entry", "EventFilter", "Filter", "Page", "Story", "attempts", "attempts_of", "events", "image_history",
+    "Attempt", "Entry", "EventFilter", "Filter", "Page", "Story", "attempts", "attempts_of", "elsewhere", "events", "image_history",
     "search_arrivals", "tell", "timeline",
 ]  # fmt: skip

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from protocol.errors import LedgerUnavailable, NotFound
 from protocol.header.uids import valid_uid
-from protocol.ledger.history import Filter, search_arrivals
+from protocol.ledger.history import Filter, elsewhere, search_arrivals
 from protocol.ledger.history.abouts import abouts
 from protocol.spool import Spool
 from protocol.spool.browsing import ABOUT, LOOKED_THROUGH
-from webgui import answers, inputs, patients
+from webgui import answers, inputs, patients, words
 from webgui.areas.series.asked import SeriesQuery, Shown
 from webgui.areas.series.finding import AWAY, NEWEST, find
 from webgui.areas.series.lanes import Study, lanes, studies, study
@@ -21,10 +21,12 @@ from webgui.areas.series.lines import Line, of_ledger, of_spool
 from webgui.areas.series.pages import patient_link
 from webgui.areas.series.seeing import seen
 from webgui.keys import NODE
+from webgui.node import Node
 from webgui.patientkeys import PatientKeys
 
 MOST = 250  # series of one study or patient; more of them (a phantom) are for the list of series
 PAGE = 200  # lines of a page; what stands above them counts all of these
+SHOWN_NODES = 5
 LATE_S = 5.0  # the ledger is behind: what it does not know may be more than the newest
 MORE = f"There are more series than the newest {MOST:,} shown here; the list of series has all."
 
@@ -35,10 +37,23 @@ async def _of_study(request: web.Request) -> tuple[list[Line], list[str]]:
     if not valid_uid(uid):
         raise NotFound("this is no study instance UID")
     found = await find(request.app[NODE], SeriesQuery(study=uid), "", MOST)
+    others = await _elsewhere(request.app[NODE], uid)
     if not found.lines:
-        raise NotFound("there is no such study")
-    notes = [*found.notes, MORE] if found.next else found.notes
+        raise NotFound("; ".join(["there is no such study here", *others]))
+    notes = [*found.notes, *([MORE] if found.next else []), *(f"{one[:1].upper()}{one[1:]}." for one in others)]
     return sorted(found.lines, key=lambda line: (line.time, line.id)), notes
+
+
+async def _elsewhere(node: Node, uid: str) -> list[str]:
+    """What other nodes have of the study, as sentences: their pages are theirs, and this one does not know where they stand."""
+    try:
+        found = await node.ledger(lambda connection: elsewhere(connection, node.name, uid))
+    except LedgerUnavailable:
+        return []  # the list said so already
+    return [
+        f"node {name} has {words.count(count, 'series', 'series')} of this study: see its own page, or"
+        f" scanpost history search {uid} --node {name}" for name, count in found[:SHOWN_NODES]
+    ]  # fmt: skip
 
 
 async def show_study(request: web.Request) -> web.Response:
