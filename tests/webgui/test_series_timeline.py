@@ -1,8 +1,11 @@
 """The timeline in words: order, gaps, days, attempts with and without the ledger, commitment, people, what is still to come."""
 
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
 from protocol.ledger.history import Attempt
 from webgui.areas.series import words
-from webgui.areas.series.timeline import Told, steps
+from webgui.areas.series.timeline import Told, steps, with_days
 
 ARRIVAL = {"addendum_of": 0, "images": 3, "bytes": 3_000_000, "closed": 1010.0, "why": "released", "state": "in_delivery",
            "since": 1010.0, "reason": ""}  # fmt: skip
@@ -26,7 +29,24 @@ def test_what_happened_stands_in_order_with_the_gaps_between():
 
 def test_only_the_first_of_a_day_has_its_date():
     found = steps(Told({**ARRIVAL, "closed": 1000.0 + 86_400}, reception=RECEIVED))
-    assert [bool(step.day) for step in found] == [True, False, True]
+    assert [bool(step.day) for step in with_days(found, UTC)] == [True, False, True]
+
+
+def test_days_and_times_are_those_of_the_zone_of_who_looks():
+    (first, *_, last) = steps(Told(ARRIVAL, reception=RECEIVED))
+    far = ZoneInfo("Etc/GMT-14")  # 14 hours ahead
+    assert (first.clock(UTC), first.clock(far)) == ("00:16:40.000", "14:16:40.000")
+    late = Told({**ARRIVAL, "closed": 11 * 3600.0}, reception=RECEIVED)
+    assert [step.day for step in with_days(steps(late), UTC)] == ["Thursday, 01 January 1970", "", ""]
+    assert [step.day for step in with_days(steps(late), far)][-1] == "Friday, 02 January 1970"
+
+
+def test_small_figures_are_not_told_as_nothing():
+    received = steps(Told(ARRIVAL | {"bytes": 14_000}, reception={"first": 1000.0, "last": 1000.0}))
+    assert received[1].lines == ["3 images, 14.0 kB"]
+    one = Attempt(5, "pacs", 1, 1012.0, ended=1013.0, outcome="delivered", images=3, bytes=14_000)
+    told = steps(Told(ARRIVAL, deliveries=[DELIVERY], attempts=[one]))
+    assert ["3 images in 1.0 s, 14.0 kB/s", "3 × 0000 Success"] in [step.lines for step in told]
 
 
 def test_without_the_ledger_a_delivery_tells_its_last_failure_and_what_to_do_first():

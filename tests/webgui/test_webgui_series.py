@@ -4,11 +4,14 @@ import csv
 import io
 import re
 from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from real_node import RealNode
 from webgui_fakes import HOME, PAGE, log_in
 
+from protocol.accounts import Preferences
 from protocol.causes import Cause
 from protocol.clock import SystemClock
 from protocol.testing.images import TestImage
@@ -58,6 +61,16 @@ async def test_the_list_has_the_newest_first_with_states_and_deliveries(real_vie
     assert found[0]["patient_name"] == "Test, Image"
     text = await text_of(real_viewer, "/series")
     assert f'href="/series/{two[0]}"' in text and "pacs: waiting" in text
+
+
+async def test_the_timeline_is_told_in_the_zone_of_who_looks(real, real_viewer, people):
+    id = real.arrival()
+    opened = real.spool.arrivals.get(id)["opened"]
+    for name in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
+        people.set_preferences("vera", Preferences(time_zone=name))
+        then = datetime.fromtimestamp(opened, ZoneInfo(name))
+        text = await text_of(real_viewer, f"/series/{id}")
+        assert f"{then:%A, %d %B %Y}" in text and f">{then:%H:%M:}" in text[text.index('id="timeline"') :]
 
 
 async def test_the_deliveries_tab_says_as_the_queue_what_a_delivery_waits_for(real, real_viewer):

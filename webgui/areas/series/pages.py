@@ -20,12 +20,14 @@ from webgui.areas.series.guessing import day_of, instead
 from webgui.areas.series.lines import COLUMNS, Line, cells
 from webgui.areas.series.seeing import listing, meant, seen, whole
 from webgui.areas.series.story import Story
+from webgui.areas.series.timeline import with_days
 from webgui.areas.series.why import said
 from webgui.inputs import Invalid
 from webgui.keys import CONFIG, NODE, SESSION
 from webgui.patientkeys import PatientKeys
 from webgui.searches import SEARCHES
 from webgui.taking import taken
+from webgui.viewing import zone_of
 
 TABS = (
     ("why", "Why routed?"),
@@ -99,9 +101,9 @@ async def show(request: web.Request) -> web.Response:
     tab = request.query.get("tab", "why")
     tab = tab if tab in dict(TABS) else "why"
     one, clear = await whole(request, id, f"/series/{id}")
-    configuration = (await node.run(node.routing.current)).configuration
+    configuration, zone = (await node.run(node.routing.current)).configuration, zone_of(request)
     return answers.page(
-        request, "series/show.html", id=id, one=one, line=one.line, tab=tab, tabs=TABS,
+        request, "series/show.html", id=id, one=one, steps=with_days(one.steps, zone), zone=zone, line=one.line, tab=tab, tabs=TABS,
         targets=[*configuration.targets, *configuration.groups], can=_can(one), patient=patient_link(request, clear),
         person=_person(one), words=words, here=f"/series/{id}?tab={tab}", uid_name=uid_name, **await _tab(request, one, tab),
     )  # fmt: skip

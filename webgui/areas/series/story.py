@@ -21,7 +21,7 @@ from protocol.spool import Spool
 from protocol.wire.messages import ERROR, WARNING
 from webgui import words as general
 from webgui.areas.series.lines import Line, of_ledger, of_spool
-from webgui.areas.series.timeline import Step, Told, steps, with_days
+from webgui.areas.series.timeline import Step, Told, steps
 from webgui.areas.series.words import seconds as gap_words
 from webgui.holdups import holdup
 from webgui.node import Node
@@ -110,7 +110,7 @@ async def _of_ledger_alone(node: Node, id: int) -> Story:
     found, about = answer
     arrival = {"addendum_of": 0, "called_ae": "", "address": "", **found.arrival, "id": id}
     return Story(
-        of_ledger(found.arrival, about), arrival, about, with_days([_step(entry) for entry in tell(found)]),
+        of_ledger(found.arrival, about), arrival, about, [_step(entry) for entry in tell(found)],
         attempts=attempts_of(found.events, {}), here=False, notes=[ONLY_LEDGER],
     )  # fmt: skip
 

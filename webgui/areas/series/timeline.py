@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from protocol.causes import hint
@@ -39,10 +39,9 @@ class Step:
     day: str = ""
     """The first of its day."""
 
-    @property
-    def clock(self) -> str:
-        """Time of day of this machine, to the millisecond for what has happened."""
-        told = datetime.fromtimestamp(self.time)
+    def clock(self, zone: tzinfo | None) -> str:
+        """Time of day in a zone, this machine's if none is given; to the millisecond for what has happened."""
+        told = datetime.fromtimestamp(self.time, zone)
         return told.strftime("%H:%M") if self.ahead else f"{told:%H:%M:%S}.{told.microsecond // 1000:03}"
 
 
@@ -81,12 +80,12 @@ def steps(told: Told) -> list[Step]:
         gap = 0.0 if before is None or step.ahead else step.time - before
         made.append(replace(step, gap=words.seconds(gap) if gap >= LITTLE_S else ""))
         before = step.time
-    return with_days(made)
+    return made
 
 
-def with_days(found: Sequence[Step]) -> list[Step]:
-    """The same, each first one of a day with its date."""
-    days = [f"{datetime.fromtimestamp(step.time):%A, %d %B %Y}" for step in found]
+def with_days(found: Sequence[Step], zone: tzinfo | None) -> list[Step]:
+    """The same, each first one of a day of this zone with its date."""
+    days = [f"{datetime.fromtimestamp(step.time, zone):%A, %d %B %Y}" for step in found]
     return [replace(step, day="" if at and days[at - 1] == days[at] else days[at]) for at, step in enumerate(found)]
 
 
@@ -109,8 +108,9 @@ def _received(told: Told) -> Iterator[Step]:
     if last is not None and arrival["images"] > 1:
         took = max(0.0, last - (first or last))
         rate = f", {general.size(arrival['bytes'] / took)}/s" if took > 0.5 else ""
-        yield Step(last, "busy", "Last image", [f"{general.count(arrival['images'], 'image')},"
-                                                f" {general.size(arrival['bytes'])} in {words.seconds(took)}{rate}"])  # fmt: skip
+        within = f" in {words.seconds(took)}{rate}" if took else ""  # small ones are recorded together, at one moment
+        size = general.size(arrival["bytes"])
+        yield Step(last, "busy", "Last image", [f"{general.count(arrival['images'], 'image')}, {size}{within}"])
     if arrival["closed"] is not None:
         why = words.COMPLETE.get(arrival["why"] or "", arrival["why"] or "")
         yield Step(arrival["closed"], "ok", f"Complete with {general.count(arrival['images'], 'image')}", [why])
@@ -203,7 +203,9 @@ def _attempt(attempt: Any) -> Iterator[Step]:
     if attempt.images or attempt.skipped:
         rate = attempt.megabytes_per_s
         took = f" in {words.seconds(attempt.seconds)}" if attempt.seconds is not None else ""
-        lines.append(general.count(attempt.images, "image") + took + (f", {rate:.1f} MB/s" if rate else ""))
+        lines.append(
+            general.count(attempt.images, "image") + took + (f", {general.size(rate * 1e6)}/s" if rate else "")
+        )
     others = sum(attempt.statuses.values())
     plain = attempt.images - others
     answers = [f"{plain} × {words.status(0)}"] if plain > 0 else []

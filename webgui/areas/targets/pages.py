@@ -16,6 +16,7 @@ from webgui.areas.targets import edits, models, reading, words
 from webgui.csvs import download, when
 from webgui.jobs import Job, JobRefused
 from webgui.keys import LADDERS, NODE, SESSION
+from webgui.words import size
 
 COLUMNS = ("name", "kind", "address", "state", "waiting", "sending", "parked", "held", "oldest_s", "images", "bytes",
            "success", "last_success", "last_error")  # fmt: skip
@@ -92,7 +93,7 @@ async def editor(
     return answers.page(
         request, "targets/editor.html", status, specs=specs, values=values, set_ones=modelform.set_ones(specs, values),
         errors=errors or {}, others=others or [], was=was, name=name, type=data["type"], kind=words.TYPES[data["type"]],
-        row=row, job=job, steps=steps_of(job), reason=reason, base=version.number if base is None else base,
+        row=row, in_words=size, job=job, steps=steps_of(job), reason=reason, base=version.number if base is None else base,
         conflict=conflict,
         by_environment=any("${" in str(value) for value in values.values()), elsewhere=[
             key for key in (*version.configuration.targets, *version.configuration.groups) if key != was
