@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -245,6 +246,17 @@ async def test_a_hold_that_a_release_cannot_end_is_told_by_the_check_the_list_an
     assert "A release sends it to pacs." in await (await post(real_admin, "/rules/try", data, 200)).text()
 
 
+@pytest.mark.parametrize(("do", "status"), [("check", 200), ("activate", 422), ("keep", 422)])
+async def test_what_the_test_panel_was_filled_with_stays_whatever_the_form_was_sent_for(real, real_admin, do, status):
+    number = real.arrival()
+    data = sent(ALL | {"when": "True" if do == "check" else "Modalty == 1"}, was="all", do=do, arrival=str(number))
+    text = await (await post(real_admin, "/rules/edit", data, status)).text()
+    assert f'value="{number}" selected' in text
+    data |= {"arrival": "", "pasted": '{"Modality": "US"}', "o-calling_ae": "CT9"}
+    text = await (await post(real_admin, "/rules/edit", data, status)).text()
+    assert "&#34;Modality&#34;: &#34;US&#34;" in text and 'value="CT9"' in text
+
+
 async def test_who_sees_patients_masked_cannot_find_them_out_by_testing_rules(real, real_app, real_viewer):
     real_app[CONFIG] = replace(real_app[CONFIG], mask_phi="viewers")
     data = sent(CARDIAC | {"when": "PatientName == 'X'"}, arrival=str(real.arrival()))
@@ -384,6 +396,8 @@ async def test_a_backtest_of_the_draft_tells_numbers_and_pins_them(real, real_ad
     await job.task
     text = await page(real_admin, path)
     assert "of 1 series match (100.0 %)" in text and "newly matched" in text and "Load per target" in text
+    assert re.search(r"1 series, \d+ B on 20\d\d-\d\d-\d\d, \d\d:00 to \d\d:00", text)
+    assert '<strong class="ok-text">+1</strong>' in text and '<strong class="">0</strong>' in text
     assert "1 of 1 series" in await page(real_admin, "/rules/cardiac?draft=true")
     csv = await (await real_admin.get(f"{path}&format=csv")).text()
     assert csv.startswith("difference,arrival")

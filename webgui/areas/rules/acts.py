@@ -32,9 +32,10 @@ async def edit(request: web.Request) -> web.Response:
     """The editor's form: check, keep as a draft, or publish as active, shadow or off (`do`)."""
     values = await pages.large(request)
     made, do = form.read(values), str(values.get("do") or "check")
+    made.tried_on = trying.asked_of(values)
     version = await publishing.current(request.app[NODE])
     if do == "keep":
-        return await _keep(request, made, values, version)
+        return await _keep(request, made, str(values.get("test_name") or "").strip()[:200], version)
     if do.startswith("forget:"):
         made.rule["tests"] = [one for at, one in enumerate(made.rule["tests"]) if f"forget:{at}" != do]
         do = "draft"
@@ -136,20 +137,19 @@ async def save_draft(request: web.Request, made: form.Form) -> None:
         raise web.HTTPServiceUnavailable(text=f"The draft could not be saved: {exc.strerror or exc}.") from exc
 
 
-async def _keep(request: web.Request, made: form.Form, values: Any, version: Version) -> web.Response:
+async def _keep(request: web.Request, made: form.Form, name: str, version: Version) -> web.Response:
     """Keep what was tried as a test case of the draft."""
-    asked, source = trying.asked_of(values), request.app[RULES]
-    name = str(values.get("test_name") or "").strip()[:200]
+    source = request.app[RULES]
 
     def run() -> Data:
         configuration, _ = form.for_trying(made, version.configuration)
-        title, case, _ = trying.case_of(asked, source, configuration)
+        title, case, _ = trying.case_of(made.tried_on, source, configuration)
         return trying.test_case(made.when, case, name or title)
 
     try:
         case = await request.app[NODE].run(run)
     except (RuleSyntaxError, ScanpostError) as exc:
-        return await pages.editor(request, made, version, 422, try_error=str(exc), asked=asked)
+        return await pages.editor(request, made, version, 422, try_error=str(exc))
     made.rule["tests"] = [*made.rule["tests"], case]
     word = words.RESULTS[case["expect"]][1]
     return await _save(request, made, version, f"Kept as a test case of the draft: expected is '{word}'.")

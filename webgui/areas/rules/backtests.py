@@ -13,6 +13,7 @@ from aiohttp import web
 
 from protocol.errors import ScanpostError
 from webgui import answers, guards, inputs, patients, publishing
+from webgui import words as general
 from webgui.areas.rules import acts, form, models, pages, reading, trying, words
 from webgui.csvs import download
 from webgui.guards import Need
@@ -163,8 +164,22 @@ def _loads(draft: dict[str, Any], active: dict[str, Any]) -> list[dict[str, Any]
     for name in sorted({*draft, *active}):
         now, then = active.get(name, nothing), draft.get(name, nothing)
         busiest = then["busiest_hour"]
-        rows.append({"name": name, "series": then["series_per_day"], "gb": then["gb_per_day"],
+        rows.append({"name": name, "series": then["series_per_day"], "size": general.size(then["gb_per_day"] * 1e9),
                      "more_series": then["series_per_day"] - now["series_per_day"],
-                     "more_gb": then["gb_per_day"] - now["gb_per_day"],
-                     "peak": f"{busiest['series']} series, {busiest['gb']:.1f} GB at {busiest['at']}" if busiest else ""})  # fmt: skip
+                     "more_size": _more(then["gb_per_day"] - now["gb_per_day"]),
+                     "peak": _peak(busiest) if busiest else ""})  # fmt: skip
     return rows
+
+
+def _more(gb: float) -> str:
+    """A change with its sign; "" where it is too small for the document's digits."""
+    return f"{'+' if gb > 0 else '−'}{general.size(abs(gb) * 1e9)}" if abs(gb) >= 0.00005 else ""
+
+
+def _peak(busiest: dict[str, Any]) -> str:
+    """`12 series, 3.4 GB on 2026-11-27, 14:00 to 15:00`; hours of the node's clock."""
+    day, _, hour = busiest["at"].partition("T")
+    size = general.size(busiest["gb"] * 1e9)
+    return (
+        f"{general.count(busiest['series'], 'series', 'series')}, {size} on {day}, {hour}:00 to {(int(hour) + 1):02}:00"
+    )

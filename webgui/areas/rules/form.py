@@ -34,7 +34,8 @@ PLAIN = ("name", "when", "targets", "notify", "tests")
 
 @dataclass
 class Form:
-    """A rule in the editor. `was`: the rule it changes; `base`: the version its editor started from; `place`: from 1."""
+    """A rule in the editor. `was`: the rule it changes; `base`: the version its editor started from; `place`: from 1;
+    `tried_on`: what its test panel was filled with (trying.Asked), None where it was not sent."""
 
     rule: Data
     was: str = ""
@@ -43,6 +44,7 @@ class Form:
     reason: str = ""
     errors: dict[str, str] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
+    tried_on: Any = None
 
     @property
     def name(self) -> str:

@@ -94,8 +94,9 @@ async def editor(
         "tests_json": json.dumps(made.rule.get("tests") or [], ensure_ascii=False),
         "lint": lint, "named": named, "targets": _targets(configuration, made),
         "builder_tests": builder.TESTS, "builder_scopes": builder.SCOPES, "modes": words.MODES,
-        "arrivals": await reading.recent(node), "seen": sorted(seen), "arrival": None,
-        "draft": None, "shown_draft": True, "tried": None, "try_error": "", "conflict": None, "asked": None,
+        "arrivals": await reading.recent(node), "seen": sorted(seen), "asked": made.tried_on,
+        "arrival": made.tried_on.arrival if made.tried_on else None,
+        "draft": None, "shown_draft": True, "tried": None, "try_error": "", "conflict": None,
         "findings": (), "checked": False,
     }  # fmt: skip
     return answers.page(request, "rules/editor.html", status, **shared | more)
@@ -121,7 +122,7 @@ async def try_(request: web.Request) -> web.Response:
     """Hold the rule in the editor against a series, files or a pasted header. Changes nothing."""
     values = await large(request)
     made = form.read(values)
-    asked = trying.asked_of(values)
+    asked = made.tried_on = trying.asked_of(values)
     version = await publishing.current(request.app[NODE])
     source = request.app[RULES]
 
@@ -143,9 +144,7 @@ async def try_(request: web.Request) -> web.Response:
     status = 422 if error else 200
     if request.headers.get("X-Fragment"):
         return answers.page(request, "rules/tried.html", status, tried=found, try_error=error)
-    return await editor(
-        request, made, version, status, tried=found, try_error=error, asked=asked, arrival=asked.arrival
-    )
+    return await editor(request, made, version, status, tried=found, try_error=error)
 
 
 async def large(request: web.Request) -> dict[str, Any]:
