@@ -120,6 +120,7 @@ async def _context(request: web.Request) -> dict[str, object]:
         "flash": None,
         "now_local": lambda: words.local_time(now, now, zone),
         "local": lambda seconds: words.local_time(seconds, now, zone),
+        "zone_name": zone.key if zone else "",
         "theme": wants.theme,
         "list_columns": columns.LISTS,
         "hidden_columns": lambda name: columns.hidden(wants.columns, name),

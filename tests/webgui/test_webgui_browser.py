@@ -3,11 +3,14 @@
 import asyncio
 import os
 import shutil
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp import web
 from webgui_fakes import PASSWORD
 
+from protocol.accounts import Preferences
 from webgui import live
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed (extra: test)")
@@ -66,8 +69,9 @@ async def background(page):
     return await page.evaluate("getComputedStyle(document.body).backgroundColor")
 
 
-async def test_the_dashboard_lives_in_a_real_browser(page, node):
+async def test_the_dashboard_lives_in_a_real_browser(page, node, people):
     await figures_move(page, node)
+    await the_chart_tells_the_time_of_who_looks(page, people)
     await news_is_told_wherever_one_is(page, node)
     await hostile_text_stays_text(page, node)
     await rows_do_not_move_under_the_pointer(page, node)
@@ -94,6 +98,28 @@ async def figures_move(page, node):
     assert await page.locator("#charts canvas").count() == 2
     await page.click("a[data-range='8h']")
     assert page.url.endswith("/?range=8h")
+
+
+async def the_chart_tells_the_time_of_who_looks(page, people):
+    """Under the cursor stands the newest moment, in the zone that the user has chosen: not the browser's."""
+    for name in ("Etc/GMT-9", "Etc/GMT+9"):
+        people.set_preferences("ann", Preferences(time_zone=name))
+        await page.reload()
+        await page.wait_for_selector("#charts canvas")
+        told = page.locator("#charts figure .chart-top").first
+        box = await page.locator("#charts figure .u-over").first.bounding_box()
+        await page.mouse.move(box["x"] + box["width"] - 3, box["y"] + 20)
+        await page.wait_for_function(
+            "() => /^\\d\\d:\\d\\d/.test(document.querySelector('#charts .chart-top').textContent)"
+        )
+        hour, minute = (int(part) for part in (await told.text_content()).split(":")[:2])
+        now = datetime.now(ZoneInfo(name))
+        ago = (now.hour * 60 + now.minute - hour * 60 - minute) % 1440
+        assert min(ago, 1440 - ago) < 120, (name, hour, minute)
+    people.set_preferences("ann", Preferences())
+    await page.mouse.move(0, 0)
+    await page.reload()
+    await page.wait_for_selector("#live[data-state=ok]")
 
 
 async def news_is_told_wherever_one_is(page, node):

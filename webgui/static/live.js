@@ -177,7 +177,14 @@
     document.body.dataset.live = state === 'ok' ? 'on' : 'off';
   };
 
-  const clockTime = () => new Date().toLocaleTimeString('en-GB');
+  // In the zone that the page tells times in; a browser may not know its name.
+  const clockTime = () => {
+    try {
+      return new Date().toLocaleTimeString('en-GB', { timeZone: document.documentElement.dataset.zone });
+    } catch {
+      return new Date().toLocaleTimeString('en-GB');
+    }
+  };
 
   const changed = (topic) => document.dispatchEvent(new CustomEvent('scanpost:changed', { detail: topic }));
 

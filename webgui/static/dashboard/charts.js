@@ -17,7 +17,15 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const QUEUES = ['--wait', '--held', '--warn', '--busy', '--bad', '--ok', '--accent', '--soft', '--off'];
   const number = (value) => (value === null || value === undefined ? '–' : value >= 100 || Number.isInteger(value) ? Math.round(value).toLocaleString('en').replaceAll(',', '\u202f') : value.toFixed(value >= 10 ? 1 : 2));
-  const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', second: width < 60 ? '2-digit' : undefined });
+  // The zone that the page tells times in; a browser may not know its name.
+  const zone = (() => {
+    try {
+      return new Intl.DateTimeFormat('en-GB', { timeZone: document.documentElement.dataset.zone }).resolvedOptions().timeZone;
+    } catch {
+      return undefined;
+    }
+  })();
+  const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString('en-GB', { timeZone: zone, hour: '2-digit', minute: '2-digit', second: width < 60 ? '2-digit' : undefined });
 
   const drawMarks = (plot) => {
     const { ctx, bbox } = plot;
@@ -51,6 +59,7 @@
   const options = (series) => ({
     width: Math.max(200, home.querySelector('figure').clientWidth), height: high(), legend: { show: false },
     cursor: { sync: { key: sync.key }, y: false, points: { size: 6 } },
+    tzDate: (seconds) => (zone ? uPlot.tzDate(new Date(seconds * 1000), zone) : new Date(seconds * 1000)),
     scales: { x: { time: true }, y: { range: (plot, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [axis({ size: 2.2 * size(), values: (plot, ticks) => ticks.map((tick) => clock(tick).slice(0, width < 60 && span <= 600 ? 8 : 5)), space: 6.4 * size() }), axis({ size: 4.2 * size(), space: 2.6 * size(), values: (plot, ticks) => ticks.map((tick) => number(tick)) })],
     series: [{}, ...series],
