@@ -13,7 +13,8 @@ from typing import Any
 from protocol.causes import Cause
 from protocol.records import record
 from protocol.spool.database import Database
-from protocol.spool.settling import IMAGES_TO_SEND, arrival_row, hold_with_arrival, replaced_at, settle
+from protocol.spool.replacing import IMAGES_TO_SEND, replaced_at
+from protocol.spool.settling import arrival_row, hold_with_arrival, settle
 from protocol.spool.steps import Claim, delivered, leave, mine, target_failed
 from protocol.spool.transaction import Transaction
 from protocol.states import DeliveryState, check_delivery_step

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from protocol.spool.acts import NOBODY, Act
+from protocol.spool.replacing import supersede_earlier
 from protocol.spool.rulebook import count_rules, use_quotas
-from protocol.spool.settling import Verdict, create_delivery, settle_decided, supersede_earlier
+from protocol.spool.settling import Verdict, create_delivery, settle_decided
 from protocol.spool.transaction import Transaction
 from protocol.states import ArrivalState
 from protocol.wire.codec import pack
@@ -42,7 +43,7 @@ def record_decision(
     for rule, error in verdict.failed_rules.items():
         tx.emit(RuleFailed(rule, id, verdict.revision, error), correlation=id)
     if verdict.outcome == "route":
-        supersede_earlier(tx, arrival, verdict.targets)
+        supersede_earlier(tx, arrival, [target.name for target in verdict.targets])
         routed_by(tx, id, verdict.rules)
         for target in verdict.targets:
             create_delivery(tx, arrival, decision, target, whole=whole)

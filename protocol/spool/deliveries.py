@@ -22,7 +22,8 @@ from protocol.spool.looking import Looking
 from protocol.spool.objects import ImageFile, image_file
 from protocol.spool.places import Places
 from protocol.spool.repeats import remember
-from protocol.spool.settling import IMAGES_TO_SEND, TargetChoice, hold_with_arrival, leave_replaced, settle
+from protocol.spool.replacing import IMAGES_TO_SEND, leave_replaced, returned
+from protocol.spool.settling import TargetChoice, hold_with_arrival, settle
 from protocol.spool.steps import (
     Claim,
     ImageResult,
@@ -79,6 +80,8 @@ class Deliveries(Looking):
                 row = take(tx, owner, candidate, limits, groups, order, now)
                 if row is not None:
                     leave_replaced(tx, row)
+                    if returned(tx, row):
+                        row = tx.one("SELECT * FROM delivery WHERE id = ?", (row["id"],))
                     tx.emit(
                         DeliveryClaimed(row["id"], row["arrival"], row["target"], owner, row["attempts"]),
                         correlation=row["arrival"],

@@ -8,7 +8,7 @@ from protocol.errors import StepRefused
 from protocol.spool.acts import Act, Progress, note, touch
 from protocol.spool.commands import done
 from protocol.spool.deciding import unlink
-from protocol.spool.settling import arrival_row, hold_deliveries, set_state
+from protocol.spool.settling import arrival_row, hold_deliveries, set_state, take_back
 from protocol.spool.transaction import Transaction
 from protocol.states import ArrivalState, check_arrival_step
 from protocol.wire.events import ArrivalKept, ArrivalReleased, DeliveryCancelled, DeliveryRetried
@@ -122,6 +122,7 @@ def _cancel_rest(tx: Transaction, id: int, act: Act) -> None:
     )
     for row in cancelled:
         tx.emit(DeliveryCancelled(row["id"], id, row["target"], act.command, act.by, act.reason), correlation=id)
+        take_back(tx, id, row["target"])
 
 
 def _refuse_deleted(id: int, state: str) -> None:

@@ -1,4 +1,4 @@
-"""What happens to arrivals inside a transaction: their state, the deliveries of a decision, images that were replaced.
+"""What happens to arrivals inside a transaction: their state, the deliveries of a decision, what comes back to one.
 Called by arrivals.py and steps.py only; it never begins or commits.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 from protocol.causes import Cause
 from protocol.errors import NotFound, StepRefused
 from protocol.records import record
-from protocol.spool import joining
 from protocol.spool.acts import NOBODY, Act
+from protocol.spool.replacing import IMAGES_TO_SEND, replaced_at, returned
 from protocol.spool.transaction import Transaction
 from protocol.states import (
     ARRIVAL_DELETABLE,
@@ -25,11 +25,20 @@ from protocol.states import (
     Priority,
     arrival_state_from,
     check_arrival_step,
+    check_delivery_step,
 )
-from protocol.wire.events import ArrivalDelivered, ArrivalDiscarded, ArrivalHeld, DeliveryCreated, DeliveryHeld
+from protocol.wire.events import (
+    ArrivalDelivered,
+    ArrivalDiscarded,
+    ArrivalHeld,
+    DeliveryCreated,
+    DeliveryHeld,
+    DeliveryRetried,
+)
 
 UNSENT = "image rules want images of it, and none could be sent: a quota was used up, or they came into force too late"
 PROMISED = "its scanner was promised by storage commitment that it is kept, and no target has it: route it to one"
+RETURNED = "the newer version of images that it left out does not go there after all"
 
 
 @record
@@ -206,12 +215,6 @@ _REACHED = (
 )
 _UNDECIDED = (ArrivalState.OPEN, ArrivalState.CLOSED, ArrivalState.WAITING)
 
-# Images of an arrival that a delivery sends: those that no other image of the same arrival replaces.
-IMAGES_TO_SEND = (
-    "SELECT i.* FROM image i WHERE i.arrival = :arrival AND (i.superseded IS NULL OR i.superseded NOT IN"
-    " (SELECT n.receipt FROM image n WHERE n.arrival = :arrival))"
-)
-
 
 def create_delivery(tx: Transaction, arrival: Any, decision: int, target: TargetChoice, *, whole: bool = False) -> None:
     """Unless one to this target is unfinished. `whole`: with the images that image rules have sent there already; to a group
@@ -250,39 +253,35 @@ def refill(tx: Transaction, row: Any, target: str) -> None:
     _leave(tx, row["id"], replaced_at(tx, arrival, target), [])
 
 
-def replaced_at(tx: Transaction, arrival: Any, target: str) -> list[Any]:
-    """Images (position, receipt, bytes) of an arrival whose newer version goes or went to this target in a later one."""
-    if not arrival["superseded"]:
-        return []
-    return tx.all(
-        "SELECT o.position, o.receipt, o.bytes FROM image o WHERE o.arrival = :arrival AND o.superseded IS NOT NULL"
-        " AND o.superseded NOT IN (SELECT s.receipt FROM image s WHERE s.arrival = :arrival)"
-        " AND EXISTS (SELECT 1 FROM arrival a CROSS JOIN image n INDEXED BY image_sop ON n.arrival = a.id"
-        "   AND n.sop_uid = o.sop_uid AND n.superseded IS NULL JOIN delivery d ON d.arrival = a.id AND d.target = :target"
-        "   AND d.state <> 'cancelled' WHERE a.series_key = :key AND a.id > :arrival)",
-        {"arrival": arrival["id"], "target": target, "key": arrival["series_key"]},
-    )
+def take_back(tx: Transaction, arrival: int, target: str) -> None:
+    """A delivery of this arrival does not go to this target any more: what earlier ones left to it is theirs again.
 
-
-def leave_replaced(tx: Transaction, row: Any) -> None:
-    """A delivery is about to be sent: what it has not sent yet, and whose newer version goes or went to its target, leaves it.
-
-    Looked at now, as much may have happened since its images were chosen: the newer one was decided while this one was
-    cancelled, refused or for another target.
+    Looked at here for those that are delivered; the others look when they are claimed or have been sent.
     """
-    for old in replaced_at(tx, arrival_row(tx, row["arrival"]), row["target"]):
-        at = {"id": row["id"], "position": old["position"], "receipt": old["receipt"]}
-        tx.execute(
-            "UPDATE delivery_image SET state = 'left', comment = 'superseded'"
-            " WHERE delivery = :id AND position = :position AND state = 'again'",
-            at,
-        )
-        if old["position"] > row["progress"]:
-            tx.execute(
-                "INSERT INTO delivery_image (delivery, position, receipt, state, comment)"
-                " VALUES (:id, :position, :receipt, 'left', 'superseded') ON CONFLICT (delivery, position) DO NOTHING",
-                at,
-            )
+    rows = tx.all(
+        "SELECT d.* FROM arrival a CROSS JOIN arrival e ON e.series_key = a.series_key AND e.id < a.id AND e.superseded > 0"
+        " AND e.state NOT IN ('discarded', 'deleted') CROSS JOIN delivery d INDEXED BY delivery_arrival ON d.arrival = e.id"
+        " AND d.target = :target AND d.state = 'delivered' WHERE a.id = :arrival ORDER BY d.id",
+        {"arrival": arrival, "target": target},
+    )
+    for row in rows:
+        if reopen(tx, row):
+            settle(tx, row["arrival"])
+
+
+def reopen(tx: Transaction, row: Any) -> bool:
+    """A delivered delivery whose target gets neither version of an image goes on with the older one; does it?"""
+    if not returned(tx, row):
+        return False
+    check_delivery_step(DeliveryState.DELIVERED, DeliveryState.WAITING)
+    tx.execute(
+        "UPDATE delivery SET state = 'waiting', due = ?, finished = NULL, attempts = 0, deaths = 0, first_tried = NULL,"
+        " error = '', cause = '' WHERE id = ?",
+        (tx.now, row["id"]),
+    )
+    tx.emit(DeliveryRetried(row["id"], row["arrival"], row["target"], 0, "", RETURNED), correlation=row["arrival"])
+    hold_with_arrival(tx, row["id"])
+    return True
 
 
 def _sent_singly(tx: Transaction, arrival: int, target: str) -> list[Any]:
@@ -321,29 +320,3 @@ def _size(tx: Transaction, arrival: Any) -> tuple[int, int]:
         return int(arrival["images"]), int(arrival["bytes"])
     row = tx.one(f"SELECT count(*), coalesce(sum(bytes), 0) FROM ({IMAGES_TO_SEND})", {"arrival": arrival["id"]})
     return int(row[0]), int(row[1])
-
-
-def supersede_earlier(tx: Transaction, arrival: Any, targets: Sequence[TargetChoice]) -> None:
-    """Images of earlier arrivals that this one replaces leave unfinished deliveries to the same targets, and only those."""
-    if not arrival["addendum_of"]:
-        return
-    pairs = tx.all(
-        # CROSS JOIN keeps this order: the other one compares each image with each earlier one of its series.
-        "SELECT o.receipt AS older, o.position, o.arrival, o.sop_uid, n.receipt AS newer FROM image n"
-        " CROSS JOIN arrival a CROSS JOIN image o INDEXED BY image_sop ON o.sop_uid = n.sop_uid AND o.arrival = a.id"
-        " WHERE n.arrival = ? AND n.superseded IS NULL AND o.superseded IS NULL AND a.series_key = ? AND a.id < ?"
-        " AND a.state <> 'deleted'",
-        (arrival["id"], arrival["series_key"], arrival["id"]),
-    )
-    for pair in pairs:
-        joining.supersede(tx, pair["older"], pair["newer"], pair["arrival"], arrival["calling_ae"], pair["sop_uid"])
-        for target in targets:
-            tx.execute(
-                "INSERT INTO delivery_image (delivery, position, receipt, state, comment)"
-                " SELECT id, ?, ?, 'left', 'superseded' FROM delivery WHERE arrival = ? AND target = ?"
-                " AND state IN ('waiting', 'retrying', 'parked', 'held', 'sending') AND (progress < ? OR EXISTS"
-                "   (SELECT 1 FROM delivery_image x WHERE x.delivery = delivery.id AND x.position = ?"
-                "    AND x.state IN ('refused', 'again')))"
-                " ON CONFLICT (delivery, position) DO UPDATE SET state = 'left', comment = 'superseded'",
-                (pair["position"], pair["older"], pair["arrival"], target.name, pair["position"], pair["position"]),
-            )

@@ -14,7 +14,7 @@ from protocol.records import record
 from protocol.spool.acts import Act, touch, was_before
 from protocol.spool.breaker import close_breaker
 from protocol.spool.objects import ImageFile
-from protocol.spool.settling import TargetChoice, hold_with_arrival, refill, settle
+from protocol.spool.settling import TargetChoice, hold_with_arrival, refill, reopen, settle, take_back
 from protocol.spool.transaction import Transaction
 from protocol.states import DELIVERY_FINISHED, DeliveryState, Priority, check_delivery_step
 from protocol.wire.events import (
@@ -122,6 +122,7 @@ def delivered(tx: Transaction, row: Any) -> None:
     )
     if row["sent"] > row["skipped"]:
         close_breaker(tx, row["target"], "it answers")
+    reopen(tx, row)
     settle(tx, row["arrival"])
 
 
@@ -174,6 +175,7 @@ def begin_anew(tx: Transaction, row: Any, target: str, group: str) -> None:
         " warnings = 0, skipped = 0, transcoded = 0 WHERE id = :id",
         {"id": row["id"], "target": target, "group": group, "now": tx.now},
     )
+    take_back(tx, row["arrival"], row["target"])
 
 
 def _redirect(tx: Transaction, row: Any, act: Act, to: TargetChoice) -> None:
@@ -227,6 +229,7 @@ def _cancel(tx: Transaction, row: Any, act: Act) -> None:
     )
     event = DeliveryCancelled(row["id"], row["arrival"], row["target"], act.command, act.by, act.reason)
     tx.emit(event, correlation=row["arrival"])
+    take_back(tx, row["arrival"], row["target"])
 
 
 def _prioritise(tx: Transaction, row: Any, act: Act, priority: Priority) -> None:
@@ -297,8 +300,8 @@ def _check(row: Any, what: str) -> DeliveryState:
     id, before, after = row["id"], DeliveryState(row["state"]), _ACTS[what]
     if what == "release" and before is not DeliveryState.HELD:
         raise StepRefused(f"delivery {id} is {before}, not held")
-    if what == "retry" and before is DeliveryState.SENDING:
-        raise StepRefused(f"delivery {id} is being sent")
+    if what == "retry" and before in (DeliveryState.SENDING, DeliveryState.DELIVERED):
+        raise StepRefused(f"delivery {id} is {'being sent' if before is DeliveryState.SENDING else 'delivered'}")
     try:
         check_delivery_step(before, after)
     except StepRefused as exc:

@@ -457,7 +457,7 @@ class DeliveryHeld(Event):
 @event("delivery.retried", "delivery/{delivery}", shard="target")
 @record
 class DeliveryRetried(Event):
-    """A person sent it back to the queue."""
+    """A person sent it back to the queue; command 0: images that it left to a newer version, which does not go there now."""
 
     delivery: int
     arrival: int
