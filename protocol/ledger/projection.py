@@ -67,6 +67,8 @@ EVENT_ONLY = frozenset(
 """Types whose whole history is the event itself."""
 OUTCOMES = {"route": ArrivalState.IN_DELIVERY, "hold": ArrivalState.HELD, "discard": ArrivalState.DISCARDED,
             "wait": ArrivalState.WAITING}  # fmt: skip
+_AGAINST = {state.value: state for state in (ArrivalState.WAITING, ArrivalState.IN_DELIVERY)}
+"""States that a decision may name since its outcome does not say them."""
 
 
 def project(envelope: Envelope) -> list[Change]:
@@ -195,7 +197,7 @@ def _header(phi: Mapping[str, Any], keyword: str) -> str | None:
 
 @_on("arrival.decided")
 def _arrival_decided(event: Envelope) -> list[Change]:
-    state = OUTCOMES.get(event.data.get("outcome", ""))
+    state = _AGAINST.get(event.data.get("state", ""), OUTCOMES.get(event.data.get("outcome", "")))
     names = ("decision", "revision", "outcome", "targets", "rules", "command")
     return [_arrival(event, state, **_take(event.data, *names), decided=event.time), *_rules(event)]
 
@@ -330,7 +332,7 @@ def _delivery_retried(event: Envelope) -> list[Change]:
     """Its arrival is unfinished again, which no event of its own says."""
     values = {**_take(event.data, "command"), **_CLEAR, "retry_at": None, "finished": None, "attempts": 0}
     changes = [_delivery(event, DeliveryState.WAITING, **values)]
-    if "arrival" in event.data:
+    if "arrival" in event.data and not event.data.get("undecided"):
         changes.append(_arrival(event, ArrivalState.IN_DELIVERY))
     return changes
 

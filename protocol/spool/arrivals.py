@@ -243,7 +243,7 @@ class Arrivals:
             if released:
                 handling.free_singles(tx, id, act)
             whole = bool(verdict.command) and not released
-            decision = record_decision(tx, arrival, verdict, whole=whole, act=act)
+            decision = record_decision(tx, arrival, verdict, whole=whole, anew=not after_waiting, act=act)
             words = f"arrival {id}: {verdict.outcome} {', '.join(t.name for t in verdict.targets)}".strip()
             handling.acted(tx, id, act, words, part)
             return decision

@@ -10,7 +10,7 @@ from typing import Any
 from protocol.spool.acts import NOBODY, Act
 from protocol.spool.replacing import supersede_earlier
 from protocol.spool.rulebook import count_rules, use_quotas
-from protocol.spool.settling import Verdict, create_delivery, settle_decided
+from protocol.spool.settling import Verdict, create_delivery, settle_decided, state_against
 from protocol.spool.transaction import Transaction
 from protocol.states import ArrivalState
 from protocol.wire.codec import pack
@@ -20,10 +20,11 @@ EXPLANATION_LIMIT = 16 << 20
 
 
 def record_decision(
-    tx: Transaction, arrival: Any, verdict: Verdict, *, whole: bool = False, act: Act = NOBODY
+    tx: Transaction, arrival: Any, verdict: Verdict, *, whole: bool = False, anew: bool = True, act: Act = NOBODY
 ) -> int:  # fmt: skip
-    """Keep a decision on an arrival and do what follows from it here; the decision's id. `whole`: see create_delivery."""
-    id = arrival["id"]
+    """Keep a decision on an arrival and do what follows from it here; the decision's id. `whole`, `anew`: see
+    create_delivery."""
+    id, against = arrival["id"], state_against(tx, arrival, verdict)
     decision = int(tx.one(
         "INSERT INTO decision (arrival, revision, outcome, reason, explanation, command, time)"
         " VALUES (?,?,?,?,?,?,?) RETURNING id",
@@ -36,7 +37,7 @@ def record_decision(
         ArrivalDecided(
             id, arrival["calling_ae"], decision, verdict.revision, verdict.outcome,
             [target.name for target in verdict.targets], list(verdict.rules), verdict.reason, verdict.command,
-            act.by, dict(verdict.counted), _flows(verdict), round(verdict.seconds, 6),
+            act.by, dict(verdict.counted), _flows(verdict), round(verdict.seconds, 6), against,
         ),
         correlation=id,
     )  # fmt: skip
@@ -46,11 +47,11 @@ def record_decision(
         supersede_earlier(tx, arrival, [target.name for target in verdict.targets])
         routed_by(tx, id, verdict.rules)
         for target in verdict.targets:
-            create_delivery(tx, arrival, decision, target, whole=whole)
+            create_delivery(tx, arrival, decision, target, whole=whole, anew=anew)
     link(tx, arrival, verdict.waits)
     use_quotas(tx, verdict.quotas)
     count_rules(tx, [("", verdict.outcome), *verdict.counted.items()])
-    settle_decided(tx, arrival, verdict)
+    settle_decided(tx, arrival, verdict, against)
     return decision
 
 

@@ -56,11 +56,21 @@ def release(tx: Transaction, id: int, act: Act) -> None:
         "UPDATE delivery SET state = 'waiting', due = ?, error = '', cause = '' WHERE arrival = ? AND state = 'held'"
         " RETURNING id, target", (tx.now, id))  # fmt: skip
     tx.emit(ArrivalReleased(id, arrival["calling_ae"], act.command, act.by, act.reason), correlation=id)
-    for row in freed:
-        tx.emit(DeliveryRetried(row["id"], id, row["target"], act.command, act.by, act.reason), correlation=id)
     if not freed:
-        unlink(tx, id)  # the rules decide it anew
-    set_state(tx, arrival, ArrivalState.IN_DELIVERY if freed else ArrivalState.CLOSED, "", act)
+        unlink(tx, id)
+    goes_on = bool(freed) and not _waited(tx, id)
+    set_state(
+        tx, arrival, ArrivalState.IN_DELIVERY if goes_on else ArrivalState.CLOSED, "", act
+    )  # closed: decided anew
+    for row in freed:
+        event = DeliveryRetried(row["id"], id, row["target"], act.command, act.by, act.reason, undecided=not goes_on)
+        tx.emit(event, correlation=id)
+
+
+def _waited(tx: Transaction, id: int) -> bool:
+    """Did rules not get to their last word, since it waited for its study when it was held?"""
+    last = tx.one("SELECT outcome FROM decision WHERE arrival = ? AND command = 0 ORDER BY id DESC LIMIT 1", (id,))
+    return last is not None and last["outcome"] == "wait"
 
 
 def reroute(tx: Transaction, id: int, act: Act) -> None:

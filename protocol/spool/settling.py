@@ -135,14 +135,27 @@ def set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str, a
         tx.emit(event, correlation=arrival["id"])
 
 
-def settle_decided(tx: Transaction, arrival: Any, verdict: Verdict) -> None:
-    sent_singles = tx.one(
-        "SELECT 1 FROM delivery INDEXED BY delivery_singles WHERE arrival = ? AND singles = 1 AND state <> 'cancelled'",
-        (arrival["id"],),
-    )
+def state_against(tx: Transaction, arrival: Any, verdict: Verdict) -> str:
+    """The state that an arrival has after a decision where its outcome does not say it, else empty."""
+    if verdict.outcome == "route" and verdict.command and arrival["state"] == ArrivalState.WAITING:
+        # A person's act adds a delivery, and takes nothing from the rules that are still to come.
+        return ArrivalState.WAITING
+    if verdict.outcome == "discard" and tx.one(  # image rules sent of it, or a person while it waited
+        "SELECT 1 FROM delivery INDEXED BY delivery_arrival WHERE arrival = ? AND state <> 'cancelled'"
+        " AND (singles = 1 OR state <> 'delivered' OR ?)",
+        (arrival["id"], arrival["state"] == ArrivalState.WAITING),
+    ):
+        return ArrivalState.IN_DELIVERY
+    return ""
+
+
+def settle_decided(tx: Transaction, arrival: Any, verdict: Verdict, against: str) -> None:
+    """`against`: what `state_against` said."""
+    if against == ArrivalState.WAITING:
+        return
     if verdict.outcome == "route" and not tx.one("SELECT 1 FROM delivery WHERE arrival = ?", (arrival["id"],)):
         set_state(tx, arrival, ArrivalState.HELD, UNSENT)  # wanted, so not to be discarded
-    elif verdict.outcome == "route" or (verdict.outcome == "discard" and sent_singles):
+    elif verdict.outcome == "route" or against == ArrivalState.IN_DELIVERY:
         settle(tx, arrival["id"], decided=True)
     elif verdict.outcome == "hold":
         hold_deliveries(tx, arrival["id"], verdict.reason)
@@ -216,14 +229,18 @@ _REACHED = (
 _UNDECIDED = (ArrivalState.OPEN, ArrivalState.CLOSED, ArrivalState.WAITING)
 
 
-def create_delivery(tx: Transaction, arrival: Any, decision: int, target: TargetChoice, *, whole: bool = False) -> None:
-    """Unless one to this target is unfinished. `whole`: with the images that image rules have sent there already; to a group
-    all go in any case, since they may have gone to another member.
+def create_delivery(
+    tx: Transaction, arrival: Any, decision: int, target: TargetChoice, *, whole: bool = False, anew: bool = True
+) -> None:
+    """Unless one to this target is unfinished or, without `anew`, has reached it.
+
+    `whole`: with the images that image rules have sent there already; to a group all go in any case, since they may have
+    gone to another member.
     """
     unfinished = tx.one(
         "SELECT 1 FROM delivery WHERE arrival = :arrival AND (target = :target OR target_group = :target)"
-        " AND state NOT IN ('delivered', 'cancelled') AND singles = 0",
-        {"arrival": arrival["id"], "target": target.name},
+        " AND state <> 'cancelled' AND (state <> 'delivered' OR NOT :anew) AND singles = 0",
+        {"arrival": arrival["id"], "target": target.name, "anew": anew},
     )
     if unfinished:
         return
@@ -279,9 +296,18 @@ def reopen(tx: Transaction, row: Any) -> bool:
         " error = '', cause = '' WHERE id = ?",
         (tx.now, row["id"]),
     )
-    tx.emit(DeliveryRetried(row["id"], row["arrival"], row["target"], 0, "", RETURNED), correlation=row["arrival"])
+    retried(tx, row, NOBODY, RETURNED)
     hold_with_arrival(tx, row["id"])
     return True
+
+
+def retried(tx: Transaction, row: Any, act: Act, reason: str) -> None:
+    """Tell that a delivery goes on; whether its arrival does, too, or still waits for the word of rules."""
+    state = tx.one("SELECT state FROM arrival WHERE id = ?", (row["arrival"],))["state"]
+    event = DeliveryRetried(
+        row["id"], row["arrival"], row["target"], act.command, act.by, reason, undecided=state in _UNDECIDED
+    )
+    tx.emit(event, correlation=row["arrival"])
 
 
 def _sent_singly(tx: Transaction, arrival: int, target: str) -> list[Any]:

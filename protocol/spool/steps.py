@@ -14,7 +14,7 @@ from protocol.records import record
 from protocol.spool.acts import Act, touch, was_before
 from protocol.spool.breaker import close_breaker
 from protocol.spool.objects import ImageFile
-from protocol.spool.settling import TargetChoice, hold_with_arrival, refill, reopen, settle, take_back
+from protocol.spool.settling import TargetChoice, hold_with_arrival, refill, reopen, retried, settle, take_back
 from protocol.spool.transaction import Transaction
 from protocol.states import DELIVERY_FINISHED, DeliveryState, Priority, check_delivery_step
 from protocol.wire.events import (
@@ -24,7 +24,6 @@ from protocol.wire.events import (
     DeliveryHeld,
     DeliveryPrioritised,
     DeliveryRedirected,
-    DeliveryRetried,
 )
 
 DEATHS_ALONE = 3  # without progress: the delivery itself is the likely killer, a person must look
@@ -208,8 +207,7 @@ def _again(tx: Transaction, row: Any, act: Act) -> None:
         "UPDATE delivery SET state = 'waiting', due = ?, attempts = 0, deaths = 0, first_tried = NULL, refused = 0, error = '',"
         " cause = '' WHERE id = ?", (tx.now, id))  # fmt: skip
     close_breaker(tx, row["target"], "a person had a delivery tried")
-    event = DeliveryRetried(id, row["arrival"], row["target"], act.command, act.by, act.reason)
-    tx.emit(event, correlation=row["arrival"])
+    retried(tx, row, act, act.reason)
 
 
 def _hold(tx: Transaction, row: Any, act: Act, cause: Cause) -> None:

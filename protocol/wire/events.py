@@ -169,6 +169,8 @@ class ArrivalDecided(Event):
 
     `counted`: what the counters of rules took, {rule: result}: of active rules true and error, of shadow rules all.
     `flows`: [rule, target or group] for each target that a rule named. `evaluation_s`: how long the rules took, 0: not measured.
+    `state` of the series after it, where `outcome` does not say it: a person sent it, and it goes on waiting for its study; no
+    rule wants it, but images or a person had it sent.
     """
 
     arrival: int
@@ -184,6 +186,7 @@ class ArrivalDecided(Event):
     counted: dict[str, str] = field(default_factory=dict)
     flows: list[list[str]] = field(default_factory=list)
     evaluation_s: float = 0.0
+    state: str = ""
 
 
 @event("arrival.images.routed", "arrival/{arrival}", shard="calling_ae")
@@ -457,7 +460,10 @@ class DeliveryHeld(Event):
 @event("delivery.retried", "delivery/{delivery}", shard="target")
 @record
 class DeliveryRetried(Event):
-    """A person sent it back to the queue; command 0: images that it left to a newer version, which does not go there now."""
+    """A person sent it back to the queue; command 0: images that it left to a newer version, which does not go there now.
+
+    `undecided`: rules have not had their last word on its arrival, whose state does not follow.
+    """
 
     delivery: int
     arrival: int
@@ -465,6 +471,7 @@ class DeliveryRetried(Event):
     command: int
     by: str = ""
     reason: str = ""
+    undecided: bool = False
 
 
 @event("delivery.cancelled", "delivery/{delivery}", shard="target", severity=WARNING)

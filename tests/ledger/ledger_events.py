@@ -8,7 +8,7 @@ from protocol.wire.messages import Envelope
 
 NODE = "node1"
 EPOCH = 1_800_000_000
-_BY_TYPE = {str: "text", int: 7, float: 1.5, dict[str, int]: {"found": 1}, dict[str, float]: {"rate": 1.0},
+_BY_TYPE = {str: "text", int: 7, float: 1.5, bool: False, dict[str, int]: {"found": 1}, dict[str, float]: {"rate": 1.0},
             dict[str, typing.Any]: {"key": "value"}, list[str]: ["one"],
             dict[str, str]: {"rule": "true"}, list[list[str]]: [["rule", "target"]], list[list[typing.Any]]: [["r" * 32, 0]]}  # fmt: skip
 

@@ -59,7 +59,7 @@ class Site:
             self.spool.arrivals.close(self.chance.choice(open_ones).id, "idle")
 
     def verdict(self, command=0):
-        outcome = self.chance.choice(["route", "route", "hold", "discard"])
+        outcome = self.chance.choice(["route", "route", "hold", "discard", "wait"])
         targets = [TargetChoice(name) for name in TARGETS if self.chance.random() < 0.7] or [TargetChoice("a")]
         return Verdict(outcome, 1, targets if outcome == "route" else [], command=command)
 
@@ -69,7 +69,7 @@ class Site:
             self.spool.arrivals.decide(id, self.verdict())
 
     def decide_by_command(self):
-        id = self.any_arrival("held", "discarded", "delivered")
+        id = self.any_arrival("held", "discarded", "delivered", "waiting")
         if id:
             self.spool.arrivals.decide(id, self.verdict(self.command()))
 

@@ -41,6 +41,8 @@ def test_a_decision_gives_the_arrival_its_state():
     for outcome, state in (("route", "in_delivery"), ("hold", "held"), ("discard", "discarded")):
         change, *_ = project(wrap(example(e.ArrivalDecided, outcome=outcome), 1))
         assert change.values["state"] == state
+    waiting, *_ = project(wrap(example(e.ArrivalDecided, outcome="route", command=4, state="waiting"), 1))
+    assert waiting.values["state"] == "waiting"
     unknown, *_ = project(wrap(example(e.ArrivalDecided, outcome="something new"), 1))
     assert "state" not in unknown.values
 

@@ -356,6 +356,53 @@ def test_a_person_may_hold_discard_or_route_what_waits(rig):
     assert node.deliveries(first) == node.deliveries(second) == {}
 
 
+@pytest.mark.parametrize("sent", [False, True])
+def test_what_a_person_routes_while_it_waits_is_still_seen_by_the_fallback_rules(rig, sent):
+    node: Rig = rig(PAIR, REST)
+    arrival = node.series(CT)["id"]
+    assert node.ask("series.route", arrival=arrival, target="research").state == "done"
+    assert node.arrival(arrival)["state"] == "waiting" and node.deliveries(arrival) == {"research": "waiting"}
+    if sent:
+        node.deliver_all()
+    node.after(QUIET_S)
+    assert node.deliveries(arrival) == {"research": "delivered" if sent else "waiting", "archive": "waiting"}
+    assert node.arrival(arrival)["state"] == "in_delivery" and node.spool.accounting.balance() == []
+
+
+def test_a_fallback_rule_sends_nothing_again_to_where_a_person_had_it_sent_while_it_waited(rig):
+    node: Rig = rig(PAIR, REST)
+    arrival = node.series(CT)["id"]
+    node.ask("series.route", arrival=arrival, target="archive")
+    node.deliver_all()
+    node.after(QUIET_S)
+    assert node.world.targets["archive"].repeated == 0 and node.arrival(arrival)["state"] == "delivered"
+
+
+@pytest.mark.parametrize(("sent", "state"), [(False, "in_delivery"), (True, "delivered")])
+def test_what_no_rule_wants_in_the_end_is_not_called_discarded_if_a_person_sent_it(rig, sent, state):
+    node: Rig = rig(PAIR)
+    arrival = node.series(CT)["id"]
+    node.ask("series.route", arrival=arrival, target="archive")
+    if sent:
+        node.deliver_all()
+    node.after(QUIET_S)
+    assert node.arrival(arrival)["state"] == state and node.deliveries(arrival) == {
+        "archive": "delivered" if sent else "waiting"
+    }
+    assert node.spool.accounting.balance() == []
+
+
+def test_what_a_person_routed_while_it_waited_and_held_then_waits_again_once_released(rig):
+    node: Rig = rig(PAIR, REST)
+    arrival = node.series(CT)["id"]
+    for act, more in (("route", {"target": "research"}), ("hold", {}), ("release", {})):
+        assert node.ask(f"series.{act}", arrival=arrival, **more).state == "done"
+    node.work()
+    assert node.arrival(arrival)["state"] == "waiting" and node.deliveries(arrival) == {"research": "waiting"}
+    node.after(QUIET_S)
+    assert node.deliveries(arrival) == {"research": "waiting", "archive": "waiting"}
+
+
 def test_a_held_series_that_is_released_waits_for_its_study(rig):
     hold = {"name": "hold", "when": "Modality == 'CT'", "action": "hold"}
     node: Rig = rig(hold, {**PAIR, "when": "True"})
