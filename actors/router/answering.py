@@ -23,7 +23,7 @@ from protocol.routing.sources import commitment_for
 from protocol.routing.targets import DicomTarget, Retry
 from protocol.spool import Spool
 from protocol.spool.commitments import Request
-from protocol.spool.confirmations import Confirming
+from protocol.spool.confirmations import AT_ONCE, Confirming
 from protocol.spool.deliveries import CLOCKS_DIFFER_S
 
 PART = 400  # images judged at a time: one that is not known yet makes the rest of its request uninteresting
@@ -152,13 +152,19 @@ class Settling:
     def __init__(self, spool: Spool, routing: Routing, clock: Clock, random: Random, log: Any) -> None:
         self._spool, self._routing, self._clock, self._random, self._log = spool, routing, clock, random, log
         self._far: dict[tuple[int, float], float] = {}  # (delivery, due) -> since when that is too far off (monotonic)
+        self._after = 0  # the delivery behind which the next round looks
 
     def round(self, monotonic: float) -> int:
-        """Settle what its target answered or let pass; how many deliveries moved."""
+        """Settle what its target answered or let pass; how many deliveries moved.
+
+        Of many that wait each round looks at the next ones: the oldest, whose targets are silent, must not hide the others.
+        """
         moved, silent = 0, set[str]()
         now = self._clock.now()
-        waiting = self._spool.confirmations.waiting()
-        self._far = self._too_far(waiting, now, monotonic)
+        after, waiting = self._after, self._spool.confirmations.waiting(self._after)
+        self._after = waiting[-1].delivery if len(waiting) == AT_ONCE else 0
+        elsewhere = {key: since for key, since in self._far.items() if not after < key[0] <= (self._after or key[0])}
+        self._far = elsewhere | self._too_far(waiting, now, monotonic)
         for one in waiting:
             if one.failed is not None:
                 moved += self._answered(one, one.failed, now)

@@ -27,6 +27,7 @@ from protocol.wire.events import (
     DeliveryParked,
 )
 
+AT_ONCE = 500  # deliveries that are looked at in one round
 TOLD = 500  # failed images that an event names
 NOT_MENTIONED = 0x0110  # our reason for an image that the target's report does not name: it says nothing good
 _LARGEST = 64 << 20
@@ -137,14 +138,15 @@ class Confirmations:
             self._db.barrier()
 
     # ---- settling ---------------------------------------------------------------------------------------------------
-    def waiting(self, limit: int = 500) -> list[Confirming]:
-        """Deliveries that wait for their target's word, with the answer if one is there: that of the last request, or of
-        an earlier one that says that everything is committed.
+    def waiting(self, after: int = 0, limit: int = AT_ONCE) -> list[Confirming]:
+        """Deliveries behind this id that wait for their target's word, in order, with the answer if one is there: that of the
+        last request, or of an earlier one that says that everything is committed.
         """
         with self._db.read() as connection:
             rows = connection.execute(
-                "SELECT * FROM delivery INDEXED BY delivery_confirming WHERE state = 'confirming' ORDER BY id LIMIT ?",
-                (limit,),
+                "SELECT * FROM delivery INDEXED BY delivery_confirming WHERE state = 'confirming' AND id > ?"
+                " ORDER BY id LIMIT ?",
+                (after, limit),
             ).fetchall()
             asked = {
                 row["id"]: connection.execute(

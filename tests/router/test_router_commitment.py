@@ -6,6 +6,7 @@ import pytest
 from router_rig import ALL, CT, MR_ONLY, TARGET, TARGETS
 
 from protocol.spool.cleaning import Retention
+from protocol.spool.deliveries import ImageResult
 from protocol.testing.images import TestImage
 
 A, B, MR = TestImage(instance=1), TestImage(instance=2), TestImage(study=2, modality="MR")
@@ -224,8 +225,6 @@ def asked(rig):
     def send():
         claim = rig.world.claim()
         rig.world.targets["pacs"].refuse.clear()
-        from protocol.spool.deliveries import ImageResult
-
         results = [ImageResult(one.position, one.file.receipt, 0, True) for one in claim.images]
         rig.spool.deliveries.confirm(claim, results)
         transaction = rig.spool.confirmations.ask(claim).transaction_uid
