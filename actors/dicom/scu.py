@@ -271,6 +271,7 @@ class Association:
         command = message.command
         if command.field != field or command.number(dimse.ANSWERED_ID) != message_id:
             raise AssociationAborted("the peer answered another request than the one sent")
+        command.number(dimse.STATUS)  # raises: after an answer that says nothing nobody knows what comes next
         return message
 
     def _await_release(self) -> bool:

@@ -66,6 +66,57 @@ def test_an_undamaged_target_is_taken_at_its_word(images: list[OutgoingImage]) -
     assert whole and [result.status for result in results] == list(STATUSES)
 
 
+def mute(message_id: int, **replaced: int | bytes) -> bytes:
+    """An answer without a Status, or with what is none."""
+    elements = {dimse.AFFECTED_CLASS: CT[0], dimse.COMMAND_FIELD: dimse.C_STORE_RSP, dimse.ANSWERED_ID: message_id,
+                dimse.DATA_SET_TYPE: dimse.NO_DATA_SET}  # fmt: skip
+    return pdv(1, 3, dimse.encode({**elements, **{getattr(dimse, name): value for name, value in replaced.items()}}))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [mute(1), mute(1, STATUS=b"\0\0\0\0"), mute(1, STATUS=b""), mute(1, STATUS=0, ANSWERED_ID=b"\1\0\0\0"),
+     mute(1, STATUS=0, COMMAND_FIELD=b""), pdv(1, 3, b"\0\0\0"), pdv(1, 3, b"")],
+    ids=["no status", "long status", "empty status", "long message id", "no command field", "cut off", "nothing"],
+)  # fmt: skip
+def test_after_an_answer_that_is_invalid_nothing_more_is_sent_on_the_association(
+    images: list[OutgoingImage], said: bytes
+) -> None:
+    def serve(sock: socket.socket) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            read_pdu(sock)
+            sock.sendall(ANSWERS[0] + said + ANSWERS[2])
+            while sock.recv(65536):
+                pass
+
+    with raw_peer(serve) as port:
+        association = open_association(node(port, acse_timeout_s=2.0, dimse_timeout_s=2.0), [CT])
+        with pytest.raises(NetworkError):
+            association.store(images[0])
+        assert not association.usable and not association.is_idle()
+        with pytest.raises(NetworkError, match="over"):
+            association.store(images[1])
+
+
+def test_after_an_echo_without_a_status_the_association_is_over() -> None:
+    context = (dimse.VERIFICATION, dimse.IMPLICIT_LITTLE)
+    accepted = AssociateAc((ContextResult(1, ACCEPTED, context[1]),), 16384).encode()
+    said = pdv(1, 3, dimse.encode({dimse.COMMAND_FIELD: dimse.C_ECHO_RSP, dimse.ANSWERED_ID: 1}))
+
+    def serve(sock: socket.socket) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            read_pdu(sock)
+            sock.sendall(accepted + said)
+            while sock.recv(65536):
+                pass
+
+    with raw_peer(serve) as port:
+        association = open_association(node(port, acse_timeout_s=2.0, dimse_timeout_s=2.0), [context])
+        with pytest.raises(NetworkError):
+            association.echo()
+        assert not association.usable
+
+
 @settings(max_examples=60)
 @given(damaged(b"".join(ANSWERS)))
 def test_a_damaged_answer_is_an_error_of_the_network_or_an_answer(images: list[OutgoingImage], stream: bytes) -> None:
