@@ -38,16 +38,23 @@ def alerts() -> None:
 @pass_options
 def list_(options: Options, everything: bool, as_json: bool) -> None:
     """What stands: open alerts first, the worst of them on top."""
-    with opened(options) as (_, spool):
-        found = spool.alerts.list(cleared_within_s=WEEK_S if everything else 0.0)
+    with opened(options) as (settings, spool):
+        found, after_s = (
+            spool.alerts.list(cleared_within_s=WEEK_S if everything else 0.0),
+            settings.alerts.clear_after_s,
+        )
     if as_json:
-        print_json([document(one) for one in found])
+        print_json([document(one, after_s) for one in found])
     elif not found:
         say("Nothing needs a person." if not everything else "Nothing needed a person within a week.")
     else:
         columns = ["severity", "state", "since", "count", "alert", "text"]
         print_table(
-            columns, [[one.severity, one.state, when(one.raised), one.count, one.key, one.text] for one in found]
+            columns,
+            [
+                [one.severity, one.state, when(one.raised), one.count, one.key, one.text + over_words(one, after_s)]
+                for one in found
+            ],
         )
 
 
@@ -57,14 +64,16 @@ def list_(options: Options, everything: bool, as_json: bool) -> None:
 @pass_options
 def show(options: Options, key: str, as_json: bool) -> None:
     """One alert with its whole life."""
-    with opened(options) as (_, spool):
-        one = spool.alerts.get(key)
+    with opened(options) as (settings, spool):
+        one, after_s = spool.alerts.get(key), settings.alerts.clear_after_s
     if as_json:
-        print_json(document(one))
+        print_json(document(one, after_s))
         return
     rows = [["alert", one.key], ["state", one.state], ["severity", one.severity], ["text", one.text],
             ["count", one.count], ["about", one.about], ["raised", when(one.raised)], ["cleared", when(one.cleared)],
             ["told", f"{one.tells} times, last {when(one.told)}" if one.tells else "nobody yet"]]  # fmt: skip
+    if (clears := one.clears_at(after_s)) is not None:
+        rows[6:6] = [["over since", when(one.gone)], ["clears", f"{when(clears)}, unless it comes back"]]
     if one.acknowledged is not None:
         rows.append(["acknowledged", f"{when(one.acknowledged)} by {one.by}{': ' if one.note else ''}{one.note}"])
     if one.silence is not None:
@@ -79,10 +88,10 @@ def show(options: Options, key: str, as_json: bool) -> None:
 @pass_options
 def ack(options: Options, keys: tuple[str, ...], note: str, as_json: bool) -> None:
     """Say that you take care of it: nobody is reminded any more, unless it becomes worse or comes again."""
-    with opened(options) as (_, spool):
+    with opened(options) as (settings, spool):
         done = [spool.alerts.acknowledge(key, who(), note) for key in keys]
     if as_json:
-        print_json([document(one) for one in done])
+        print_json([document(one, settings.alerts.clear_after_s) for one in done])
     else:
         for one in done:
             say(f"{one.key}: {'over' if one.cleared is not None else f'acknowledged by {one.by}'}")
@@ -178,12 +187,22 @@ def test(options: Options, channel: str, as_json: bool) -> None:
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
-def document(one: Alert) -> dict[str, Any]:
+def over_words(one: Alert, clear_after_s: float) -> str:
+    """What is said behind the text of an alert that only waits to be cleared."""
+    clears = one.clears_at(clear_after_s)
+    return "" if clears is None else f" (over since {when(one.gone)}, clears {when(clears)})"
+
+
+def document(one: Alert, clear_after_s: float) -> dict[str, Any]:
     """An alert as plain values. Times in seconds since 1970 UTC."""
     plain = {
         name: value for name, value in one.__dict__.items() if name not in ("keeper", "ends", "gone", "told_severity")
     }
-    return {**plain, "state": one.state, "silence": None if one.silence is None else one.silence.__dict__}
+    clears = one.clears_at(clear_after_s)
+    return {
+        **plain, "state": one.state, "over_since": None if clears is None else one.gone, "clears_at": clears,
+        "silence": None if one.silence is None else one.silence.__dict__,
+    }  # fmt: skip
 
 
 def letter_document(one: Letter) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def _alert(one: Alert) -> Row:
     level = ALERT_LEVELS.get(one.severity, "warn")
     kind, _, name = one.about.partition("/")
     href = f"/targets/{quote(name, safe='')}" if kind == "target" and name else "/alerts"
-    since = words.Moment(one.raised, "since ")
+    # Over, and only waits to be cleared: the text alone would go on claiming it.
+    since = words.Moment(one.raised, "since ") if one.gone is None else words.Moment(one.gone, "over since ")
     return {"level": level, "chip": [[level, WORDS[level]]], "text": words.alert(one.text),
             "href": href, "alert": one.key, "since": since}  # fmt: skip
 

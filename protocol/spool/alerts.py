@@ -77,6 +77,10 @@ class Alert:
             return "cleared"
         return "silenced" if self.silence else "acknowledged" if self.acknowledged is not None else "open"
 
+    def clears_at(self, clear_after_s: float) -> float | None:
+        """When it clears if it does not come back (seconds UTC); None while it goes on, or once it is cleared."""
+        return None if self.gone is None or self.cleared is not None else self.gone + clear_after_s
+
     @property
     def rank(self) -> int:
         """0: the worst."""

@@ -63,6 +63,23 @@ def test_what_stands_is_listed_shown_and_taken_care_of(run, spool) -> None:
     assert "no alert 'x'" in run("show", "x", code=1).output
 
 
+def test_an_alert_that_only_waits_to_be_cleared_says_since_when_it_is_over_and_when_it_clears(run, spool) -> None:
+    spool.alerts.apply([Step("raise", DOWN)])
+    (one,) = json.loads(run("list", "--json").stdout)
+    assert (one["over_since"], one["clears_at"]) == (None, None) and "over since" not in run("list").output
+    spool.alerts.apply([Step("going", DOWN)])
+    over = spool.alerts.get(DOWN.key).gone
+    for words in (("list", "--json"), ("show", DOWN.key, "--json"), ("ack", DOWN.key, "--json")):
+        told = json.loads(run(*words).stdout)
+        one = told if isinstance(told, dict) else told[0]
+        assert (one["over_since"], one["clears_at"]) == (over, over + 300)
+    assert "over since" in run("list").output
+    assert "over since" in (shown := run("show", DOWN.key).output) and "unless it comes back" in shown
+    spool.alerts.apply([Step("clear", DOWN)])
+    assert json.loads(run("show", DOWN.key, "--json").stdout)["clears_at"] is None
+    assert "unless it comes back" not in run("show", DOWN.key).output
+
+
 def test_a_silence_is_made_shown_and_ended(run, spool) -> None:
     spool.alerts.apply([Step("raise", DOWN)])
     made = json.loads(run("silence", "target/*", "--for", "2h", "--reason", "update", "--json").stdout)

@@ -155,6 +155,9 @@ def test_what_an_alert_tells_stands_once_and_can_be_taken_care_of():
     found = attention(status, "", [alert])
     assert [row["alert"] for row in found.values()] == ["target.down.pacs", ""]
     assert list(found) == ["alert target.down.pacs", "parked"]
+    assert found["alert target.down.pacs"]["since"] == words.Moment(1.0, "since ")
+    over = attention(status, "", [dataclasses.replace(alert, gone=2.0)])
+    assert over["alert target.down.pacs"]["since"] == words.Moment(2.0, "over since ")
     taken = dataclasses.replace(alert, acknowledged=2.0)
     assert list(attention(status, "", [taken])) == ["parked"]
 

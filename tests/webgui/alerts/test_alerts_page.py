@@ -40,6 +40,17 @@ async def test_alerts_stand_with_what_they_are_about_and_stay_text(standing, rea
     assert "target/pacs" in page and "5 of it" in page
 
 
+async def test_an_alert_that_only_waits_to_be_cleared_says_so(standing, real_admin):
+    assert "Over since" not in await page_of(real_admin)
+    standing.alerts.apply([Step("going", Symptom("clock", "the clock jumped"))])
+    page = await page_of(real_admin)
+    assert page.count("Over since") == 1 and "unless it comes back" in page
+    told = {one["key"]: one for one in (await (await real_admin.get("/api/v1/alerts")).json())["alerts"]}
+    over = standing.alerts.get("clock").gone
+    assert (told["clock"]["over_since"], told["clock"]["clears_at"]) == (over, over + 300)
+    assert told["target.down.pacs"]["over_since"] is None
+
+
 @pytest.mark.parametrize(
     ("key", "about", "href"),
     [("arrival.held.MR 2&x", "source/MR 2&x", "/series?state=held&amp;source=MR%202%26x"),

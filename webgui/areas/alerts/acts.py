@@ -26,7 +26,9 @@ async def acknowledge(request: web.Request) -> web.Response:
     form, by = await inputs.body(request, Acknowledge), request[SESSION].who
     one = await request.app[NODE].spool(lambda spool: spool.alerts.acknowledge(form.alert, by, form.note))
     await record(request, "alert.acknowledge", f"alert/{form.alert}", after={"note": form.note})
-    return _done(request, "You take care of it: nobody is reminded any more.", lines.document(one))
+    return _done(
+        request, "You take care of it: nobody is reminded any more.", lines.document(one, request.app[NODE].settings)
+    )
 
 
 async def silence(request: web.Request) -> web.Response:

@@ -26,10 +26,11 @@ _OTHERS = "others"
 """All senders beyond the first twenty, as the bookkeeper calls them (actors/bookkeeper/alerts/conditions.py)."""
 
 
-def document(one: Alert) -> dict[str, Any]:
+def document(one: Alert, settings: Settings) -> dict[str, Any]:
     """An alert as plain values. Times in seconds since 1970 UTC."""
     plain = {name: value for name, value in asdict(one).items() if name not in _PRIVATE}
-    return {**plain, "state": one.state}
+    clears = one.clears_at(settings.alerts.clear_after_s)
+    return {**plain, "state": one.state, "over_since": None if clears is None else one.gone, "clears_at": clears}
 
 
 def place(one: Alert) -> str:

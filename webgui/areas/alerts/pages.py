@@ -34,6 +34,7 @@ async def show(request: web.Request) -> web.Response:
         "channels": lines.channels(node.settings),
         "test": None if command is None else lines.ladder(command),
         "severity": lines.SEVERITY, "state": lines.STATE, "letter": lines.LETTER, "place": lines.place, "said": words.alert,
+        "clear_after_s": node.settings.alerts.clear_after_s,
         "covers": {one.id: [alert.key for alert in alerts if alert.silence and alert.silence.id == one.id] for one in silences},
     }  # fmt: skip
     return answers.page(request, "alerts/alerts.html", **context)
@@ -44,7 +45,7 @@ async def api(request: web.Request) -> web.Response:
     node = request.app[NODE]
     alerts, silences, _ = await node.spool(_look)
     return answers.given({
-        "alerts": [lines.document(one) for one in alerts],
+        "alerts": [lines.document(one, node.settings) for one in alerts],
         "silences": [asdict(one) for one in silences],
         "channels": lines.channels(node.settings),
     })  # fmt: skip

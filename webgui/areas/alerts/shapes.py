@@ -25,7 +25,9 @@ class AlertAnswer(BaseModel):
     text: str
     count: int
     raised: float
-    state: str = Field(description="firing, acknowledged, silenced or cleared")
+    state: str = Field(description="open, acknowledged, silenced or cleared")
+    over_since: float | None = Field(description="It is over since then and only waits to be cleared; null: it goes on")
+    clears_at: float | None = Field(description="When it clears, if it does not come back until then")
 
 
 class ChannelAnswer(BaseModel):
