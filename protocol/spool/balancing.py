@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from protocol.errors import DecodeError
@@ -13,12 +14,11 @@ from protocol.fsops import FsOps
 from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.outbox import Cursor, Outbox
-from protocol.spool.places import Places, folder_of_day
+from protocol.spool.places import Places, is_day
 from protocol.wire.codec import unpack_stored
 from protocol.wire.events import ImageReceived
 
 PAGE = 100  # arrivals in one look
-DAY_S = 86_400.0
 NAMED = 20  # images that a problem names at most
 _BEYOND = 1 << 62
 
@@ -125,22 +125,26 @@ class Balancing:
         return found
 
     def _filed(self, row: Any) -> set[str]:
-        """Files in its folders; those of other arrivals of the series have rows."""
-        names: list[str] = []
-        day = row["opened"]
-        while day < row["last_image"] + DAY_S:
-            names += self._list(folder_of_day(day, row["series_key"]))
-            day += DAY_S
+        """Files in its folders; those of other arrivals of the series have rows.
+
+        Of any day that is there: a clock that was wrong puts files into the folder of another day than the row says (days.py).
+        """
+        days = [day for day in self._names(self._places.images) if is_day(day)]
+        names = [name for day in days for name in self._list(f"{day}/{row['series_key'].hex()}")]
         return {name.removesuffix(".dcm") for name in names if name.endswith(".dcm") and len(name) == 36}
 
     def _list(self, folder: str) -> list[str]:
         """Names of its files that are not empty: those were made beforehand, for images to come."""
         path, found = self._places.images / folder, list[str]()
-        with suppress(FileNotFoundError, NotADirectoryError):
-            for name in self._fs.listdir(path):
-                with suppress(FileNotFoundError):
-                    found += [name] if self._fs.size(path / name) else []
+        for name in self._names(path):
+            with suppress(FileNotFoundError):
+                found += [name] if self._fs.size(path / name) else []
         return found
+
+    def _names(self, path: Path) -> list[str]:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return list(self._fs.listdir(path))
+        return []
 
     def _altered(self, arrival: int) -> tuple[str, ...]:
         """Images whose row does not fit their file, or else those that are marked superseded by nothing that is here."""

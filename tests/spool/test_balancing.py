@@ -5,7 +5,12 @@ import pytest
 from protocol.spool import open_spool
 from protocol.spool.accounting import IMAGE_STATES
 from protocol.spool.arrivals import Verdict
+from protocol.spool.places import day_of
+from protocol.testing.images import TestImage
+from protocol.testing.spoolworld import SpoolWorld
 from tests.spool.test_way_of_a_series import incoming, receive
+
+DAY_S = 86_400.0
 
 
 @pytest.fixture
@@ -42,6 +47,33 @@ def test_a_deleted_row_is_named_by_its_file_when_its_event_is_gone(spool, images
     with spool.database.write() as tx:
         tx.execute("DELETE FROM event")
     assert [one.receipts for one in spool.accounting.problems()] == [(images[0],)]
+
+
+def come_while_ahead(world):
+    """After another one that came under a clock that was ahead: no folder is of an earlier day than the newest row."""
+    world.clock.jump_wall(40 * DAY_S)
+    world.receive(TestImage(study=2))
+    world.clock.jump_wall(-40 * DAY_S)
+    return world.send(world.connect(), TestImage())[0]
+
+
+def come_and_the_clock_is_set(world):
+    """The clock is put forward between its file and its row."""
+    saved = world.spool.images.save(world.incoming(world.connect(), TestImage()))
+    world.clock.jump_wall(40 * DAY_S)
+    return world.spool.images.commit([saved])[0]
+
+
+@pytest.mark.parametrize("come", [come_while_ahead, come_and_the_clock_is_set])
+def test_a_deleted_row_is_named_by_its_file_in_whatever_folder_the_clock_put_it(tmp_path, come):
+    world = SpoolWorld(tmp_path)
+    receipt = come(world)
+    with world.spool.database.write() as tx:
+        file = tx.one("DELETE FROM image WHERE receipt = ? RETURNING file", (receipt.receipt,))["file"]
+        tx.execute("DELETE FROM event")
+    assert not file.startswith(day_of(world.spool.arrivals.get(receipt.arrival)["opened"]))
+    assert [one.receipts for one in world.spool.accounting.problems()] == [(receipt.receipt.hex(),)]
+    world.close()
 
 
 def test_an_altered_row_is_named(spool, images):
