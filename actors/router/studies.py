@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 from actors.router.patience import Patience, for_everybody, where
@@ -134,7 +135,13 @@ class Studies:
             counted=counted([result]),
             quotas=[(rule.name, result.period)] if result.applied and result.period else [],
         )  # fmt: skip
-        return self._conclude(wait, result, verdict, why, rule.study_terms.max_wait_s)
+        return self._conclude(wait, result, verdict, why, self._opened(wait) - rule.study_terms.max_wait_s)
+
+    def _opened(self, wait: StudyWait) -> float:
+        """When the study began to be waited for (seconds UTC): not later than the router has known it, or one that began
+        while the clock was ahead would leave out the series that came shortly before.
+        """
+        return min(wait.opened, self._clock.now() - (self._clock.monotonic() - self._seen[wait.id].first))
 
     def _hold(self, wait: StudyWait, reason: str) -> None:
         """What cannot be asked sets the series aside that wait for it."""
@@ -143,11 +150,11 @@ class Studies:
         self._conclude(wait, result, verdict, LATE)
 
     def _conclude(
-        self, wait: StudyWait, result: RuleResult | None, verdict: Verdict, why: str, back_s: float = 0.0
+        self, wait: StudyWait, result: RuleResult | None, verdict: Verdict, why: str, since: float = inf
     ) -> bool:
         said = "unknown" if result is None or result.result is None else str(result.result)
         kept = {} if result is None else answer_data(result)
-        if not self._spool.studies.conclude(wait, verdict, result=said, why=why, answer=kept, back_s=back_s):
+        if not self._spool.studies.conclude(wait, verdict, result=said, why=why, answer=kept, since=since):
             return False
         self._log.info("study_decided", wait=wait.id, rule=wait.rule, why=why, result=said, outcome=verdict.outcome,
                        arrivals=wait.linked)  # fmt: skip

@@ -8,6 +8,7 @@ in a transaction that also says so: whatever dies, each gets it once. One that i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 from protocol.records import record
@@ -146,14 +147,14 @@ class Studies:
 
     # ---- deciding -------------------------------------------------------------------------------------------------
     def conclude(
-        self, wait: StudyWait, verdict: Verdict, *, result: str, why: str, answer: Mapping[str, Any], back_s: float = 0.0
+        self, wait: StudyWait, verdict: Verdict, *, result: str, why: str, answer: Mapping[str, Any], since: float = inf
     ) -> bool:  # fmt: skip
         """Keep what a rule came to. False if a series joined meanwhile: look again.
 
         `verdict` is for every series of the wait, with the outcome route, hold, discard or none; `answer` is kept for them
         as it is. Quota, counters and the failure of the rule go with it, once for the study. A study is sent whole: series
-        that the rule was asked about earlier, when it did not want the study yet, get the verdict too, if they came at most
-        `back_s` seconds before this wait began.
+        that the rule was asked about earlier, when it did not want the study yet, get the verdict too, if they came
+        at `since` (seconds UTC) or later.
         """
         with self._db.write() as tx:
             kept = {"verdict": _packed(verdict), "answer": dict(answer)}
@@ -166,7 +167,7 @@ class Studies:
             if row is None:
                 return False
             if verdict.outcome == "route":
-                _call_back(tx, wait, wait.opened - back_s)
+                _call_back(tx, wait, since)
             tx.emit(StudyDecided(wait.id, wait.study_uid, wait.calling_ae, wait.rule, verdict.revision, result,
                                  verdict.outcome, why, wait.linked))  # fmt: skip
             first = tx.one("SELECT min(arrival) FROM study_link WHERE wait = ?", (wait.id,))[0]

@@ -236,6 +236,29 @@ def test_a_series_that_came_earlier_than_the_longest_wait_or_that_a_person_disca
     assert states(node) == ["discarded", "in_delivery", "discarded", "in_delivery"]
 
 
+def test_a_series_that_came_before_the_others_goes_with_its_study_though_the_clock_was_ahead_when_those_came(rig):
+    node: Rig = rig(PAIR)
+    first = node.series(CT)["id"]
+    node.after(QUIET_S)
+    assert node.arrival(first)["state"] == "discarded"
+    node.world.clock.jump_wall(YEAR_S)
+    node.series(PT)
+    node.world.clock.jump_wall(-YEAR_S)
+    node.after(QUIET_S)
+    assert states(node) == ["in_delivery", "in_delivery"]
+
+
+def test_a_clock_that_was_ahead_calls_back_nothing_that_came_earlier_than_the_longest_wait(rig):
+    node: Rig = rig({**PAIR, "study": {"max_wait_s": LONGEST_S}})
+    node.series(CT)
+    node.after(LONGEST_S)
+    node.world.clock.jump_wall(YEAR_S)
+    node.series(PT)
+    node.world.clock.jump_wall(-YEAR_S)
+    node.after(QUIET_S)
+    assert states(node) == ["discarded", "in_delivery"]
+
+
 def test_32_studies_of_two_senders_do_not_complete_each_other(rig):
     node: Rig = rig(PAIR)
     node.world.receive(CT, calling_ae="CT1")
