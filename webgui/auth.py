@@ -34,7 +34,8 @@ async def in_thread(call: Callable[[], T]) -> T:
 def address(request: web.Request) -> str:
     """Where the request comes from; X-Forwarded-For counts only if a proxy of ours wrote its last entry."""
     if request.app[CONFIG].behind_proxy:
-        forwarded = request.headers.get(hdrs.X_FORWARDED_FOR, "").rsplit(",", 1)[-1].strip()
+        # Some proxies add a header line of their own below those that came (HAProxy): all lines are one list, its end counts.
+        forwarded = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, ())).rsplit(",", 1)[-1].strip()
         if forwarded:
             return forwarded[:64]
     return request.remote or ""

@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 import pytest
 from aiohttp import WSServerHandshakeError, web
+from multidict import CIMultiDict
 from webgui_fakes import HOME, PAGE, PASSWORD, log_in
 from yarl import URL
 
@@ -229,3 +230,14 @@ async def test_the_forwarded_address_counts_only_behind_our_proxy(accounts, node
         client = await aiohttp_client(init_app(config, accounts, node))
         await client.post("/login", data=form, headers=forwarded, allow_redirects=False)
         assert accounts.audit_trail(1)[0].address == address
+
+
+async def test_of_several_forwarded_headers_the_last_counts_so_nobody_chooses_an_address(
+    accounts, node, people, aiohttp_client
+):
+    client = await aiohttp_client(init_app(WebConfig(behind_proxy=True), accounts, node))
+    for turn in range(PER_NAME_AND_ADDRESS + 1):
+        lines = [("X-Forwarded-For", f"9.9.9.{turn}"), ("X-Forwarded-For", "10.9.9.9"), *HOME.items()]
+        answer = await client.post("/login", data={"name": "ann", "password": "wrong"}, headers=CIMultiDict(lines))
+    assert answer.status == 429
+    assert {one.address for one in accounts.audit_trail(PER_NAME_AND_ADDRESS)} == {"10.9.9.9"}
