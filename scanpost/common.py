@@ -30,13 +30,21 @@ class Options:
 
     home: Path | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
+    starts: bool = False
+    """The command starts the node; see `owner`."""
 
     def settings(self, **more: Any) -> Settings:
-        """Effective settings; `more` are flags of the command, with `__` for the dot. Raises SettingsError."""
+        """Effective settings; `more` are flags of the command, with `__` for the dot. From then on root is the node's owner.
+
+        Raises SettingsError, ScanpostError.
+        """
         from protocol.settings import load_settings
+        from scanpost.owner import act_as_owner
 
         flags = {name.replace("__", "."): value for name, value in more.items() if value is not None}
-        return load_settings(self.home, {**self.overrides, **flags})
+        settings = load_settings(self.home, {**self.overrides, **flags})
+        act_as_owner(settings.home, starts=self.starts)
+        return settings
 
 
 pass_options = click.make_pass_decorator(Options, ensure=True)

@@ -69,6 +69,7 @@ Examples:
 \b
 Exit codes: 0 done, 1 failed, 2 usage, 78 the configuration cannot be used.
 Files: everything lies below $SCANPOST_HOME; settings in config/scanpost.toml there.
+Root acts as the user whose files they are.
 """
 
 

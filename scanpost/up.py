@@ -47,7 +47,7 @@ def up(options: Options, detach: bool, dispatchers: int | None, no_bus: bool, de
     flags = dict(options.overrides)
     if no_bus:
         flags["bus.enabled"] = False
-    settings = Options(options.home, flags).settings()
+    settings = Options(options.home, flags, starts=True).settings()
     if dispatchers is not None and not (no_bus or demo) and _runs(settings):
         scale(settings, dispatchers)
         return
