@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,10 @@ Exit codes: 0 done, 1 failed, 2 usage, 78 the configuration cannot be used.
 Files: everything lies below $SCANPOST_HOME; settings in config/scanpost.toml there.
 Root acts as the user whose files they are.
 """
+
+
+OTHERS = 0o027
+"""Closed to them, and to be read by the group only: backups and exports hold patient data like the node's own files."""
 
 
 class LazyGroup(click.Group):
@@ -138,6 +143,7 @@ def _value(pair: str, text: str) -> Any:
 
 def main() -> None:
     """Entry point of the console script."""
+    os.umask(OTHERS | os.umask(OTHERS))
     cli.main(prog_name="scanpost")
 
 
