@@ -16,7 +16,7 @@ import click
 
 from protocol.errors import ConfigurationError, RoutingError, ScanpostError
 from protocol.version import version
-from scanpost.common import EXIT_CONFIGURATION, EXIT_FAILED, Options
+from scanpost.common import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_USAGE, Options
 
 # name -> (module:attribute, what `scanpost --help` says)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -105,6 +105,14 @@ class LazyGroup(click.Group):
         except ScanpostError as exc:
             click.echo(f"scanpost: {exc}", err=True)
             ctx.exit(EXIT_FAILED)
+        except BrokenPipeError:
+            raise  # whoever reads has seen enough: click ends in silence
+        except OSError as exc:
+            click.echo(f"scanpost: {f'{exc.filename}: ' if exc.filename else ''}{exc.strerror or exc}", err=True)
+            ctx.exit(EXIT_FAILED)
+        except OverflowError as exc:  # ids and times that no database and no calendar holds
+            click.echo(f"scanpost: a number is out of range ({exc})", err=True)
+            ctx.exit(EXIT_USAGE)
 
 
 def _version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from protocol.spool.spool import open_spool
+from scanpost.main import cli
 
 Done = subprocess.CompletedProcess[str]
 pytestmark = pytest.mark.slow
@@ -40,3 +43,30 @@ def test_backups_and_exports_are_closed_to_others_whatever_the_umask(home: Path,
         assert done.returncode == 0, done.stderr
     assert [mode(place) for place in (folder, folder / "spool.sqlite3", export)] == [0o750, 0o640, 0o640]
     assert mode(home / "spool" / "spool.sqlite3") == 0o640
+
+
+@pytest.mark.parametrize("words", [["user", "list"], ["up", "-d"], ["routing", "mode", "all", "off", "-r", "x"]])
+def test_a_home_that_cannot_be_made_is_one_line(words: list[str]) -> None:
+    done = scanpost(Path("/proc/nowhere"), *words)
+    assert done.returncode in (1, 78)
+    assert done.stdout == "" and len(done.stderr.splitlines()) == 1 and done.stderr.startswith("scanpost: ")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_under_the_answer_is_one_line(home: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = scanpost(home, "status", stdout=full.fileno())
+    assert done.returncode == 1
+    assert done.stderr == "scanpost: No space left on device\n"
+
+
+@pytest.mark.parametrize("words", [
+    ["series", "show", "9" * 23], ["queue", "retry", "9" * 23], ["acts", "undo", "9" * 23], ["alerts", "unsilence", "9" * 23],
+    ["audit", "export", "--after", "9" * 23],
+    ["user", "token", "create", "anna", "x", "--until", "99999999999d"],
+])  # fmt: skip
+def test_a_number_beyond_all_bounds_is_a_usage_error(home: Path, words: list[str]) -> None:
+    CliRunner().invoke(cli, ["--home", str(home), "user", "add", "anna", "--role", "viewer", "--link"])
+    done = CliRunner().invoke(cli, ["--home", str(home), *words])
+    assert isinstance(done.exception, SystemExit), repr(done.exception)
+    assert done.exit_code == 2
