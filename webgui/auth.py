@@ -37,7 +37,7 @@ def address(request: web.Request) -> str:
         # Some proxies add a header line of their own below those that came (HAProxy): all lines are one list, its end counts.
         forwarded = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, ())).rsplit(",", 1)[-1].strip()
         if forwarded:
-            return forwarded[:64]
+            return _text(forwarded)[:64]
     return request.remote or ""
 
 
@@ -78,7 +78,7 @@ async def check_password(request: web.Request, name: str, password: str) -> User
 async def log_in(request: web.Request, response: web.Response, user: User) -> None:
     """Open a session and give the browser its cookie. A session it had before is closed."""
     accounts, where, former = request.app[ACCOUNTS], address(request), token(request)
-    agent = request.headers.get(hdrs.USER_AGENT, "")
+    agent = _text(request.headers.get(hdrs.USER_AGENT, ""))
     fresh = await in_thread(lambda: accounts.open_session(user.name, where, agent))
     if former:
         await in_thread(lambda: accounts.close_session(former, where))
@@ -93,6 +93,11 @@ async def log_out(request: web.Request, response: web.Response) -> None:
     accounts, given, where = request.app[ACCOUNTS], token(request), address(request)
     await in_thread(lambda: accounts.close_session(given, where))
     response.del_cookie(_cookie_name(request), path="/", secure=request.app[CONFIG].secure)
+
+
+def _text(header: str) -> str:
+    """A header that can be kept: bytes that are no UTF-8 came as surrogates, which no database takes."""
+    return header.encode("utf-8", "replace").decode()
 
 
 def _cookie_name(request: web.Request) -> str:

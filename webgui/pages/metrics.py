@@ -50,7 +50,7 @@ def _may(request: web.Request, place: Path | None) -> bool:
         log.error("webgui.metrics_token_file cannot be read: %s", exc, extra={"action": "metrics_token_unreadable"})
         return False
     told = request.headers.get(hdrs.AUTHORIZATION, "")
-    return bool(token) and secrets.compare_digest(told.encode(), f"Bearer {token}".encode())
+    return bool(token) and secrets.compare_digest(told.encode("utf-8", "surrogateescape"), f"Bearer {token}".encode())
 
 
 class NodeCollector:

@@ -9,6 +9,7 @@ from webgui_fakes import HOME, PAGE, PASSWORD
 from yarl import URL
 
 from webgui.app import init_app
+from webgui.config import WebConfig
 from webgui.guards import CSP, HEADERS, SAFE_METHODS
 from webgui.inputs import MAX_BODY
 from webgui.keys import LIMITER
@@ -172,6 +173,37 @@ async def test_malformed_http_is_refused_and_names_no_software(callers, raw):
     assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), answer[:80]
     assert b"Traceback" not in answer
     assert (await client.get("/healthz")).status == 200
+
+
+async def raw(client, request, headers, body=b""):
+    """The status of the answer; headers as bytes, which no client of ours would send."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(request + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers)
+    writer.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    answer = await asyncio.wait_for(reader.read(), 30)
+    writer.close()
+    return int(answer.split()[1])
+
+
+@pytest.mark.parametrize(("password", "status"), [("wrong", 403), (PASSWORD, 303)])
+async def test_headers_that_are_no_text_keep_nobody_from_logging_in(
+    accounts, node, people, aiohttp_client, password, status
+):
+    client = await aiohttp_client(init_app(WebConfig(behind_proxy=True), accounts, node))
+    odd = b"Sec-Fetch-Site: same-origin\r\nUser-Agent: caf\xe9\r\nX-Forwarded-For: 10.9.9.9\xff\r\n"
+    form = b"Content-Type: application/x-www-form-urlencoded\r\n"
+    body = f"name=ann&password={password}".replace(" ", "+").encode()
+    assert await raw(client, b"POST /login", odd + form, body) == status
+    assert [one.agent for one in people.sessions.list("ann")] == ["caf?"] * (status == 303)
+    assert people.audit_trail(1)[0].address == "10.9.9.9?"
+
+
+async def test_a_token_that_is_no_text_opens_nothing(accounts, node, aiohttp_client, tmp_path):
+    place = tmp_path / "token"
+    place.write_text("s3cret")
+    client = await aiohttp_client(init_app(WebConfig(metrics_token_file=place), accounts, node))
+    for path in (b"GET /metrics", b"GET /api/v1/status"):
+        assert await raw(client, path, b"Authorization: Bearer \xff\r\n") == 401
 
 
 async def test_a_session_that_somebody_else_chose_is_none(callers, people):
