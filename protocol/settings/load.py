@@ -22,6 +22,7 @@ from protocol.settings.model import Settings
 
 FILE_NAME = "scanpost.toml"
 PREFIX = "SCANPOST_"
+MOST_SHOWN = 80  # characters of a value
 Tree = dict[str, Any]
 
 
@@ -83,7 +84,7 @@ def _merge(
 
 def _read_file(file: Path) -> Tree:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8-sig"))  # editors of Windows begin a file with a mark
     except FileNotFoundError:
         return {}
     except tomllib.TOMLDecodeError as exc:
@@ -205,11 +206,14 @@ def _complaint(exc: ValidationError, origins: Mapping[str, str]) -> SettingsErro
     context: Mapping[str, Any] = error.get("ctx") or {}
     if error["type"] == "settings":
         message, cure = context["message"], context["cure"]
+    elif error["type"] == "extra_forbidden":  # in an element of a list; those of tables were checked where they stand
+        message, cure = "unknown key", "see deploy/scanpost.toml.example"
     else:
         message, cure = _plain(error["msg"]), "see deploy/scanpost.toml.example"
         secret = "password" in place or "token" in place or place == "ledger.url"
         if not secret and isinstance(error["input"], str | int | float):
-            message += f", not {error['input']!r}"
+            given = repr(error["input"])
+            message += f", not {given if len(given) <= MOST_SHOWN else given[:MOST_SHOWN] + '...'}"
     return SettingsError(message, f"{_origin_of(place, origins)}: {place}", cure)
 
 
@@ -217,7 +221,12 @@ def _plain(message: str) -> str:
     """pydantic's message without its own types and grammar."""
     text = " ".join(message.replace("Input should be", "must be").split()).split(", unable to")[0]
     text = re.sub(r"a valid (dictionary|mapping).*", "a table", text)
-    return re.sub(r"\ba (?:valid )?(integer)\b", r"an \1", text).replace("a valid ", "a ")
+    text = (
+        re.sub(r"a (?:valid )?(tuple|list|set)\b", "a list", text)
+        .replace("a valid ", "a ")
+        .replace("a boolean", "true or false")
+    )
+    return re.sub(r"\ba (integer)\b", r"an \1", text)
 
 
 def _origin_of(place: str, origins: Mapping[str, str]) -> str:

@@ -105,6 +105,10 @@ def test_the_tree_cannot_be_changed(load: Load) -> None:
         ("[receiver]\nport = 70000", ["receiver.port", "65535"]),
         ("[receiver]\nport = true", ["receiver.port", "true is not allowed here"]),
         ("receiver = 3", ["receiver", "must be a table"]),
+        ("[receiver]\nallow = '10.0.0.0/8'", ["receiver.allow", "must be a list, not '10.0.0.0/8'"]),
+        ("[bus]\nenabled = 'perhaps'", ["bus.enabled", "must be true or false"]),
+        ("[[receiver.listeners]]\nport = 104\nprot = 1", ["receiver.listeners.0.prot", "unknown key"]),
+        (f"[receiver]\nport = '{'x' * 500}'", ["receiver.port", "must be an integer, not 'xxx", "xx..."]),
         ("[receiver]\n\nport = = 3", ["not TOML", "line 3"]),
         ("[receiver]\nae_title = 'MUCHTOOLONGAETITLE'", ["receiver.ae_title", "16 ASCII characters"]),
         ("[receiver]\ndurability = 'maybe'", ["receiver.durability", "'fsync' or 'relaxed'"]),
@@ -121,6 +125,7 @@ def test_the_tree_cannot_be_changed(load: Load) -> None:
         ("[cleaner]\nwindow = '25:00-06:00'", ["cleaner.window", "22:00-06:00"]),
         ("[router]\nquiet_s = nan", ["router.quiet_s", "finite"]),
         ("[router]\nquiet_s = 0", ["router.quiet_s", "greater than 0"]),
+        ("[receiver]\nidle_timeout_s = 1e10", ["receiver.idle_timeout_s", "less than or equal to 1000000"]),
         ("[ledger]\nurl = 'mysql://x'", ["ledger", "postgresql://USER@HOST/DATABASE"]),
         ("[ledger]\nrows_days = 0", ["ledger.rows_days", "greater than 0"]),
         ("[mining]\nextra_tags = ['0018,xx01 EVEN']", ["mining.extra_tags", "'0018,xx01 EVEN' is no element", "0019,100C"]),
@@ -136,6 +141,10 @@ def test_a_bad_file_gets_one_line_with_file_place_and_cure(load: Load, text: str
     assert "config/scanpost.toml: " in said
     for part in parts:
         assert part in said
+
+
+def test_a_file_that_an_editor_began_with_a_mark_is_read(load: Load) -> None:
+    assert load("\ufeff[receiver]\r\nport = 104\r\n").receiver.port == 104
 
 
 def test_a_bad_variable_or_flag_is_named(load: Load) -> None:
