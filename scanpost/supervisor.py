@@ -6,25 +6,23 @@ import os
 import resource
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
 from protocol.errors import ScanpostError
+from protocol.installed import places
 from protocol.settings import Settings
 
 _FILES = 65_536  # open files wanted: sockets and images of several hundred associations
 
 
 def configuration_file() -> Path:
-    """supervisord.conf: at the top of a checkout, else where the wheel put it. Raises ScanpostError."""
-    top = Path(__file__).resolve().parent.parent
-    prefixes = [Path(sysconfig.get_path("data")), Path(sys.prefix)]
-    places = [top / "supervisord.conf", *(prefix / "share" / "scanpost" / "supervisord.conf" for prefix in prefixes)]
-    for place in places:
+    """supervisord.conf. Raises ScanpostError."""
+    looked = places("supervisord.conf")
+    for place in looked:
         if place.is_file():
             return place
-    raise ScanpostError(f"supervisord.conf is missing; looked at {', '.join(map(str, places))}")
+    raise ScanpostError(f"supervisord.conf is missing; looked at {', '.join(map(str, looked))}")
 
 
 def environment(settings: Settings, base: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:

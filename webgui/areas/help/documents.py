@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
-import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from protocol.errors import NotFound
+from protocol.installed import places
 from protocol.records import record
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}\Z")
@@ -34,13 +33,8 @@ class Document:
 
 
 def folder() -> Path | None:
-    """Where the documents are: at the top of a checkout, else where the wheel put them."""
-    top = Path(__file__).resolve().parents[3]
-    prefixes = [Path(sysconfig.get_path("data")), Path(sys.prefix)]
-    for place in (top / "docs", *(prefix / "share" / "scanpost" / "docs" for prefix in prefixes)):
-        if (place / "guarantees.md").is_file():
-            return place
-    return None
+    """Where the documents are, if they are there."""
+    return next((place for place in places("docs") if (place / "guarantees.md").is_file()), None)
 
 
 @functools.cache
