@@ -11,6 +11,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "action"}
 
 
@@ -19,6 +21,9 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
+        fault = record.exc_info[1] if record.exc_info else None
+        if isinstance(fault, HttpProcessingError):
+            return self.format(_unread(record, fault))
         line: dict[str, object] = {
             "action": getattr(record, "action", "webgui_log"),
             "actor": "webgui",
@@ -30,6 +35,17 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def _unread(record: logging.LogRecord, fault: HttpProcessingError) -> logging.LogRecord:
+    """What is said of a request that aiohttp cannot read: its exception quotes it, with the cookie or token that came along.
+
+    It is no fault of ours, either; whoever reaches the port can send such all day.
+    """
+    told = {"name": record.name, "levelno": logging.WARNING, "levelname": "WARNING", "created": record.created}
+    address = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+    text = f"a request could not be read ({type(fault).__name__})"
+    return logging.makeLogRecord({**told, "msg": text, "action": "request_unreadable", "address": address})
 
 
 def configure(stream: TextIO | None = None) -> None:

@@ -1,6 +1,9 @@
 """What other sites, odd paths, headers and bodies can do: nothing. Every answer carries what keeps browsers careful."""
 
 import asyncio
+import io
+import json
+import logging
 
 import pytest
 from aiohttp import WSServerHandshakeError
@@ -14,6 +17,7 @@ from webgui.guards import CSP, HEADERS, SAFE_METHODS
 from webgui.inputs import MAX_BODY
 from webgui.keys import LIMITER
 from webgui.limits import PER_NAME_AND_ADDRESS
+from webgui.log import JsonLines
 
 FOREIGN = (
     {}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
@@ -196,6 +200,24 @@ async def test_headers_that_are_no_text_keep_nobody_from_logging_in(
     assert await raw(client, b"POST /login", odd + form, body) == status
     assert [one.agent for one in people.sessions.list("ann")] == ["caf?"] * (status == 303)
     assert people.audit_trail(1)[0].address == "10.9.9.9?"
+
+
+@pytest.mark.parametrize("headers", [
+    b"Authorization: Bearer scp_GEHEIM\x00\r\n", b"Cookie: scanpost=GEHEIM" + b"a" * 20_000 + b"\r\n",
+    b"Sec-Fetch-Site: same-origin\r\nTransfer-Encoding: chunked\r\nX: GEHEIM\r\n", b"GEHEIM\r\n",
+])  # fmt: skip
+async def test_of_a_request_that_cannot_be_read_nothing_stands_in_the_log(callers, headers):
+    lines, log = io.StringIO(), logging.getLogger("aiohttp.server")
+    handler = logging.StreamHandler(lines)
+    handler.setFormatter(JsonLines())
+    log.addHandler(handler)
+    try:
+        assert await raw(callers["admin"][0], b"POST /login?token=GEHEIM", headers, b"GEHEIM") == 400
+    finally:
+        log.removeHandler(handler)
+    (line,) = [json.loads(text) for text in lines.getvalue().splitlines()]
+    assert "GEHEIM" not in lines.getvalue()
+    assert (line["level"], line["action"], line["address"]) == ("warning", "request_unreadable", "127.0.0.1")
 
 
 async def test_a_token_that_is_no_text_opens_nothing(accounts, node, aiohttp_client, tmp_path):
