@@ -97,6 +97,8 @@ class CleanerActor(Actor):
         return in_window(self._settings.window, self.context.clock.now(), self._zone)
 
     def _end_sweep(self) -> None:
+        if self.context.spool.quarantine.left:
+            self.context.spool.quarantine.finish()
         self._tell_stuck()
         self._tell_outbox()
         self._begin_sweep()
@@ -160,8 +162,10 @@ class CleanerActor(Actor):
 
     def _tell_stuck(self) -> None:
         """At the end of a sweep; the next one tries again."""
-        if self._stuck:
-            self._alert(STUCK_ALERT, f"files of deleted arrivals cannot be removed, the last: {self._stuck}")
+        left = [f"quarantined object {name}: {why}" for name, why in self.context.spool.quarantine.left.items()]
+        stuck = self._stuck or next(iter(left), "")
+        if stuck:
+            self._alert(STUCK_ALERT, f"files of what was deleted cannot be removed, the last: {stuck}")
         else:
             self._clear(STUCK_ALERT)
 

@@ -76,6 +76,8 @@ class Desk:
             self._answer(command.id, str(exc), failed=True)
         except OutOfSpace as exc:  # nothing was changed; what makes room must not wait for it
             self._log.error("command_not_answered", command=command.id, error=str(exc))
+        except OSError as exc:  # these files, not the disk (DiskFailed): asked for ever, they would keep all others
+            self._answer(command.id, f"files cannot be removed: {exc.strerror}; the cleaner tries again", failed=True)
 
     def _answer(self, id: int, text: str, *, failed: bool = False) -> None:
         try:

@@ -178,7 +178,9 @@ class Cleaning:
                 if removed >= limit:
                     return removed
                 removed += self._rmdir(f"{day}/{name}")
-        except FileNotFoundError:
+        except (
+            OSError
+        ):  # gone meanwhile, a file of somebody else's, or no right to look: it must not keep the other days
             return removed
         return removed + self._rmdir(day)
 

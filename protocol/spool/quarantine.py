@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from protocol.errors import NotFound, StepRefused
@@ -119,6 +119,12 @@ class Quarantine:
 
     def __init__(self, database: Database, places: Places, fs: FsOps) -> None:
         self._db, self._places, self._fs = database, places, fs
+        self._left: dict[str, str] = {}
+
+    @property
+    def left(self) -> Mapping[str, str]:
+        """Objects that were let go and whose bytes could not be removed when it was last tried, and why."""
+        return self._left
 
     def list(self, limit: int = 100, before: float | None = None) -> list[dict[str, Any]]:
         """What is kept, newest first; a page begins behind `before`, the `stored` of the last one (seconds UTC)."""
@@ -179,13 +185,14 @@ class Quarantine:
         return len(found)
 
     def finish(self) -> int:
-        """Remove the bytes of objects that were let go before a crash; how many objects."""
+        """Remove the bytes of objects that were let go before a crash, or were left; of how many."""
         there = {name.removesuffix(".json") for name in self._fs.listdir(self._places.quarantine)}
         with self._db.read() as connection:
             gone = connection.execute("SELECT receipt FROM quarantine WHERE state = 'deleted'").fetchall()
+        self._left.clear()
         left = sorted(there & {row["receipt"].hex() for row in gone})
         self._remove([bytes.fromhex(name) for name in left])
-        return len(left)
+        return len(left) - len(self._left)
 
     def _remove(self, receipts: Sequence[bytes]) -> None:
         if receipts and not self._db.full:
@@ -196,6 +203,8 @@ class Quarantine:
                     self._fs.unlink(self._places.quarantine / name)
                 except FileNotFoundError:
                     continue
+                except OSError as exc:  # not the disk (that is DiskFailed): one object must not stop the cleaner
+                    self._left[receipt.hex()] = exc.strerror or type(exc).__name__
 
 
 _EXPIRED = "SELECT * FROM quarantine WHERE state = 'kept' AND stored < ? LIMIT ?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cleaner_rig import AT_ONCE, HOUR, Rig
 
+from protocol import selftest
 from protocol.errors import NotFound
 from protocol.testing.images import TestImage
 
@@ -154,3 +155,74 @@ def test_a_command_that_finds_no_room_keeps_nothing_from_making_room(cleaner, mo
     monkeypatch.undo()
     node.after(1)
     assert node.spool.commands.find(command).state == "done"
+
+
+class Stuck:
+    """Files whose names hold one of `words` cannot be removed."""
+
+    def __init__(self, fs, monkeypatch, *words: str) -> None:
+        self.words, real = set(words), fs.unlink
+
+        def unlink(path):
+            if any(word in str(path) for word in self.words):
+                raise PermissionError(1, "Operation not permitted")
+            real(path)
+
+        monkeypatch.setattr(fs, "unlink", unlink)
+
+
+def test_a_quarantined_object_that_cannot_be_removed_keeps_nothing_else_and_is_told(cleaner, monkeypatch):
+    node: Rig = cleaner(**AT_ONCE, **{"cleaner.retention_quarantined_h": 1.0})
+    first, second = quarantined(node), quarantined(node)
+    stuck = Stuck(node.spool.fs, monkeypatch, first)
+    arrival = node.series(1)
+    node.after(2 * HOUR)
+    assert (node.state(arrival), node.files()) == ("deleted", 0)
+    assert first in node.spool.notices.alerts()["cleaning.stuck"]
+    assert second not in node.spool.fs.listdir(node.spool.places.quarantine)
+    assert node.new_cleaner().recover()["quarantine_finished"] == 0, "a cleaner that starts goes on as well"
+    stuck.words.clear()
+    node.after(2)
+    assert node.spool.fs.listdir(node.spool.places.quarantine) == []
+    assert node.spool.notices.alerts() == {}
+
+
+def test_an_object_that_a_person_lets_go_and_that_cannot_be_removed_stops_nothing(cleaner, monkeypatch):
+    node: Rig = cleaner(**AT_ONCE)
+    receipt = quarantined(node)
+    stuck = Stuck(node.spool.fs, monkeypatch, receipt)
+    ask(node, "quarantine.discard", receipt=receipt)
+    arrival = node.series(1)
+    node.after(2)
+    assert node.state(arrival) == "deleted"
+    assert receipt in node.spool.notices.alerts()["cleaning.stuck"]
+    stuck.words.clear()
+    node.after(2)
+    assert node.spool.fs.listdir(node.spool.places.quarantine) == [] and node.spool.notices.alerts() == {}
+
+
+def test_images_of_a_self_test_that_cannot_be_removed_do_not_keep_the_cleaner(cleaner, monkeypatch):
+    node: Rig = cleaner(**AT_ONCE)
+    arrival = node.series(1)
+    study = node.spool.arrivals.get(arrival)["study_uid"]
+    monkeypatch.setattr(selftest, "looks_like_one", lambda uid: True)
+    begun = node.spool.commands.ask(selftest.BEGIN, "ann", {"study_uid": study}, executor="router")
+    node.spool.commands.finish(begun, "announced")
+    stuck = Stuck(node.spool.fs, monkeypatch, ".dcm")
+    command = ask(node, selftest.END, study_uid=study)
+    node.work()
+    assert node.spool.commands.find(command).state == "failed"
+    assert node.state(arrival) == "deleted" and node.files() == 2
+    stuck.words.clear()
+    node.after(2)
+    assert node.files() == 0
+
+
+def test_a_file_that_is_named_like_a_day_does_not_stop_the_cleaner(cleaner):
+    node: Rig = cleaner(**AT_ONCE)
+    node.spool.fs.write_new(node.spool.places.images / "20200101", b"somebody's")
+    arrival = node.series(1)
+    node.after(2)
+    node.after(2)
+    assert node.state(arrival) == "deleted"
+    assert node.spool.fs.listdir(node.spool.places.images) == ["20200101"]
