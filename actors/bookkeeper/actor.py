@@ -15,6 +15,7 @@ from actors.base import Actor, Context
 from actors.bookkeeper.ages import ages_at
 from actors.bookkeeper.alerts.desk import AlertDesk
 from actors.bookkeeper.balance import BalanceDesk
+from actors.bookkeeper.beginning import beginning
 from actors.bookkeeper.deeds import DeedsDesk
 from actors.bookkeeper.encoding import judge_encoding
 from actors.bookkeeper.figures import FiguresDesk
@@ -257,27 +258,14 @@ class BookkeeperActor(Actor):
     # ---- results --------------------------------------------------------------------------------------------------
     def _opened(self, opened: Opened) -> float:
         self._stored = Cursor(*opened.position)
-        self._at = self._beginning(self._stored)
+        begin = beginning(self.context.spool.outbox, self._stored, opened.last)
+        self._at = begin.at
+        if begin.alert:
+            self._alert(begin.alert, begin.text)
         self._seen_down = opened.said_down
         judge_encoding(opened.encoding, self.context.spool.notices, self.context.log)
         self.context.log.info("ledger_open", epoch=self._stored.epoch, seq=self._stored.seq)
         return 0.0  # that it is back is said after the first batch: an open database may still refuse to be written
-
-    def _beginning(self, at: Cursor) -> Cursor:
-        """The ledger's cursor, held against the outbox."""
-        outbox = self.context.spool.outbox
-        oldest, confirmed = outbox.oldest(), outbox.confirmed(CONSUMER)
-        if at.epoch > outbox.head().epoch:
-            self._alert(
-                "ledger.ahead",
-                "the spool counts from an earlier time than the ledger; its events are read from the first",
-            )
-            return Cursor(0, 0)  # what the ledger has it knows by its id
-        if confirmed is not None and confirmed > at and oldest > Cursor(at.epoch, at.seq + 1):
-            self._alert("ledger.gap", "the ledger is older than the outbox remembers; its history has a hole")
-        if at > (confirmed or Cursor(0, 0)):  # a former process died before it could say so
-            outbox.confirm(CONSUMER, at)
-        return at
 
     def _recorded(self, batch: Batch, recorded: Recorded, begun: float) -> float:
         self._at = self._stored = batch.after

@@ -138,8 +138,7 @@ class DeedsDesk:
 
     def _beginning(self, at: Cursor) -> Cursor:
         """The audit's own place. An audit of a later time than the spool goes on from the spool's head."""
-        head = self._spool.outbox.head()
-        return head if at.epoch > head.epoch else at
+        return min(at, self._spool.outbox.head())
 
     def _entry(self, event: Raw) -> Entry | None:
         (whole,) = self._spool.outbox.read(Cursor(event.epoch, event.seq - 1), 1)

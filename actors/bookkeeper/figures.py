@@ -89,8 +89,8 @@ class FiguresDesk:
     def _beginning(self, keeper: Keeper) -> Cursor:
         """The figures' own place. Figures of a later time than the spool (it was restored by hand) count on from its head."""
         at, head = keeper.place(), self._spool.outbox.head()
-        if at.epoch > head.epoch:
-            self._log.warning("figures_ahead", epoch=at.epoch, spool_epoch=head.epoch)
+        if at > head:
+            self._log.warning("figures_ahead", epoch=at.epoch, seq=at.seq, spool_epoch=head.epoch, spool_seq=head.seq)
             keeper.skip_to(head)
             return head
         return at

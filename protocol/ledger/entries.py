@@ -67,6 +67,11 @@ def raw_of(envelope: Envelope) -> bytes:
         return repr(envelope).encode("utf-8", "backslashreplace")
 
 
+def identity_of(envelope: Envelope) -> str:
+    """The id that an event has in the ledger."""
+    return _identity(envelope, set())
+
+
 def _identity(envelope: Envelope, problems: set[str]) -> str:
     """Its id, or one made from the bytes if that cannot be one: the same again for the same event."""
     found = envelope.id

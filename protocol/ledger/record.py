@@ -49,6 +49,7 @@ class Opened(NamedTuple):
     position: Position  # (0, 0) for a new ledger
     said_down: bool  # a ledger.down without its ledger.up is recorded
     encoding: str = "UTF8"  # of the database's texts
+    last: frozenset[str] = frozenset()  # ids of the events that it has at `position`; none if they were forgotten
 
 
 @record
@@ -95,9 +96,8 @@ class Ledger:
             said_down = select(alert.c.raised).where(
                 alert.c.node == self.node, alert.c.alert == "ledger.down", alert.c.cleared.is_(None)
             )
-            return Opened(
-                self._position(connection), connection.execute(said_down).first() is not None, encoding_of(connection)
-            )
+            position, down = self._position(connection), connection.execute(said_down).first() is not None
+            return Opened(position, down, encoding_of(connection), self._ids_at(connection, position))
 
     def close(self) -> None:
         """Let go of the connection, and with it of PostgreSQL's lock; `open` may be called again."""
@@ -124,6 +124,10 @@ class Ledger:
             select(cursor.c.epoch, cursor.c.seq).where(cursor.c.node == self.node, cursor.c.consumer == CONSUMER)
         ).one()
         return int(found.epoch), int(found.seq)
+
+    def _ids_at(self, connection: Connection, position: Position) -> frozenset[str]:
+        there = (event.c.node == self.node, event.c.epoch == position[0], event.c.seq == position[1])
+        return frozenset(connection.execute(select(event.c.id).where(*there)).scalars())
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
