@@ -102,6 +102,17 @@ def _sqlite_connect(path: Path, role: str) -> Callable[[], sqlite3.Connection]:
     return connect
 
 
+def file_of(engine: Engine) -> tuple[int, int] | None:
+    """Which file a SQLite database is at this moment, as device and inode; (0, 0): there is none. None for a server."""
+    if engine.url.get_backend_name() != "sqlite":
+        return None
+    try:
+        found = os.stat(engine.url.database or "")
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
 def _is_missing(path: Path) -> bool:
     try:
         path.stat()

@@ -18,7 +18,7 @@ from protocol.clock import Clock, SystemClock
 from protocol.effects import NO_EFFECTS, Effects
 from protocol.errors import LedgerUnavailable
 from protocol.ledger.bulk import UNFIT, add, put
-from protocol.ledger.engine import database_errors, encoding_of, kind_of, refuses_record, writer
+from protocol.ledger.engine import database_errors, encoding_of, file_of, kind_of, refuses_record, writer
 from protocol.ledger.entries import Entry, entry_of, fold
 from protocol.ledger.forgetting import Ages, forget
 from protocol.ledger.migrate import upgrade_on
@@ -79,6 +79,7 @@ class Ledger:
         self._clock = clock or SystemClock()
         self._effects = effects
         self._connection: Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     # ---- connection ---------------------------------------------------------------------------------------------
     def open(self) -> Opened:
@@ -89,6 +90,7 @@ class Ledger:
         self.close()
         with database_errors():
             self._connection = self._engine.connect()
+        self._file = file_of(self._engine)
         with self._transaction() as connection:
             self._be_the_only_one(connection)
             upgrade_on(connection)
@@ -135,6 +137,9 @@ class Ledger:
         if self._connection is None:
             raise LedgerUnavailable("not connected")
         try:
+            # Who moves a SQLite file away writes no error: what is written then goes into a file without a name.
+            if file_of(self._engine) != self._file:
+                raise LedgerUnavailable("the ledger's file was removed or replaced while it was in use")
             with database_errors(), self._connection.begin():
                 yield self._connection
         except BaseException:

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import time
 from contextlib import contextmanager
 
@@ -27,6 +28,12 @@ from tests.ledger.ledger_events import NODE, example
 @pytest.fixture(autouse=True)
 def short_wait(monkeypatch):
     monkeypatch.setattr(engine, "SQLITE_WAIT_S", 0.02)
+
+
+def ids_in(file):
+    """Ids of the events in a SQLite file, in order."""
+    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as connection:
+        return [row[0] for row in connection.execute("SELECT id FROM event ORDER BY epoch, seq")]
 
 
 def told(office):
@@ -280,3 +287,27 @@ def _carry_until_killed(office):
             mine.clock.advance(0.6)
     finally:
         os._exit(1)
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_ledger_whose_file_somebody_moves_away_under_it_gets_every_event_again(tmp_path, how):
+    file = tmp_path / "ledger.sqlite3"
+    office = Office(tmp_path / "home", f"sqlite:///{file}")
+    try:
+        bookkeeper = office.hire()
+        office.happen(5)
+        office.work(bookkeeper)
+        with sqlite3.connect(file) as connection:
+            connection.execute(f"VACUUM INTO '{tmp_path / 'older'}'")
+        office.happen(5)
+        office.work(bookkeeper)
+        for one in tmp_path.glob("ledger.sqlite3*"):
+            one.unlink()
+        if how == "replaced":
+            (tmp_path / "older").rename(file)
+        office.happen(5)
+        office.work(bookkeeper)
+        assert ids_in(file) == [one.id for one in office.outbox()]
+        assert told(office) == ["ledger.down", "ledger.up"]
+    finally:
+        office.close()
