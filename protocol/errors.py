@@ -245,6 +245,10 @@ class LedgerUnavailable(LedgerError):
     """The ledger's database is away."""
 
 
+class LedgerLost(LedgerUnavailable):
+    """The ledger's SQLite file is not there, or is damaged: it does not come back by itself."""
+
+
 class AccountError(ScanpostError):
     """An account or session cannot be used."""
 

@@ -29,17 +29,18 @@ class Finding:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Leave out the look at every file.")
+@click.option("--contents", is_flag=True, help="Read every file, too, and hold it against what was received.")
 @json_option
 @pass_options
-def doctor(options: Options, quick: bool, as_json: bool) -> None:
+def doctor(options: Options, quick: bool, contents: bool, as_json: bool) -> None:
     """Prove that no image is missing, and check what could stop the node. Exit 0 healthy, 1 not.
 
     \b
     Checks: conservation of images, every file, the database, spool against ledger, the audit, configuration, actors,
-    targets, disk, clock, alerts.
+    targets, disk, clock, alerts. With --contents, which may take hours, also that no file has changed.
     """
     with opened(options) as (settings, spool):
-        findings = list(examine(settings, spool, files=not quick))
+        findings = list(examine(settings, spool, files=not quick, contents=contents))
     healthy = not any(finding.level == "bad" for finding in findings)
     if as_json:
         print_json({"healthy": healthy, "findings": [finding.__dict__ for finding in findings]})
@@ -49,14 +50,14 @@ def doctor(options: Options, quick: bool, as_json: bool) -> None:
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
-def examine(settings: Settings, spool: Spool, *, files: bool = True) -> Iterator[Finding]:
+def examine(settings: Settings, spool: Spool, *, files: bool = True, contents: bool = False) -> Iterator[Finding]:
     """Every check in turn."""
     from protocol.spool.maintenance import check
 
     document = status_of(settings, spool)
-    yield from _list(
-        "images", spool.accounting.balance(files=files), f"all {document['images']['received']} images accounted for"
-    )
+    problems = spool.accounting.balance(files=files, contents=contents)
+    as_received = ", each as it was received" if contents else ""
+    yield from _list("images", problems, f"all {document['images']['received']} images accounted for{as_received}")
     yield from _list("database", check(spool), "integrity check passed")
     yield from _routing(settings)
     yield from _ledger(settings, spool, document)
@@ -92,8 +93,9 @@ def _routing(settings: Settings) -> Iterator[Finding]:
 
 def _ledger(settings: Settings, spool: Spool, document: dict[str, Any]) -> Iterator[Finding]:
     """The ledger may lag while it is away, that is no loss; once it has caught up it must agree with the spool."""
-    from protocol.errors import LedgerError
+    from protocol.errors import LedgerError, LedgerLost
     from protocol.ledger.compare import reach
+    from protocol.ledger.record import CONSUMER
     from scanpost.accounting import against_ledger
 
     behind, problems = document["outbox"]["bookkeeper_behind"], []
@@ -103,6 +105,12 @@ def _ledger(settings: Settings, spool: Spool, document: dict[str, Any]) -> Itera
         else:
             differences, behind = against_ledger(settings, spool, wait_s=5.0)
             problems = [one.text for one in differences]
+    except LedgerLost as exc:
+        if spool.outbox.confirmed(CONSUMER) is None:
+            yield Finding("ledger", "warning", str(exc))
+        else:
+            yield Finding("ledger", "bad", f"{exc}; the history that was there needs a backup (docs/ledger.md)")
+        return
     except LedgerError as exc:
         yield Finding("ledger", "warning", f"{exc}; nothing is lost, {behind} events wait")
         return

@@ -32,14 +32,15 @@ def _down(home: Path) -> None:
 
 
 @spool.command()
+@click.option("--contents", is_flag=True, help="Read every file, too, and hold it against what was received.")
 @json_option
 @pass_options
-def check(options: Options, as_json: bool) -> None:
+def check(options: Options, contents: bool, as_json: bool) -> None:
     """Integrity of the database and of every file. Exit 0 if all is well."""
     from protocol.spool.maintenance import check as check_database
 
     with opened(options) as (_, node):
-        problems = check_database(node, thorough=True) + node.accounting.balance(files=True)
+        problems = check_database(node, thorough=True) + node.accounting.balance(files=True, contents=contents)
     if as_json:
         print_json({"ok": not problems, "problems": problems})
     for problem in problems:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection as Connection
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import NullPool
 
-from protocol.errors import LedgerError, LedgerUnavailable
+from protocol.errors import LedgerError, LedgerLost, LedgerUnavailable
 from protocol.ledger.bulk import to_json
 
 SQLITE_WAIT_S = 1.0  # a file locked for longer counts as away
@@ -83,7 +83,7 @@ def _sqlite_connect(path: Path, role: str) -> Callable[[], sqlite3.Connection]:
             except OSError as exc:  # no folder, no right: as good as a database that is away
                 raise sqlite3.OperationalError(f"{path}: {exc.strerror}") from exc
         elif _is_missing(path):  # which SQLite's own error does not say
-            raise LedgerUnavailable(f"there is no ledger at {path} yet; `scanpost up` makes one")
+            raise LedgerLost(f"there is no ledger at {path} yet; `scanpost up` makes one")
         mode = "rw" if role == "writer" else "ro"  # who reads only never runs a checkpoint
         connection = sqlite3.connect(
             f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=SQLITE_WAIT_S, isolation_level=None,
@@ -180,7 +180,9 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error) as exc:
-        raise LedgerUnavailable(brief(exc)) from exc
+        # sqlite3 has no class of its own for a file that is damaged or no database; all else has one.
+        damaged = type(getattr(exc, "orig", None) or exc) is sqlite3.DatabaseError
+        raise (LedgerLost if damaged else LedgerUnavailable)(brief(exc)) from exc
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from protocol.records import record
 from protocol.spool import tallying
 from protocol.spool.balancing import Balancing, Problem
 from protocol.spool.database import Database
+from protocol.spool.joining import digest_of
 from protocol.spool.places import Places
 from protocol.spool.tallying import Tally
 from protocol.states import ArrivalState, DeliveryState
@@ -97,18 +98,18 @@ class Accounting:
         counted = {state.value: 0 for state in DeliveryState} | tally.by_state()
         return Figures(totals["received"], totals["duplicates"], totals["refused"], images, arrivals, counted)
 
-    def balance(self, *, files: bool = False) -> list[str]:
-        """Everything that does not add up, in words; [] is healthy. `files` also looks at each file's size."""
-        return [problem.line for problem in self.problems(files=files)]
+    def balance(self, *, files: bool = False, contents: bool = False) -> list[str]:
+        """Everything that does not add up, in words; [] is healthy. See `problems`."""
+        return [problem.line for problem in self.problems(files=files, contents=contents)]
 
-    def problems(self, *, files: bool = False, limit: int = MOST_PROBLEMS) -> list[Problem]:
+    def problems(self, *, files: bool = False, contents: bool = False, limit: int = MOST_PROBLEMS) -> list[Problem]:
         """Everything that does not add up, with the images concerned, at most `limit` of each kind; [] is healthy.
 
-        `files` also looks at each file's size.
+        `files` also looks at each file's size, `contents` reads each and holds it against the digest of what was received.
         """
         found = self.totals() + self.recounted()
         found += islice(self.balancing.all(), limit)
-        return found + list(islice(self._files(), limit)) if files else found
+        return found + list(islice(self._files(contents), limit)) if files or contents else found
 
     def totals(self) -> list[Problem]:
         """Whether all images received are in some state: two sums, so it may be asked every minute."""
@@ -170,18 +171,18 @@ class Accounting:
                 if connection.execute("SELECT 1 FROM image WHERE receipt = ?", (bytes.fromhex(one),)).fetchone()
             }
 
-    def _files(self) -> Iterator[Problem]:
-        """Every image that is not deleted has its file, as long as it was."""
+    def _files(self, contents: bool) -> Iterator[Problem]:
+        """Every image that is not deleted has its file, as long as it was, and with `contents` the bytes that it had."""
         after: Any = b""
         while True:
             with self._db.read() as connection:
                 rows = connection.execute(
-                    "SELECT i.receipt, i.file, i.bytes, i.offset, i.arrival FROM image i JOIN arrival a ON a.id = i.arrival"
+                    "SELECT i.receipt, i.file, i.bytes, i.offset, i.arrival, i.digest FROM image i JOIN arrival a ON a.id = i.arrival"
                     " WHERE a.state <> 'deleted' AND i.receipt > ? ORDER BY i.receipt LIMIT 500", (after,)).fetchall()  # fmt: skip
             if not rows:
                 break
             for row in rows:
-                if text := self._file_problem(row):
+                if text := self._file_problem(row, contents):
                     yield Problem(text, row["arrival"])
             after = rows[-1]["receipt"]
         with self._db.read() as connection:
@@ -190,14 +191,25 @@ class Accounting:
             if not self._fs.exists(self._places.quarantine / row["receipt"].hex()):
                 yield Problem(f"quarantined object {row['receipt'].hex()} has no file")
 
-    def _file_problem(self, row: Any) -> str:
+    def _file_problem(self, row: Any, contents: bool) -> str:
+        path, image = self._places.images / row["file"], f"image {row['receipt'].hex()} of arrival {row['arrival']}"
         try:
-            size = self._fs.size(self._places.images / row["file"])
+            size = self._fs.size(path)
+            if size != row["bytes"] + row["offset"]:
+                return f"{image} has {size} bytes instead of {row['bytes'] + row['offset']}"
+            if contents and digest_of(self._fs, path, row["offset"])[1] != row["digest"]:
+                return f"{image} has other bytes than were received"
         except FileNotFoundError:
-            return f"image {row['receipt'].hex()} of arrival {row['arrival']} has no file"
-        if size != row["bytes"] + row["offset"]:
-            return f"image {row['receipt'].hex()} of arrival {row['arrival']} has {size} bytes instead of {row['bytes'] + row['offset']}"
+            # The cleaner may have marked it since it was read here.
+            return "" if self._is_deleted(row["arrival"]) else f"{image} has no file"
+        except OSError as exc:
+            return f"{image} cannot be read: {exc.strerror}"
         return ""
+
+    def _is_deleted(self, arrival: int) -> bool:
+        with self._db.read() as connection:
+            row = connection.execute("SELECT state FROM arrival WHERE id = ?", (arrival,)).fetchone()
+        return row is None or row["state"] == ArrivalState.DELETED
 
 
 def _unaccounted(figures: Figures) -> list[Problem]:

@@ -57,11 +57,11 @@ class Balancing:
                 "SELECT arrival, count(*) AS n, sum(superseded IS NOT NULL) AS superseded, sum(bytes) AS bytes FROM image"
                 " WHERE arrival > ? AND arrival <= ? GROUP BY arrival", span).fetchall()  # fmt: skip
             deliveries = connection.execute(
-                "SELECT arrival, sum(state NOT IN ('delivered', 'cancelled')) AS unfinished FROM delivery"
-                " WHERE arrival > ? AND arrival <= ? GROUP BY arrival", span).fetchall()  # fmt: skip
+                "SELECT arrival, sum(state NOT IN ('delivered', 'cancelled')) AS unfinished, sum(state = 'delivered') AS delivered"
+                " FROM delivery WHERE arrival > ? AND arrival <= ? GROUP BY arrival", span).fetchall()  # fmt: skip
         found = {row["arrival"]: row for row in images}
-        unfinished = {row["arrival"]: int(row["unfinished"]) for row in deliveries}
-        problems = [problem for row in rows for problem in self._of(row, found.pop(row["id"], None), unfinished)]
+        counted = {row["arrival"]: (int(row["unfinished"]), int(row["delivered"])) for row in deliveries}
+        problems = [problem for row in rows for problem in self._of(row, found.pop(row["id"], None), counted)]
         return problems + [self._orphans(arrival) for arrival in found], last
 
     def arrival(self, id: int) -> list[Problem]:
@@ -77,7 +77,7 @@ class Balancing:
             if not after:
                 return
 
-    def _of(self, row: Any, images: Any, unfinished: dict[int, int]) -> Iterator[Problem]:
+    def _of(self, row: Any, images: Any, deliveries: dict[int, tuple[int, int]]) -> Iterator[Problem]:
         n, superseded, size = (images["n"], images["superseded"], images["bytes"]) if images else (0, 0, 0)
         if n < row["images"]:
             text = f"arrival {row['id']}: {row['images']} images were received, there are rows of {n}"
@@ -85,7 +85,9 @@ class Balancing:
         elif (n, superseded, size) != (row["images"], row["superseded"], row["bytes"]):
             text = f"arrival {row['id']}: its counters are not those of its images"
             yield Problem(text, row["id"], self._altered(row["id"]))
-        open_ones, state = unfinished.get(row["id"]), row["state"]
+        (open_ones, delivered), state = deliveries.get(row["id"], (None, 0)), row["state"]
+        if state == "delivered" and not delivered:  # the cleaner would believe it
+            yield Problem(f"arrival {row['id']} is delivered, and no delivery of it is", row["id"])
         if state == "in_delivery" and open_ones is None:
             yield Problem(f"arrival {row['id']} is in delivery without any delivery", row["id"])
         elif (state == "in_delivery" and not open_ones) or (

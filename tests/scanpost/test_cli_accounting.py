@@ -49,3 +49,25 @@ def test_the_ledger_is_compared_and_only_what_it_should_know_counts(home, run, t
     carry(home, tmp_path)
     said = run("accounting", "--ledger", "--wait", "0", code=1).output
     assert f"arrival {three[0]} is held in the spool, in_delivery in the ledger" in said
+
+
+def test_doctor_reads_every_file_when_it_is_asked_to(home, run, three, tmp_path):
+    file = next(one for one in (tmp_path / "spool" / "images").rglob("*.dcm") if one.stat().st_size)
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert file.stem not in run("doctor").output
+    assert file.stem in run("doctor", "--contents", code=1).output
+    assert file.stem in run("spool", "check", "--contents", code=1).output
+    file.write_bytes(content)
+    assert "each as it was received" in run("doctor", "--contents").output
+
+
+def test_doctor_does_not_call_a_ledger_that_is_gone_or_damaged_no_loss(home, run, three, tmp_path):
+    assert "there is no ledger" in run("doctor", "--quick").output, "a new node has none yet"
+    carry(home, tmp_path)
+    run("doctor", "--quick")
+    (tmp_path / "ledger.sqlite3").write_bytes(b"no database" * 1000)
+    said = run("doctor", "--quick", code=1).output
+    assert "needs a backup" in said and "nothing is lost" not in said
+    (tmp_path / "ledger.sqlite3").unlink()
+    assert "needs a backup" in run("doctor", "--quick", code=1).output

@@ -130,3 +130,33 @@ def test_the_sheet_adds_up_by_source_and_by_day(spool, images):
     wanted = dict.fromkeys(IMAGE_STATES, 0) | {"discarded": 3, "open": 1, "quarantined": 1}
     assert sheet.figures.images == wanted and sheet.figures.received == 5
     assert sheet.sources == {"SCANNER": wanted} and list(sheet.days.values()) == [wanted]
+
+
+def test_a_file_of_the_same_length_with_other_bytes_is_named_when_contents_are_read(spool, images):
+    (file,) = spool.places.images.rglob(f"{images[1]}.dcm")
+    file.write_bytes(b"\0" * file.stat().st_size)  # as some file systems leave it after a power cut
+    assert spool.accounting.balance(files=True) == []
+    (said,) = spool.accounting.balance(contents=True)
+    assert images[1] in said and "other bytes" in said
+
+
+def test_a_delivered_series_whose_deliveries_are_gone_is_told(spool, images):
+    arrival = spool.arrivals.open_ones()[0].id
+    with spool.database.write() as tx:
+        tx.execute("UPDATE arrival SET state = 'delivered' WHERE id = ?", (arrival,))
+    assert f"arrival {arrival} is delivered, and no delivery of it is" in spool.accounting.balance()
+
+
+def test_a_file_that_the_cleaner_removes_while_it_is_looked_for_is_not_missing(spool, images, monkeypatch):
+    arrival = spool.arrivals.open_ones()[0].id
+    real = spool.fs.size
+
+    def size(path):
+        with spool.database.write() as tx:
+            tx.execute("UPDATE arrival SET state = 'deleted' WHERE id = ?", (arrival,))
+        path.unlink()
+        return real(path)
+
+    monkeypatch.setattr(spool.accounting._fs, "size", size)
+    named = [one.text for one in spool.accounting.problems(files=True) if "no file" in one.text]
+    assert len(named) == 1 and images[3] in named[0]
