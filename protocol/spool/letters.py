@@ -140,11 +140,12 @@ class Letters:
             rows = connection.execute("SELECT * FROM letter ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
         return [_letter(row) for row in rows]
 
-    def sent(self, id: int) -> None:
-        """It was taken."""
+    def sent(self, id: int, left: Sequence[Item] = ()) -> None:
+        """It was taken. `left`: what is still to be told to those of its recipients for whom it was not."""
         with self._db.write() as tx:
             row = _end(tx, id, SENT, "")
             if row is not None:
+                _add(tx, left)
                 tx.emit(LetterSent(id, _channel(row), _count(row), row["attempts"]))
 
     def failed(self, id: int, error: str, due: float) -> None:

@@ -258,8 +258,8 @@ def _certificates(seen: Readings, when: When) -> list[Symptom]:
 def _channels(seen: Readings, when: When) -> list[Symptom]:
     words = {"mail": "mails", "webhook": "webhooks"}
     found = [
-        Symptom(f"channel.{name}", f"{words[name]} with alerts are not taken since {when(since)}: `scanpost alerts test {name}`",
-                WARNING, f"channel/{name}")
+        Symptom(f"channel.{name}", f"{words[name]} with alerts are not taken since {when(since)}: `scanpost alerts letters` says whose,"
+                f" `scanpost alerts test {name}` why", WARNING, f"channel/{name}")
         for name, since in seen.unsent.items()
     ]  # fmt: skip
     for name in sorted(seen.unset):

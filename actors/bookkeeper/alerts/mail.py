@@ -51,18 +51,25 @@ def message(mail: Mail, sender: str) -> EmailMessage:
     return made
 
 
-def send(settings: Smtp, mail: Mail) -> None:
-    """Hand it over to the server. Raises Refused; then it may have got there all the same, if the answer was lost."""
-    for rung in rungs(settings, mail):
+def send(settings: Smtp, mail: Mail) -> list[str]:
+    """Hand it over to the server; for which addresses it was not taken, while it was for others. Raises Refused; then it may
+    have got there all the same, if the answer was lost.
+    """
+    call = _Call(settings, mail)
+    for rung in _rungs(settings, call):
         try:
             rung.climb()
         except (OSError, smtplib.SMTPException, ValueError) as exc:
             raise Refused(f"{rung.name}: {words(exc)}", retryable=not permanent(exc)) from exc
+    return call.left
 
 
 def rungs(settings: Smtp, mail: Mail) -> list[Rung]:
     """The way to the server step by step, with this message at the end. Any step raises OSError, SMTPException, ValueError."""
-    call = _Call(settings, mail)
+    return _rungs(settings, _Call(settings, mail))
+
+
+def _rungs(settings: Smtp, call: _Call) -> list[Rung]:
     steps: list[tuple[str, Callable[[], str]]] = [("connection", call.connect)]
     if settings.starttls:
         steps.append(("STARTTLS", call.starttls))
@@ -95,6 +102,27 @@ def _text(said: bytes | str) -> str:
     return plain(said.decode("utf-8", "replace") if isinstance(said, bytes) else said)
 
 
+class _Watched:
+    """Its socket is known before the server has said a word: one whose greeting never ends is no progress either."""
+
+    def __init__(self, deadline: Deadline, **how: Any) -> None:
+        self._deadline = deadline
+        super().__init__(**how)
+
+    def _get_socket(self, *where: Any) -> Any:
+        connection = super()._get_socket(*where)  # type: ignore[misc]  # smtplib's own place for this
+        self._deadline.watch(connection)
+        return connection
+
+
+class _Plain(_Watched, smtplib.SMTP):
+    pass
+
+
+class _Secure(_Watched, smtplib.SMTP_SSL):
+    pass
+
+
 class _Call:
     """One conversation with the server."""
 
@@ -102,6 +130,8 @@ class _Call:
         self._settings, self._mail = settings, mail
         self._deadline = Deadline(settings.timeout_s * TIMES_TIMEOUT)
         self._smtp: smtplib.SMTP | None = None
+        self.left: list[str] = []
+        """Addresses for which the server did not take it, while it did for others."""
 
     def guarded(self, step: Callable[[], str]) -> Callable[[], str]:
         """A step that leaves nothing open if it fails."""
@@ -121,10 +151,9 @@ class _Call:
                                   "local_hostname": socket.gethostname() or "localhost"}  # fmt: skip
         self._deadline.begin()
         if settings.tls:
-            self._smtp = smtplib.SMTP_SSL(context=trust(settings.ca), **common)
+            self._smtp = _Secure(self._deadline, context=trust(settings.ca), **common)
         else:
-            self._smtp = smtplib.SMTP(**common)
-        self._deadline.watch(self._smtp.sock)
+            self._smtp = _Plain(self._deadline, **common)
         self._smtp.ehlo_or_helo_if_needed()
         return f"{settings.host}:{settings.port} answers{', over TLS' if settings.tls else ''}"
 
@@ -147,8 +176,9 @@ class _Call:
         smtp, settings = self._open(), self._settings
         refused = smtp.send_message(message(self._mail, settings.sender), settings.sender, list(self._mail.to))
         self._end()
+        self.left = sorted(refused)
         taken = len(self._mail.to) - len(refused)
-        left = f", {len(refused)} refused: {', '.join(sorted(refused))}" if refused else ""
+        left = f", {len(refused)} refused: {', '.join(self.left)}" if refused else ""
         return f"taken for {taken} recipient{'s' * (taken != 1)}{left}"
 
     def _open(self) -> smtplib.SMTP:

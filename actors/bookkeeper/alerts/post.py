@@ -16,7 +16,7 @@ from actors.bookkeeper.alerts.calls import Refused
 from actors.bookkeeper.alerts.words import When, letter_of
 from actors.bookkeeper.hand import Hand, ThreadHand
 from protocol.recipients import CHANNELS
-from protocol.spool.letters import AT_ONCE, Letter, Pile
+from protocol.spool.letters import AT_ONCE, Item, Letter, Pile
 
 if TYPE_CHECKING:
     from actors.base import Context
@@ -28,28 +28,31 @@ LASTING_S = 86_400.0
 MOST_HANDS = 16
 IDLE_S = 1.0
 
-Carry = Callable[[Letter], None]
+Carry = Callable[[Letter], Sequence[str]]
 
 
 class Carrier:
-    """Carries one letter by its recipient's way. Raises Refused. Called in threads of their own."""
+    """Carries one letter by its recipient's way; to which recipients it did not get, of several. Raises Refused. Called in
+    threads of their own.
+    """
 
     def __init__(self, limits: Limits, node: str) -> None:
         self._limits, self._node = limits, node
 
-    def __call__(self, letter: Letter) -> None:
+    def __call__(self, letter: Letter) -> Sequence[str]:
         id = f"{self._node}.{int(letter.created)}.{letter.id}"
         channel, _, rest = letter.recipient.partition(":")
         if channel == "mail":
-            self._mail(letter, id, [rest] if rest else self._limits.smtp.to)
-        else:
-            self._webhook(letter, id, rest or self._limits.webhook.url or "")
+            return self._mail(letter, id, [rest] if rest else self._limits.smtp.to)
+        self._webhook(letter, id, rest or self._limits.webhook.url or "")
+        return ()
 
-    def _mail(self, letter: Letter, id: str, to: Any) -> None:
+    def _mail(self, letter: Letter, id: str, to: Any) -> Sequence[str]:
         if not self._limits.smtp.host:
             raise Refused("alerts.smtp.host is not set any more", retryable=False)
         body = letter.body
-        mail.send(self._limits.smtp, mail.Mail(id, tuple(to), body["subject"], body["text"], letter.created))
+        left = mail.send(self._limits.smtp, mail.Mail(id, tuple(to), body["subject"], body["text"], letter.created))
+        return [f"mail:{address}" for address in left]
 
     def _webhook(self, letter: Letter, id: str, url: str) -> None:
         if not url:
@@ -88,7 +91,8 @@ class Post:
         self._idle: list[Hand] = []
         self.waiting = True
         """Whether a letter, or what is to become one, waited for its time in the last round."""
-        self._taken: set[int] = set()  # letters that were taken, which the spool could not be told yet
+        # Letters that were taken, which the spool could not be told yet, with the recipients that they did not get to.
+        self._taken: dict[int, Sequence[str]] = {}
 
     @property
     def busy(self) -> bool:
@@ -108,7 +112,7 @@ class Post:
             due = letter.due <= now or letter.due > now + 2 * LONGEST_RETRY_S
             room = len(self._hands) < MOST_HANDS or letter.recipient in CHANNELS
             if letter.id in self._taken:
-                self._sent(letter)
+                self._sent(letter, self._taken[letter.id])
             elif due and room and letter.recipient not in self._hands:
                 self._give(letter)
         self._collect()
@@ -134,19 +138,22 @@ class Post:
             del self._hands[recipient]
             self._idle.append(hand)
             try:
-                hand.take()
+                left = hand.take() or ()
             except Refused as exc:
                 self._refused(letter, str(exc), lasting=not exc.retryable)
             except Exception as exc:  # a text that no library takes: it must not be tried each second
                 self._log.error("letter_failed", letter=letter.id, exc_info=True)
                 self._refused(letter, f"internal error: {type(exc).__name__}", lasting=True)
             else:
-                self._sent(letter)
+                self._sent(letter, left)
 
-    def _sent(self, letter: Letter) -> None:
-        self._taken.add(letter.id)  # whatever the spool says: it is not sent again by this process
-        self._spool.letters.sent(letter.id)
-        self._taken.discard(letter.id)
+    def _sent(self, letter: Letter, left: Sequence[str]) -> None:
+        """It was taken; whom it was not taken for gets the same as a letter of their own, which nobody else waits for."""
+        self._taken[letter.id] = left  # whatever the spool says: it is not sent again by this process
+        self._spool.letters.sent(letter.id, [Item(one, body) for one in left for body in letter.body.get("items", ())])
+        del self._taken[letter.id]
+        if left:
+            self._log.warning("letter_not_taken_for_all", letter=letter.id, recipients=len(left))
         self._log.info("letter_sent", letter=letter.id, channel=letter.channel, attempts=letter.attempts + 1)
 
     def _refused(self, letter: Letter, error: str, *, lasting: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -51,6 +52,8 @@ class AlertRig:
         self.sent: list[Letter] = []
         self.tried: list[Letter] = []
         self.refuse: Any = lambda letter: None
+        self.left: dict[str, list[str]] = {}
+        """Recipient -> for whom a letter to it was not taken."""
         self.log = KeepingLog()
         self.locks: dict[str, Any] = {}
         self.said: dict[str, tuple[str, int]] = {}
@@ -80,10 +83,11 @@ class AlertRig:
         post = Post(self.context, clock_words(UTC), carry=self._carry, hand=OwnHand)
         self.desk = AlertDesk(self.context, post=post)
 
-    def _carry(self, letter: Letter) -> None:
+    def _carry(self, letter: Letter) -> Sequence[str]:
         self.tried.append(letter)
         self.refuse(letter)
         self.sent.append(letter)
+        return self.left.get(letter.recipient, ())
 
     def away(self, *recipients: str) -> None:
         """Nobody takes letters of these recipients (without any: of nobody) from now on."""

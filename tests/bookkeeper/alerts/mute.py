@@ -11,17 +11,17 @@ from tests.peers import HOST
 
 
 @contextmanager
-def mute_server(drip: bool) -> Any:
-    """Takes connections and never says a whole word: nothing at all, or a byte each 50 ms."""
+def mute_server(word: bytes) -> Any:
+    """Takes connections and never comes to an end: says nothing at all, or this each 50 ms. A single byte follows a greeting."""
     listening, over = socket.create_server((HOST, 0)), threading.Event()
 
     def serve() -> None:
         connection, _ = listening.accept()
         with connection:
-            connection.sendall(b"" if not drip else b"220 hello\r\n")
+            connection.sendall(b"220 hello\r\n" if len(word) == 1 else b"")
             while not over.wait(0.05):
                 try:
-                    connection.sendall(b"2" if drip else b"")
+                    connection.sendall(word)
                 except OSError:
                     return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC
+from typing import Any
 
 import pytest
 
@@ -139,7 +140,7 @@ def test_what_was_taken_is_not_sent_again_although_the_disk_is_full(rig, monkeyp
     tell(node, "hello")
     real = node.spool.letters.sent
 
-    def full(id: int) -> None:
+    def full(id: int, left: Any) -> None:
         raise OutOfSpace()
 
     monkeypatch.setattr(node.spool.letters, "sent", full)
@@ -183,3 +184,21 @@ def test_a_channel_that_hangs_blocks_neither_the_others_nor_the_round(rig) -> No
     over.set()
     post.wait(30)
     assert taken == ["webhook", "mail"] and node.spool.letters.waiting() == []
+
+
+def test_whom_a_letter_was_not_taken_for_gets_one_of_their_own_that_keeps_nobody_waiting(rig) -> None:
+    node = rig()
+    node.left = {"mail": ["mail:new@example.org"]}
+    node.away("mail:new@example.org")
+    tell(node, "first")
+    node.after(2 * MINUTE)
+    tell(node, "second")
+    node.after(20 * MINUTE)
+    assert node.texts("mail").count("first") == node.texts("mail").count("second") == 1
+    assert "channel.mail" in node.standing(), "people learn that somebody is not reached"
+    node.left = {}
+    node.away()
+    node.after(3 * HOUR, step=60)
+    late = node.texts("mail:new@example.org")
+    assert late.count("first") == late.count("second") == 1
+    assert "channel.mail" not in node.standing() and node.spool.letters.waiting() == []

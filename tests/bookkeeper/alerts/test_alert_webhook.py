@@ -124,7 +124,7 @@ def test_https_trusts_whom_it_is_told_to(tmp_path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("drip", [False, True], ids=["silent", "a byte at a time"])
 def test_a_server_that_never_comes_to_an_end_is_left(drip: bool) -> None:
-    with mute_server(drip) as port, pytest.raises(Refused):
+    with mute_server(b"2" if drip else b"") as port, pytest.raises(Refused):
         url = f"http://{HOST}:{port}/secret-path"
         webhook.send(settings(url, timeout_s=0.2), post(url))
 
