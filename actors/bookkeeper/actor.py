@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 BATCH = 1000  # events per ledger transaction
 GROWTH = 4  # so many times larger while it catches up: a commit costs three syncs, whatever its size
 SMALLEST = 50
+MOST_BYTES = 16 << 20  # of a batch as it lies in the outbox: header values of one series may have megabytes
 SHORT_S, LONG_S = 0.5, 3.0  # a full batch that took less grows, one that took more shrinks
 PACE_S = 0.5  # between batches that are not full: each costs the spool and the ledger a sync
 IDLE_S = 1.0
@@ -177,12 +178,11 @@ class BookkeeperActor(Actor):
 
     def _read(self, after: Cursor) -> Batch | None:
         """The next events behind `after` as rows; None if there are none."""
-        found = self.context.spool.outbox.read(after, self._size)
+        found, full = self.context.spool.outbox.batch(after, self._size, MOST_BYTES)
         if not found:
             return None
         said = [one.type == LedgerDown.TYPE for one in found if one.type in (LedgerDown.TYPE, LedgerUp.TYPE)]
         last = Cursor(found[-1].epoch, found[-1].seq)
-        full = len(found) >= self._size
         return Batch(after, last, len(found), full, said[-1] if said else None, self._ledger.prepare(found))
 
     def _give(self, job: Callable[[], Any], finish: Callable[[Any], float]) -> float:

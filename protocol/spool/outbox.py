@@ -66,6 +66,17 @@ class Outbox:
         """
         return [_envelope(row) for row in self._rows("*", after, limit)]
 
+    def batch(self, after: Cursor, limit: int, most_bytes: int) -> tuple[list[Envelope], bool]:
+        """As `read`, but no more bytes at once than so many, except of a single event; and whether either limit cut it off."""
+        size = "length(body) + coalesce(length(phi), 0) AS size"
+        taken = total = 0
+        for row in self._rows(size, after, limit):
+            total += row["size"]
+            if taken and total > most_bytes:
+                return self.read(after, taken), True
+            taken += 1
+        return (self.read(after, taken) if taken else []), taken >= limit
+
     def raw(self, after: Cursor, limit: int = PAGE) -> list[Raw]:
         """As `read`, without patient data and without decoding anything."""
         return [Raw(*row) for row in self._rows("epoch, seq, type, time, body", after, limit)]

@@ -83,6 +83,32 @@ def test_two_batches_between_passes_are_one_transaction(office):
     assert office.points.names.count("ledger.after") == 1
 
 
+@pytest.mark.parametrize(("share", "batches"), [(0.1, 12), (4.0, 3)])
+def test_a_batch_is_bounded_in_bytes_and_never_empty(office, look, monkeypatch, share, batches):
+    """Header values of one series may have megabytes: a thousand such events at once would be more than the memory."""
+    bookkeeper = office.hire()
+    office.work(bookkeeper)
+    office.points.disarm()
+    office.happen(12)
+    largest = max(len(one.body) for one in office.spool.outbox.raw(Cursor(0, 0)))
+    monkeypatch.setattr(module, "MOST_BYTES", share * largest)
+    office.work(bookkeeper)
+    assert look(stored) == expected(office.outbox())
+    assert office.points.names.count("ledger.after") == batches
+
+
+def test_a_part_of_the_outbox_says_whether_it_was_cut_off(office):
+    office.happen(4)
+    outbox, begin = office.spool.outbox, Cursor(0, 0)
+    size = len(outbox.raw(begin)[0].body)
+    everything = outbox.read(begin)
+    assert outbox.batch(begin, 10, 10 * size) == (everything, False)
+    assert outbox.batch(begin, 4, 10 * size) == (everything, True), "there may be more"
+    assert outbox.batch(begin, 10, 2 * size) == (everything[:2], True)
+    assert outbox.batch(begin, 10, 1) == (everything[:1], True)
+    assert outbox.batch(outbox.head(), 10, 1) == ([], False)
+
+
 def test_a_spool_that_counts_from_an_earlier_time_is_read_from_its_beginning(office, look):
     ledger_first = office.hire()
     office.happen(1)
