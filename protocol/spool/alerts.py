@@ -40,7 +40,8 @@ class Silence:
 
     def covers(self, key: str, about: str) -> bool:
         """Whether an alert with this key, about this object, is meant."""
-        return fnmatchcase(key, self.pattern) or (about != "" and fnmatchcase(about, self.pattern))
+        pattern = self.pattern.replace("[", "[[]")  # AE titles may hold one; only * and ? stand for others
+        return fnmatchcase(key, pattern) or (about != "" and fnmatchcase(about, pattern))
 
 
 @record

@@ -113,6 +113,14 @@ def test_a_silence_covers_what_its_pattern_says(spool: Spool, clock: ManualClock
     assert [one["by"] for one in events(spool, "alert.unsilenced")] == [""]
 
 
+@pytest.mark.parametrize("pattern", ["arrival.held.CT[1]", "source/CT[1]", "source/CT[?]"])
+def test_a_silence_takes_brackets_of_an_ae_title_as_they_are(spool: Spool, clock: ManualClock, pattern: str) -> None:
+    held = Symptom("arrival.held.CT[1]", "held", "warning", "source/CT[1]")
+    spool.alerts.apply([Step("raise", held), Step("raise", DOWN)])
+    spool.alerts.silence(pattern, clock.now() + 3600, "ann")
+    assert spool.alerts.get(held.key).state == "silenced" and spool.alerts.get(DOWN.key).state == "open"
+
+
 def test_a_silence_is_ended_by_a_person(spool: Spool, clock: ManualClock) -> None:
     silence = spool.alerts.silence("*", clock.now() + 60, "ann")
     spool.alerts.unsilence(silence.id, "bob")
