@@ -188,8 +188,14 @@ class Accounting:
         with self._db.read() as connection:
             kept = connection.execute("SELECT receipt FROM quarantine WHERE state = 'kept'").fetchall()
         for row in kept:
-            if not self._fs.exists(self._places.quarantine / row["receipt"].hex()):
+            if not self._fs.exists(self._places.quarantine / row["receipt"].hex()) and self._is_kept(row["receipt"]):
                 yield Problem(f"quarantined object {row['receipt'].hex()} has no file")
+
+    def _is_kept(self, receipt: bytes) -> bool:
+        """Still: it may have been let go since its row was read."""
+        with self._db.read() as connection:
+            row = connection.execute("SELECT state FROM quarantine WHERE receipt = ?", (receipt,)).fetchone()
+        return row is not None and row["state"] == "kept"
 
     def _file_problem(self, row: Any, contents: bool) -> str:
         path, image = self._places.images / row["file"], f"image {row['receipt'].hex()} of arrival {row['arrival']}"

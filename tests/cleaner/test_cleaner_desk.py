@@ -226,3 +226,20 @@ def test_a_file_that_is_named_like_a_day_does_not_stop_the_cleaner(cleaner):
     node.after(2)
     assert node.state(arrival) == "deleted"
     assert node.spool.fs.listdir(node.spool.places.images) == ["20200101"]
+
+
+def test_a_quarantined_object_that_goes_while_it_is_looked_for_is_not_missing(cleaner, monkeypatch):
+    node: Rig = cleaner(**AT_ONCE)
+    gone, lost = quarantined(node), quarantined(node)
+    fs, quarantine = node.spool.fs, node.spool.places.quarantine
+    fs.unlink(quarantine / lost)
+    real, asked = fs.exists, []
+
+    def exists(path):
+        if path.name == gone and not asked:
+            asked.append(ask(node, "quarantine.discard", receipt=gone))
+            node.work()
+        return real(path)
+
+    monkeypatch.setattr(fs, "exists", exists)
+    assert node.spool.accounting.balance(files=True) == [f"quarantined object {lost} has no file"]
