@@ -28,6 +28,8 @@ def upgrade(engine: Engine, to: str = "head") -> None:
 def upgrade_on(connection: Connection, to: str = "head") -> None:
     """`upgrade` inside the caller's transaction."""
     if connection.dialect.name == "postgresql":
+        # An index over many millions of rows takes longer than any other statement may: it would be begun anew for ever.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
     if revision(connection) == NEWEST:
         return

@@ -8,8 +8,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from protocol.errors import LedgerError, LedgerUnavailable
+from protocol.ledger import engine as engines
+from protocol.ledger import migrate
 from protocol.ledger.engine import normalised, reader, writer
-from protocol.ledger.migrate import revision, upgrade
+from protocol.ledger.migrate import revision, take_steps, upgrade
 from protocol.ledger.tables import metadata
 
 
@@ -89,3 +91,20 @@ def test_a_ledger_in_a_folder_that_is_none_counts_as_away(tmp_path, place):
     (tmp_path / "file").write_text("")
     with pytest.raises(LedgerUnavailable, match=r"ledger\.sqlite3"):
         upgrade(writer(f"sqlite:///{tmp_path / place}"))
+
+
+def test_a_step_that_takes_longer_than_a_statement_may_is_brought_to_its_end(postgres, monkeypatch):
+    """As an index over tens of millions of rows does."""
+    monkeypatch.setitem(engines.SESSION, "writer", ("statement_timeout = '500ms'", "lock_timeout = '10s'"))
+    engine = writer(postgres.emptied())
+
+    def slow(connection, to):
+        connection.exec_driver_sql("SELECT pg_sleep(1)")
+        take_steps(connection, to)
+
+    monkeypatch.setattr(migrate, "take_steps", slow)
+    with engine.connect() as connection:
+        with connection.begin():
+            migrate.upgrade_on(connection)
+        assert revision(connection) == migrate.NEWEST
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "500ms", "it holds for all else"
