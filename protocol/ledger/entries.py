@@ -32,6 +32,7 @@ class Entry:
     row: dict[str, Any]
     envelope: Envelope
     changes: list[Change] = field(default_factory=list)
+    elsewhere: bool = False  # its row is there already, under another node's name
 
     def flag(self, *why: str) -> None:
         """Say that the columns are not the whole truth, and keep the bytes."""

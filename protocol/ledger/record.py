@@ -201,10 +201,17 @@ class Ledger:
             raise LedgerUnavailable("the ledger's cursor was moved by somebody else")
 
     def _unknown(self, connection: Connection, prepared: Prepared, recorded: Recorded) -> list[Entry]:
+        """What this node has not written yet. An event of another name (the node was renamed, or is a copy of another one's
+        machine) stays as it is, and what it tells is written for this node all the same.
+        """
         entries = prepared.entries
-        there = set(connection.execute(select(event.c.id).where(event.c.id.in_(list(entries)))).scalars())
-        recorded.known = prepared.count - len(entries) + len(there)
-        return [entry for entry in entries.values() if entry.id not in there]
+        asked = select(event.c.id, event.c.node).where(event.c.id.in_(list(entries)))
+        there = {row.id: row.node == self.node for row in connection.execute(asked)}
+        ours = sum(there.values())
+        recorded.known = prepared.count - len(entries) + ours
+        for id in there:
+            entries[id].elsewhere = True
+        return [entry for entry in entries.values() if not there.get(entry.id, False)]
 
     def _write(self, connection: Connection, entries: Sequence[Entry], recorded: Recorded) -> None:
         if entries and self._try(connection, entries) is not None:
@@ -220,7 +227,7 @@ class Ledger:
             return
         entry.changes = []
         entry.flag(f"refused: {refused}")
-        if self._try(connection, [entry]) is not None:
+        if self._try(connection, [entry]) is not None and not entry.elsewhere:
             entry.reduce(f"refused: {refused}")
             add(connection, event, [entry.row])
 
@@ -228,7 +235,9 @@ class Ledger:
         """Insert rows and changes behind a savepoint; why not, if the database refuses them."""
         try:
             with connection.begin_nested():
-                add(connection, event, [entry.row for entry in entries])
+                rows = [entry.row for entry in entries if not entry.elsewhere]
+                if rows:
+                    add(connection, event, rows)
                 for group in fold((change for entry in entries for change in entry.changes), self.node):
                     put(connection, metadata.tables[group.table], group.rows, group.first)
         except UNFIT as exc:

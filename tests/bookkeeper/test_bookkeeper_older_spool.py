@@ -5,10 +5,15 @@ the machine, a folder out of a backup): what happens from then on is on record a
 import shutil
 
 import pytest
+from sqlalchemy import text
 
 from protocol.accounts import Accounts
+from protocol.ledger.compare import compare
 from protocol.ledger.queries import open_alerts
 from tests.bookkeeper.office import NODE, Office, expected, stored
+from tests.spool.test_way_of_a_series import incoming, receive
+
+_IMAGES = text("SELECT count(*) FROM image WHERE node = :node")
 
 
 @pytest.fixture
@@ -93,3 +98,19 @@ def test_acts_and_figures_go_on_with_an_older_spool(older):
         assert [one.action for one in accounts.trail.search()] == ["target.pause"]
     finally:
         accounts.close()
+
+
+def test_a_node_that_was_renamed_or_copied_finds_its_images_in_the_ledger(office, look):
+    """Its events stand there already, under the name of the other one."""
+    receive(office.spool, *(incoming(f"1.2.3.{number}") for number in (1, 2, 3)))
+    office.work(office.hire())
+    office.bury()
+    before = look(stored)
+    office.node = "another"
+    receive(office.spool, incoming("1.2.3.4"))
+    office.work(office.hire())
+    for node in (NODE, "another"):
+        mine = look(lambda connection, name=node: connection.execute(_IMAGES, {"node": name}).scalar_one())
+        assert mine == (3 if node == NODE else 4)
+    assert compare(office.url, "another", office.spool.accounting) == []
+    assert set(before) <= set(look(stored)) and len(look(stored)) == len(office.outbox())
