@@ -99,6 +99,10 @@ def discard(tx: Transaction, id: int, reason: str, act: Act) -> None:
     _refuse_deleted(id, arrival["state"])
     if arrival["state"] not in ("held", "closed", "waiting"):
         raise StepRefused(f"arrival {id} is {arrival['state']}; only a held or waiting one can be discarded")
+    if tx.one(
+        "SELECT 1 FROM delivery WHERE arrival = ? AND singles = 0 AND state IN ('sending', 'confirming')", (id,)
+    ):  # a person routed it while it waited
+        raise StepRefused(f"arrival {id} is being sent; hold its deliveries (scanpost queue hold) first")
     unlink(tx, id)
     _cancel_rest(tx, id, act)
     set_state(tx, arrival, ArrivalState.DISCARDED, reason, act)

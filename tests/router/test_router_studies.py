@@ -415,6 +415,17 @@ def test_what_no_rule_wants_in_the_end_is_not_called_discarded_if_a_person_sent_
     assert node.spool.accounting.balance() == []
 
 
+def test_what_is_being_sent_for_a_person_while_it_waits_is_not_discarded(rig):
+    node: Rig = rig(PAIR)
+    arrival = node.series(CT)["id"]
+    node.ask("series.route", arrival=arrival, target="archive")
+    claim = node.world.claim()
+    assert "is being sent" in node.ask("series.discard", arrival=arrival).answer
+    assert node.spool.accounting.balance() == [] and node.arrival(arrival)["state"] == "waiting"
+    node.world.deliver(claim)
+    assert node.ask("series.discard", arrival=arrival).state == "done"
+
+
 def test_what_a_person_routed_while_it_waited_and_held_then_waits_again_once_released(rig):
     node: Rig = rig(PAIR, REST)
     arrival = node.series(CT)["id"]
