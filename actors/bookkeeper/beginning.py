@@ -34,7 +34,7 @@ def beginning(outbox: Outbox, at: Cursor, last: Collection[str]) -> Beginning:
         return Beginning(Cursor(0, 0), AHEAD_ALERT, AHEAD)  # what the ledger has it knows by its id
     if at > (confirmed or Cursor(0, 0)):  # a former process died before it could say so
         outbox.confirm(CONSUMER, at)
-    elif confirmed is not None and confirmed > at and oldest > Cursor(at.epoch, at.seq + 1):
+    elif confirmed is not None and confirmed > at and oldest.seq > at.seq + 1:  # numbers go on through all epochs
         return Beginning(at, GAP_ALERT, GAP)
     return Beginning(at)
 

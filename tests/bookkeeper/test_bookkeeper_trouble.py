@@ -117,6 +117,7 @@ def test_a_server_that_hangs_stops_nobody_and_goes_on_where_it_was(postgres, tmp
         with engine.reading(engine.reader(office.url)) as connection:
             assert stored(connection) == expected(office.outbox())
         assert told(office) == ["ledger.down", "ledger.up"]
+        assert office.spool.notices.alerts() == {}, "there is no hole: the outbox had all of it"
     finally:
         office.close()
 
@@ -309,5 +310,6 @@ def test_a_ledger_whose_file_somebody_moves_away_under_it_gets_every_event_again
         office.work(bookkeeper)
         assert ids_in(file) == [one.id for one in office.outbox()]
         assert told(office) == ["ledger.down", "ledger.up"]
+        assert office.spool.notices.alerts() == {}, "there is no hole: the outbox had all of it"
     finally:
         office.close()
