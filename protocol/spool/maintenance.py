@@ -13,7 +13,7 @@ from pathlib import Path
 
 from protocol.causes import Cause
 from protocol.clock import Clock, SystemClock
-from protocol.errors import SpoolDamaged, SpoolError, UnreadableImage
+from protocol.errors import SpoolDamaged, SpoolError, SpoolMissing, UnreadableImage
 from protocol.fsops import FsOps, RealFs
 from protocol.header.scan import scan
 from protocol.spool import joining, quarantine
@@ -77,9 +77,13 @@ def check(spool: Spool, *, thorough: bool = False) -> list[str]:
 def backup(home: Path, folder: Path) -> Path:
     """Write a copy of the database's state and of the statistics into `folder`, in a process of its own, while everything runs.
 
-    Images are plain files and are backed up by whatever backs up files. Raises SpoolError if the copy exists.
+    Images are plain files and are backed up by whatever backs up files. Raises SpoolError if the copy exists,
+    SpoolMissing.
     """
     target, places = folder / "spool.sqlite3", Places(home)
+    if not places.database.exists():
+        lost = places.images.exists() and any(places.images.iterdir())
+        raise SpoolMissing() if lost else SpoolMissing(f"there is no spool in {home} yet; `scanpost up` makes one")
     folder.mkdir(parents=True, exist_ok=True)
     if target.exists():
         raise SpoolError(f"{target} exists; name an empty folder")

@@ -65,6 +65,12 @@ def test_a_lost_database_is_rebuilt_from_the_files_and_everything_is_held(tmp_pa
     spool.close()
 
 
+def test_a_backup_of_nothing_says_so_and_leaves_nothing(tmp_path):
+    with pytest.raises(SpoolMissing, match="there is no spool"):
+        backup(tmp_path / "home", tmp_path / "copies")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_restored_backup_begins_an_epoch_adopts_what_came_since_and_sends_nothing_by_itself(tmp_path):
     home, copies = tmp_path / "home", tmp_path / "copies"
     spool = open_spool(home, create=True)
