@@ -187,8 +187,7 @@ class _Helper:
             if "state" in found:
                 state: Mapping[str, Any] = found["state"]
                 return state
-            away = found.get("kind") == LedgerUnavailable.__name__
-            raise (LedgerUnavailable if away else ScanpostError)(str(found.get("error")))
+            raise (LedgerUnavailable if found.get("away") else ScanpostError)(str(found.get("error")))
 
     def end(self) -> None:
         """Whatever it does: end it."""
@@ -242,7 +241,7 @@ def main() -> int:
                 _answer(done=count)
         _answer(state=made.state())
     except ScanpostError as exc:
-        _answer(error=str(exc), kind=type(exc).__name__)
+        _answer(error=str(exc), away=isinstance(exc, LedgerUnavailable))
         return 1
     return 0
 
