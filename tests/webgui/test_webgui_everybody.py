@@ -226,7 +226,7 @@ HUNG = "<!doctype html><html lang='en'><title>Hung</title><h1>Hung</h1><script>a
 @pytest.mark.filterwarnings("ignore:/hung answered nothing")
 async def test_a_page_that_answers_nothing_is_found_and_holds_nobody_up(monkeypatch):
     """The test of the test."""
-    monkeypatch.setattr("test_webgui_everybody.HUNG_S", 5)
+    monkeypatch.setattr("test_webgui_everybody.HUNG_S", 15)
     async with playwright.async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         context = await browser.new_context(color_scheme="light")
