@@ -18,6 +18,8 @@ from protocol.spool.arrivals import OpenArrival
 from protocol.wire.events import ConfigChanged, ConfigDamaged
 
 _REVISION, _DAMAGED = "routing.revision", "routing.damaged:"
+ALERT = "routing.damaged"
+_MOST_TEXT = 300  # characters of what is wrong with a version
 
 
 class Routing:
@@ -90,6 +92,18 @@ class Routing:
                 self._log.error("config_damaged", place=place, error=message)
         for topic in notices.standing(_DAMAGED).keys() - problems.keys():
             notices.withdraw(topic)
+        self._alert()
+
+    def _alert(self) -> None:
+        """Somebody published a version and the node does not go by it: that must not stay a line in a log."""
+        ahead = [one for one in self._versions.problems() if not one.number or one.number > self.revision]
+        if not ahead:
+            self._spool.notices.clear_alert(ALERT)
+            return
+        goes_on = f"version {self.revision} stays in force" if self.revision else "everything is held"
+        text = f"the newest version of the routing cannot be used, {goes_on}: {ahead[0].message[:_MOST_TEXT]}"
+        if self._spool.notices.raise_alert(ALERT, f"{text}; mend its file, or publish again"):
+            self._log.error("alert_raised", alert=ALERT, text=text)
 
     def times(self, arrival: OpenArrival) -> Times:
         """Completion times for an arrival: its source's own, else those of the settings."""

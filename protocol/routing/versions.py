@@ -25,6 +25,8 @@ from protocol.routing.parse import LIMIT_BYTES, build, load_json, parse, to_data
 
 _FILE = re.compile(r"(\d{6,12})\.json", re.ASCII)
 _LIMIT_TEXT = 2_000  # characters of author and reason
+_AGAIN_S = 5.0
+"""A version that cannot be used is read again after so long: its file may have been mended in place."""
 _KINDS: dict[str, tuple[type, ...]] = {
     "number": (int,),
     "author": (str,),
@@ -89,18 +91,24 @@ class RoutingVersions:
         self._problems: dict[int, Problem] = {}
         self._seen: list[int] | None = None
         self._current: Version | None = None
+        self._looked = 0.0  # by `current`, monotonic
 
     # --- reading
 
     def changed(self) -> bool:
-        """Whether there are other files than `current` last looked at. Cheap: one listing, nothing is read."""
+        """Whether `current` may find something else than last time: other files, or one that could not be used and was mended
+        since. Cheap: one listing, nothing is read.
+        """
         try:
-            return self._numbers() != self._seen
+            numbers = self._numbers()
         except (OSError, SpoolError):
             return True
+        damaged = self._current is not None and self._current.number < (numbers[-1] if numbers else 0)
+        return numbers != self._seen or (damaged and self._clock.monotonic() >= self._looked + _AGAIN_S)
 
     def current(self) -> Version:
         """The highest usable version, or number 0. Never raises: see `problems`."""
+        self._looked = self._clock.monotonic()
         try:
             numbers = self._numbers()
         except (OSError, SpoolError) as exc:

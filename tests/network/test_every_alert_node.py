@@ -43,7 +43,7 @@ FIRST = {
     "commitment.unrouted": "WARNING", "arrival.aside.CT1": "INFO", "clock": "WARNING", "ledger.refused": "WARNING",
     "actor.down.bus": "CRITICAL", "actor.failing.cleaner": "CRITICAL", "actor.restarting.cleaner": "WARNING",
     "disk": "CRITICAL", "cleaning.routing": "WARNING", "cleaning.stuck": "WARNING", "spool.lock": "CRITICAL",
-    "actor.hung.webgui": "CRITICAL", "commitment.relaxed": "WARNING",
+    "actor.hung.webgui": "CRITICAL", "commitment.relaxed": "WARNING", "routing.damaged": "WARNING",
 }  # fmt: skip
 LAST = {
     "ledger.gap": "CRITICAL", "audit.broken": "WARNING", "outbox.long": "WARNING", "channel.unset.mail": "WARNING",
@@ -51,7 +51,7 @@ LAST = {
 }  # fmt: skip
 OVER = {
     "source.silent.most", "channel.webhook", "clock", "actor.down.bus", "actor.failing.cleaner", "disk", "cleaning.routing",
-    "cleaning.stuck", "actor.hung.webgui", "commitment.relaxed", "arrival.aside.CT1", "outbox.long",
+    "cleaning.stuck", "actor.hung.webgui", "commitment.relaxed", "arrival.aside.CT1", "outbox.long", "routing.damaged",
 }  # fmt: skip
 LINE = re.compile(r"^  (CRITICAL|WARNING|INFO) .*\((\S+), since [^,)]*(, over since [^)]*)?\)$", re.MULTILINE)
 
@@ -164,6 +164,7 @@ def scanners_and_targets(node: Node, folder: Path, targets: dict[str, Any]) -> P
 
 def programs(node: Node, people: People, configure: Callable[..., None]) -> None:
     """What happens to the node itself."""
+    newest_version(node).write_text("cut of")
     mishaps.programs(node).stop("bus:bus")
     folder = mishaps.forbid_the_ballast(node)
     people.wait(node, "actor.failing.cleaner", "actor.down.bus")
@@ -193,8 +194,14 @@ def programs(node: Node, people: People, configure: Callable[..., None]) -> None
     configure()
 
 
+def newest_version(node: Node) -> Path:
+    """A file of the routing above all others."""
+    return node.home / "config" / "routing" / "000099.json"
+
+
 def put_right(node: Node, page: psutil.Process, stuck: Path) -> None:
     """All that can be."""
+    newest_version(node).unlink()
     page.send_signal(signal.SIGCONT)
     stuck.rmdir()
     mishaps.be_seen(node, "OLD2", "OLD3")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from router_rig import ALL, CT, MR_ONLY, TARGET, Rig
 
+from actors.router.routing import ALERT
 from actors.router.verdicts import with_earlier
 from protocol.errors import OutOfSpace
 from protocol.spool.arrivals import TargetChoice
@@ -348,6 +349,29 @@ def test_a_damaged_revision_keeps_the_former_and_tells_once(rig):
     assert len(node.events("config.damaged")) == 1
     assert node.publish(CT) == 3
     assert node.series(TestImage(study=2))["state"] == "in_delivery"
+
+
+def test_a_newest_revision_that_cannot_be_used_is_an_alert_until_it_can(rig):
+    node: Rig = rig(CT)
+    node.work()
+    fs, third = node.spool.fs, node.spool.places.routing / "000003.json"
+    fs.write_new(node.spool.places.routing / "000002.json", b"{ half")
+    node.work()
+    alerts = node.spool.notices.alerts
+    assert "000002.json" in alerts()[ALERT] and "version 1 stays in force" in alerts()[ALERT]
+    assert node.publish(CT) == 3
+    node.work()
+    assert ALERT not in alerts(), "an older one that is damaged needs nobody"
+    whole = fs.read_bytes(third)
+    fs.unlink(third)
+    fs.write_new(third, whole[:-5])
+    node.new_router()
+    node.work()
+    assert "000003.json" in alerts()[ALERT]
+    fs.unlink(third)
+    fs.write_new(third, whole)  # in place, as whoever gives a file its right owner
+    node.after(6)
+    assert ALERT not in alerts() and node.events("config.changed")[-1].data["revision"] == 3
 
 
 def test_with_nothing_readable_everything_is_held_and_no_delivery_is_orphaned(rig):
