@@ -10,6 +10,7 @@ from datetime import tzinfo
 from typing import ClassVar
 
 from actors.base import Actor, Context
+from actors.cleaner.ahead import HOUR_S, Ahead
 from actors.cleaner.chores import CONSUMERS, Chores
 from actors.cleaner.desk import Desk
 from actors.cleaner.disk import Ballast, Disk
@@ -42,6 +43,7 @@ class CleanerActor(Actor):
         self._chores = Chores(context.spool, context.routing, self._settings, clock)
         self._pace = Pace(self._settings.files_per_s, clock.monotonic())
         self._offset = clock.now() - clock.monotonic()
+        self._ahead = Ahead(context.spool.notices, clock, self._settings.clock_wait_h * HOUR_S)
         self._due = self._rest = float("-inf")  # next sweep, next step of this one (monotonic)
         self._newest = 0.0  # time of the newest event seen
         self._deleted = self._removed = 0
@@ -143,7 +145,7 @@ class CleanerActor(Actor):
         # a wrong clock do not hide it.
         self._newest = max(self._newest, self.context.spool.outbox.newest() or 0.0)
         now = clock.now()
-        trouble = clock_trouble(now - clock.monotonic() - self._offset, now, self._newest)
+        trouble = clock_trouble(now - clock.monotonic() - self._offset, now, self._newest) or self._ahead.trouble()
         if trouble:
             self._alert(CLOCK_ALERT, f"cleaning pauses: {trouble}")
         else:

@@ -194,6 +194,8 @@ class Cleaner(Section):
     sweep_s: Seconds = 60.0
     files_per_s: OptionalRate = 500.0
     """None: as fast as the disk can; so it is, too, while the disk is short of space."""
+    clock_wait_h: Annotated[float, Field(ge=0, le=8760)] = 24.0
+    """Hours of running in which nothing is deleted after the clock went ahead by days while this node was off. 0: it never waits."""
     outbox_days: Annotated[float, Field(ge=0)] = 7.0
     rows_days: Annotated[float, Field(ge=0)] = 90.0
     headers_days: Annotated[float, Field(ge=0)] = 30.0

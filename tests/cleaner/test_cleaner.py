@@ -6,11 +6,14 @@ import pytest
 from cleaner_rig import ALWAYS, AT_ONCE, HOUR, Rig
 
 from actors.cleaner.actor import CHUNK
+from protocol.settings import load_settings
 from protocol.spool.forecast import WANTED, forecast
 from protocol.spool.outbox import Cursor
 from protocol.spool.retention import Retention
 from protocol.testing.images import TestImage
 
+KEPT = {**ALWAYS, "cleaner.sweep_s": 1.0}
+"""For the usual times."""
 NEVER_TOUCHED = ("open", "closed", "hold", "in_delivery", "parked")
 
 
@@ -148,7 +151,6 @@ def test_a_clock_that_jumps_pauses_cleaning_with_one_alert_until_it_is_back(clea
     if hours > 0:
         node.new_cleaner()  # the alert itself was stamped by the wrong clock
         node.world.clock.advance(hours * HOUR)
-        node.new_cleaner()
     node.after(20)
     assert node.state(arrival) == "deleted"
     assert len(node.events("alert.raised")) == len(node.events("alert.cleared")) == 1
@@ -177,6 +179,65 @@ def test_events_stamped_by_a_wrong_clock_do_not_hide_that_it_is_behind(cleaner):
     node.after(10)
     assert node.state(arrival) == "discarded"
     node.after(30 * 60)
+    assert node.state(arrival) == "deleted"
+
+
+def test_a_machine_that_boots_years_ahead_lets_nothing_go_until_its_clock_is_right(cleaner):
+    node: Rig = cleaner(**KEPT)
+    node.work()
+    arrival, young = node.series(1), node.series(2, "discard")
+    wrong = 5 * 365 * 24 * HOUR
+    node.world.clock.jump_wall(wrong)
+    node.new_cleaner()  # booted like this: for the monotonic clock time begins now
+    for _ in range(60):
+        node.after(60)
+    assert (node.state(arrival), node.state(young)) == ("delivered", "discarded")
+    assert "1825 days ahead" in node.spool.notices.alerts()["clock"]
+    assert len(node.events("alert.raised")) == 1 and not node.events("alert.updated")
+    node.world.clock.jump_wall(-wrong)
+    with (
+        node.spool.database.write() as tx
+    ):  # the alert was stamped by the wrong clock; as when enough has happened since
+        tx.execute("UPDATE event SET time = ? WHERE time > ?", (node.world.clock.now(), node.world.clock.now()))
+    node.new_cleaner()
+    node.after(60)
+    assert (node.state(arrival), node.spool.notices.alerts()) == ("delivered", {})
+    node.after(72 * HOUR)
+    assert (node.state(arrival), node.state(young)) == ("deleted", "deleted")
+    assert not node.spool.notices.alerts()
+
+
+def test_a_node_that_was_off_for_a_month_waits_a_day_and_needs_nobody(cleaner):
+    node: Rig = cleaner(**KEPT)
+    node.work()
+    arrival = node.series(1)
+    node.world.clock.jump_wall(30 * 24 * HOUR)
+    for _ in range(3):  # is restarted every few hours
+        node.new_cleaner()
+        for _ in range(7):
+            node.after(HOUR)
+        assert node.state(arrival) == "delivered" and "30 days ahead" in node.spool.notices.alerts()["clock"]
+    for _ in range(4):
+        node.after(HOUR)
+    assert node.state(arrival) == "deleted" and not node.spool.notices.alerts()
+    node.new_cleaner()
+    node.after(1)
+    assert not node.spool.notices.alerts()
+
+
+def test_who_knows_that_the_clock_is_right_need_not_wait(cleaner):
+    node: Rig = cleaner(**KEPT)
+    node.work()
+    arrival = node.series(1)
+    node.world.clock.jump_wall(30 * 24 * HOUR)
+    node.new_cleaner()
+    node.work()
+    assert node.state(arrival) == "delivered"
+    node.settings = load_settings(
+        node.world.home, {**KEPT, "spool.ballast_mb": 0.0, "cleaner.clock_wait_h": 0.0}, environ={}
+    )
+    node.new_cleaner()
+    node.after(1)
     assert node.state(arrival) == "deleted"
 
 
