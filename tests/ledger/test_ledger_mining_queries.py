@@ -1,6 +1,7 @@
 """The ready queries answer what they promise, alike on SQLite and PostgreSQL; own SQL can only read, and not for ever."""
 
 import io
+import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from protocol.ledger.mining.ready import BY_NAME, QUERIES
 from protocol.ledger.mining.sheet import safe, write_sheet
 from protocol.ledger.mining.single import single_statement, without_values
 from protocol.ledger.mining.spelling import Selection, spelled
+from protocol.ledger.record import Ledger
 from tests.ledger.ledger_events import EPOCH, NODE
 from tests.ledger.mined_ledger import HOUR, MinedLedger
 
@@ -167,6 +169,24 @@ def test_a_query_that_takes_too_long_is_ended(open_ledger, url):
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     with pytest.raises(LedgerError, match=r"longer than 0\.2 s"):
         ask_own(url, endless, timeout_s=0.2)
+
+
+HUGE = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+
+
+@pytest.mark.parametrize("statement, said", [
+    ("SELECT randomblob(1000000000)", "too big"),
+    ("SELECT " + ", ".join(["zeroblob(30000000) || ''"] * 30), "memory"),
+    (HUGE + "SELECT sum(length(randomblob(10000000))) FROM n", "longer than 0.5 s"),
+    (HUGE + "SELECT hex(zeroblob(1000000)) FROM n", "larger than 256 MB"),
+])  # fmt: skip
+def test_a_query_whose_answer_is_huge_is_ended_in_time_and_within_bounds(tmp_path, statement, said):
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    Ledger(url, NODE).open()
+    began = time.monotonic()
+    with pytest.raises(LedgerError, match=said):
+        ask_own(url, statement, timeout_s=30 if "256" in said else 0.5)
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("sql", [

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import sqlite3
 import statistics
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -26,6 +27,11 @@ from protocol.records import record
 
 TIMEOUT_S = 60.0
 MOST_ROWS = 10_000
+MOST_BYTES = 256_000_000
+"""Of one answer, which is in memory as a whole; and of SQLite's own memory."""
+_VALUE_BYTES = 32_000_000
+"""Of one value in SQLite, whose own limit is a gigabyte: a few times what the header values of a huge series need."""
+_CELL_BYTES = 8  # that a value takes at least
 _STEPS = 20_000  # of SQLite's machine between two looks at the clock; about a millisecond
 _READS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 
@@ -54,17 +60,23 @@ def ask_own(url: str, sql: str, *, limit: int = MOST_ROWS, timeout_s: float = TI
     """
     statement = single_statement(sql)
     with _looking(url, timeout_s) as connection:
-        found = connection.execution_options(stream_results=True, max_row_buffer=1000).exec_driver_sql(
+        found = connection.execution_options(stream_results=True, max_row_buffer=100).exec_driver_sql(
             statement.replace("%", "%%") if connection.dialect.name == "postgresql" else statement
         )
         return _answer(found, limit)
 
 
 def _answer(found: Any, limit: int) -> Answer:
-    rows = found.fetchmany(limit + 1)
-    columns = tuple(found.keys())
-    found.close()
-    return Answer(columns, tuple(tuple(_plain(value) for value in row) for row in rows[:limit]), len(rows) > limit)
+    columns, rows, left = tuple(found.keys()), list[tuple[Any, ...]](), MOST_BYTES
+    for row in found:
+        if len(rows) == limit:
+            found.close()
+            return Answer(columns, tuple(rows), True)
+        rows.append(tuple(_plain(value) for value in row))
+        left -= sum(len(value) if isinstance(value, str) else _CELL_BYTES for value in rows[-1])
+        if left < 0:
+            raise LedgerError(f"the answer is larger than {MOST_BYTES // 1_000_000} MB; ask for less of it")
+    return Answer(columns, tuple(rows), False)
 
 
 def _plain(value: Any) -> Any:
@@ -86,9 +98,11 @@ def _looking(url: str, timeout_s: float) -> Iterator[Connection]:
     engine = reader(url)
     try:
         with reading(engine) as connection:
-            _limit(connection, timeout_s)
+            timer = _limit(connection, timeout_s)
             try:
                 yield connection
+            except MemoryError as exc:
+                raise LedgerError("the query needs too much memory; ask for less at once") from exc
             except DBAPIError as exc:
                 if exc.connection_invalidated:
                     raise
@@ -96,24 +110,38 @@ def _looking(url: str, timeout_s: float) -> Iterator[Connection]:
             except SQLAlchemyError as exc:
                 raise LedgerError(f"the ledger cannot answer this: {brief(exc)}") from exc
             finally:
+                timer.cancel()
                 _unlimit(connection)
     finally:
         engine.dispose()
 
 
-def _limit(connection: Connection, timeout_s: float) -> None:
-    """Nothing but reading, and not for ever."""
+def _limit(connection: Connection, timeout_s: float) -> threading.Timer:
+    """Nothing but reading, not for ever, and not with all memory that there is. The timer is to be cancelled."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET statement_timeout = {int(timeout_s * 1000)}")
-        return
+        return threading.Timer(timeout_s, lambda: None)
     raw: Any = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
     deadline = time.monotonic() + timeout_s
     raw.create_function("local_time", 3, _local_time, deterministic=True)
     raw.create_aggregate("median", 1, _Median)  # type: ignore[arg-type]  # typeshed wants more than sqlite3 does
     raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+    raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE_BYTES)
+    # For this whole process, and it can only be lowered; an older SQLite does not know it.
+    connection.exec_driver_sql(f"PRAGMA hard_heap_limit = {MOST_BYTES}")
     connection.exec_driver_sql("SELECT 1")  # the transaction begins before the door is shut
     raw.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY)
+    # A step that makes megabytes takes far longer than others, and the handler comes after many; this is seen after the next.
+    timer = threading.Timer(timeout_s, _interrupt, (raw,))
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _interrupt(raw: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):  # it is closed already
+        raw.interrupt()
 
 
 def _unlimit(connection: Connection) -> None:
