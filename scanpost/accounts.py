@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from scanpost.asking import node_there
 from scanpost.common import Options
 
 if TYPE_CHECKING:
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened_accounts(options: Options) -> Iterator[Accounts]:
-    """The accounts of the node, closed afterwards."""
+def opened_accounts(options: Options, *, makes: bool = False) -> Iterator[Accounts]:
+    """The accounts of the node, closed afterwards. Raises SpoolMissing if there is no node, unless the command `makes` one."""
     from protocol.accounts import Accounts
 
-    home = options.settings().home
+    settings = options.settings()
+    if not makes:
+        node_there(settings)
+    home = settings.home
     home.mkdir(0o750, parents=True, exist_ok=True)
     accounts = Accounts(home / "accounts.sqlite3")
     try:

@@ -39,6 +39,14 @@ def opened(options: Options) -> Iterator[tuple[Settings, Spool]]:
         spool.close()
 
 
+def node_there(settings: Settings) -> None:
+    """For what would make the files of a node that it only asks. Raises SpoolMissing if nothing is in its place."""
+    from protocol.errors import SpoolMissing
+
+    if not settings.home.exists():
+        raise SpoolMissing(f"there is no node in {settings.home} yet; `scanpost up` makes one")
+
+
 def routing_of(settings: Settings) -> RoutingVersions:
     """The versions of the routing configuration of this node."""
     from protocol.clock import SystemClock

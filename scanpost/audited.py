@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from scanpost.asking import who
+from scanpost.asking import node_there, who
 from scanpost.common import say
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ def audited(
 
 
 def audited_first(settings: Settings, action: str, object: str, after: Any) -> None:
-    """One entry for what takes data out, before it does: what cannot be written down is not done. Raises AccountError."""
+    """One entry for what takes data out, before it does: what cannot be written down is not done. Raises AccountError, SpoolMissing."""
     from protocol.accounts import Accounts
     from protocol.errors import AccountError
 
+    node_there(settings)
     try:
-        settings.home.mkdir(0o750, parents=True, exist_ok=True)
         accounts = Accounts(settings.home / "accounts.sqlite3")
         try:
             accounts.record(f"cli:{who()}", "", action, object, None, after)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scanpost.asking import when, who
+from scanpost.asking import node_there, when, who
 from scanpost.audited import audited
 from scanpost.common import Options, json_option, pass_options, print_json, print_table, say
 
@@ -53,6 +53,8 @@ def debug(options: Options, actor: str | None, end: bool, count: int | None, as_
         raise click.UsageError(f"--next is about associations of the {following.ACTOR}, and not with --end")
     if actor is not None and actor not in loglevel.ACTORS:
         raise click.BadParameter(f"one of {', '.join(loglevel.ACTORS)}", param_hint="ACTOR")
+    if actor is not None:
+        node_there(settings)
     if actor is not None and count:
         _follow(settings, count, now)
     elif actor is not None:

@@ -43,7 +43,7 @@ def add(options: Options, name: str, role: str, link: bool, password_stdin: bool
       scanpost user add olga --role operator --link
       scanpost user add wall --role viewer --password-stdin < secret.txt
     """
-    with opened_accounts(options) as accounts:
+    with opened_accounts(options, makes=True) as accounts:
         accounts.add_user(name, role, None if link else _password(password_stdin), by=_by())
         say(f"added {name} as {role}")
         if link:

@@ -170,3 +170,14 @@ def test_tokens_are_made_listed_and_revoked(run: Run) -> None:
     assert run("user", "token", "create", "nobody", "x").exit_code == 1
     assert run("user", "token", "revoke", "anna", "report").exit_code == 0
     assert run("user", "token", "revoke", "anna", "report").exit_code == 1
+
+
+@pytest.mark.parametrize("words", [
+    ["user", "list"], ["user", "sessions", "anna"], ["user", "token", "list"], ["audit", "list"], ["audit", "verify"],
+    ["audit", "export"], ["debug", "router"], ["mine", "sql", "-"], ["status"],
+])  # fmt: skip
+def test_what_asks_a_node_that_is_not_there_says_so_and_makes_nothing(tmp_path: Path, words: list[str]) -> None:
+    done = CliRunner().invoke(cli, ["--home", str(tmp_path / "home"), *words], input="SELECT 1")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1 and f"in {tmp_path / 'home'} yet" in done.stderr
+    assert list(tmp_path.iterdir()) == []
