@@ -7,8 +7,10 @@ To add a command: one file in this folder, one line in COMMANDS.
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +110,7 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             raise  # whoever reads has seen enough: click ends in silence
         except OSError as exc:
-            click.echo(f"scanpost: {f'{exc.filename}: ' if exc.filename else ''}{exc.strerror or exc}", err=True)
+            _say(exc)
             ctx.exit(EXIT_FAILED)
         except OverflowError as exc:  # ids and times that no database and no calendar holds
             click.echo(f"scanpost: a number is out of range ({exc})", err=True)
@@ -149,10 +151,30 @@ def _value(pair: str, text: str) -> Any:
         raise click.BadParameter(f"{pair!r} is not JSON: {exc}", param_hint="--set") from exc
 
 
+def _closed_stdout() -> None:
+    """Where standard output is closed altogether (`>&-`) an answer is an error like that of a full disk, and no file gets its number."""
+    if sys.stdout is None:
+        while (
+            number := os.open(os.devnull, os.O_RDONLY)
+        ) < 1:  # the lowest that is free; standard input may be closed, too
+            pass
+        raw = open(number, "wb", buffering=0)  # nothing is kept that would fail once more at the end  # noqa: SIM115
+        sys.stdout = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
+
+
 def main() -> None:
     """Entry point of the console script."""
+    _closed_stdout()
     os.umask(OTHERS | os.umask(OTHERS))
-    cli.main(prog_name="scanpost")
+    try:
+        cli.main(prog_name="scanpost")
+    except OSError as exc:  # of what is said before a command runs, as with --help
+        _say(exc)
+        sys.exit(EXIT_FAILED)
+
+
+def _say(exc: OSError) -> None:
+    click.echo(f"scanpost: {f'{exc.filename}: ' if exc.filename else ''}{exc.strerror or exc}", err=True)
 
 
 if __name__ == "__main__":

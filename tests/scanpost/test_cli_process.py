@@ -70,3 +70,17 @@ def test_a_number_beyond_all_bounds_is_a_usage_error(home: Path, words: list[str
     done = CliRunner().invoke(cli, ["--home", str(home), *words])
     assert isinstance(done.exception, SystemExit), repr(done.exception)
     assert done.exit_code == 2
+
+
+@pytest.mark.parametrize("words", [["status"], ["config", "show"], ["config", "show", "--json"], ["--help"]])
+@pytest.mark.parametrize("closed", [">&-", ">&- <&-"])
+def test_a_standard_output_that_is_closed_is_one_line(home: Path, words: list[str], closed: str) -> None:
+    line = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "scanpost", "--home", str(home), *words]
+    done = subprocess.run(line, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "scanpost: Bad file descriptor\n")
+
+
+def test_what_answers_nothing_needs_no_standard_output(home: Path) -> None:
+    line = 'exec "$@" >&-', "sh", sys.executable, "-m", "scanpost", "--home", str(home)
+    done = subprocess.run(["sh", "-c", *line, "spool", "recount"], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
