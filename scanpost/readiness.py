@@ -11,6 +11,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+from protocol.addresses import with_port
 from protocol.fsops import RealFs
 from protocol.settings import Settings
 
@@ -112,8 +113,7 @@ def page_url(settings: Settings) -> str:
     """Address of the web page for a browser on this machine."""
     scheme = "https" if settings.webgui.tls.cert is not None else "http"
     host = _ANY.get(settings.webgui.host, settings.webgui.host)
-    host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}:{settings.webgui.port}/"
+    return f"{scheme}://{with_port(host, settings.webgui.port)}/"
 
 
 def ready_line(settings: Settings, dispatchers: int, token: str | None) -> str:
@@ -121,7 +121,7 @@ def ready_line(settings: Settings, dispatchers: int, token: str | None) -> str:
     receiver, url = settings.receiver, page_url(settings)
     parts = [
         f"ready  page {url}",
-        f"DICOM {receiver.ae_title}@{_ANY.get(receiver.host, receiver.host)}:{receiver.port}",
+        f"DICOM {receiver.ae_title}@{with_port(_ANY.get(receiver.host, receiver.host), receiver.port)}",
     ]
     parts.append(f"dispatchers {dispatchers}")
     if token:

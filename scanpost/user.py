@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from protocol.addresses import with_port
 from scanpost.accounts import opened_accounts
 from scanpost.asking import when, who
 from scanpost.common import Options, json_option, pass_options, print_answer, say
@@ -175,7 +176,7 @@ def _link(options: Options, accounts: Accounts, name: str) -> str:
     """The address, as the settings know the page; behind a proxy people put its name in place of host and port."""
     page = options.settings().webgui
     scheme = "https" if page.tls.cert is not None or page.behind_proxy else "http"
-    return f"{scheme}://{page.host}:{page.port}/reset?token={accounts.links.make(name, by=_by())}"
+    return f"{scheme}://{with_port(page.host, page.port)}/reset?token={accounts.links.make(name, by=_by())}"
 
 
 def _state(one: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from protocol.accounts import Accounts
+from protocol.addresses import with_port
 from protocol.clock import SystemClock
 from protocol.errors import AccountError, ConfigurationError
 from protocol.settings import Settings, load_settings
@@ -131,6 +132,6 @@ async def _listening(app: web.Application, settings: Settings, tls: ssl.SSLConte
     try:
         await web.TCPSite(runner, settings.webgui.host, settings.webgui.port, ssl_context=tls).start()
         host, port = runner.addresses[0][:2]
-        yield f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
+        yield f"{'https' if tls else 'http'}://{with_port(host, port)}/"
     finally:
         await runner.cleanup()

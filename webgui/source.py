@@ -9,6 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from protocol.addresses import with_port
 from protocol.clock import Clock
 from protocol.dispatchers import dispatchers
 from protocol.errors import RoutingError, SpoolMissing
@@ -209,6 +210,6 @@ def _address(target: Any) -> str:
     if target is None:
         return ""
     if target.type == "dicom":
-        return f"{target.called_ae} @ {target.host}:{target.port}"
+        return f"{target.called_ae} @ {with_port(target.host, target.port)}"
     place = next((value for part in ("url", "bucket", "host", "path") if (value := getattr(target, part, None))), "")
     return f"{target.type} {place}".strip()

@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any
 
+from protocol.addresses import with_port
 from protocol.causes import Cause, of_errno
 from protocol.errors import TargetUnreachable
 
@@ -32,9 +33,9 @@ def connect(host: str, port: int, timeout_s: float) -> socket.socket:
             sock.close()
             last = exc
     if last is None or isinstance(last, TimeoutError):
-        raise TargetUnreachable(f"{host}:{port}: no connection within {timeout_s:g} s") from last
+        raise TargetUnreachable(f"{with_port(host, port)}: no connection within {timeout_s:g} s") from last
     cause = of_errno(last.errno, Cause.UNREACHABLE)
-    raise TargetUnreachable(f"{host}:{port}: {last.strerror or last}", cause=cause) from last
+    raise TargetUnreachable(f"{with_port(host, port)}: {last.strerror or last}", cause=cause) from last
 
 
 def _resolve(host: str, port: int, timeout_s: float) -> list[Any]:

@@ -21,6 +21,7 @@ from actors.dicom.tls import ClientTls, dial
 from actors.dicom.transport import ConnectionLost
 from actors.dicom.upper import Message, ReleaseRequested, fragments
 from actors.pace import Pace
+from protocol.addresses import with_port
 from protocol.causes import Cause
 from protocol.errors import (
     AssociationAborted,
@@ -59,7 +60,7 @@ class Node:
     tls: ClientTls | None = None
 
     def __str__(self) -> str:
-        return f"{self.called_ae}@{self.host}:{self.port}"
+        return f"{self.called_ae}@{with_port(self.host, self.port)}"
 
 
 @record

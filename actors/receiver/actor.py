@@ -21,6 +21,7 @@ from actors.receiver.reporter import Reporter
 from actors.receiver.workers import WORKER as CHILD
 from actors.receiver.workers import Workers
 from actors.rhythm import REST_S
+from protocol.addresses import with_port
 from protocol.errors import ConfigurationError, NetworkError, OutOfSpace
 from protocol.wire.nudges import Nudge
 
@@ -109,7 +110,7 @@ class ReceiverActor(Actor):
         try:
             bound = door.open()
         except OSError as exc:
-            raise NetworkError(f"cannot listen on {config.host}:{config.port}: {exc.strerror}") from exc
+            raise NetworkError(f"cannot listen on {with_port(config.host, config.port)}: {exc.strerror}") from exc
         self._doors.append(door)
         self.ports.append(bound)
         self.context.log.info("listening", host=config.host, port=bound, ae_title=config.ae_title, tls=port.tls)

@@ -12,6 +12,7 @@ from actors.dicom.scu import MAX_CONTEXTS, VERIFICATION_CONTEXT, Association, Co
 from actors.dicom.tls import ClientTls, dial, peer_certificate
 from actors.targets.dicom_contexts import answered, proposed
 from actors.targets.interface import Rung
+from protocol.addresses import with_port
 from protocol.errors import AssociationAborted, AssociationRejected, NetworkError, PeerTimeout
 from protocol.routing.syntaxes import name_of
 
@@ -68,7 +69,7 @@ def _resolve(node: Node) -> str:
 
 def _connect(node: Node) -> str:
     with socket.create_connection((node.host, node.port), node.connect_timeout_s):
-        return f"{node.host}:{node.port} is open"
+        return f"{with_port(node.host, node.port)} is open"
 
 
 def _secure(node: Node, tls: ClientTls) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from actors.targets.extras import load
 from actors.targets.s3_faults import Meaning, meaning
 from actors.targets.s3_store import host_of, make_store
+from protocol.addresses import with_port
 from protocol.errors import AssociationAborted, NetworkError, PeerTimeout, TargetUnreachable
 from protocol.routing.targets import S3Target
 
@@ -23,7 +24,7 @@ class Bucket:
     def __init__(self, settings: S3Target) -> None:
         """Raises ConfigurationError."""
         self._s3, self._store = load("s3"), make_store(settings)
-        self._where = "{}:{}".format(*host_of(settings))
+        self._where = with_port(*host_of(settings))
 
     def greet(self) -> None:
         """See that an S3 server answers, whatever it says of an object that is not there: not everybody may read.

@@ -13,6 +13,7 @@ from actors.targets.resolving import addresses
 from actors.targets.s3_bucket import PROBE, Bucket
 from actors.targets.s3_faults import Meaning
 from actors.targets.s3_store import host_of, url_of
+from protocol.addresses import with_port
 from protocol.routing.targets import S3Target
 
 
@@ -31,7 +32,7 @@ def rungs(settings: S3Target, bucket: Bucket) -> Generator[Rung, None, None]:
 def _connect(settings: S3Target) -> str:
     host, port = host_of(settings)
     connect(host, port, settings.connect_timeout_s).close()
-    return f"{host}:{port} is open"
+    return f"{with_port(host, port)} is open"
 
 
 def _secure(settings: S3Target) -> str:

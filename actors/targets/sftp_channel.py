@@ -14,6 +14,7 @@ from actors.targets.extras import load
 from actors.targets.interface import Alive
 from actors.targets.sftp_faults import FAILURE, FULL, LOST, Meaning, meaning
 from actors.targets.ssh import Login
+from protocol.addresses import with_port
 from protocol.causes import Cause
 from protocol.errors import AssociationAborted, NetworkError, PeerTimeout, TargetUnreachable
 
@@ -37,7 +38,7 @@ class Channel:
     def __init__(self, login: Login, alive: Alive) -> None:
         """Raises NetworkError."""
         self._settings, self.alive = login.settings, alive
-        self.where = f"{self._settings.host}:{self._settings.port}"
+        self.where = with_port(self._settings.host, self._settings.port)
         self.broken = False
         self.sftp: Any = None
         self._ssh = load("sftp")

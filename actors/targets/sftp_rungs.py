@@ -13,6 +13,7 @@ from actors.targets.interface import Rung
 from actors.targets.resolving import addresses
 from actors.targets.sftp_channel import GOODBYE_S, Channel, Fault, own_loop
 from actors.targets.ssh import Login
+from protocol.addresses import with_port
 from protocol.errors import NetworkError
 
 PROBE = ".scanpost-probe"
@@ -41,7 +42,7 @@ def rungs(login: Login) -> Generator[Rung, None, None]:
 def _connect(login: Login) -> str:
     at = login.settings
     connect(at.host, at.port, at.connect_timeout_s).close()
-    return f"{at.host}:{at.port} is open"
+    return f"{with_port(at.host, at.port)} is open"
 
 
 def _shake_hands(login: Login, shown: list[tuple[Any, str]]) -> str:

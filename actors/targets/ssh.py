@@ -14,6 +14,7 @@ from typing import Any
 
 from actors.dicom.dialling import connect
 from actors.targets.extras import load
+from protocol.addresses import with_port
 from protocol.causes import Cause
 from protocol.errors import ConfigurationError, NetworkError, PeerTimeout, TargetUnreachable
 from protocol.routing.secrets import resolve
@@ -67,7 +68,7 @@ class Login:
         try:
             return loop.run_until_complete(asyncio.wait_for(self._connect(sock, client), at.timeout_s))
         except TimeoutError as exc:
-            raise PeerTimeout(f"{at.host}:{at.port}: no login within {at.timeout_s:g} s") from exc
+            raise PeerTimeout(f"{with_port(at.host, at.port)}: no login within {at.timeout_s:g} s") from exc
         except (self._ssh.Error, OSError, ValueError) as exc:
             raise self._refused(exc, client.seen) from exc
         finally:
@@ -85,7 +86,7 @@ class Login:
         try:
             return loop.run_until_complete(asyncio.wait_for(asking, at.timeout_s)), address
         except TimeoutError as exc:
-            raise PeerTimeout(f"{at.host}:{at.port}: no SSH handshake within {at.timeout_s:g} s") from exc
+            raise PeerTimeout(f"{with_port(at.host, at.port)}: no SSH handshake within {at.timeout_s:g} s") from exc
         except (self._ssh.Error, OSError, ValueError) as exc:
             raise self._refused(exc, "") from exc
         finally:
@@ -102,7 +103,7 @@ class Login:
 
     def _refused(self, exc: Exception, seen: str) -> NetworkError:
         """What an error while connecting means; only our own words, a server's may say anything."""
-        ssh, where = self._ssh, f"{self.settings.host}:{self.settings.port}"
+        ssh, where = self._ssh, with_port(self.settings.host, self.settings.port)
         if isinstance(exc, ssh.HostKeyNotVerifiable):
             return NetworkError(f"{where}: {self.distrust(seen)}", False, Cause.TLS)
         if isinstance(exc, ssh.PermissionDenied):

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from actors.dicom import tls
 from actors.dicom.dialling import connect
 from actors.targets.http_connection import HttpConnection, Request
+from protocol.addresses import in_brackets, with_port
 from protocol.causes import Cause
 from protocol.errors import AssociationRejected, NetworkError, RoutingError, TargetUnreachable
 from protocol.records import record
@@ -38,12 +39,11 @@ class Place:
     @property
     def authority(self) -> str:
         """Host and port for the field Host; the port only if it is not the usual one."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+        usual = self.port == (443 if self.secure else 80)
+        return in_brackets(self.host) if usual else with_port(self.host, self.port)
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return with_port(self.host, self.port)
 
 
 def place_of(url: str) -> Place:

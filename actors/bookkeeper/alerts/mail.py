@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.bookkeeper.alerts.calls import Deadline, Refused, Rung, trust
 from actors.bookkeeper.alerts.words import plain
+from protocol.addresses import with_port
 from protocol.records import record
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class _Call:
         else:
             self._smtp = _Plain(self._deadline, **common)
         self._smtp.ehlo_or_helo_if_needed()
-        return f"{settings.host}:{settings.port} answers{', over TLS' if settings.tls else ''}"
+        return f"{with_port(settings.host, settings.port)} answers{', over TLS' if settings.tls else ''}"
 
     def starttls(self) -> str:
         smtp = self._open()

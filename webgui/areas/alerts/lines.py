@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from protocol.addresses import with_port
 from protocol.settings import Settings
 from protocol.spool.alerts import Alert
 from protocol.spool.commands import Command
@@ -78,7 +79,7 @@ def channels(settings: Settings) -> list[dict[str, Any]]:
     mail, hook = settings.alerts.smtp, settings.alerts.webhook
     host = urlsplit(hook.url).hostname if hook.url else ""
     return [
-        {"name": "mail", "set": bool(mail.host), "where": f"{mail.host}:{mail.port}" if mail.host else "",
+        {"name": "mail", "set": bool(mail.host), "where": with_port(mail.host, mail.port) if mail.host else "",
          "to": list(mail.to)},
         {"name": "webhook", "set": bool(hook.url), "where": host or "", "to": []},
     ]  # fmt: skip

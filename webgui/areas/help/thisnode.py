@@ -4,6 +4,7 @@ It must not read files: settings and routing are handed in.
 
 from __future__ import annotations
 
+from protocol.addresses import with_port
 from protocol.records import record
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.targets import DicomTarget
@@ -85,7 +86,7 @@ def _sources(routing: RoutingConfiguration) -> Table:
 def _targets(routing: RoutingConfiguration) -> Table:
     rows = tuple(
         (name, "the scanner's" if one.pass_calling_ae else one.calling_ae, "the one called" if one.pass_called_ae else one.called_ae,
-         f"{one.host}:{one.port}", "yes" if one.tls is not None else "no", f"{one.associations} × {one.concurrency}")
+         with_port(one.host, one.port), "yes" if one.tls is not None else "no", f"{one.associations} × {one.concurrency}")
         for name, one in sorted(routing.targets.items())
         if isinstance(one, DicomTarget)
     )  # fmt: skip

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from protocol.addresses import in_brackets
+
 LEFT_OUT = "(left out)"
+
 _SECRET = re.compile(r"password|token|secret|credential|passphrase", re.I)
 _FREE = frozenset({"last_error", "why", "reason", "error", "text", "note", "comment", "owner", "tests", "notify"})
 """Words of peers and people."""
@@ -44,7 +47,7 @@ def url(text: str) -> str:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return LEFT_OUT
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+    return f"{parts.scheme}://{in_brackets(parts.hostname or '')}{port}{parts.path}"
 
 
 def condition(text: str) -> str:

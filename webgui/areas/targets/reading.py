@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
+from protocol.addresses import with_port
 from protocol.certificates import endings
 from protocol.errors import SpoolError, SpoolMissing
 from protocol.routing.model import RoutingConfiguration
@@ -39,14 +40,14 @@ def address(target: Any) -> str:
     """Where images go, in a few words."""
     match target.type:
         case "dicom":
-            return f"{target.called_ae} @ {target.host}:{target.port}" + (" TLS" if target.tls else "")
+            return f"{target.called_ae} @ {with_port(target.host, target.port)}" + (" TLS" if target.tls else "")
         case "dicomweb":
             return str(target.url)
         case "folder":
             return str(target.path)
         case "s3":
             return f"{target.endpoint or 'Amazon S3'}/{target.bucket}"
-    return f"{target.user}@{target.host}:{target.port}{target.path}"
+    return f"{target.user}@{with_port(target.host, target.port)}{target.path}"
 
 
 def used_by(configuration: RoutingConfiguration, name: str) -> dict[str, list[str]]:
