@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scanpost.asking import size
 from scanpost.common import json_option, print_json, say
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _print_sent(report: SendReport, as_json: bool, interrupted: bool) -> None:
         say(f"{file.path}: {file.message}")
     if len(failed) > SHOWN:
         say(f"... and {len(failed) - SHOWN} more (all of them: --json)")
-    say(f"{'interrupted: ' if interrupted else ''}{report.sent} sent ({report.bytes / 1e6:.1f} MB), {report.failed} failed,"
+    say(f"{'interrupted: ' if interrupted else ''}{report.sent} sent ({size(report.bytes)}), {report.failed} failed,"
         f" {report.elapsed_s:.1f} s, {rate:.0f} images/s")  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import signal
 import socket
@@ -57,6 +58,16 @@ def test_folders_are_searched_and_what_is_no_image_is_named(mixed: Path) -> None
     assert f"{mixed}/raw: a dataset without file meta information" in done.output
     assert f"{mixed}/readme.txt: no DICOM file" in done.output and f"{mixed}/empty: no DICOM file" in done.output
     assert "2 sent" in done.output and "4 failed" in done.output
+
+
+def test_what_one_small_image_has_is_not_told_as_nothing(tmp_path: Path) -> None:
+    small = dcmread(ct_and_mr()[0])
+    small.Rows = small.Columns = 32
+    small.PixelData = bytes(2 * 32 * 32)
+    small.save_as(tmp_path / "small.dcm")
+    with running_scp(RecordingHandler()) as port:
+        done = run("send", HOST, port, tmp_path)
+    assert re.search(r"1 sent \(\d+\.\d kB\), 0 failed", done.output), done.output
 
 
 def test_json_is_one_document_that_says_it_all(mixed: Path) -> None:
