@@ -33,6 +33,8 @@ PROGRESS_GAP_S = 0.25
 MOST_REMEMBERED = 5000
 """Topics whose last change is known; each series has one of its own."""
 CURVES_S, CURVES_KEPT = 30.0, 4
+MEASURED_S = 1.0
+"""Whoever asks for /metrics within so long gets the same answer: reading the statistics takes the thread that the pages need."""
 PROGRESS = "progress"
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ class Hub:
         self._marked: dict[str, float] = {}
         self._bars: dict[str, Row] = {}
         self._curves: OrderedDict[tuple[int, int, int], Curves] = OrderedDict()
+        self._measured: Measures | None = None
+        self._measured_at = float("-inf")  # monotonic
         self.reading = Reading(at=float("-inf"), monotonic=float("-inf"))
         self.topics: Topics = {}
         # Begins later than any process before it came: a page that is open all the time may ask with an older number.
@@ -168,8 +172,12 @@ class Hub:
 
     async def measures(self) -> Measures | None:
         """What /metrics tells beyond the status document; None if it cannot be read now."""
-        async with self._lock:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._measure)
+        async with self._lock:  # who asks meanwhile gets the same answer
+            now = self._clock.monotonic()
+            if now - self._measured_at >= MEASURED_S:
+                self._measured = await asyncio.get_running_loop().run_in_executor(self._thread, self._measure)
+                self._measured_at = now
+            return self._measured
 
     def _measure(self) -> Measures | None:
         try:

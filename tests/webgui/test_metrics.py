@@ -1,5 +1,6 @@
 """/metrics: every family can be parsed, is documented, and is what the shipped alerts and dashboard ask for."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -10,9 +11,12 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from protocol.clock import ManualClock
 from protocol.spool.figures.metrics import BOUNDS_S, METRICS
 from protocol.spool.figures.reading import Histogram
 from tests.webgui.real_metrics import real_metrics
+from webgui.config import WebConfig
+from webgui.hub import Hub
 from webgui.measures import Measures
 from webgui.metrics.counted import COUNTERS, HISTOGRAMS, SUMMARIES, counted
 
@@ -176,3 +180,20 @@ async def test_with_a_token_file_only_who_knows_the_token_sees_metrics(aiohttp_c
     assert [await ask(token) for token in (None, "", "other", "s3cret")] == [401, 401, 401, 200]
     place.write_text("changed\n")
     assert [await ask(token) for token in ("s3cret", "changed")] == [401, 200]
+
+
+async def test_those_who_ask_within_a_second_share_one_look_at_the_node(node):
+    looks, look, clock = [], node.measures, ManualClock()
+    node.measures = lambda: looks.append(1) or look()
+    hub = Hub(node, WebConfig(), clock)
+    try:
+        answers = await asyncio.gather(*(hub.measures() for _ in range(20)))
+        assert (len(looks), {id(one) for one in answers}) == (1, {id(node.measured)})
+        clock.advance(0.5)
+        await hub.measures()
+        assert len(looks) == 1
+        clock.advance(0.6)
+        await hub.measures()
+        assert len(looks) == 2, "and nobody gets an old one"
+    finally:
+        hub.close()
