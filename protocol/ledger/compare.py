@@ -1,4 +1,5 @@
-"""Holds the ledger against the spool: every image and arrival of one must be known to the other, with the same state.
+"""Holds the ledger against the spool: every image and arrival of one must be known to the other, with the same state,
+and each delivery of the spool must stand in the ledger as it does there.
 It only reads, page by page. What differs while events are still under way is no fault: ask again when the ledger has
 caught up (`again`).
 """
@@ -12,7 +13,7 @@ from typing import Protocol
 from sqlalchemy import Connection, func, or_, select
 
 from protocol.ledger.engine import reader, reading
-from protocol.ledger.tables import arrival, image
+from protocol.ledger.tables import arrival, delivery, image
 from protocol.records import record
 
 MAX_PROBLEMS = 20
@@ -32,12 +33,24 @@ class ArrivalFigures(Protocol):
     def images(self) -> int: ...
 
 
+class DeliveryFigures(Protocol):
+    """A delivery as the spool has it."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def state(self) -> str: ...
+
+
 class Accounts(Protocol):
     """The pages of the spool that are compared (protocol.spool.accounting.Accounting)."""
 
     def receipts(self, after: str = "", limit: int = PAGE) -> list[str]: ...
 
     def arrivals(self, after: int = 0, limit: int = PAGE) -> Sequence[ArrivalFigures]: ...
+
+    def deliveries(self, after: int = 0, limit: int = PAGE) -> Sequence[DeliveryFigures]: ...
 
     def known(self, ids: Sequence[int]) -> set[int]: ...
 
@@ -46,11 +59,12 @@ class Accounts(Protocol):
 
 @record
 class Difference:
-    """Where they differ, in words; of one image (`receipt`, hexadecimal) or of an arrival."""
+    """Where they differ, in words; of one image (`receipt`, hexadecimal), of an arrival or of a delivery."""
 
     text: str
     arrival: int = 0
     receipt: str = ""
+    delivery: int = 0
 
 
 def compare(url: str, node: str, spool: Accounts, limit: int = MAX_PROBLEMS) -> list[Difference]:
@@ -75,6 +89,8 @@ def again(url: str, node: str, spool: Accounts, found: Sequence[Difference]) -> 
                 still |= {one.text for one in _arrivals(connection, node, spool, page)}
                 if not page:
                     still |= {one.text for one in _lost(connection, node, spool, [id])}
+            for id in {one.delivery for one in found if one.delivery}:
+                still |= {one.text for one in _deliveries(connection, node, spool.deliveries(id - 1, 1))}
             return [one for one in found if one.text in still]
     finally:
         engine.dispose()
@@ -100,6 +116,10 @@ def _differences(connection: Connection, node: str, spool: Accounts) -> Iterator
         yield from _arrivals(connection, node, spool, page)
         page = spool.arrivals(page[-1].id)
     yield from _gone(connection, node, spool)
+    sent = spool.deliveries()
+    while sent:
+        yield from _deliveries(connection, node, sent)
+        sent = spool.deliveries(sent[-1].id)
 
 
 def _unknown(connection: Connection, node: str, receipts: Sequence[str]) -> Iterator[Difference]:
@@ -125,6 +145,17 @@ def _arrivals(
             yield Difference(text, one.id)
         if counts.get(one.id, 0) != one.images and one.state != "deleted":
             yield from _lost(connection, node, spool, [one.id])
+
+
+def _deliveries(connection: Connection, node: str, page: Sequence[DeliveryFigures]) -> Iterator[Difference]:
+    """Deliveries in another state. Those that the spool does not have any more are the ledger's to keep."""
+    ids = [one.id for one in page]
+    wanted = select(delivery.c.delivery, delivery.c.state).where(delivery.c.node == node, delivery.c.delivery.in_(ids))
+    known = {row[0]: row[1] for row in connection.execute(wanted)}
+    for one in page:
+        if known.get(one.id) != one.state:
+            text = f"delivery {one.id} is {one.state} in the spool, {known.get(one.id, 'unknown')} in the ledger"
+            yield Difference(text, delivery=one.id)
 
 
 def _gone(connection: Connection, node: str, spool: Accounts) -> Iterator[Difference]:

@@ -60,6 +60,13 @@ class ArrivalFigures(NamedTuple):
     images: int
 
 
+class DeliveryFigures(NamedTuple):
+    """A delivery as the ledger is compared with."""
+
+    id: int
+    state: str
+
+
 class Accounting:
     """Sums over the tables."""
 
@@ -156,6 +163,14 @@ class Accounting:
                 (after, limit),
             ).fetchall()
         return [ArrivalFigures(*row) for row in rows]
+
+    def deliveries(self, after: int = 0, limit: int = 500) -> list[DeliveryFigures]:
+        """Deliveries with their state, in the order of ids, a page at a time."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT id, state FROM delivery WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
+            ).fetchall()
+        return [DeliveryFigures(*row) for row in rows]
 
     def known(self, ids: Sequence[int]) -> set[int]:
         """Those of these arrivals that are here."""

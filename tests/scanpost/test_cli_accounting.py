@@ -51,6 +51,21 @@ def test_the_ledger_is_compared_and_only_what_it_should_know_counts(home, run, t
     assert f"arrival {three[0]} is held in the spool, in_delivery in the ledger" in said
 
 
+def test_deliveries_of_the_spool_are_compared_with_the_ledger_and_what_is_under_way_is_none(home, run, three, tmp_path):
+    carry(home, tmp_path)
+    assert "the ledger knows every image" in run("doctor", "--quick").output
+    sent = home.spool.accounting.deliveries()[0].id
+    run("queue", "hold", str(sent), "--reason", "second reading")
+    assert f"delivery {sent}" not in run("accounting", "--ledger", "--wait", "0").output, "its event is under way"
+    carry(home, tmp_path)
+    with home.spool.database.write() as tx:
+        tx.execute("UPDATE delivery SET state = 'delivered' WHERE id = ?", (sent,))
+    said = f"delivery {sent} is delivered in the spool, held in the ledger"
+    assert said in run("doctor", "--quick", code=1).output
+    document = json.loads(run("accounting", "--ledger", "--wait", "0", "--json", code=1).stdout)
+    assert said in [one["text"] for one in document["ledger"]["differences"]]
+
+
 def test_doctor_reads_every_file_when_it_is_asked_to(home, run, three, tmp_path):
     file = next(one for one in (tmp_path / "spool" / "images").rglob("*.dcm") if one.stat().st_size)
     content = file.read_bytes()
