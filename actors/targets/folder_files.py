@@ -64,13 +64,18 @@ class FolderFiles:
 
     def _find_top(self) -> None:
         top = self._top
-        if self._settings.mounted and not any(os.path.ismount(place) for place in (top, *top.parents[:-1])):
-            raise TargetUnreachable(f"nothing is mounted at {top} or above it", cause=Cause.FOLDER_MISSING)
+        self._see_mount()
         if not self.fs.exists(top):
             if not self._settings.create:
                 words = f"the folder {top} is not there; is its file system mounted?"
                 raise TargetUnreachable(words, cause=Cause.FOLDER_MISSING)
             self._make(top)
+
+    def _see_mount(self) -> None:
+        """What was mounted may be gone at any moment, and folders of the same names lie on the disk below it."""
+        top = self._top
+        if self._settings.mounted and not any(os.path.ismount(place) for place in (top, *top.parents[:-1])):
+            raise TargetUnreachable(f"nothing is mounted at {top} or above it", cause=Cause.FOLDER_MISSING)
 
     def _enter(self, folder: Path, receipts: frozenset[str]) -> None:
         if folder in self._entered:
@@ -140,6 +145,7 @@ class FolderFiles:
             return _refused(words, Cause.IMAGES_REFUSED)
 
     def _put(self, final: Path, image: ImageFile, moved: Moved, pace: Pace | None) -> Answer:
+        self._see_mount()
         there = self.fs.exists(final)
         if there and self._is_same(final, image, moved):
             # It may be from an attempt that died before it was synced.
@@ -181,6 +187,7 @@ class FolderFiles:
     def _give_name(self, part: Path, final: Path) -> None:
         if self._mode is not None:
             os.chmod(part, self._mode)
+        self._see_mount()
         self.fs.rename(part, final)
         self._sync(final.parent)
 

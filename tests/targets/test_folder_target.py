@@ -153,6 +153,26 @@ def test_what_has_to_be_mounted_is_not_filled_while_it_is_not(peer, spool, monke
     assert caught.value.retryable and names(peer.top) == []
 
 
+@pytest.mark.parametrize("when", ["between two images", "while one is written"])
+def test_a_mount_that_is_gone_in_the_middle_of_a_delivery_leaves_nothing_on_the_disk_below_it(
+    peer, spool, monkeypatch, when
+):
+    there = [True]
+    monkeypatch.setattr(os.path, "ismount", lambda place: there[0] and Path(place) == peer.top)
+    images = [spool_image(spool, number) for number in (1, 2)]
+    session = peer.target(mounted=True, layout="").open(images, quiet)
+    assert session.send(images[0]).ok
+    before = names(peer.top)
+    if when == "between two images":
+        there[0] = False  # the empty folder it was mounted at has the same name
+    else:
+        peer.fs.before = lambda name: there.__setitem__(0, there[0] and name != "create")
+    with pytest.raises(TargetUnreachable) as caught:
+        session.send(images[1])
+    session.abort()
+    assert caught.value.retryable and "mounted" in str(caught.value) and names(peer.top) == before
+
+
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
     """A real file system of 1 MB."""
