@@ -150,6 +150,9 @@ class DicomWebSession:
             if reply.status == 417 and request.expect:  # RFC 9110 section 10.1.1: without it, then
                 self._expect = False
                 continue
+            if reply.early and 200 <= reply.status < 300:
+                # Whatever it says is stored, it cannot have had the images.
+                raise AssociationAborted(f"HTTP {reply.status} came before the server had the whole request")
             return reply
 
     def _request(self, body: stow.Multipart) -> Request:

@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from http.client import HTTPException, HTTPResponse
 from types import SimpleNamespace
 from typing import Any
@@ -63,11 +64,15 @@ class Request:
 
 @record
 class Reply:
-    """A whole answer; `headers` has names in lower case, the first of each. Everything in it is the peer's word."""
+    """A whole answer; `headers` has names in lower case, the first of each. Everything in it is the peer's word.
+
+    `early`: it came before the peer can have had all of the request.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes = b""
+    early: bool = False
 
 
 class HttpConnection:
@@ -113,7 +118,7 @@ class HttpConnection:
         self.used = True
         if not (whole and stays):
             self.close()
-        return reply
+        return reply if whole else replace(reply, early=True)
 
     def is_idle(self) -> bool:
         """Whether another request can be sent. Never waits: who speaks unasked, or is gone, is not asked again."""

@@ -229,6 +229,29 @@ def test_consent_is_asked_for_large_images_only_and_done_without_where_it_is_ref
     assert asked == [None, "100-continue", None, None, None]
 
 
+@pytest.mark.parametrize("trust_status", [False, True])
+@pytest.mark.parametrize("expect_continue", [False, True])
+def test_yes_to_an_image_that_the_server_cannot_have_is_not_taken_for_stored(tmp_path, trust_status, expect_continue):
+    """Proxies, portals and broken servers answer 200 before they have read the body, or instead of it."""
+    large = stored_image(tmp_path, 1, 8 * MB)
+    more = {"trust_status": trust_status, "expect_continue": expect_continue}
+
+    def yes(visit: Visit) -> None:
+        visit.head()
+        if not expect_continue:
+            visit.exactly(MB)
+        visit.answer(200, b"" if trust_status else module([large.sop_instance_uid]))
+        visit.wait_for_the_end()
+
+    with web(yes) as there:
+        line = session(there.port, [large], **more)
+        with pytest.raises(AssociationAborted, match="HTTP 200 came before"):
+            line.send(large)
+        assert not line.again([large], QUIET)
+    with web(storing) as there:
+        assert send_all(there.port, [large], **more)[0].ok
+
+
 @pytest.mark.slow
 def test_a_server_that_hangs_is_given_up_within_the_patience(images):
     def serve(visit: Visit) -> None:
