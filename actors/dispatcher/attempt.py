@@ -14,7 +14,7 @@ from actors.dispatcher.supply import Supply
 from actors.targets.interface import Answer, Session, Target
 from protocol.causes import of_status
 from protocol.clock import Clock
-from protocol.errors import SpoolError
+from protocol.errors import AssociationRejected, SpoolError, TargetBusy
 from protocol.records import record
 from protocol.spool.deliveries import Claim, Deliveries, ImageResult, ImageToSend
 
@@ -30,7 +30,8 @@ class Outcome:
     `answered` counts images that the target answered for, whatever it said. `refused` is words -> how many images, and
     `transcoded` transfer syntax UID -> how many were changed into it.
     `after_s`: the target asked not to be tried again for so long. `cause`: of the failure, else of most refusals.
-    `through` counts images that are settled with this target now, `at` is the one that was being sent when it broke off.
+    `through` counts images that are settled with this target now, `at` is the one that was being sent when it broke off, or
+    that the target refused for now.
     """
 
     how: str
@@ -78,6 +79,7 @@ class Attempt:
         self._transcoded: Counter[str] = Counter()
         self._pending: list[ImageResult] = []
         self._enough = self._enough_cause = ""  # why no more images are to be sent, if the target said so
+        self._enough_at: ImageToSend | None = None
         self._confirmed_at = clock.monotonic()
 
     def run(self) -> Outcome:
@@ -99,10 +101,12 @@ class Attempt:
         self._confirm()
         if error is not None:
             at = lines.broken_at
-            words = f"{error} (image {at.position} of the arrival)" if at else str(error)
+            # Who is too busy, or does not let us in, means no image; another one is to go first next time all the same.
+            named = at is not None and not isinstance(error, TargetBusy | AssociationRejected)
+            words = f"{error} (image {at.position} of the arrival)" if at and named else str(error)
             return replace(self._end(FAILED, words, error.retryable, error.after_s, error.cause), at=at)
         if self._enough:
-            return self._end(FAILED, self._enough, True, cause=self._enough_cause)
+            return replace(self._end(FAILED, self._enough, True, cause=self._enough_cause), at=self._enough_at)
         return self._end(DONE if self._supply.done else STOPPED)
 
     @property
@@ -121,8 +125,9 @@ class Attempt:
             "to": answer.syntax or image.file.transfer_syntax_uid,
         })  # fmt: skip
         if answer.retryable and not answer.ok:
-            self._enough = self._enough or f"{answer.words} (image {image.position} of the arrival)"
-            self._enough_cause = self._enough_cause or cause_of(answer)
+            if not self._enough:
+                self._enough = f"{answer.words} (image {image.position} of the arrival)"
+                self._enough_cause, self._enough_at = cause_of(answer), image
             return
         self._supply.answered(image)
         self._through += 1

@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.dispatcher.supply import Supply
 from actors.targets.interface import Answer, Session, Target
-from protocol.errors import AssociationAborted, NetworkError, PeerTimeout
+from protocol.errors import AssociationAborted, NetworkError
 from protocol.spool.deliveries import ImageToSend
 from protocol.spool.images import ImageFile
 
@@ -60,10 +60,10 @@ class Lines:
         if not enter():
             session.close()
             return
-        image = self.supply.take()
+        image = at = self.supply.take()
         try:
             while image is not None and not ending():
-                following = self.supply.take()
+                at, following = image, self.supply.take()
                 file, next_file = image.file, None if following is None else following.file
                 try:
                     answer = session.send(file, next_file)
@@ -73,14 +73,16 @@ class Lines:
                     # It ended just when we wanted to go on with it; that is no fault of the target's.
                     session.abort()
                     self.note("kept_session_was_over", {})
+                    at = None  # what goes wrong while it is opened anew has nothing to do with the image
                     session = self.target.open(self.files, alive)
+                    at = image
                     answer = session.send(file, next_file)
                 kept = False
                 heard(image, answer)
                 image = following
         except BaseException as exc:
-            if isinstance(exc, AssociationAborted | PeerTimeout):
-                self.broken_at = image
+            if isinstance(exc, NetworkError):
+                self.broken_at = at
             session.abort()
             raise
         self.good.append(session)

@@ -194,7 +194,7 @@ class Deliveries(Looking):
         """This attempt failed; try again at `due` (seconds UTC). `cause`: one of protocol/causes.py.
 
         `got_on`: images went through before it failed, so attempts and their time count anew, this one being the first.
-        `at` is the image that was being sent when the association ended; it goes last from now on.
+        `at` is the image that was being sent when it failed, or that was refused for now; it goes last from now on.
         """
         with self._db.write() as tx:
             mine(tx, claim)

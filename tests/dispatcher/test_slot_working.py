@@ -16,7 +16,7 @@ from dispatcher_fakes import (
     states,
 )
 
-from protocol.errors import AssociationRejected, TargetBusy
+from protocol.errors import AssociationRejected, NetworkError, TargetBusy, TargetUnreachable
 from protocol.spool.deliveries import ImageResult
 from protocol.states import Priority
 from protocol.testing.fakes import OUT_OF_RESOURCES, REFUSED, digest
@@ -89,6 +89,48 @@ def test_images_at_which_the_target_aborts_do_not_keep_the_others_from_it(world,
     node.spool.deliveries.change([node.delivery["id"]], "retry", command)
     node.run()
     assert world.target("a").images == 5 and node.delivery["state"] == "delivered"
+    assert node.spool.accounting.balance() == []
+
+
+def at_two_and_three(target, error):
+    """These images of a series of five are answered so, each time, until what is returned is called."""
+    images = [image.sop_uid for image in series(1, 5)][1:3]
+    if isinstance(error, int):
+        target.refuse = dict.fromkeys(images, error)
+        return target.refuse.clear
+    store = target.store
+
+    def bad(uid, data):
+        if uid in images:
+            raise error
+        return store(uid, data)
+
+    target.store = bad
+    return images.clear
+
+
+BAD_FOR_NOW = [
+    0x0110, OUT_OF_RESOURCES, NetworkError("HTTP 504"), TargetUnreachable("no room for it"), TargetBusy("HTTP 503", 0.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", BAD_FOR_NOW, ids=str)
+def test_images_that_are_refused_for_now_again_and_again_do_not_keep_the_others_from_the_target(world, error):
+    node = Node(world, "a", retry={**FAST, "max_attempts": 4})
+    target = world.target("a")
+    mend = at_two_and_three(target, error)
+    node.send("a", images=5)
+    for _ in range(30):
+        node.run()
+        node.clock.advance(70)
+    assert target.images == 3 and target.repeated == 0 and node.delivery["state"] == "parked"
+    named = any(f"(image {at} of the arrival)" in node.delivery["error"] for at in (2, 3))
+    assert named is not isinstance(error, TargetBusy), "who is busy means no image"
+    mend()
+    command = node.spool.commands.ask("queue.retry", "tester", {"ids": [node.delivery["id"]]})
+    node.spool.deliveries.change([node.delivery["id"]], "retry", command)
+    node.run()
+    assert target.images == 5 and target.repeated == 0 and node.delivery["state"] == "delivered"
     assert node.spool.accounting.balance() == []
 
 
@@ -233,7 +275,7 @@ def test_images_refused_in_an_earlier_attempt_still_park_the_delivery(world):
     assert node.delivery["state"] == "parked" and "1 image refused" in node.delivery["error"]
 
 
-def test_a_target_out_of_resources_is_tried_again_at_that_image(world):
+def test_a_target_out_of_resources_is_tried_again_with_what_it_has_not_taken(world):
     node = Node(world, "a")
     target, images = world.target("a"), series(1, 4)
     target.refuse = {images[2].sop_uid: OUT_OF_RESOURCES}
