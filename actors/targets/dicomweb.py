@@ -16,11 +16,19 @@ from actors.targets.http_connection import HttpConnection, Reply, Request
 from actors.targets.interface import Alive, Answer, Rung
 from actors.targets.web import Place, dial, headers_of, line_of, place_of
 from protocol.causes import Cause
-from protocol.errors import AssociationAborted, NetworkError, UnreadableImage
+from protocol.errors import (
+    AssociationAborted,
+    AssociationRejected,
+    NetworkError,
+    TargetBusy,
+    TargetUnreachable,
+    UnreadableImage,
+)
 from protocol.routing.targets import DicomWebTarget as DicomWebSettings
 from protocol.spool.images import ImageFile
 
 _REQUEST_BYTES = 64 * 1024 * 1024  # several images in one request are not worth more: who fails repeats them all
+_OF_NO_IMAGE = (TargetUnreachable, TargetBusy, AssociationRejected)
 _EXPECT_BYTES = 1024 * 1024  # smaller ones cost no more than the question
 
 
@@ -74,9 +82,13 @@ class DicomWebSession:
             batch = self._batch(image)
             try:
                 answers = self._store(batch)
-            except NetworkError:
+            except NetworkError as exc:
                 self._connection.close()
-                raise
+                if len(batch) == 1 or isinstance(exc, _OF_NO_IMAGE):
+                    raise
+                # It may be one of them that server or proxy stumbles over, and that must not keep the others away.
+                answers = [None] * len(batch)
+                self._alive()
             for one, answer in zip(batch, answers, strict=True):
                 if answer is None:
                     self._alone.add(one.receipt)

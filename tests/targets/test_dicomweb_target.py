@@ -117,6 +117,34 @@ def test_a_request_that_fails_as_a_whole_is_sent_again_image_by_image(images, st
     assert [len(asked.files) for asked in there.asked] == [3, 1, 1, 1]
 
 
+@pytest.mark.parametrize("how", ["504", "reset", "half an answer"])
+def test_an_image_at_which_server_or_proxy_breaks_off_costs_only_itself_in_a_request_of_several(images, how):
+    bad = images[2].sop_instance_uid
+
+    def serve(visit: Visit) -> None:
+        while True:
+            uids = visit.request().uids
+            if bad not in uids:
+                visit.answer(200, module(uids))
+            elif how == "504":
+                visit.answer(504)
+            else:
+                visit.say(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{" if how == "half an answer" else b"")
+                visit.reset()
+
+    last = [*images[:2], *images[3:], images[2]]  # as the dispatcher hands them out after the first attempt
+    with web(serve) as there:
+        line = session(there.port, last, images_per_request=5)
+        assert all(line.send(one).ok for one in last[:4])
+        with pytest.raises(NetworkError):
+            line.send(last[4])
+        line.close()
+    sizes = [len(asked.files) for asked in there.asked]
+    assert (
+        sizes[0] == 5 and set(sizes[1:]) == {1} and len(sizes) in (6, 7)
+    )  # one that ended without a byte is asked once more
+
+
 def test_images_that_the_answer_forgot_are_sent_again_alone_and_the_others_not(images):
     def serve(visit: Visit) -> None:
         while True:
