@@ -82,7 +82,8 @@ class _Change:
         self._source = Source(data, self._from)
         self._packed = job.stored not in UNCOMPRESSED
         self._packing = job.to in COMPRESSING
-        self._rewriter = Rewriter(self._source, to, self._icon if self._packed and not self._packing else None)
+        # Pixel data inside of sequences are in the image's compression, or native: in another one they could not be read.
+        self._rewriter = Rewriter(self._source, to, self._icon if self._packed and job.to != job.stored else None)
 
     def write(self, out: BinaryIO) -> int:
         level = self._source.level(0, len(self._source.data))
@@ -156,8 +157,16 @@ class _Change:
             if self._from.big:
                 data = memoryview(b"".join(swapped(data, element.vr)))
             return codec.native(described, data)
+        if described.frames == 1 and self._frames_begun(element) > 1:  # a codec would read the first one only
+            raise UnreadableImage("its pixel data hold more frames than the image says")
         self._file.seek(self._job.offset + element.value)
         return codec.decoded(described, self._job.stored, self._file)
+
+    def _frames_begun(self, element: Element) -> int:
+        """How many fragments look like the beginning of a frame."""
+        fragments = list(self._source.fragments(element, self._from))[1:]  # behind the basic offset table
+        heads = (bytes(self._source.data[start : min(end, start + codec.HEAD_BYTES)]) for start, end in fragments)
+        return sum(codec.begins(self._job.stored, head) for head in heads)
 
     def _changes(self, described: codec.Pixels, photometric: str) -> dict[int, New | None]:
         changes: dict[int, New | None] = {codec.OFFSETS: None, codec.LENGTHS: None, codec.TOTAL_LENGTH: None}

@@ -21,6 +21,8 @@ ROWS, COLUMNS, ALLOCATED, STORED, SIGNED = 0x00280010, 0x00280011, 0x00280100, 0
 OFFSETS, LENGTHS, TOTAL_LENGTH = 0x7FE00001, 0x7FE00002, 0x7FE00003
 MAX_FRAME_BYTES = 256 << 20
 MAX_PIXEL_BYTES = 0xFFFFFFFE  # what a length of 32 bits can say
+HEAD_BYTES = 8
+_BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")  # of JPEG and JPEG-LS (SOI), of JPEG 2000 and HTJ2K (SOC, SIZ)
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 _JPEG = ("1.2.840.10008.1.2.4.50", JPEG_EXTENDED)
 _DECODERS = {"1.2.840.10008.1.2.4.80": "pyjpegls", "1.2.840.10008.1.2.4.81": "pyjpegls", RLE: "pylibjpeg",
@@ -112,6 +114,13 @@ def _check(pixels: Pixels) -> None:
         raise UnreadableImage(f"a frame of {pixels.frame_bytes >> 20} MB is larger than what is changed here")
     if pixels.total > MAX_PIXEL_BYTES:
         raise UnreadableImage(f"{pixels.total >> 20} MB of pixels are more than an image can hold uncompressed")
+
+
+def begins(syntax: str, head: bytes) -> bool:
+    """Whether a fragment that begins with these HEAD_BYTES begins a frame: a codestream, or the segments of RLE (PS3.5 G.5)."""
+    if syntax == RLE:
+        return len(head) == HEAD_BYTES and 1 <= head[0] <= 15 and head[1:] == b"\0\0\0\x40\0\0\0"
+    return head.startswith(_BEGINNINGS)
 
 
 def decoded(pixels: Pixels, syntax: str, data: BinaryIO) -> Iterator[tuple[Any, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom.encaps import encapsulate, parse_basic_offsets, parse_fragments
+from pydicom.encaps import encapsulate, generate_frames, parse_basic_offsets, parse_fragments
 from pydicom.pixels.encoders.base import Encoder
 from pydicom.uid import JPEGLSLossless, RLELossless
 
@@ -202,6 +202,34 @@ def test_a_compressed_icon_is_decompressed_with_its_image_and_a_native_one_stays
         after = read(changed(packed, to, tmp_path))
         assert after.IconImageSequence[0].PixelData == bytes(range(24))
         np.testing.assert_array_equal(pixels(after), pixels(dataset))
+    for to in ("jpeg-ls", "jpeg2000-lossless"):  # the frame of RLE would be taken for one of the new compression
+        after = read(changed(packed, to, tmp_path))
+        assert after.IconImageSequence[0].PixelData == bytes(range(24))
+        assert not after.IconImageSequence[0]["PixelData"].is_undefined_length
+        np.testing.assert_array_equal(pixels(after), pixels(dataset))
+
+
+@needs_extra
+@pytest.mark.parametrize("frames", ["1", None])
+@pytest.mark.parametrize(
+    "name", ["MR3_RLE.dcm", "MR3_JPLL.dcm", "MR3_JLSL.dcm", "MR3_J2KR.dcm", "MR3_JPLY.dcm", "US1_J2KI.dcm"]
+)
+def test_frames_beyond_those_that_the_image_says_are_not_lost_without_a_word(name, frames, tmp_path):
+    dataset = read(next(one for one in SHARED if one.name == name))
+    (frame,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    half = len(frame) // 4 * 2
+    for fragments, whole in (([frame, frame], False), ([frame[:half], frame[half:]], True)):
+        dataset.PixelData = encapsulate(fragments, has_bot=False)
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        dataset.NumberOfFrames = frames
+        if frames is None:
+            del dataset.NumberOfFrames
+        (tmp_path / "two.dcm").write_bytes(written(dataset))
+        if whole:
+            assert changed(tmp_path / "two.dcm", "explicit", tmp_path)
+            continue
+        with pytest.raises(UnreadableImage, match="more frames than the image says"):
+            changed(tmp_path / "two.dcm", "explicit", tmp_path)
 
 
 @needs_extra
