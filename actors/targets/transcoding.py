@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from actors.dicom import statuses
 from actors.targets.interface import Alive, Answer
-from actors.transcode.worker import DONE, FRAME_S, NO_ROOM
+from actors.transcode.worker import DAMAGED, DONE, FRAME_S, NO_ROOM
 from protocol.causes import Cause
 from protocol.errors import UnreadableImage
 from protocol.records import record
@@ -45,6 +45,10 @@ class Syntaxes:
         if self.allowed is None and self.transcode == "never":
             return (image.transfer_syntax_uid,)
         return ways(image.transfer_syntax_uid, self.allowed, self.transcode)
+
+
+class DamagedFile(UnreadableImage):
+    """It is gone, cut or cannot be read; what is in it has nothing to do with that."""
 
 
 class NoRoom(Exception):
@@ -92,7 +96,8 @@ class Transcoder:
         self._ordered = order
 
     def result(self, image: ImageFile, to: tuple[str, ...], alive: Alive) -> ImageFile:
-        """The changed image, good until the next but one `begin`. Raises UnreadableImage (it cannot be changed), NoRoom."""
+        """The changed image, good until the next but one `begin`. Raises UnreadableImage (it cannot be changed; DamagedFile: nor
+        read), NoRoom."""
         order, answer = self._asked(image, to, alive)
         if answer is None:  # it may have been somebody's signal, or another program's hunger for memory
             order, answer = self._asked(image, to, alive)
@@ -100,6 +105,8 @@ class Transcoder:
             raise UnreadableImage("its codec crashed twice")
         if answer["is"] == NO_ROOM:
             raise NoRoom(str(answer["words"]))
+        if answer["is"] == DAMAGED:
+            raise DamagedFile(str(answer["words"]))
         if answer["is"] != DONE:
             raise UnreadableImage(str(answer["words"]))
         path = Path(f"/proc/self/fd/{self._files[order.buffer].fileno()}")
@@ -179,6 +186,9 @@ class Transcoder:
 
 def refusal(image: ImageFile, to: tuple[str, ...], exc: UnreadableImage) -> Answer:
     """The answer for an image that cannot be changed: nothing the target could help with."""
+    if isinstance(exc, DamagedFile):
+        words = f"not sent, {exc}"
+        return Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=Cause.IMAGE_DAMAGED)
     words = f"not sent, it cannot be changed from {name_of(image.transfer_syntax_uid)} to {name_of(to[0])}: {exc}"
     return Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=Cause.CONTEXT_REFUSED)
 

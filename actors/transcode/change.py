@@ -44,6 +44,10 @@ _PART_BYTES = 16 << 20
 Moved = Callable[[], None]
 
 
+class CutFile(UnreadableImage):
+    """The file is shorter than it has to be: the spool's fault, not that of what is in it."""
+
+
 @record
 class Job:
     """One image to change: the data set's place in its file (bytes), and from and to which transfer syntax (UIDs)."""
@@ -58,13 +62,13 @@ class Job:
 def change(job: Job, out: BinaryIO, moved: Moved) -> int:
     """Write the data set into `out`, which can be sought in; how many bytes it has. `moved` is called at each frame.
 
-    Raises UnreadableImage (this image cannot be changed so), OSError (ENOSPC: no room; or it cannot be read).
+    Raises UnreadableImage (this image cannot be changed so), CutFile among them, OSError (ENOSPC: no room; or it cannot be read).
     """
     if job.stored not in CHANGED or job.to not in MADE:
         raise UnreadableImage("there is no way between these transfer syntaxes")
     with open(job.path, "rb") as file:
         if os.fstat(file.fileno()).st_size < job.offset + job.length or job.length <= 0:
-            raise UnreadableImage("the image file ends too early")
+            raise CutFile("the image file ends too early")
         # Never closed by name: what a failed step still refers to must not hide its error.
         part = memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))[job.offset : job.offset + job.length]
         return _Change(job, inflated(part) if job.stored == DEFLATED else part, file, moved).write(out)

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 FRAME_S = 60  # of one frame, or of the rest of a data set; then it counts as hanging
 MEMORY_BYTES = 3 << 30  # beyond the image itself
 TELL_EVERY_S = 1.0
-DONE, REFUSED, NO_ROOM = "done", "refused", "no room"
+DONE, REFUSED, DAMAGED, NO_ROOM = "done", "refused", "damaged", "no room"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _OUT_OF_MEMORY_FIRST = b"700"  # oom_score_adj: rather this process than what it works for
 
@@ -62,7 +62,7 @@ class _Voice:
 
 def _carry_out(order: dict[str, Any], voice: _Voice) -> dict[str, Any]:
     """Try one transfer syntax after the other, until one can hold this image."""
-    from actors.transcode.change import Job, change, words_of
+    from actors.transcode.change import CutFile, Job, change, words_of
 
     words = ""
     for syntax in order["to"]:
@@ -75,7 +75,9 @@ def _carry_out(order: dict[str, Any], voice: _Voice) -> dict[str, Any]:
         except OSError as exc:
             if exc.errno in _FULL:
                 return {"is": NO_ROOM, "words": exc.strerror}
-            return {"is": REFUSED, "words": f"the image file cannot be read: {exc.strerror}"}
+            return {"is": DAMAGED, "words": f"the image file cannot be read: {exc.strerror}"}
+        except CutFile as exc:
+            return {"is": DAMAGED, "words": str(exc)}
         except Exception as exc:
             words = words or words_of(exc)
     return {"is": REFUSED, "words": words}

@@ -280,6 +280,28 @@ def test_results_have_no_name_and_nothing_is_left(tmp_path):
     assert not found.path.exists()
 
 
+@pytest.mark.parametrize("kind", ["folder", "dicom"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_file_of_ours_is_told_as_such_although_it_was_to_be_changed(tmp_path, kind, damage):
+    path = tmp_path / "image.dcm"
+    path.write_bytes(named("MR_small_RLE.dcm").path.read_bytes())
+    image, good = spooled(path), named("MR_small_jpeg_ls_lossless.dcm", 2)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        path.unlink()
+    there = Archive(EXPLICIT)
+    with there.running() as port:
+        more = {"transfer_syntaxes": ["explicit"], "transcode": "lossless"}
+        folder = settings.FolderTarget(type="folder", path=str(tmp_path), **more)
+        answers = send_all(make_target(folder if kind == "folder" else dicom(port, **more)), [image, good])
+    assert [(one.ok, one.retryable, one.cause) for one in answers] == [
+        (False, False, "image_damaged"),
+        (True, False, ""),
+    ]
+    assert answers[0].words.startswith("not sent, the image file ")
+
+
 @pytest.mark.slow
 def test_a_codec_that_crashes_twice_costs_one_image_and_one_that_is_killed_once_none():
     transcoder, image, left = Transcoder(None), named("MR_small_RLE.dcm"), [signal.SIGSEGV, signal.SIGKILL]
