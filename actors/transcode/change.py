@@ -41,6 +41,7 @@ from protocol.routing.syntaxes import BIG_ENDIAN, CHANGED, COMPRESSING, DEFLATED
 KEEP_FREE_BYTES = 1 << 30  # for whoever else writes on that disk
 _BIG_32 = "programs do not agree on the byte order of 32-bit pixels in big endian"  # two words, or one number
 _PART_BYTES = 16 << 20
+_HEAD_BYTES = 64 << 10  # of a codestream, with all that stands before its first tile
 Moved = Callable[[], None]
 
 
@@ -149,11 +150,14 @@ class _Change:
         first, photometric = next(frames)  # only now it is known what the pixels mean
         self._need_room(out, len(self._source.data) + (described.total // 2 if self._packing else described.total))
         everything = itertools.chain([(first, photometric)], frames)
+        lossy = self._lossy(level, element, described) if self._packed else {}
         if self._packing:
             photometric = codec.compressed_as(self._job.to, photometric)
-            self._put(level, self._changes(described, photometric), lambda: self._compress(described, everything, out))
+            changes = self._changes(described, photometric) | lossy
+            self._put(level, changes, lambda: self._compress(described, everything, out))
         else:
-            self._put(level, self._changes(described, photometric), lambda: self._decompress(described, everything))
+            changes = self._changes(described, photometric) | lossy
+            self._put(level, changes, lambda: self._decompress(described, everything))
 
     def _frames(self, described: codec.Pixels, element: Element) -> Iterator[tuple[Any, str]]:
         if not self._packed:
@@ -175,11 +179,24 @@ class _Change:
     def _changes(self, described: codec.Pixels, photometric: str) -> dict[int, New | None]:
         changes: dict[int, New | None] = {codec.OFFSETS: None, codec.LENGTHS: None, codec.TOTAL_LENGTH: None}
         if photometric != described.photometric:
-            text = photometric.encode("ascii")
-            changes[codec.PHOTOMETRIC] = New(codec.PHOTOMETRIC, "CS", text + b" " * (len(text) % 2))
+            changes[codec.PHOTOMETRIC] = New(codec.PHOTOMETRIC, "CS", _even(photometric))
         planar = codec.planar_after(self._job.to, described.samples)
         if planar is not None:
             changes[codec.PLANAR] = New(codec.PLANAR, "US", struct.pack("<H", planar))
+        return changes
+
+    def _lossy(self, level: Sequence[Element], element: Element, described: codec.Pixels) -> dict[int, New | None]:
+        """What only the transfer syntax said so far: that something was lost (PS3.3 section C.7.6.1.1.5)."""
+        values = {one.tag: bytes(self._source.data[one.value : one.end]).strip(b" \0") for one in level}
+        start, end = ([*self._source.fragments(element, self._from)][1:] or [(0, 0)])[0]
+        method = codec.lossy_method(self._job.stored, bytes(self._source.data[start : min(end, start + _HEAD_BYTES)]))
+        if not method or values.get(codec.LOSSY) == b"01":
+            return {}
+        changes: dict[int, New | None] = {codec.LOSSY: New(codec.LOSSY, "CS", b"01")}
+        if not values.get(codec.LOSSY_RATIO) and not values.get(codec.LOSSY_METHOD):
+            ratio = f"{described.total / max(1, element.length):.2f}"
+            changes[codec.LOSSY_RATIO] = New(codec.LOSSY_RATIO, "DS", _even(ratio))
+            changes[codec.LOSSY_METHOD] = New(codec.LOSSY_METHOD, "CS", _even(method))
         return changes
 
     def _decompress(self, described: codec.Pixels, frames: Iterator[tuple[Any, str]]) -> None:
@@ -227,6 +244,10 @@ class _Change:
         room = os.fstatvfs(out.fileno())
         if room.f_bavail * room.f_frsize < size + KEEP_FREE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _even(text: str) -> bytes:
+    return text.encode("ascii") + b" " * (len(text) % 2)
 
 
 def words_of(exc: Exception) -> str:

@@ -18,6 +18,7 @@ from protocol.routing.syntaxes import COMPRESSING, JPEG2000_LOSSLESS, RLE, name_
 
 SAMPLES, PHOTOMETRIC, PLANAR, FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
 ROWS, COLUMNS, ALLOCATED, STORED, SIGNED = 0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280103
+LOSSY, LOSSY_RATIO, LOSSY_METHOD = 0x00282110, 0x00282112, 0x00282114
 OFFSETS, LENGTHS, TOTAL_LENGTH = 0x7FE00001, 0x7FE00002, 0x7FE00003
 MAX_FRAME_BYTES = 256 << 20
 MAX_PIXEL_BYTES = 0xFFFFFFFE  # what a length of 32 bits can say
@@ -25,6 +26,13 @@ HEAD_BYTES = 8
 _BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")  # of JPEG and JPEG-LS (SOI), of JPEG 2000 and HTJ2K (SOC, SIZ)
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 _JPEG = ("1.2.840.10008.1.2.4.50", JPEG_EXTENDED)
+_LOSSY = {
+    "1.2.840.10008.1.2.4.50": "ISO_10918_1",
+    JPEG_EXTENDED: "ISO_10918_1",
+    "1.2.840.10008.1.2.4.81": "ISO_14495_1",
+}
+_PERHAPS_LOSSY = {"1.2.840.10008.1.2.4.91": "ISO_15444_1", "1.2.840.10008.1.2.4.203": "ISO_15444_15"}
+_TRANSFORM = 11  # where the wavelet transform stands in a COD segment, behind its marker (ISO 15444-1 table A.12)
 _DECODERS = {"1.2.840.10008.1.2.4.80": "pyjpegls", "1.2.840.10008.1.2.4.81": "pyjpegls", RLE: "pylibjpeg",
              "1.2.840.10008.1.2.4.50": "gdcm", "1.2.840.10008.1.2.4.51": "gdcm", "1.2.840.10008.1.2.4.57": "gdcm",
              "1.2.840.10008.1.2.4.70": "gdcm"}  # fmt: skip
@@ -121,6 +129,17 @@ def begins(syntax: str, head: bytes) -> bool:
     if syntax == RLE:
         return len(head) == HEAD_BYTES and 1 <= head[0] <= 15 and head[1:] == b"\0\0\0\x40\0\0\0"
     return head.startswith(_BEGINNINGS)
+
+
+def lossy_method(syntax: str, codestream: bytes) -> str:
+    """How pixels of this transfer syntax lost something (PS3.3 section C.7.6.1.1.5.1), "" if they need not have.
+
+    `codestream` is the beginning of one, behind which its wavelets have to be named.
+    """
+    at = codestream.find(b"\xff\x52")
+    if syntax in _PERHAPS_LOSSY and at >= 0 and codestream[at + 2 :][_TRANSFORM : _TRANSFORM + 1] == b"\0":
+        return _PERHAPS_LOSSY[syntax]
+    return _LOSSY.get(syntax, "")
 
 
 def decoded(pixels: Pixels, syntax: str, data: BinaryIO) -> Iterator[tuple[Any, str]]:

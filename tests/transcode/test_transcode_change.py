@@ -244,6 +244,32 @@ def test_lossy_compression_stays_on_record(tmp_path):
 
 
 @needs_extra
+@pytest.mark.parametrize("said", [None, "", "00"])
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("MR3_JPLY.dcm", "ISO_10918_1"), ("MR3_JLSN.dcm", "ISO_14495_1"), ("CT1_J2KI.dcm", "ISO_15444_1"),
+        ("CT1_JPLL.dcm", None), ("CT1_J2KR.dcm", None), ("MR3_RLE.dcm", None),
+    ],
+)  # fmt: skip
+def test_that_pixels_are_lossy_is_put_on_record_where_only_the_transfer_syntax_said_it(name, method, said, tmp_path):
+    dataset = read(next(one for one in SHARED if one.name == name))
+    for keyword in ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    if said is not None:
+        dataset.LossyImageCompression = said
+    (tmp_path / "silent.dcm").write_bytes(written(dataset))
+    for to in ("explicit", "implicit", "jpeg-ls"):
+        if uid_of(to) == dataset.file_meta.TransferSyntaxUID:
+            continue
+        after = read(changed(tmp_path / "silent.dcm", to, tmp_path))
+        assert after.get("LossyImageCompression") == ("01" if method else said)
+        assert after.get("LossyImageCompressionMethod") == method
+        assert (after.get("LossyImageCompressionRatio", 0) > 1) is bool(method)
+
+
+@needs_extra
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
