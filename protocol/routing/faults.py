@@ -22,16 +22,7 @@ from protocol.routing.model import RoutingConfiguration, Rule, RuleTest
 from protocol.routing.notify import Notify
 from protocol.routing.rules.names import did_you_mean
 from protocol.routing.sources import Source
-from protocol.routing.targets import (
-    TARGET_TYPES,
-    DicomTarget,
-    DicomWebTarget,
-    FolderTarget,
-    Retry,
-    S3Target,
-    SftpTarget,
-    TargetTls,
-)
+from protocol.routing.targets import TARGET_TYPES, TARGETS, DicomTarget, Retry, TargetTls
 from protocol.routing.terms import Quota, StudyTerms, Window
 
 CHECK = "Correct the file"
@@ -51,9 +42,6 @@ _WORDS = {
     "dict_type": "must be an object",
 }  # pydantic's own words speak of Python
 _SHOULD = re.compile(r"^(Input|String|Tuple|Number) should ")
-_TARGETS: dict[str, type[Frozen]] = dict(
-    zip(TARGET_TYPES, (DicomTarget, DicomWebTarget, FolderTarget, S3Target, SftpTarget), strict=True)
-)
 _Found = tuple[Place, str, str]
 
 
@@ -168,7 +156,7 @@ def _keys_at(loc: Place) -> list[str]:
         case ("targets", _, _, "tls", *_):
             model = TargetTls
         case ("targets", _, str(tag), *rest):
-            model = Retry if rest else _TARGETS.get(tag, DicomTarget)
+            model = Retry if rest else TARGETS.get(tag, DicomTarget)
         case ("groups", *_):
             model = Group
         case ("sources", _, "commitment", *_):

@@ -6,7 +6,7 @@ It must not connect to anything; the doing of each type lives in actors/targets.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
@@ -369,4 +369,7 @@ Target = Annotated[
     DicomTarget | DicomWebTarget | FolderTarget | S3Target | SftpTarget,
     Field(discriminator="type"),
 ]
-TARGET_TYPES = ("dicom", "dicomweb", "folder", "s3", "sftp")
+TARGETS: dict[str, type[_Target]] = {
+    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(Target)[0])
+}
+TARGET_TYPES = tuple(TARGETS)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import socket
+import subprocess
 import sys
 import threading
 import types
@@ -18,7 +21,8 @@ from protocol.routing import targets
 from tests.peers import HOST, dataset_bytes
 from tests.targets.battery import LARGE_BYTES, Peer, TargetBattery
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "adding-a-target.md").read_text("utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "adding-a-target.md").read_text("utf-8")
 
 
 def block(name: str) -> str:
@@ -135,6 +139,41 @@ class HttpPutPeer(Peer):
     def close(self) -> None:
         self.released.set()
         self.go_away()
+
+
+ASK = """
+from actors.targets.registry import make_target
+from protocol.routing.parse import parse
+from webgui.areas.targets import reading
+
+told = b'{"targets": {"web": {"type": "http_put", "host": "127.0.0.1"}}}'
+(target,) = parse(told, "routing.json").targets.values()
+print(type(make_target(target)).__module__, reading.address(target), "layout" in {spec.name for spec in reading.SPECS["http_put"]})
+"""
+
+
+def test_a_program_to_which_it_was_added_as_the_page_says_starts_and_knows_it(tmp_path):
+    for name in ("protocol", "actors", "webgui", "scanpost"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def put(file: str, before: str, text: str) -> None:
+        head, found, rest = (tmp_path / file).read_text("utf-8").rpartition(before)
+        assert found
+        (tmp_path / file).write_text(head + text + found + rest, "utf-8")
+
+    put("protocol/routing/targets.py", ",\n    Field(discriminator=", " | HttpPutTarget")
+    put("protocol/routing/targets.py", "Target = Annotated[", block("settings") + "\n\n")
+    put("actors/targets/registry.py", "    assert_never(target)", block("registry"))
+    (tmp_path / "actors/targets/http_put.py").write_text(block("sending"), "utf-8")
+
+    def run(*arguments: str) -> str:
+        more = {**os.environ, "PYTHONPATH": str(tmp_path), "SCANPOST_HOME": str(tmp_path / "home")}
+        return subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, env=more, check=True, capture_output=True, text=True
+        ).stdout
+
+    assert '"http_put"' in run("-m", "scanpost", "routing", "schema")
+    assert run("-c", ASK).split() == ["actors.targets.http_put", "127.0.0.1", "True"]
 
 
 class TestTheExample(TargetBattery):

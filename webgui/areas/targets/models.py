@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
+from protocol.routing.targets import TARGET_TYPES
+
 Reason = Annotated[str, Field(max_length=500)]
 
 
@@ -20,7 +22,7 @@ class Listing(BaseModel):
 class Opening(BaseModel):
     """Of which type a new one is, or what it is a copy of."""
 
-    type: Literal["", "dicom", "dicomweb", "folder", "s3", "sftp"] = ""
+    type: Annotated[str, Field(pattern=f"^({'|'.join(('', *TARGET_TYPES))})$")] = ""
     copy_: Annotated[str, Field(alias="copy")] = ""
 
 

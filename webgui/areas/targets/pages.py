@@ -92,7 +92,8 @@ async def editor(
     job = request.app[LADDERS].find(test, request[SESSION].user.name) if test else None
     return answers.page(
         request, "targets/editor.html", status, specs=specs, values=values, set_ones=modelform.set_ones(specs, values),
-        errors=errors or {}, others=others or [], was=was, name=name, type=data["type"], kind=words.TYPES[data["type"]],
+        errors=errors or {}, others=others or [], was=was, name=name, type=data["type"],
+        kind=words.TYPES.get(data["type"], (data["type"], "")),
         row=row, in_words=size, job=job, steps=steps_of(job), reason=reason, base=version.number if base is None else base,
         conflict=conflict,
         by_environment=any("${" in str(value) for value in values.values()), elsewhere=[

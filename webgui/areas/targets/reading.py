@@ -13,7 +13,7 @@ from protocol.addresses import with_port
 from protocol.certificates import endings
 from protocol.errors import SpoolError, SpoolMissing
 from protocol.routing.model import RoutingConfiguration
-from protocol.routing.targets import DicomTarget, DicomWebTarget, FolderTarget, S3Target, SftpTarget
+from protocol.routing.targets import TARGETS
 from protocol.routing.versions import Version
 from protocol.spool import Spool
 from protocol.spool.status import targets as states_of
@@ -24,15 +24,8 @@ from webgui.node import Node
 
 DAY_S = 86_400.0
 SOON_S = 30 * DAY_S
-MODELS: dict[str, type[BaseModel]] = {
-    "dicom": DicomTarget,
-    "dicomweb": DicomWebTarget,
-    "folder": FolderTarget,
-    "s3": S3Target,
-    "sftp": SftpTarget,
-}
 SPECS = {
-    kind: modelform.specs(model, words.FIELDS, ("type",), words.SHOWN[kind]) for kind, model in MODELS.items()
+    kind: modelform.specs(model, words.FIELDS, ("type",), words.SHOWN.get(kind, ())) for kind, model in TARGETS.items()
 }  # fmt: skip
 
 
@@ -47,7 +40,9 @@ def address(target: Any) -> str:
             return str(target.path)
         case "s3":
             return f"{target.endpoint or 'Amazon S3'}/{target.bucket}"
-    return f"{target.user}@{with_port(target.host, target.port)}{target.path}"
+        case "sftp":
+            return f"{target.user}@{with_port(target.host, target.port)}{target.path}"
+    return str(getattr(target, "host", target.type))
 
 
 def used_by(configuration: RoutingConfiguration, name: str) -> dict[str, list[str]]:
