@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
+import uuid
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -76,6 +77,7 @@ class SftpSession:
     def __init__(self, top: str, placing: Placing, channel: Channel, pace: Pace | None = None) -> None:
         self._top, self._placing, self._channel = top.rstrip("/"), placing, channel
         self._made: set[str] = set()
+        self._token = uuid.uuid4().hex[:8]
         self._pace, self._piece = pace, PIECE if pace is None else min(PIECE, pace.piece)
 
     # ---- the promises of interface.Session ------------------------------------------------------------------------
@@ -115,20 +117,33 @@ class SftpSession:
 
     # ---- one file -------------------------------------------------------------------------------------------------
     async def _store(self, path: str, mark: str, read: Read) -> None:
-        """`mark` tells the temporary file from those of others; sent again, it is written over."""
+        """`mark` tells the temporary file from those of other images."""
         folder, name = posixpath.split(path)
-        temporary = posixpath.join(folder, f".{name[:_LONGEST]}.{mark}.part")
+        usual = posixpath.join(folder, f".{name[:_LONGEST]}.{mark}.part")
         await self._make(folder)
+        temporary, file = await self._created(usual, folder)
         try:
-            await self._write(temporary, folder, read)
+            await self._write(file, read)
             await self._rename(temporary, path)
         except (Fault, UnreadableImage):
             await self._remove(temporary)
             raise
+        if temporary != usual:
+            # Who was killed left it. Should somebody write it still, then renaming fails, and it is sent again.
+            await self._remove(usual)
 
-    async def _write(self, path: str, folder: str, read: Read) -> None:
+    async def _created(self, usual: str, folder: str) -> tuple[str, Any]:
+        """A file of our own: two sessions that wrote into one would give each other's half a name."""
+        try:
+            return usual, await self._opened(usual, folder)
+        except Fault as fault:
+            if fault.found.reach != "image":
+                raise
+        own = f"{usual.removesuffix('.part')}.{self._token}.part"  # there is one, or no room: then this fails, too
+        return own, await self._opened(own, folder)
+
+    async def _write(self, file: Any, read: Read) -> None:
         answered = self._channel.answered
-        file = await self._opened(path, folder)
         try:
             while piece := read():
                 if self._pace is not None:
@@ -151,13 +166,13 @@ class SftpSession:
         """A folder that we made may have been tidied away since."""
         answered, sftp = self._channel.answered, self._channel.sftp
         try:
-            return await answered(sftp.open(path, "wb"))
+            return await answered(sftp.open(path, "xb"))
         except Fault as fault:
             if fault.code not in GONE:
                 raise
         self._made.clear()
         await self._make(folder)
-        return await answered(sftp.open(path, "wb"))
+        return await answered(sftp.open(path, "xb"))
 
     async def _sync(self, file: Any) -> None:
         try:

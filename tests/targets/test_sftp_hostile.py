@@ -175,3 +175,41 @@ def test_a_slow_server_is_waited_for_as_long_as_it_goes_on(server, tmp_path):
     assert session.send(image).ok
     assert len(alive) - before >= 6
     session.close()
+
+
+def test_two_that_write_the_same_image_at_once_never_give_half_of_it_its_name(server, folder, tmp_path):
+    """Such as one that a rule sent ahead, and the whole series that a person sends there meanwhile."""
+    image, writes = spool_image(tmp_path, content=bytes(range(256)) * 8192), []  # two pieces
+    other_began, first_stored, half = asyncio.Event(), asyncio.Event(), threading.Event()
+
+    def slow() -> Any:
+        writes.append(1)
+        if len(writes) == 2:  # the second piece of the first session
+            half.set()
+            return other_began.wait()
+        if len(writes) == 3:
+            other_began.set()
+            return first_stored.wait()
+        return None
+
+    server.on_write = slow
+    first, second = (server.target().open([image], quiet) for _ in range(2))
+    answers: list[Any] = []
+    sending = threading.Thread(target=lambda: answers.append(first.send(image)))
+    sending.start()
+    assert half.wait(10)
+    other = threading.Thread(target=lambda: answers.append(second.send(image)))
+    other.start()
+    sending.join(10)
+    try:
+        assert answers[0].ok
+        (file,) = (folder / "in").glob("*.dcm")
+        assert dataset_in(file.read_bytes()) == (image.sop_instance_uid, dataset_of(image))
+    finally:
+        server._loop.call_soon_threadsafe(first_stored.set)
+        other.join(10)
+    assert [answer.ok for answer in answers] == [True, True]
+    (file,) = (folder / "in").iterdir()
+    assert dataset_in(file.read_bytes()) == (image.sop_instance_uid, dataset_of(image))
+    first.close()
+    second.close()
