@@ -101,7 +101,7 @@ class Association:
         self._frame, self._ahead = Frame(max_send), Frame(max_send)
         self._message_id = 0
         self._over = self._cancelled = False
-        self.progress: Callable[[int], None] = lambda taken: None
+        self.progress: Callable[[int], None] = _nobody
         """Hears how many bytes the peer took each time, headers included: one large image may take longer than any timeout.
         While `pace` makes us wait it hears 0."""
         self.pace: Pace | None = None
@@ -243,6 +243,7 @@ class Association:
         self._connection.close()
         self._frame.clear()
         self._ahead.clear()
+        self.progress = _nobody  # it knows whoever holds us: in a circle the buffers, a megabyte, would stay
 
     # -- inner -------------------------------------------------------------------------------------------------
 
@@ -284,6 +285,10 @@ class Association:
                 continue
             return kind == pdus.RELEASE_RP
         raise PeerTimeout(f"{self._node} did not confirm the release")
+
+
+def _nobody(taken: int) -> None:
+    """Hears of progress and does nothing."""
 
 
 def open_association(node: Node, contexts: Iterable[Context]) -> Association:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
+import weakref
 
 import pytest
 from test_dicom_target import CT, EXPLICIT, dicom, image, target
@@ -47,6 +49,22 @@ def test_the_next_series_goes_through_the_same_association(tmp_path, tls):
         session.close()
         assert not session.again(first, QUIET)
     assert len(handler.opened_ids) == 1 and len(handler.stored) == 2 and handler.endings == ["released"]
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_an_association_that_is_over_leaves_no_circle_that_holds_its_buffers(tmp_path, end):
+    images = [image(tmp_path, 1)]
+    gc.disable()  # a slot looks for circles after thousands of objects: a megabyte each would stay until then
+    try:
+        with running_scp(RecordingHandler()) as port:
+            session = target(port).open(images, QUIET)
+            assert session.send(images[0]).ok
+            association = weakref.ref(session.association)
+            getattr(session, end)()
+            del session
+            assert association() is None
+    finally:
+        gc.enable()
 
 
 def test_a_target_that_is_asked_for_commitment_gets_no_idle_association_beside_it():
