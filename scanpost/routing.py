@@ -78,13 +78,11 @@ def history(options: Options, as_json: bool) -> None:
     from protocol.routing.difference import summary
 
     versions = routing_of(options.settings())
-    listed = sorted(versions.history(), key=lambda version: -version.number)
-    told = [(version, _changes_of(version, versions)) for version in listed]
-    rows = [[v.number, when(v.time), v.author, v.reason, summary(changes)] for v, changes in told]
     document = [
         {"number": v.number, "time": v.time, "author": v.author, "reason": v.reason, "parent": v.parent,
-         "changes": summary(changes)} for v, changes in told
+         "changes": summary(_changes_of(v, versions))} for v in versions.history()
     ]  # fmt: skip
+    rows = [[v["number"], when(v["time"]), v["author"], v["reason"], v["changes"]] for v in document]
     print_answer(as_json, document, ["version", "time", "author", "reason", "changed"], rows)
 
 

@@ -28,6 +28,7 @@ LEDGER_WAIT_S = 10.0
 """So long a page waits for the ledger; then it is shown without."""
 ANSWER_WAIT_S = 5.0
 LOOK_S = 0.03
+KEPT_PARTS = 10_000  # of versions of the routing: people look through their history
 
 
 class Node:
@@ -36,7 +37,7 @@ class Node:
     def __init__(self, settings: Settings, clock: Clock, poke: Callable[[], None] = lambda: None) -> None:
         """`poke` tells the bus that something was committed; it may come to nothing."""
         self.settings, self.clock, self.places = settings, clock, Places(settings.home)
-        self.routing = RoutingVersions(self.places.routing, RealFs(), clock)
+        self.routing = RoutingVersions(self.places.routing, RealFs(), clock, KEPT_PARTS)
         self._poke = poke
         self._here = threading.local()
         self._spools: list[Spool] = []

@@ -4,6 +4,7 @@ It must not evaluate anything.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -21,6 +22,7 @@ class RuleFault(ValueError):
         super().__init__(f"{error.reason} (at character {error.position + 1})")
 
 
+@lru_cache(maxsize=1024)  # from one version to the next most conditions are the same
 def _canonical(when: str) -> str:
     try:
         return compile_rule(when).text

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import uuid
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +37,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "parent": (int,),
 }
 _NOBODY: Mapping[str, str] = {}
+KEPT_PARTS = 1_000  # targets, groups, sources and rules of the versions that are kept: some 7 KB each
 
 
 class RoutingFiles(Protocol):
@@ -83,11 +86,15 @@ def _hold_everything() -> Version:
 
 
 class RoutingVersions:
-    """The versions in one folder (config/routing). An object belongs to one thread; all processes share the files."""
+    """The versions in one folder (config/routing). An object belongs to one thread; all processes share the files.
 
-    def __init__(self, folder: Path, fs: RoutingFiles, clock: Clock) -> None:
-        self._folder, self._fs, self._clock = folder, fs, clock
-        self._read: dict[int, Version] = {}
+    Besides the current one it keeps the last that were asked for, as many as have `kept_parts` parts together.
+    """
+
+    def __init__(self, folder: Path, fs: RoutingFiles, clock: Clock, kept_parts: int = KEPT_PARTS) -> None:
+        self._folder, self._fs, self._clock, self._kept_parts = folder, fs, clock, kept_parts
+        self._read: OrderedDict[int, Version] = OrderedDict()  # the last ones asked for
+        self._keeping = threading.Lock()  # pages ask from several threads
         self._problems: dict[int, Problem] = {}
         self._seen: list[int] | None = None
         self._current: Version | None = None
@@ -100,7 +107,7 @@ class RoutingVersions:
         since. Cheap: one listing, nothing is read.
         """
         try:
-            numbers = self._numbers()
+            numbers = self.numbers()
         except (OSError, SpoolError):
             return True
         damaged = self._current is not None and self._current.number < (numbers[-1] if numbers else 0)
@@ -110,7 +117,7 @@ class RoutingVersions:
         """The highest usable version, or number 0. Never raises: see `problems`."""
         self._looked = self._clock.monotonic()
         try:
-            numbers = self._numbers()
+            numbers = self.numbers()
         except (OSError, SpoolError) as exc:
             self._problems[0] = Problem(0, f"{self._folder.name}: cannot be listed: {_said(exc)}")
             return self._current or _hold_everything()
@@ -131,18 +138,22 @@ class RoutingVersions:
         """One version. Raises RoutingError if it does not exist or cannot be used."""
         if number == 0:
             return _nothing_yet()
+        if self._current is not None and self._current.number == number:
+            return self._current
         return self._read.get(number) or self._load(number)
 
-    def history(self) -> list[Version]:
-        """Every usable version, oldest first; the others are in `problems`."""
-        found = []
-        for number in self._numbers():
-            version = self._try(number)
-            if version is not None:
-                found.append(version)
-        return found
+    def history(self, before: int | None = None) -> Iterator[Version]:
+        """Usable versions, newest first, each read when it is asked for; the others are in `problems`.
 
-    def _numbers(self) -> list[int]:
+        `before`: only those with lower numbers.
+        """
+        for number in reversed(self.numbers()):
+            version = self._try(number) if before is None or number < before else None
+            if version is not None:
+                yield version
+
+    def numbers(self) -> list[int]:
+        """Of all version files, usable or not, the lowest first. Raises OSError, SpoolError."""
         try:
             names = self._fs.listdir(self._folder)
         except FileNotFoundError:
@@ -177,8 +188,14 @@ class RoutingVersions:
             raise RoutingError("there is no such version", where, "See `scanpost routing history`") from exc
         except (OSError, SpoolError) as exc:
             raise RoutingError(f"cannot be read: {_said(exc)}", where, "Look at the disk") from exc
-        version = _version(data, number, where)
-        self._read[number] = version
+        return self._keep(_version(data, number, where))
+
+    def _keep(self, version: Version) -> Version:
+        """Of hundreds of rules a version takes megabytes, and every process would keep all that ever were."""
+        with self._keeping:
+            self._read[version.number] = version
+            while len(self._read) > 2 and sum(map(_parts, self._read.values())) > self._kept_parts:
+                self._read.popitem(last=False)  # two stay: who walks through them asks for one and the one before it
         return version
 
     # --- writing
@@ -206,8 +223,7 @@ class RoutingVersions:
         text = author[:_LIMIT_TEXT], reason[:_LIMIT_TEXT]
         version = Version(number, text[0], self._clock.now(), text[1], parent, configuration)
         self._write(version)
-        self._read[number] = version
-        self._current = version
+        self._current = self._keep(version)
         self._seen = None  # look again: somebody else may be ahead already
         return version
 
@@ -276,6 +292,11 @@ class RoutingVersions:
 
 def _name(number: int) -> str:
     return f"{number:06d}.json"
+
+
+def _parts(version: Version) -> int:
+    one = version.configuration
+    return 1 + len(one.targets) + len(one.groups) + len(one.sources) + len(one.rules)
 
 
 def _said(exc: Exception) -> str:

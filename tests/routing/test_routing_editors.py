@@ -258,7 +258,7 @@ class Editors(RuleBasedStateMachine):
     def every_version_is_there_as_it_was_published(self) -> None:
         fresh = versions(self.folder)
         assert [(one.number, dump(one.configuration)) for one in fresh.history()] == [
-            (version.number, text) for version, text in self.model
+            (version.number, text) for version, text in reversed(self.model)
         ]
         assert fresh.problems() == ()
         for node in (fresh, *self.nodes.values()):

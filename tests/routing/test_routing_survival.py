@@ -213,7 +213,7 @@ def test_publishers_in_several_processes_at_once_lose_no_edit_and_use_no_number_
     assert all(problems == [] for _, _, problems in seen)
     assert set(seen[-1][1]) == {"start", *(f"p{who}-{at}" for who in range(3) for at in range(6))}
     history = versions(folder).history()
-    assert [one.parent for one in history] == list(range(19)), "each edit started from the one before it"
+    assert [one.parent for one in history] == list(range(18, -1, -1)), "each edit started from the one before it"
     assert sorted(path.name for path in folder.iterdir()) == [f"{number:06d}.json" for number in range(1, 20)]
 
 
@@ -237,6 +237,6 @@ def test_a_publisher_killed_at_any_moment_leaves_only_whole_versions(folder: Pat
         after = versions(folder)
         names = [rule.name for rule in after.current().configuration.rules]
         assert after.problems() == () and names[0] == "start"
-        assert [one.number for one in after.history()] == list(range(1, after.current().number + 1))
+        assert [one.number for one in after.history()] == list(range(after.current().number, 0, -1))
         number = after.current().number
         assert publish(folder, *names, f"mine-{at}") == number + 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,7 +20,7 @@ from protocol.routing.decide import Case, decide
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.parse import parse
 from protocol.routing.rules.subject import Subject
-from protocol.routing.versions import RoutingVersions
+from protocol.routing.versions import KEPT_PARTS, RoutingVersions, Version
 
 TARGET = {"type": "dicom", "host": "h", "port": 104, "called_ae": "A"}
 
@@ -43,7 +45,7 @@ def versions(folder: Path, fs: Any = None) -> RoutingVersions:
 def test_without_any_version_the_empty_configuration_is_number_0(folder: Path) -> None:
     fresh = versions(folder)
     assert (fresh.current().number, fresh.current().configuration) == (0, RoutingConfiguration())
-    assert fresh.history() == []
+    assert list(fresh.history()) == []
     assert fresh.problems() == ()
 
 
@@ -79,7 +81,7 @@ def test_history_and_rollback_keep_every_version(folder: Path) -> None:
     mine.publish(TWO, "ada", "second", 1)
     back = mine.rollback(1, "bob", "two was wrong")
     assert (back.number, back.parent, back.configuration) == (3, 2, ONE)
-    assert [one.number for one in versions(folder).history()] == [1, 2, 3]
+    assert [one.number for one in versions(folder).history()] == [3, 2, 1]
     assert versions(folder).get(2).configuration == TWO
     with pytest.raises(RoutingError, match="no such version"):
         mine.rollback(9, "bob", "")
@@ -270,6 +272,37 @@ def test_nothing_invalid_is_written_even_past_validation(folder: Path) -> None:
         mine.publish(ONE, "ada", "\ud800", 0)
     assert mine.current().number == 0
     assert not folder.exists()
+
+
+def test_of_many_versions_a_process_keeps_only_a_few(folder: Path) -> None:
+    """Each holds all targets and rules: one that changes daily would be in memory some hundred times."""
+    many = configuration(*(f"t{number}" for number in range(KEPT_PARTS // 4)))
+    author, reader = versions(folder), versions(folder)
+    for number in range(12):
+        author.publish(many, "ada", "", number)
+        assert reader.current().number == number + 1
+    assert [one.number for one in reader.history()] == list(range(12, 0, -1))
+    assert reader.get(3).number == 3
+    gc.collect()
+    mine = [one for one in gc.get_objects() if isinstance(one, Version) and one.author == "ada"]
+    assert len(mine) <= 2 * 5, "three of a quarter each, the current one and one that is being asked for, by two"
+    assert reader.current() is reader.current()
+
+
+def test_of_the_history_no_more_is_read_than_is_asked_for(folder: Path) -> None:
+    class Reading(RealFs):
+        read: ClassVar[list[str]] = []
+
+        def read_bytes(self, path: Path) -> bytes:
+            self.read.append(path.name)
+            return super().read_bytes(path)
+
+    author = versions(folder)
+    for number in range(9):
+        author.publish(ONE, "ada", "", number)
+    reader = versions(folder, Reading())
+    assert [one.number for one in islice(reader.history(before=6), 2)] == [5, 4]
+    assert sorted(Reading.read) == ["000004.json", "000005.json"]
 
 
 @pytest.mark.parametrize(("mode", "refused"), [("active", True), ("shadow", False), ("off", False)])

@@ -4,6 +4,7 @@ It must not know HTTP nor change anything.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from protocol.records import record
@@ -41,8 +42,7 @@ def blame(versions: RoutingVersions, name: str) -> list[Blame]:
     sections |= {"rules"} if any(rule.name == name for rule in now.configuration.rules) else set()
     found: list[Blame] = []
     seen: set[tuple[str, str]] = set()
-    upto = [one for one in versions.history() if one.number <= now.number]
-    for version in sorted(upto, key=lambda one: -one.number)[:MOST]:
+    for version in islice(versions.history(before=now.number + 1), MOST):
         if not sections:
             break
         for change in changes_of(version, versions):

@@ -27,8 +27,8 @@ def listed(
     """Versions as rows, newest first, and the number to go on after."""
     rows: list[dict[str, Any]] = []
     current = versions.current().number
-    for version in sorted(versions.history(), key=lambda one: -one.number):
-        if (after is not None and version.number >= after) or (author and author.lower() not in version.author.lower()):
+    for version in versions.history(before=after):
+        if author and author.lower() not in version.author.lower():
             continue
         changes = changes_of(version, versions)
         if part and not any(part.lower() in one.name for one in changes):

@@ -96,7 +96,7 @@ async def diff(request: web.Request) -> web.Response:
     a = two.parent if asked.a is None else asked.a
     one = await node.run(lambda: get(node, a))
     found = changes.rows(difference(one.configuration, two.configuration))
-    numbers = [row["number"] for row in (await node.run(lambda: history.listed(node.routing, limit=200)))[0]]
+    numbers = (await node.run(node.routing.numbers))[:-201:-1]
     return answers.page(
         request, "config/diff.html", a=history.facts(one), b=history.facts(two), changes=found, numbers=numbers
     )
