@@ -23,6 +23,7 @@ from protocol.spool.retention import Retention, retention_at
 from protocol.wire.bus import Nudge
 
 CHUNK = 20  # arrivals, between two of which other writers get their turn
+AGAIN_S = 1.0  # until the next sweep where rows were left: of a busy node more come than a round each `sweep_s` lets go
 FILES_AT_ONCE = 5000  # between two signs of life: a slow disk removes a hundred a second
 CLOCK_ALERT, DISK_ALERT, STUCK_ALERT, OUTBOX_ALERT = "clock", "disk", "cleaning.stuck", "outbox.long"
 ROUTING_ALERT = "cleaning.routing"
@@ -79,6 +80,7 @@ class CleanerActor(Actor):
         if now < begin:
             return min(begin - now, disk.patience_s)
         self._tell_disk(disk)
+        left = False  # rows that are old enough
         trouble = self._trouble()
         if trouble:
             self._desk.refuse(trouble)
@@ -88,12 +90,13 @@ class CleanerActor(Actor):
                 self._rest = now + wait
                 return wait
             self._desk.swept()
-            self._chores.round()
+            left = self._chores.round()
         elif self._settings.window == "never":
-            self._chores.round()  # rows and events have no other time, and must not grow for ever
+            left = self._chores.round()  # rows and events have no other time, and must not grow for ever
         self._end_sweep()
-        self._due = now + self._settings.sweep_s
-        return min(disk.patience_s, self._settings.sweep_s)
+        rest = min(AGAIN_S, self._settings.sweep_s) if left else self._settings.sweep_s
+        self._due = now + rest
+        return min(disk.patience_s, rest)
 
     def _in_window(self) -> bool:
         return in_window(self._settings.window, self.context.clock.now(), self._zone)

@@ -26,15 +26,16 @@ class Chores:
         self._spool, self._routing, self._settings, self._clock = spool, routing, settings, clock
         self._day = ""  # the folder that was tidied last
 
-    def round(self) -> None:
-        """A few chunks of each; a day's folder."""
-        self._rows()
+    def round(self) -> bool:
+        """A few chunks of each; a day's folder. Whether rows are left that are old enough."""
+        left = self._rows()
         self._tidy()
         version = self._routing.current()
         if version.number:  # an unreadable configuration forgets nothing
             self._spool.purging.targets(set(version.configuration.targets))
+        return left
 
-    def _rows(self) -> None:
+    def _rows(self) -> bool:
         spool, now, settings = self._spool, self._clock.now(), self._settings
         old = now - settings.rows_days * DAY_S
         for _ in range(ROUNDS):
@@ -43,7 +44,8 @@ class Chores:
             rows += spool.outbox.trim(now - settings.outbox_days * DAY_S, CONSUMERS)
             rows += spool.rules.forget(now - KEPT_DAYS * DAY_S)
             if not rows:
-                return
+                return False
+        return True
 
     def _tidy(self) -> None:
         """One folder each time, in turn: there may be hundreds with thousands of folders in each."""

@@ -210,3 +210,19 @@ def test_files_made_ahead_stay_while_a_clock_that_was_ahead_left_later_days_behi
     assert len(fs.listdir(places.images)) == 3, "a living receiver may be about to fill them"
     node.after(3 * DAY)
     assert len(fs.listdir(places.images)) == 2
+
+
+def test_what_one_sweep_leaves_of_old_rows_does_not_wait_for_the_next(cleaner, monkeypatch):
+    """Of a busy node more become old in a minute than a sweep lets go: the rows would grow for ever."""
+    monkeypatch.setattr("actors.cleaner.chores.ROUNDS", 1)
+    node: Rig = cleaner(**{**AT_ONCE, "cleaner.sweep_s": HOUR, "cleaner.rows_days": 1.0})
+    for study in range(30):
+        node.series(study + 1)
+    node.after(HOUR)
+    assert {row["state"] for row in node.spool.arrivals.list()} == {"deleted"}
+    node.after(2 * DAY)
+    assert node.spool.arrivals.list(), "a sweep is short: the write lock is for everybody"
+    for _ in range(5):
+        node.after(1)
+    assert node.spool.arrivals.list() == []
+    assert node.spool.accounting.balance() == []
