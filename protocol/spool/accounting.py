@@ -13,8 +13,8 @@ from protocol.fsops import FsOps
 from protocol.records import record
 from protocol.spool import tallying
 from protocol.spool.balancing import Balancing, Problem
+from protocol.spool.comparing import digest_of
 from protocol.spool.database import Database
-from protocol.spool.joining import digest_of
 from protocol.spool.places import Places
 from protocol.spool.tallying import Tally
 from protocol.states import ArrivalState, DeliveryState

@@ -12,7 +12,7 @@ from protocol.clock import Clock
 from protocol.errors import UnreadableImage
 from protocol.fsops import FsOps
 from protocol.header.scan import scan
-from protocol.spool import joining, quarantine
+from protocol.spool import comparing, joining, quarantine
 from protocol.spool.database import Database
 from protocol.spool.days import newest_image
 from protocol.spool.images import Images, Incoming, Saved, misplaced
@@ -139,7 +139,7 @@ class Adoption:
             return self._to_quarantine(file, None, str(exc)) if not self._any_receiver() else None
         if file.endswith(".tmp") or not meta.whole:
             return self._to_quarantine(file, meta, "writing was interrupted before it was acknowledged")
-        if joining.digest_of(self._fs, path, meta.offset) != (meta.length, meta.digest):
+        if comparing.digest_of(self._fs, path, meta.offset) != (meta.length, meta.digest):
             return self._to_quarantine(file, meta, "the bytes are not those that were received")
         return self._placed(file, meta)
 

@@ -18,7 +18,7 @@ from protocol.clock import Clock, SystemClock
 from protocol.errors import NotFound, SpoolError
 from protocol.fsops import FsOps, RealFs
 from protocol.header.scan import Header
-from protocol.spool import joining, quarantine, sightings
+from protocol.spool import comparing, joining, quarantine, sightings
 from protocol.spool.blanks import Allowance
 from protocol.spool.database import Database
 from protocol.spool.days import Days
@@ -214,7 +214,7 @@ class Images:
             return saved
         with self._db.read() as connection:
             rows = joining.twins(connection, saved)
-        twins = {row["receipt"]: joining.same_bytes(self._fs, self._places, row, saved) for row in rows}
+        twins = {row["receipt"]: comparing.same_bytes(self._fs, self._places, row, saved) for row in rows}
         return saved._replace(twins=twins, new=False)
 
     def _drop(self, path: Path) -> None:

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import xxhash
-
 from protocol.fsops import FsOps
 from protocol.header.diff import difference, differing
+from protocol.spool.comparing import came_later, same_bytes
 from protocol.spool.objects import Receipt, Saved
 from protocol.spool.places import Places, series_key
 from protocol.spool.transaction import Transaction
@@ -21,7 +20,6 @@ from protocol.wire.codec import pack, unpack_stored
 from protocol.wire.events import ArrivalOpened, ImageDuplicate, ImageReceived, ImageSuperseded
 from protocol.wire.messages import Event
 
-CHUNK = 1 << 20
 # The twin of a duplicate must still be on its way or kept: a discarded one may go unsent, so the new one counts.
 _TWIN_GONE = ("deleted", "discarded")
 _IMAGE = (
@@ -59,36 +57,6 @@ def twins(connection: sqlite3.Connection | Transaction, saved: Saved) -> list[An
         {"sop": saved.meta.sop_instance_uid, "key": _key(saved), "syntax": saved.meta.transfer_syntax_uid,
          "digest": saved.meta.digest, "receipt": saved.receipt},
     ).fetchall()  # fmt: skip
-
-
-def same_bytes(fs: FsOps, places: Places, row: Any, saved: Saved) -> bool:
-    """Are the data sets of a row and of a saved file equal, byte by byte? False if one of the files is not there."""
-    if row["bytes"] != saved.meta.length:
-        return False
-    try:
-        with fs.open_read(places.images / row["file"]) as one, fs.open_read(places.images / saved.file) as other:
-            one.seek(row["offset"])
-            other.seek(saved.meta.offset)
-            while True:
-                left, right = one.read(CHUNK), other.read(CHUNK)
-                if left != right:
-                    return False
-                if not left:
-                    return True
-    except OSError:
-        return False  # then it is kept as a new image: sent twice rather than lost
-
-
-def digest_of(fs: FsOps, path: Any, offset: int) -> tuple[int, bytes]:
-    """Length and xxh3-128 digest of the data set in a file."""
-    state = xxhash.xxh3_128()
-    length = 0
-    with fs.open_read(path) as file:
-        file.seek(offset)
-        while block := file.read(CHUNK):
-            state.update(block)
-            length += len(block)
-    return length, state.digest()
 
 
 class Compare(Exception):
@@ -268,9 +236,10 @@ class Joining:
 
     def _insert(self, saved: Saved, arrival: Any, position: int, *, replaces: bool) -> None:
         tx, meta = self._tx, saved.meta
+        newer = None
         if replaces:
             self._write()  # so that its events stay in order
-            self._replace(saved, arrival)
+            newer = self._replace(saved, arrival)
         differs = self._differing(arrival, saved)
         self._rows.append(
             (saved.receipt, arrival["id"], position, meta.association, meta.sop_instance_uid, meta.sop_class_uid,
@@ -288,6 +257,9 @@ class Joining:
             meta.digest.hex(), saved.why,
         )  # fmt: skip
         self._events.append((received, arrival["id"]))
+        if newer is not None:
+            self._write()
+            supersede(tx, saved.receipt, newer, arrival["id"], meta.calling_ae, meta.sop_instance_uid)
 
     def _differing(self, arrival: Any, saved: Saved) -> dict[str, Any]:
         """What is kept of its header: where it differs from the arrival's first image."""
@@ -299,17 +271,22 @@ class Joining:
             self._likes[key] = common, like, difference(common, like)
         return differing(common, saved.values, self._likes[key][2], saved.but)
 
-    def _replace(self, saved: Saved, arrival: Any) -> None:
-        """What this arrival has of the same SOP instance is superseded."""
-        older = self._tx.all(
-            "SELECT receipt FROM image INDEXED BY image_sop WHERE arrival = ? AND sop_uid = ? AND superseded IS NULL",
+    def _replace(self, saved: Saved, arrival: Any) -> bytes | None:
+        """What this arrival has of the same SOP instance is superseded; or else the receipt of what came later than `saved`."""
+        others = self._tx.all(
+            "SELECT receipt, association, file, stored FROM image INDEXED BY image_sop"
+            " WHERE arrival = ? AND sop_uid = ? AND superseded IS NULL",
             (arrival["id"], saved.meta.sop_instance_uid),
         )
-        for row in older:
+        for row in others:
+            if came_later(self._fs, self._places, row, saved):
+                return bytes(row["receipt"])
+        for row in others:
             supersede(
                 self._tx, row["receipt"], saved.receipt, arrival["id"], saved.meta.calling_ae,
                 saved.meta.sop_instance_uid,
             )  # fmt: skip
+        return None
 
     def _link(self, arrival: int, association: bytes) -> None:
         if (arrival, association) not in self.links:

@@ -16,7 +16,7 @@ from protocol.clock import Clock, SystemClock
 from protocol.errors import SpoolDamaged, SpoolError, SpoolMissing, UnreadableImage
 from protocol.fsops import FsOps, RealFs
 from protocol.header.scan import scan
-from protocol.spool import joining, quarantine
+from protocol.spool import comparing, quarantine
 from protocol.spool.copies import copy_database, put_back_figures
 from protocol.spool.database import begin_epoch, create_database, publish, remove_attempt, seed_ids
 from protocol.spool.images import Incoming, Saved, misplaced
@@ -262,7 +262,7 @@ def _from_file(fs: FsOps, places: Places, file: str) -> Saved | None:
         if (
             file.endswith(".tmp")
             or not meta.whole
-            or joining.digest_of(fs, path, meta.offset) != (meta.length, meta.digest)
+            or comparing.digest_of(fs, path, meta.offset) != (meta.length, meta.digest)
         ):
             raise UnreadableImage("the bytes are not those that were received")
         header = scan(memoryview(content)[meta.offset :], meta.transfer_syntax_uid)

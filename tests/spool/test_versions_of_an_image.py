@@ -75,6 +75,21 @@ def test_a_version_that_comes_back_while_another_is_on_its_way_is_no_duplicate(s
     assert spool.accounting.balance(files=True) == []
 
 
+def test_a_correction_stays_the_newer_one_though_its_row_is_written_first(tmp_path):
+    """Each process that receives writes its rows a moment after the answer: the second association may be with a quicker one."""
+    world = SpoolWorld(tmp_path)
+    slow, quick = world.connect(), world.connect()
+    before = world.spool.images.save(world.incoming(slow, OLDER))
+    world.clock.advance(0.05)
+    after = world.spool.images.save(world.incoming(quick, NEWER))
+    world.clock.advance(0.05)
+    arrival = world.spool.images.commit([after])[0].arrival
+    assert world.spool.images.commit([before])[0].arrival == arrival
+    superseded = {row["receipt"]: row["superseded"] for row in world.spool.arrivals.story(arrival)["images"]}
+    assert superseded == {after.receipt.hex(): None, before.receipt.hex(): after.receipt.hex()}
+    assert world.spool.accounting.balance(files=True) == []
+
+
 def test_an_older_version_that_was_refused_is_not_sent_after_the_newer_one(spool):
     sent = []
     first = receive(spool, b"A")
