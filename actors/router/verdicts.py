@@ -29,8 +29,7 @@ def case_of(
     subject = _subject(headers.arrival, headers.common, headers.differing, zone)
     received = moment(headers.arrival["opened"], zone)
     addendum = bool(headers.arrival["addendum_of"]) and bool(headers.earlier_targets)
-    own = headers.arrival["images"] - headers.arrival["superseded"]
-    return Case(subject, received, used, addendum=addendum, lifted=lifted, own=own)
+    return Case(subject, received, used, addendum=addendum, lifted=lifted, own=headers.own)
 
 
 def study_case(headers: StudyHeaders, zone: tzinfo | None, used: Used = NOTHING_USED, *, again: bool = False) -> Case:

@@ -18,15 +18,17 @@ Values = Mapping[str, Any]
 
 @record
 class ArrivalHeaders:
-    """Header values of every image of a series: of this arrival and the earlier ones it is an addendum of.
+    """Header values of every image of a series, in its newest version: of this arrival and the earlier ones it is an addendum of.
 
-    `common` is the header of the first image, `differing` for each image what differs from it (None: it lacks the key).
+    `common` is the header of the first image, `differing` for each image what differs from it (None: it lacks the key);
+    the last `own` of them are of this arrival.
     """
 
     arrival: Mapping[str, Any]
     common: Values
     differing: Sequence[Values]
     earlier_targets: list[tuple[str, str]]  # (target, group) that earlier arrivals of the series went to
+    own: int
 
     @property
     def images(self) -> list[dict[str, Any]]:
@@ -60,7 +62,7 @@ def series_headers(connection: sqlite3.Connection, id: int) -> ArrivalHeaders:
     """Raises NotFound."""
     arrival = arrival_row(connection, id)
     family = connection.execute(
-        "SELECT id, header, state FROM arrival WHERE series_key = ? AND id <= ? ORDER BY id",
+        "SELECT id, series_key, header, state FROM arrival WHERE series_key = ? AND id <= ? ORDER BY id",
         (arrival["series_key"], id),
     ).fetchall()
     common, differing = _together(connection, family)
@@ -69,7 +71,8 @@ def series_headers(connection: sqlite3.Connection, id: int) -> ArrivalHeaders:
         " WHERE a.series_key = ? AND a.id < ? AND d.state <> 'cancelled' AND d.singles = 0",
         (arrival["series_key"], id),
     ).fetchall()
-    return ArrivalHeaders(plain(arrival), common, differing, [(row[0], row[1]) for row in earlier])
+    own = connection.execute("SELECT count(DISTINCT sop_uid) FROM image WHERE arrival = ?", (id,)).fetchone()[0]
+    return ArrivalHeaders(plain(arrival), common, differing, [(row[0], row[1]) for row in earlier], own)
 
 
 def study_headers(connection: sqlite3.Connection, study_uid: str, calling_ae: str) -> StudyHeaders:
@@ -122,9 +125,12 @@ def chosen_values(connection: sqlite3.Connection, id: int, names: Collection[str
 def _together(connection: sqlite3.Connection, arrivals: Sequence[Any]) -> tuple[Values, list[Values]]:
     """Every image of these arrivals, over the header of the first of them; without those whose values were forgotten
     (purging.headers): a rule must not take them for images that have none.
+
+    Of an image that came again the newest version among these arrivals counts, and stands among the images of its own.
+    `superseded` does not say which: it is written once the newer one is routed, and by arrivals that came after these.
     """
     common: Values | None = None
-    differing: list[Values] = []
+    images: dict[tuple[bytes, str], Values] = {}
     for arrival in arrivals:
         if arrival["header"] is None and arrival["state"] == "deleted":
             continue
@@ -132,11 +138,14 @@ def _together(connection: sqlite3.Connection, arrivals: Sequence[Any]) -> tuple[
         base = difference(common, own) if common is not None else {}
         common = own if common is None else common
         rows = connection.execute(
-            "SELECT header, transfer_syntax_uid FROM image WHERE arrival = ? AND superseded IS NULL ORDER BY position",
+            "SELECT sop_uid, header, transfer_syntax_uid FROM image WHERE arrival = ? ORDER BY position",
             (arrival["id"],),
         ).fetchall()
-        differing.extend({**base, **_differing(row)} if base else _differing(row) for row in rows)
-    return common or {}, differing
+        for row in rows:
+            image = arrival["series_key"], row["sop_uid"]
+            images.pop(image, None)
+            images[image] = {**base, **_differing(row)} if base else _differing(row)
+    return common or {}, list(images.values())
 
 
 def _differing(row: Any) -> Values:

@@ -121,7 +121,9 @@ def test_a_late_image_is_judged_without_those_whose_values_were_forgotten(cleane
     node: Rig = cleaner(**AT_ONCE, **{"cleaner.headers_days": 1.0})
     first = node.series(1, images=3)
     node.after(1)
-    late = node.series(1, "closed", images=4)
+    node.world.receive(*(TestImage(instance=number) for number in range(4, 8)))
+    node.world.close_arrivals()
+    late = node.spool.arrivals.list(limit=1)[0]["id"]
     assert len(node.spool.arrivals.subject(late).differing) == 7, "what is deleted still counts while it is known"
     node.after(2 * DAY)
     found = node.spool.arrivals.subject(late)
