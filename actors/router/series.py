@@ -221,3 +221,4 @@ class SeriesActs:
                 f"image rules cannot look at the images of arrival {arrival}, the router's log says why;"
                 " release it again when that is mended, or route or discard it"
             )
+        self._singles.let_go(arrival)

@@ -12,7 +12,7 @@ from actors.router.routing import Routing
 from actors.router.underway import UnderWay
 from actors.router.verdicts import choices, error_of, image_case, periods
 from protocol.records import record
-from protocol.routing.decide import decide_image
+from protocol.routing.decide import Case, decide_image
 from protocol.routing.rules.values import Truth
 from protocol.spool import Spool
 from protocol.spool.headers import NewImage
@@ -78,6 +78,17 @@ class Singles:
         self._patience.forget(arrival)
         return Looked(made)
 
+    def let_go(self, arrival: int) -> None:
+        """A person lets it go: of images that were judged and went nowhere the rules are asked again, without quotas and
+        schedules.
+        """
+        if not self._routing.configuration.image_rules:
+            return
+        row, common, images = self._spool.singles.left(arrival)
+        if images and row["state"] in STATES:
+            with self._under_way.work(arrival):
+                self._spool.singles.route(self._batch(row, common, images, lifted=True), again=True)
+
     def forget(self, arrival: int) -> None:
         """A person sees to it: the next look tries anew."""
         self._given_up.discard(arrival)
@@ -88,21 +99,24 @@ class Singles:
         arrival, common, images = self._spool.singles.unseen(id, AT_ONCE)
         if not images or arrival["state"] not in STATES or selftests.announced(self._spool, arrival):
             return None
-        batch = Batch(id, images[-1].position, self._routing.revision)
+        return self._batch(arrival, common, images)
+
+    def _batch(self, arrival: Any, common: Any, images: list[NewImage], *, lifted: bool = False) -> Batch:
+        batch = Batch(arrival["id"], images[-1].position, self._routing.revision)
         named = periods(self._routing.configuration, arrival["opened"], self._routing.zone)
         used = self._spool.rules.used(named)
         explanations: dict[str, Any] = {}
         for image in images:
-            self._one(batch, arrival, common, image, used, explanations)
+            case = image_case(arrival, common, image.differing, self._routing.zone, used, lifted=lifted)
+            self._one(batch, case, image, used, explanations)
         batch.rules = list(explanations)
         batch.explanation = {"revision": batch.revision, "outcome": "images", "rules": list(explanations.values())}
         self.failed_rules.update(batch.failed_rules)
         return batch
 
     def _one(
-        self, batch: Batch, arrival: Any, common: Any, image: NewImage, used: dict[str, int], explanations: dict[str, Any]
+        self, batch: Batch, case: Case, image: NewImage, used: dict[str, int], explanations: dict[str, Any]
     ) -> None:  # fmt: skip
-        case = image_case(arrival, common, image.differing, self._routing.zone, used)
         planned, results = decide_image(self._routing.configuration, case)
         for result in results:
             if result.result is Truth.ERROR and result.counts:

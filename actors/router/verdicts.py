@@ -42,10 +42,11 @@ def study_case(headers: StudyHeaders, zone: tzinfo | None, used: Used = NOTHING_
 
 
 def image_case(
-    arrival: Mapping[str, Any], common: Values, image: Values, zone: tzinfo | None, used: Used = NOTHING_USED
+    arrival: Mapping[str, Any], common: Values, image: Values, zone: tzinfo | None, used: Used = NOTHING_USED, *,
+    lifted: bool = False,
 ) -> Case:  # fmt: skip
     """One image as image rules see it."""
-    return Case(_subject(arrival, common, (image,), zone), moment(arrival["opened"], zone), used)
+    return Case(_subject(arrival, common, (image,), zone), moment(arrival["opened"], zone), used, lifted=lifted)
 
 
 def _subject(arrival: Mapping[str, Any], common: Values, images: Sequence[Values], zone: tzinfo | None) -> Subject:
@@ -102,6 +103,7 @@ def verdict_for(
         [(wait.rule, wait.counts) for wait in decision.waits],
         counted(result for result in new if result.trigger == "series"),
         [] if outcome == "wait" else [(one.rule, one.period) for one in asked if one.applied and one.period],
+        singles=sorted({at for result in decision.results for at in result.wanted}),
     )  # fmt: skip
 
 

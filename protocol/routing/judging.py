@@ -61,6 +61,7 @@ class RuleResult:
         blocked: why a rule that was true does not act: its quota, its schedule.
         images_sent: for a rule with the trigger `image`, of how many images it was true.
         period: where its quota counts this decision; "" if there is none.
+        wanted: which images these were, counted from 0 among those of the arrival itself.
     """
 
     rule: str
@@ -73,6 +74,7 @@ class RuleResult:
     images_sent: int = 0
     trigger: str = "series"
     period: str = ""
+    wanted: tuple[int, ...] = ()
 
     @property
     def acts(self) -> bool:
@@ -193,18 +195,20 @@ def judged_images(rule: Rule, case: Case) -> RuleResult:
     """What an image rule came to over all images of an arrival, after the fact: it has acted on each as it came in."""
     if away := not_in_force(rule.expires, rule.off_until, case.received):
         return not_asked(rule, away)
-    counts: dict[Truth, int] = dict.fromkeys(Truth, 0)
     count = len(case.subject.images)
-    for index in range(0 if case.own is None else max(0, count - case.own), count):
-        counts[rule.compiled.result(case.subject.single(index))] += 1
+    start = 0 if case.own is None else max(0, count - case.own)
+    truths = [rule.compiled.result(case.subject.single(index)) for index in range(start, count)]
+    counts = {truth: truths.count(truth) for truth in Truth}
     active = rule.mode == "active"
     sent = counts[Truth.TRUE]
     result = Truth.ERROR if counts[Truth.ERROR] else Truth.TRUE if sent else Truth.FALSE
     blocked = "" if not sent or case.lifted or within(rule.schedule, case.received) else OFF_SCHEDULE
-    why = f"judged each image by itself: true of {sent} of {sum(counts.values())}"
+    why = f"judged each image by itself: true of {sent} of {len(truths)}"
     explanation = {"text": rule.when, "kind": "each image", "result": str(result),
                    "images": {str(truth): count for truth, count in counts.items() if count}}  # fmt: skip
     if result is Truth.ERROR:
         explanation["reason"] = f"an error for {counts[Truth.ERROR]} images"
-    acted = sent if active and not blocked else 0
-    return RuleResult(rule.name, rule.action, result, why, active, explanation, blocked, acted, rule.trigger)
+    wanted = tuple(at for at, truth in enumerate(truths) if truth is Truth.TRUE) if active and not blocked else ()
+    return RuleResult(
+        rule.name, rule.action, result, why, active, explanation, blocked, len(wanted), rule.trigger, wanted=wanted
+    )

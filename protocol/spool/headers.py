@@ -10,6 +10,7 @@ from typing import Any
 
 from protocol.header.diff import difference, overlay
 from protocol.records import record
+from protocol.spool.replacing import IMAGES_TO_SEND
 from protocol.spool.settling import arrival_row, plain
 from protocol.wire.codec import unpack_stored
 
@@ -94,10 +95,20 @@ def new_images(connection: sqlite3.Connection, id: int, limit: int) -> tuple[Map
         " ORDER BY position LIMIT ?",
         (id, arrival["judged"], limit),
     ).fetchall()
-    common = unpack_stored(arrival["header"]) if arrival["header"] else {}
-    return plain(arrival), common, [
-        NewImage(row["position"], row["receipt"], row["bytes"], _differing(row)) for row in rows
-    ]  # fmt: skip
+    return plain(arrival), _first_header(arrival), [_new_image(row) for row in rows]
+
+
+def images_left(connection: sqlite3.Connection, id: int) -> tuple[Mapping[str, Any], Values, list[NewImage]]:
+    """As `new_images`, of those that image rules saw, and that are in no delivery of single images."""
+    arrival = arrival_row(connection, id)
+    rows = connection.execute(
+        f"SELECT * FROM ({IMAGES_TO_SEND}) i WHERE i.position <= :judged AND NOT EXISTS"
+        " (SELECT 1 FROM delivery d INDEXED BY delivery_singles CROSS JOIN delivery_image x ON x.delivery = d.id"
+        "  AND x.position = i.position WHERE d.arrival = :arrival AND d.singles = 1)"
+        " ORDER BY i.position",
+        {"arrival": id, "judged": arrival["judged"]},
+    ).fetchall()
+    return plain(arrival), _first_header(arrival), [_new_image(row) for row in rows]
 
 
 def chosen_values(connection: sqlite3.Connection, id: int, names: Collection[str]) -> Callable[[int], Values]:
@@ -146,6 +157,14 @@ def _together(connection: sqlite3.Connection, arrivals: Sequence[Any]) -> tuple[
             images.pop(image, None)
             images[image] = {**base, **_differing(row)} if base else _differing(row)
     return common or {}, list(images.values())
+
+
+def _first_header(arrival: Any) -> Values:
+    return unpack_stored(arrival["header"]) if arrival["header"] else {}
+
+
+def _new_image(row: Any) -> NewImage:
+    return NewImage(row["position"], row["receipt"], row["bytes"], _differing(row))
 
 
 def _differing(row: Any) -> Values:

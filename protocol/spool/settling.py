@@ -15,6 +15,7 @@ from protocol.errors import NotFound, StepRefused
 from protocol.records import record
 from protocol.spool.acts import NOBODY, Act
 from protocol.spool.replacing import IMAGES_TO_SEND, replaced_at, returned
+from protocol.spool.sent_singly import any_unsent, only_singles, sent_singly
 from protocol.spool.transaction import Transaction
 from protocol.states import (
     ARRIVAL_DELETABLE,
@@ -36,7 +37,7 @@ from protocol.wire.events import (
     DeliveryRetried,
 )
 
-UNSENT = "image rules want images of it, and none could be sent: a quota was used up, or they came into force too late"
+UNSENT = "image rules want images of it that were not sent: a quota was used up, or they came into force too late"
 PROMISED = "its scanner was promised by storage commitment that it is kept, and no target has it: route it to one"
 RETURNED = "the newer version of images that it left out does not go there after all"
 
@@ -71,6 +72,7 @@ class Verdict:
     counted: Mapping[str, str] = field(default_factory=dict)  # rule name -> result, for the counters
     quotas: Sequence[tuple[str, str]] = ()  # (rule name, period) in which its quota counts this decision
     seconds: float = 0.0  # that the rules took
+    singles: Sequence[int] = ()  # images that image rules want, counted from 0 (headers.ArrivalHeaders, the last `own`)
 
 
 def arrival_row(connection: sqlite3.Connection | Transaction, id: int) -> Any:
@@ -93,22 +95,9 @@ def is_promised(tx: Transaction, id: int) -> bool:
 def hold_promised(tx: Transaction, arrival: Any) -> None:
     """It was promised just now; if nobody wanted it, or not all of it, it waits for a person from now on."""
     if arrival["state"] == ArrivalState.DISCARDED or (
-        arrival["state"] == ArrivalState.DELIVERED and _only_singles(tx, arrival["id"])
+        arrival["state"] == ArrivalState.DELIVERED and only_singles(tx, arrival["id"])
     ):
         set_state(tx, arrival, ArrivalState.HELD, PROMISED)
-
-
-def _only_singles(tx: Transaction, id: int) -> bool:
-    """Was no delivery of the whole arrival made, and is there an image that none of its single images is?"""
-    if tx.one("SELECT 1 FROM delivery WHERE arrival = ? AND singles = 0 AND state = 'delivered'", (id,)):
-        return False
-    row = tx.one(
-        f"SELECT 1 FROM ({IMAGES_TO_SEND}) i WHERE NOT EXISTS (SELECT 1 FROM delivery d INDEXED BY delivery_singles"
-        " CROSS JOIN delivery_image x ON x.delivery = d.id AND x.position = i.position WHERE d.arrival = :arrival"
-        " AND d.singles = 1 AND d.state = 'delivered' AND x.state <> 'left') LIMIT 1",
-        {"arrival": id},
-    )
-    return row is not None
 
 
 def set_state(tx: Transaction, arrival: Any, after: ArrivalState, reason: str, act: Act = NOBODY) -> None:
@@ -153,8 +142,8 @@ def settle_decided(tx: Transaction, arrival: Any, verdict: Verdict, against: str
     """`against`: what `state_against` said."""
     if against == ArrivalState.WAITING:
         return
-    if verdict.outcome == "route" and not tx.one("SELECT 1 FROM delivery WHERE arrival = ?", (arrival["id"],)):
-        set_state(tx, arrival, ArrivalState.HELD, UNSENT)  # wanted, so not to be discarded
+    if verdict.outcome == "route" and not verdict.targets and any_unsent(tx, arrival["id"], verdict.singles):
+        set_state(tx, arrival, ArrivalState.HELD, UNSENT)  # wanted, so not to be discarded, nor called delivered
     elif verdict.outcome == "route" or against == ArrivalState.IN_DELIVERY:
         settle(tx, arrival["id"], decided=True)
     elif verdict.outcome == "hold":
@@ -211,7 +200,7 @@ def settle(tx: Transaction, id: int, *, decided: bool = False) -> None:
     after = arrival_state_from(counts)
     going = {DeliveryState(row["state"]) for row in rows if not row["singles"]} - DELIVERY_FINISHED
     freed = bool(going - {DeliveryState.HELD})
-    if after is ArrivalState.DELIVERED and is_promised(tx, id) and _only_singles(tx, id):
+    if after is ArrivalState.DELIVERED and is_promised(tx, id) and only_singles(tx, id):
         set_state(tx, arrival, ArrivalState.HELD, PROMISED)
         return
     if before == after or (before is ArrivalState.HELD and not freed and not decided):
@@ -245,7 +234,7 @@ def create_delivery(
     if unfinished:
         return
     images, size = _size(tx, arrival)
-    singles = [] if whole or target.is_group or target.group else _sent_singly(tx, arrival["id"], target.name)
+    singles = [] if whole or target.is_group or target.group else sent_singly(tx, arrival["id"], target.name)
     if singles and len(singles) == images:
         return  # each of them is on its way or there
     row = tx.one(
@@ -308,18 +297,6 @@ def retried(tx: Transaction, row: Any, act: Act, reason: str) -> None:
         row["id"], row["arrival"], row["target"], act.command, act.by, reason, undecided=state in _UNDECIDED
     )
     tx.emit(event, correlation=row["arrival"])
-
-
-def _sent_singly(tx: Transaction, arrival: int, target: str) -> list[Any]:
-    """Images of an arrival that image rules sent to this target, or are about to."""
-    return tx.all(
-        # CROSS JOIN keeps this order: most arrivals have no such delivery, and then nothing is looked at.
-        "SELECT DISTINCT i.position, i.receipt, i.bytes FROM delivery d INDEXED BY delivery_singles"
-        " CROSS JOIN delivery_image x ON x.delivery = d.id CROSS JOIN image i ON i.arrival = d.arrival AND i.position = x.position"
-        " WHERE d.arrival = :arrival AND d.target = :target AND d.singles = 1 AND d.state <> 'cancelled' AND x.state <> 'left'"
-        " AND (i.superseded IS NULL OR i.superseded NOT IN (SELECT n.receipt FROM image n WHERE n.arrival = d.arrival))",
-        {"arrival": arrival, "target": target},
-    )
 
 
 def _leave(tx: Transaction, delivery: int, replaced: Sequence[Any], singles: Sequence[Any]) -> tuple[int, int]:

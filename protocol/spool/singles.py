@@ -13,7 +13,7 @@ from typing import Any
 
 from protocol.spool.database import Database
 from protocol.spool.deciding import routed_by
-from protocol.spool.headers import NewImage, Values, new_images
+from protocol.spool.headers import NewImage, Values, images_left, new_images
 from protocol.spool.rulebook import count_rules, use_quotas
 from protocol.spool.settling import TargetChoice, arrival_row
 from protocol.spool.transaction import Transaction
@@ -59,6 +59,11 @@ class Singles:
         with self._db.read() as connection:
             return new_images(connection, arrival, limit)
 
+    def left(self, arrival: int) -> tuple[Mapping[str, Any], Values, list[NewImage]]:
+        """The same, of its images that image rules have seen, and that went nowhere by themselves. Raises NotFound."""
+        with self._db.read() as connection:
+            return images_left(connection, arrival)
+
     def behind(self, limit: int = 200) -> list[int]:
         """Open and closed arrivals with images that image rules have not seen."""
         with self._db.read() as connection:
@@ -69,12 +74,14 @@ class Singles:
             ).fetchall()
         return [row[0] for row in rows]
 
-    def route(self, batch: Batch) -> int:
-        """Keep that these images were seen, with the deliveries that follow; how many deliveries are new."""
+    def route(self, batch: Batch, *, again: bool = False) -> int:
+        """Keep that these images were seen, with the deliveries that follow; how many deliveries are new. `again`: they were
+        seen before, and nothing followed."""
         with self._db.write() as tx:
             seen = tx.changed(
-                f"UPDATE arrival SET judged = :upto WHERE id = :id AND judged < :upto AND state IN {STATES!r}",
-                {"id": batch.arrival, "upto": batch.upto},
+                "UPDATE arrival SET judged = max(judged, :upto) WHERE id = :id AND (judged < :upto OR :again)"
+                f" AND state IN {STATES!r}",
+                {"id": batch.arrival, "upto": batch.upto, "again": again},
             )
             if not seen:
                 return 0  # a person was faster, or it was seen already

@@ -357,3 +357,44 @@ def test_a_series_of_which_no_image_was_within_the_quota_is_held_not_discarded(r
     finish(node, open_series(node, TestImage(study=2)))
     assert [row["state"] for row in node.spool.arrivals.list()] == ["held", "in_delivery"]
     assert "quota" in node.newest()["reason"]
+
+
+def test_a_series_of_which_some_images_were_over_the_quota_is_held_and_they_go_when_it_is_released(rig):
+    node: Rig = rig({**EVERY, "quota": {"max": 2}})
+    association = open_series(node, A, B, C)
+    node.deliver_all()
+    finish(node, association)
+    assert (node.newest()["state"], "quota" in node.newest()["reason"]) == ("held", True)
+    assert node.ask("series.release", arrival=node.newest()["id"]).state == "done"
+    node.deliver_all()
+    assert sent(node, "pacs") == [A.sop_uid, B.sop_uid, C.sop_uid] and node.world.targets["pacs"].repeated == 0
+    assert node.newest()["state"] == "delivered"
+
+
+def test_images_that_were_judged_before_a_rule_wanted_them_hold_their_series(rig):
+    node: Rig = rig(ODD)
+    association = open_series(node, A, B)
+    node.publish({**ODD, "when": "True"})
+    node.world.send(association, C)
+    finish(node, association)
+    node.deliver_all()
+    assert (node.newest()["state"], sent(node, "pacs")) == ("held", [A.sop_uid, C.sop_uid])
+    assert node.ask("series.release", arrival=node.newest()["id"]).state == "done"
+    node.deliver_all()
+    assert (node.newest()["state"], sent(node, "pacs")) == ("delivered", [A.sop_uid, C.sop_uid, B.sop_uid])
+
+
+def test_images_over_the_quota_do_not_hold_a_series_that_another_rule_routes(rig):
+    node: Rig = rig({**EVERY, "quota": {"max": 1}}, {**ALL, "targets": ["archive"]})
+    finish(node, open_series(node, A, B))
+    node.deliver_all()
+    assert (node.newest()["state"], sent(node, "archive")) == ("delivered", [A.sop_uid, B.sop_uid])
+
+
+def test_a_newer_version_that_went_at_once_leaves_nothing_unsent(rig):
+    node: Rig = rig({**EVERY, "when": "Modality == 'CT'"})
+    association = open_series(node, TestImage(instance=1, modality="MR"), B)
+    node.world.send(association, A)
+    finish(node, association)
+    node.deliver_all()
+    assert (node.newest()["state"], sorted(sent(node, "pacs"))) == ("delivered", [A.sop_uid, B.sop_uid])
