@@ -101,7 +101,7 @@ class RouterActor(Actor):
         singles = self._singles.round()
         due = [self._closing.round(now)]
         done = self._deciding.closed()
-        due.append(self._studies.round(now))
+        due.append(now if self._deciding.outdated(done) else self._studies.round(now))
         self._deciding.answered(done)
         self._due = min((one for one in due if one is not None), default=float("inf"))
         self._on_decided(done)

@@ -119,6 +119,7 @@ class Deciding:
         self._spool, self._routing, self._under_way, self._log = spool, routing, under_way, log
         self._singles = singles
         self._patience = Patience()
+        self._anew = -1  # by this revision what waits has been decided
 
     def closed(self) -> Round:
         """Decide the oldest closed arrivals. Raises what concerns the whole spool."""
@@ -130,6 +131,20 @@ class Deciding:
         done.more = done.decided > 0 and len(waiting) == DECIDED_AT_ONCE
         return done
 
+    def outdated(self, done: Round) -> bool:
+        """Decide anew what waits for its study by the rules of another revision, oldest first; adds to what `closed` did.
+        Whether some is left: no study rule is to be asked before, or it would send what the rules of today hold.
+        """
+        if self._anew == self._routing.revision:
+            return False
+        waiting = self._spool.studies.outdated(self._routing.revision, DECIDED_AT_ONCE)
+        for arrival in waiting:
+            self._one(arrival, self._wait_anew, done)
+        if not waiting:  # also none that failed and is to be tried again
+            self._anew = self._routing.revision
+        done.more = done.more or bool(waiting)
+        return bool(waiting)
+
     def answered(self, done: Round) -> None:
         """Decide the oldest arrivals that have every answer about their study; adds to what `closed` did."""
         before, waiting = done.decided, self._spool.studies.answered_arrivals(DECIDED_AT_ONCE)
@@ -138,7 +153,7 @@ class Deciding:
         done.more = done.more or (done.decided > before and len(waiting) == DECIDED_AT_ONCE)
 
     def _one(self, arrival: int, decide: Callable[[int], Verdict], done: Round) -> None:
-        after_waiting = decide == self._finish
+        after_waiting = decide in (self._finish, self._wait_anew)
         if self._under_way.killed_too_often(arrival):
             self._hold(arrival, KILLS, after_waiting)
             return
@@ -172,6 +187,10 @@ class Deciding:
         self._spool.arrivals.decide(arrival, verdict)
         self._singles.forget(arrival)
         return verdict
+
+    def _wait_anew(self, arrival: int) -> Verdict:
+        """The rules are other ones now: they decide from the start."""
+        return self._finish(arrival)
 
     def _finish(self, arrival: int) -> Verdict:
         """Every study rule that it waited for was asked. If the rules are other ones now, they decide from the start."""

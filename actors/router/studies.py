@@ -39,6 +39,7 @@ class Studies:
         self._spool, self._routing, self._under_way, self._clock, self._log = spool, routing, under_way, clock, log
         self._seen: dict[int, Seen] = {}
         self._patience = Patience()
+        self._joined: dict[int, int] = {}  # by which revision the series of a wait were held against the others
         self.waiting = 0  # how many waits were open when last looked at
         self.failed_rules: dict[str, str] = {}  # of the last round
 
@@ -47,6 +48,7 @@ class Studies:
         self.failed_rules = {}
         waits = self._spool.studies.open_ones()
         self._seen = {one.id: look(one, self._seen.get(one.id), now) for one in waits}
+        self._joined = {one.id: self._joined[one.id] for one in waits if one.id in self._joined}
         self.waiting = len(waits)
         dues = [due for one in waits if (due := self._one(one, now)) is not None]
         for id in self._spool.studies.deciding():
@@ -69,6 +71,7 @@ class Studies:
             return None
         try:
             with self._under_way.work(-wait.id):  # arrivals have positive numbers
+                self._join_others(wait)
                 done = self._ask(wait, rule, judged.why)
         except Exception as exc:
             if for_everybody(exc):
@@ -86,7 +89,10 @@ class Studies:
         waits is decided anew in any case.
         """
         configuration, revision = self._routing.configuration, self._routing.revision
-        for arrival in self._spool.studies.under_way(wait):
+        if self._joined.get(wait.id) == revision:
+            return
+        self._joined[wait.id] = revision
+        for arrival in self._spool.studies.under_way(wait, revision):
             headers = self._spool.arrivals.subject(arrival)
             decision = decide(configuration, revision, case_of(headers, self._routing.zone), explained=False)
             self._spool.studies.join(arrival, [(one.rule, one.counts) for one in decision.waits])

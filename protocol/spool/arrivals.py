@@ -227,7 +227,7 @@ class Arrivals:
         """Decision, deliveries, state and events in one transaction; returns the decision's id.
 
         Without a command only a closed arrival can be decided, so a repeated decision is refused (StepRefused); with
-        `after_waiting` only one that waits for its study, and all that it waited for is forgotten. With a command
+        `after_waiting` only one that waits for its study, and what it need not wait for any more is forgotten. With a command
         `verdict.command` is answered in the same transaction: its effect happens once. `released`: single images that were
         held with the arrival go on. `part`: see handling.py.
         """
@@ -239,7 +239,7 @@ class Arrivals:
                 raise StepRefused(f"arrival {id} is {state}, not {wanted}; it was decided already")
             act = act_of(tx, verdict.command)
             if after_waiting or (verdict.command and state is ArrivalState.HELD):
-                unlink(tx, id)
+                unlink(tx, id, verdict.waits)
             if released:
                 handling.free_singles(tx, id, act)
             whole = bool(verdict.command) and not released

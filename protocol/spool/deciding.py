@@ -70,8 +70,17 @@ def routed_by(tx: Transaction, arrival: int, rules: Sequence[str]) -> None:
 
 
 def link(tx: Transaction, arrival: Any, waits: Sequence[tuple[str, bool]]) -> None:
-    """Let an arrival wait for its study, by (rule, whether it has to); a wait that is not open yet is opened."""
+    """Let an arrival wait for its study, by (rule, whether it has to); a wait that is not open yet is opened. Where it waits
+    for the rule already, the study is as quiet as before.
+    """
     for rule, counts in waits:
+        known = tx.changed(
+            "UPDATE study_link SET counts = ? WHERE arrival = ? AND applied = 0"
+            " AND wait IN (SELECT id FROM study_wait WHERE rule = ? AND state <> 'done')",
+            (counts, arrival["id"], rule),
+        )
+        if known:
+            continue
         wait = tx.one(
             "INSERT INTO study_wait (study_uid, calling_ae, rule, state, opened, changed) VALUES (?, ?, ?, 'open', ?, ?)"
             " ON CONFLICT (study_uid, calling_ae, rule) WHERE state = 'open' DO UPDATE SET changed = excluded.changed"
@@ -85,6 +94,12 @@ def link(tx: Transaction, arrival: Any, waits: Sequence[tuple[str, bool]]) -> No
         )
 
 
-def unlink(tx: Transaction, arrival: int) -> None:
-    """Study rules that were not asked yet have nothing more to say about an arrival."""
-    tx.execute("DELETE FROM study_link WHERE arrival = ? AND applied = 0", (arrival,))
+def unlink(tx: Transaction, arrival: int, but: Sequence[tuple[str, bool]] = ()) -> None:
+    """Study rules that were not asked yet have nothing more to say about an arrival, but for those it still waits for."""
+    links = tx.all(
+        "SELECT l.wait, w.rule FROM study_link l JOIN study_wait w ON w.id = l.wait WHERE l.arrival = ? AND l.applied = 0",
+        (arrival,),
+    )
+    kept = {rule for rule, _ in but}
+    gone = [(arrival, row["wait"]) for row in links if row["rule"] not in kept]
+    tx.many("DELETE FROM study_link WHERE arrival = ? AND wait = ?", gone)

@@ -25,6 +25,8 @@ from protocol.wire.events import RuleFailed, StudyDecided
 AT_ONCE = 20  # series that get their answer in one transaction
 NOTHING = "none"
 SENT_ON = ("in_delivery", "delivered", "held")  # a held one that is linked was sent on before
+# What a person did meanwhile is no decision of the rules, whatever revision was in force then.
+_WAITS_BY = "coalesce((SELECT d.revision FROM decision d WHERE d.arrival = a.id AND d.outcome = 'wait' ORDER BY d.id DESC LIMIT 1), 0)"
 _UNTOLD = "study_link l JOIN arrival a ON a.id = l.arrival WHERE l.wait = {wait} AND l.applied = 0"
 
 
@@ -106,12 +108,19 @@ class Studies:
             ).fetchall()
         return [row[0] for row in rows]
 
-    def answers(self, arrival: int) -> tuple[int, list[Answer]]:
-        """The revision that last decided about an arrival, and what its study rules came to."""
+    def outdated(self, revision: int, limit: int = 50) -> list[int]:
+        """Arrivals that wait for their study because of the rules of another revision, oldest first."""
         with self._db.read() as connection:
-            last = connection.execute(
-                "SELECT revision FROM decision WHERE arrival = ? ORDER BY id DESC LIMIT 1", (arrival,)
-            ).fetchone()
+            rows = connection.execute(
+                f"SELECT a.id FROM arrival a WHERE a.state = 'waiting' AND {_WAITS_BY} <> ? ORDER BY a.id LIMIT ?",
+                (revision, limit),
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def answers(self, arrival: int) -> tuple[int, list[Answer]]:
+        """The revision by which an arrival waits, and what its study rules came to."""
+        with self._db.read() as connection:
+            last = connection.execute(f"SELECT {_WAITS_BY} FROM arrival a WHERE a.id = ?", (arrival,)).fetchone()
             rows = connection.execute(
                 "SELECT w.rule, w.revision, w.verdict FROM study_link l JOIN study_wait w ON w.id = l.wait"
                 " WHERE l.arrival = ? AND l.applied = 1 ORDER BY w.id",
@@ -130,11 +139,14 @@ class Studies:
             ).fetchall()
         return [dict(row) for row in rows]
 
-    def under_way(self, wait: StudyWait) -> list[int]:
-        """Arrivals of a wait that other rules have sent on already, also those that were held since."""
+    def under_way(self, wait: StudyWait, revision: int) -> list[int]:
+        """Arrivals of a wait that the rules of another revision have sent on already, also those that were held since."""
         with self._db.read() as connection:
             rows = connection.execute(
-                f"SELECT a.id FROM {_UNTOLD.format(wait='?')} AND a.state IN {SENT_ON!r} ORDER BY a.id", (wait.id,)
+                f"SELECT a.id FROM {_UNTOLD.format(wait='?')} AND a.state IN {SENT_ON!r} AND coalesce((SELECT d.revision"
+                " FROM decision d WHERE d.arrival = a.id AND d.command = 0 ORDER BY d.id DESC LIMIT 1), 0) <> ?"
+                " ORDER BY a.id",
+                (wait.id, revision),
             ).fetchall()
         return [row[0] for row in rows]
 

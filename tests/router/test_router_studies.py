@@ -522,3 +522,65 @@ def test_the_cleaner_leaves_what_a_study_rule_may_still_want(rig):
     node.deliver_all()
     later = node.world.clock.now() + 10
     assert node.spool.cleaning.mark(arrival, Retention(later, later, later))
+
+
+HEAD = {"name": "head", "when": "True", "trigger": "study", "action": "route", "targets": ["pacs"]}
+ALSO = {**HEAD, "name": "also", "targets": ["research"]}
+
+
+def person_routes(node: Rig) -> None:
+    assert node.ask("series.route", arrival=node.newest()["id"], target="archive").state == "done"
+
+
+@pytest.mark.parametrize("meanwhile", [lambda node: None, person_routes])
+def test_what_waits_gets_the_word_of_a_study_rule_that_came_meanwhile(rig, meanwhile):
+    node: Rig = rig(HEAD)
+    node.series(CT)
+    node.publish(HEAD, ALSO)
+    node.work()
+    meanwhile(node)
+    for _ in range(2):
+        node.after(QUIET_S)
+    sent = node.deliveries()
+    assert (sent["pacs"], sent["research"]) == ("waiting", "waiting")
+
+
+def test_what_is_on_its_way_gets_the_word_of_a_study_rule_that_came_meanwhile(rig):
+    at_once = {"name": "at_once", "when": "True", "action": "route", "targets": ["archive"]}
+    node: Rig = rig(HEAD, at_once)
+    node.series(CT)
+    node.publish(HEAD, ALSO, at_once)
+    for _ in range(3):
+        node.after(QUIET_S)
+    assert node.deliveries() == dict.fromkeys(("archive", "pacs", "research"), "waiting")
+
+
+def test_a_hold_rule_that_comes_while_a_series_waits_holds_it(rig):
+    node: Rig = rig(HEAD)
+    node.series(CT)
+    node.publish(HEAD, {"name": "look", "when": "Modality == 'CT'", "action": "hold"})
+    node.work()
+    assert (node.newest()["state"], node.newest()["reason"]) == ("held", "held by rule 'look'")
+    node.after(2 * QUIET_S)
+    assert node.deliveries() == {}
+
+
+def test_a_version_that_changes_nothing_for_a_study_does_not_prolong_its_quiet(rig):
+    node: Rig = rig(HEAD)
+    node.series(CT)
+    node.after(QUIET_S - 160)
+    node.publish({**HEAD, "comment": "why"})
+    node.after(50)
+    assert states(node) == ["waiting"]
+    node.after(50)
+    assert node.deliveries() == {"pacs": "waiting"}
+
+
+def test_more_than_are_decided_at_once_wait_for_the_rules_of_today_before_any_study_is_asked(rig, monkeypatch):
+    monkeypatch.setattr("actors.router.arrivals.DECIDED_AT_ONCE", 2)
+    node: Rig = rig(HEAD)
+    for number in range(5):
+        node.series(TestImage(series=number + 1))
+    node.publish(HEAD, {"name": "look", "when": "True", "action": "hold"})
+    node.after(QUIET_S)
+    assert states(node) == ["held"] * 5 and node.deliveries() == {}
