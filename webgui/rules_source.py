@@ -72,7 +72,10 @@ class RulesSource:
             with self._spool() as spool:
                 headers = spool.arrivals.subject(number)
             if headers.differing:
-                return case_of_arrival(headers.arrival, headers.common, headers.differing, settings.node.zone), []
+                case = case_of_arrival(
+                    headers.arrival, headers.common, headers.differing, settings.node.zone, headers.own
+                )
+                return case, []
         except (NotFound, SpoolMissing):
             pass
         return recorded_case(settings.ledger.url, settings.node.name, number, configuration, settings.node.zone)

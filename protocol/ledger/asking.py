@@ -32,4 +32,4 @@ def recorded_case(
     reads.of_images = reads.of_families
     past = Past(record, reads, zone)
     told = [(rule.name, past.untold(rule)) for rule in configuration.rules]
-    return past.case({}), [f"rule {name} cannot be told: {why}" for name, why in told if why]
+    return past.case({}, went=bool(record.earlier)), [f"rule {name} cannot be told: {why}" for name, why in told if why]

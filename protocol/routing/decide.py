@@ -96,12 +96,13 @@ class _Run:
     def __init__(self, case: Case, answered: Mapping[str, RuleResult], explained: bool) -> None:
         self._case, self._answered, self._explained = case, answered, explained
         self._stopped: set[str] = set()
+        self._taken: set[int] = set()  # images that an image rule with `stop` took
 
     def all_of(self, rules: Iterable[Rule]) -> list[RuleResult]:
         results: list[RuleResult] = []
         stopped_by = ""
         for rule in rules:
-            if rule.mode != "off" and stopped_by:
+            if rule.mode != "off" and stopped_by and rule.trigger != "image":  # what an image rule sent has gone before
                 self._stopped.add(rule.name)
                 results.append(not_asked(rule, f"rule '{stopped_by}' applied and stops"))
                 continue
@@ -123,7 +124,9 @@ class _Run:
         if rule.mode == "off":
             return not_asked(rule, "off")
         if rule.trigger == "image":
-            return judged_images(rule, self._case)
+            result = judged_images(rule, self._case, self._taken)
+            self._taken.update(result.wanted if rule.stop else ())
+            return result
         if rule.trigger == "series":
             return evaluated(rule, self._case, self._explained)
         return self._answered.get(rule.name) or not_asked(rule, LATER)

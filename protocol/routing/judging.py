@@ -5,7 +5,7 @@ It must not weigh rules against each other; `decide` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -191,13 +191,16 @@ def _terms(rule: Rule, case: Case) -> tuple[str, str]:
     return "", period_of(rule.quota, case.received)
 
 
-def judged_images(rule: Rule, case: Case) -> RuleResult:
-    """What an image rule came to over all images of an arrival, after the fact: it has acted on each as it came in."""
+def judged_images(rule: Rule, case: Case, taken: Collection[int] = ()) -> RuleResult:
+    """What an image rule came to over all images of an arrival, after the fact: it has acted on each as it came in, but for
+    those `taken` by a rule before it that stops.
+    """
     if away := not_in_force(rule.expires, rule.off_until, case.received):
         return not_asked(rule, away)
     count = len(case.subject.images)
     start = 0 if case.own is None else max(0, count - case.own)
-    truths = [rule.compiled.result(case.subject.single(index)) for index in range(start, count)]
+    asked = [at for at in range(count - start) if at not in taken]
+    truths = [rule.compiled.result(case.subject.single(start + at)) for at in asked]
     counts = {truth: truths.count(truth) for truth in Truth}
     active = rule.mode == "active"
     sent = counts[Truth.TRUE]
@@ -208,7 +211,8 @@ def judged_images(rule: Rule, case: Case) -> RuleResult:
                    "images": {str(truth): count for truth, count in counts.items() if count}}  # fmt: skip
     if result is Truth.ERROR:
         explanation["reason"] = f"an error for {counts[Truth.ERROR]} images"
-    wanted = tuple(at for at, truth in enumerate(truths) if truth is Truth.TRUE) if active and not blocked else ()
+    true = tuple(at for at, truth in zip(asked, truths, strict=True) if truth is Truth.TRUE)
+    wanted = true if active and not blocked else ()
     return RuleResult(
         rule.name, rule.action, result, why, active, explanation, blocked, len(wanted), rule.trigger, wanted=wanted
     )

@@ -36,14 +36,17 @@ def case_of_images(
 
 
 def case_of_arrival(
-    row: Mapping[str, Any], common: Mapping[str, Any], differing: Sequence[Mapping[str, Any]], zone: tzinfo | None
-) -> Case:
-    """The case of an arrival as the spool hands it out: its row, the first header, what differs from it image by image."""
+    row: Mapping[str, Any], common: Mapping[str, Any], differing: Sequence[Mapping[str, Any]], zone: tzinfo | None,
+    own: int | None = None,
+) -> Case:  # fmt: skip
+    """The case of an arrival as the spool hands it out: its row, the first header, what differs from it image by image; the
+    last `own` images are its own, the others came before.
+    """
     origin = origin_of(
         calling_ae=row["calling_ae"], address=row["address"], called_ae=row["called_ae"], source=row["source"],
         images=len(differing), received=row["opened"],
     )  # fmt: skip
-    return Case(Subject(differing, origin, common, zone), moment(row["opened"], zone))
+    return Case(Subject(differing, origin, common, zone), moment(row["opened"], zone), own=own)
 
 
 def tried(configuration: RoutingConfiguration, revision: int, case: Case, rule: str = "") -> dict[str, Any]:

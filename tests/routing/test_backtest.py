@@ -163,6 +163,44 @@ def test_an_addendum_is_judged_on_the_union_of_its_series_and_goes_where_that_we
     assert told(small, [first, late])["draft"]["outcomes"]["route"] == 2  # nothing wants it, but its series went there
 
 
+def test_late_images_do_not_follow_single_images_and_are_judged_alone_by_rules_about_these():
+    draft = rules(rule("scout", "InstanceNumber == 1", "pacs", trigger="image"))
+    first = arrival(1, header(number=1), series="1.2.7")
+    late = arrival(2, header(number=2), series="1.2.7", earlier=(first,))
+    again = arrival(3, header(number=1), series="1.2.7", earlier=(first, late))
+    document = told(draft, [first, late, again])
+    assert document["draft"]["targets"]["pacs"]["series"] == 2
+    assert (document["draft"]["outcomes"]["route"], document["draft"]["outcomes"]["discard"]) == (2, 1)
+
+
+def test_an_image_rule_behind_one_that_stops_is_asked_about_what_that_left():
+    scouts = rule("scout", "InstanceNumber == 1", "pacs", trigger="image", stop=True)
+    draft = rules(scouts, rule("low", "InstanceNumber < 3", "ai", trigger="image"), rule("all", "True", "archive"))
+    document = told(draft, [arrival(1, header(number=1)), arrival(2, [header(number=1), header(number=2)])])
+    loads = document["draft"]["targets"]
+    assert {name: loads[name]["series"] for name in loads} == {"pacs": 2, "ai": 1, "archive": 2}
+
+
+def test_what_was_sent_image_by_image_is_told_also_below_a_rule_about_the_series_that_stops():
+    draft = rules(rule("all", "True", "archive", stop=True), rule("scout", "True", "pacs", trigger="image"))
+    assert set(told(draft, [arrival(1, header())])["draft"]["targets"]) == {"archive", "pacs"}
+
+
+def test_late_images_of_a_series_that_went_nowhere_count_against_a_quota():
+    draft = rules(rule("some", "True", "pacs", quota={"max": 1}))
+    other = arrival(1, header(), study="1.3")
+    first = arrival(2, header(number=1), series="1.2.7")
+    late = arrival(3, header(number=2), series="1.2.7", earlier=(first,))
+    outcomes = told(draft, [other, first, late])["draft"]["outcomes"]
+    assert (outcomes["route"], outcomes["hold"]) == (1, 2)
+
+
+def test_the_first_image_goes_by_its_number_also_for_rules_that_read_uids_only():
+    images = [{**header(number=2), "SOPInstanceUID": "1.9.1"}, {**header(number=1), "SOPInstanceUID": "1.9.2"}]
+    draft = rules(rule("second", "first_image(SOPInstanceUID) == '1.9.2'", "pacs"))
+    assert matched(told(draft, [arrival(1, images)])) == {"second": 1}
+
+
 def test_a_rule_about_studies_sees_all_arrivals_of_the_study_by_the_same_sender():
     draft = rules(
         rule("both", "any_image(Modality == 'CT') and any_image(Modality == 'PT')", "pacs", trigger="study"),

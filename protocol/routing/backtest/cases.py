@@ -76,7 +76,7 @@ class Reads:
         self.place = {name: at for at, name in enumerate((*self.words, *_FIELDS))}
         self.of_images = frozenset(
             name for rule in rules if sees_each_image(rule) for one in conditions_of(rule) for name in one.names
-        )
+        ) | {"InstanceNumber"}  # which is the first image goes by it, before any UID that a rule reads
         self.of_families = frozenset(self.words)
 
 
@@ -149,9 +149,10 @@ class Past:
         """The same arrival by another record of it, that knows more."""
         return self if record is None else Past(record, self._reads, self._zone)
 
-    def case(self, used: Mapping[str, int]) -> Case:
-        """What is decided on."""
-        return Case(self.subject, self.received, used, self.record.addendum_of != 0)
+    def case(self, used: Mapping[str, int], *, went: bool) -> Case:
+        """What is decided on. `went`: earlier arrivals of its series went somewhere, so that it is a part of a decision."""
+        addendum = went and self.record.addendum_of != 0
+        return Case(self.subject, self.received, used, addendum, own=self.record.images)
 
     def untold(self, rule: Rule) -> str:
         """Why the kept values cannot tell what this rule is; "" if they can."""
@@ -209,8 +210,7 @@ def _joined(origin: Past, members: list[Past], each_image: bool, zone: tzinfo | 
         common, images = origin.images(each_image)
         return Subject(images, _origin(origin.record, origin.record.images), common, zone)
     renewed = {one.record.series_uid for one in members if one.record.addendum_of}
-    by_uid: dict[tuple[str, str], dict[str, Any]] = {}
-    others: list[dict[str, Any]] = []
+    found: dict[object, dict[str, Any]] = {}
     more = 0
     for member in sorted(members, key=lambda one: one.record.arrival):
         whole = each_image or member.record.series_uid in renewed
@@ -219,12 +219,11 @@ def _joined(origin: Past, members: list[Past], each_image: bool, zone: tzinfo | 
         for image in images:
             values = {**common, **image}
             uid = values.get("SOPInstanceUID")
-            if isinstance(uid, str) and "SOPInstanceUID" not in (member.record.dropped or ()):
-                by_uid[member.record.series_uid, uid] = values
-            else:
-                others.append(values)
-    found = [*by_uid.values(), *others]
-    return Subject(found, _origin(origin.record, len(found) + more), zone=zone)
+            known = isinstance(uid, str) and "SOPInstanceUID" not in (member.record.dropped or ())
+            image_of: object = (member.record.series_uid, uid) if known else object()
+            found.pop(image_of, None)  # the newest stands among the images of its own arrival, as in the spool
+            found[image_of] = values
+    return Subject([*found.values()], _origin(origin.record, len(found) + more), zone=zone)
 
 
 def _origin(record: RecordedArrival, images: int) -> Mapping[str, object]:

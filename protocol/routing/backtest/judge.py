@@ -30,6 +30,7 @@ class Judgement:
     """What a configuration makes of an arrival: route, hold, discard, or cannot_tell where values were not kept.
 
     Of rules, by name: those that were `true` (shadow rules and `blocked` ones, too), unknown, an error, or not to be told.
+    `singles` are the targets that got single images only: late images of the series do not follow these.
     """
 
     outcome: str
@@ -39,6 +40,7 @@ class Judgement:
     error: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
+    singles: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -113,7 +115,7 @@ class Judge:
         for one in waiting:
             past = one.past
             decision = decide(
-                self._configuration, 0, past.case(one.used), complete=True, answered=answered, explained=False
+                self._configuration, 0, self._case(past, one.used), complete=True, answered=answered, explained=False
             )
             judgement = self._judgement(decision, past, self._untold(past, one.answers) + untold)
             yield past, self._with_earlier(past.record, judgement)
@@ -139,9 +141,12 @@ class Judge:
         )
 
     def _decided(self, past: Past, answers: Answers) -> Judgement | None:
-        decision = decide(self._configuration, 0, past.case(self._used_at(past)), explained=False)
+        decision = decide(self._configuration, 0, self._case(past, self._used_at(past)), explained=False)
         self._count(result for result in decision.results if result.trigger != "study")
         return None if decision.waits else self._judgement(decision, past, self._untold(past, answers))
+
+    def _case(self, past: Past, used: Mapping[str, int]) -> Case:
+        return past.case(used, went=_series_of(past.record) in self._went)
 
     def _untold(self, past: Past, answers: Answers) -> tuple[str, ...]:
         """The rules about arrivals that the kept values cannot tell."""
@@ -167,13 +172,15 @@ class Judge:
     def _judgement(self, decision: Decision, past: Past, untold: tuple[str, ...]) -> Judgement:
         told = [result for result in decision.results if result.rule not in untold]
         outcome, targets = decision.outcome, tuple(sorted(one.name for one in decision.deliveries))
+        singles: tuple[str, ...] = ()
         if self._active.intersection(untold):
             outcome, targets = CANNOT_TELL, ()  # type: ignore[assignment]
         elif outcome == "route":
-            targets = tuple(sorted({*targets, *self._single_images(told)}))
+            singles = tuple(sorted({*self._single_images(told)} - {*targets}))
+            targets = tuple(sorted({*targets, *singles}))
         return self._interned(Judgement(
             outcome, targets if outcome == "route" else (), _named(told, Truth.TRUE), _named(told, Truth.UNKNOWN),
-            _named(told, Truth.ERROR), untold, tuple(result.rule for result in told if result.blocked),
+            _named(told, Truth.ERROR), untold, tuple(result.rule for result in told if result.blocked), singles,
         ))  # fmt: skip
 
     def _single_images(self, results: list[RuleResult]) -> Iterator[str]:
@@ -185,12 +192,13 @@ class Judge:
 
     def _with_earlier(self, record: RecordedArrival, found: Judgement) -> Judgement:
         """An addendum goes at least where the earlier arrivals of its series went, unless it is held."""
-        key = (*record.study, record.series_uid)
+        key = _series_of(record)
         if record.addendum_of and found.outcome in ("route", "discard") and (went := self._went.get(key)):
             targets = tuple(sorted({*found.targets, *went}))
-            found = self._interned(replace(found, outcome="route", targets=targets))
-        if found.targets:
-            self._went[key] = found.targets
+            singles = tuple(one for one in found.singles if one not in went)
+            found = self._interned(replace(found, outcome="route", targets=targets, singles=singles))
+        if whole := tuple(one for one in found.targets if one not in found.singles):
+            self._went[key] = whole
         return found
 
     def _interned(self, judgement: Judgement) -> Judgement:
@@ -206,6 +214,11 @@ def _answer(rule: Rule, study: Case) -> RuleResult:
         return result
     is_complete = complete.result(study.subject) is Truth.TRUE
     return result if is_complete else replace(result, action="hold", period="")
+
+
+def _series_of(record: RecordedArrival) -> tuple[str, str, str]:
+    """Its series, as one sender sent it."""
+    return (*record.study, record.series_uid)
 
 
 def _any_untold(rule: Rule, members: list[Past]) -> bool:
