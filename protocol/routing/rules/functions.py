@@ -105,8 +105,14 @@ def _any_text(check: Callable[[str], bool]) -> Test:
 
 
 def _like(pattern: str) -> Test:
-    compiled = patterns.glob(pattern)
-    return _of_pattern(lambda text: compiled.found_in(text.casefold()))
+    folded, unfolded = patterns.glob(pattern), patterns.unfolded_glob(pattern) if "?" in pattern else None
+
+    def check(text: str) -> bool:
+        plain = text.casefold()
+        found = folded.found_in(plain)
+        return found or (unfolded is not None and len(plain) != len(text) and unfolded.found_in(text))
+
+    return _of_pattern(check)
 
 
 def _regex(pattern: str) -> Test:

@@ -39,8 +39,24 @@ def glob(pattern: str) -> Pattern:
 
     Raises ValueError with the reason.
     """
+    return Pattern(_compiled(_globbed(pattern.casefold())))
+
+
+@lru_cache(maxsize=512)
+def unfolded_glob(pattern: str) -> Pattern | None:
+    """The same for a text as it is: casefolding makes two characters of one (ß is ss), and ? is to be one of the text's own.
+
+    None if that is too large: a pattern that `glob` takes must not be refused for it.
+    """
+    try:
+        return Pattern(_compiled(_globbed(pattern), ignores_case=True))
+    except ValueError:
+        return None
+
+
+def _globbed(pattern: str) -> str:
     parts = {"*": "(?s:.*)", "?": "(?s:.)"}
-    return Pattern(_compiled(r"\A" + "".join(parts.get(one) or re2.escape(one) for one in pattern.casefold()) + r"\z"))
+    return r"\A" + "".join(parts.get(one) or re2.escape(one) for one in pattern) + r"\z"
 
 
 def _compiled(pattern: str, ignores_case: bool = False) -> Any:

@@ -236,3 +236,18 @@ def test_a_text_longer_than_any_value_is_an_error_for_a_pattern_and_says_so() ->
 )
 def test_half_a_character_in_a_pasted_header_is_no_fault(text: str) -> None:
     assert result(text, {"SeriesDescription": "x\ud800"}) == "true"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [
+        ("fu? links", "Fuß links", "true"),
+        ("stra?e", "STRAßE", "true"),
+        ("?stanbul", "İstanbul", "true"),
+        ("fuß*", "FUSS LINKS", "true"),
+        ("fu?", "Fuss", "false"),
+        ("fu?? links", "Fuß links", "true"),  # as it was
+    ],
+)
+def test_a_question_mark_is_one_character_also_where_case_makes_two_of_it(pattern, text, expected):
+    assert result(f"like(StudyDescription, '{pattern}')", {"StudyDescription": text}) == expected
