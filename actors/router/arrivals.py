@@ -207,7 +207,8 @@ class Deciding:
 
     def _case(self, headers: ArrivalHeaders) -> Case:
         named = periods(self._routing.configuration, headers.arrival["opened"], self._routing.zone)
-        return case_of(headers, self._routing.zone, self._spool.rules.used(named))
+        awaited = self._spool.studies.awaited(headers.arrival) if self._routing.configuration.timed_studies else ()
+        return case_of(headers, self._routing.zone, self._spool.rules.used(named), awaited=awaited)
 
     def _failed(self, arrival: int, exc: Exception, after_waiting: bool) -> None:
         self._log.error("decide_failed", arrival=arrival, error=where(exc))

@@ -4,7 +4,7 @@ It must not read or write anything; `deciding` and `commands` do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
@@ -23,13 +23,14 @@ EARLIER = "goes where the earlier images of its series went"
 
 
 def case_of(
-    headers: ArrivalHeaders, zone: tzinfo | None, used: Used = NOTHING_USED, *, lifted: bool = False
+    headers: ArrivalHeaders, zone: tzinfo | None, used: Used = NOTHING_USED, *, lifted: bool = False,
+    awaited: Collection[str] = (),
 ) -> Case:  # fmt: skip
     """The arrival as rules see it: its origin, the headers of all images of its series, what quotas have counted."""
     subject = _subject(headers.arrival, headers.common, headers.differing, zone)
     received = moment(headers.arrival["opened"], zone)
     addendum = bool(headers.arrival["addendum_of"]) and bool(headers.earlier_targets)
-    return Case(subject, received, used, addendum=addendum, lifted=lifted, own=headers.own)
+    return Case(subject, received, used, addendum=addendum, lifted=lifted, own=headers.own, awaited=awaited)
 
 
 def study_case(headers: StudyHeaders, zone: tzinfo | None, used: Used = NOTHING_USED, *, again: bool = False) -> Case:

@@ -117,7 +117,8 @@ class _Run:
         return [
             Wait(rule.name, rule.mode == "active") for rule in rules
             if rule.trigger == "study" and rule.mode != "off" and rule.name not in self._stopped
-            and not not_in_force(rule.expires, rule.off_until, self._case.received)
+            and (rule.name in self._case.awaited
+                 or not not_in_force(rule.expires, rule.off_until, self._case.received))
         ]  # fmt: skip
 
     def _one(self, rule: Rule) -> RuleResult:

@@ -34,6 +34,7 @@ class Case:
         addendum: late images of a series; they are no decision of their own for a quota.
         lifted: a person lets it go; quotas, schedules and hold rules do not count, and a hold rule's targets get it.
         own: how many of the images, the last ones, are of the arrival itself; None: all.
+        awaited: study rules that wait for the rest of its study: whether they are in force was settled by its first series.
     """
 
     subject: Subject
@@ -42,6 +43,7 @@ class Case:
     addendum: bool = False
     lifted: bool = False
     own: int | None = None
+    awaited: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,11 @@ class RoutingConfiguration(Frozen):
         return tuple(rule for rule in self.rules if rule.trigger == "image" and rule.mode != "off")
 
     @cached_property
+    def timed_studies(self) -> bool:
+        """Whether a study rule ends or begins on a day, which may come while a study does."""
+        return any(rule.trigger == "study" and bool(rule.expires or rule.off_until) for rule in self.rules)
+
+    @cached_property
     def keywords(self) -> frozenset[str]:
         """DICOM keywords that rules and layouts read, so that the header scan takes them."""
         conditions = [one for rule in self.rules for one in (rule.compiled, rule.study_complete) if one is not None]

@@ -82,6 +82,15 @@ class Studies:
             ).fetchall()
         return [StudyWait(**{**dict(row), "before": bool(row["before"])}) for row in rows]
 
+    def awaited(self, arrival: Mapping[str, Any]) -> list[str]:
+        """The rules that wait for the rest of an arrival's study."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT rule FROM study_wait WHERE study_uid = ? AND calling_ae = ? AND state = 'open'",
+                (arrival["study_uid"], arrival["calling_ae"]),
+            ).fetchall()
+        return [row[0] for row in rows]
+
     def headers(self, wait: StudyWait) -> StudyHeaders:
         """What a study rule may read: the headers of all series of the study that came from this sender."""
         with self._db.read() as connection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from router_rig import Rig
 
@@ -584,3 +586,17 @@ def test_more_than_are_decided_at_once_wait_for_the_rules_of_today_before_any_st
     node.publish(HEAD, {"name": "look", "when": "True", "action": "hold"})
     node.after(QUIET_S)
     assert states(node) == ["held"] * 5 and node.deliveries() == {}
+
+
+def test_a_rule_that_expires_while_a_study_comes_gets_all_of_the_study_that_began_before(rig):
+    node: Rig = rig()
+    end = datetime.fromtimestamp(node.world.clock.now() + 200, UTC).isoformat()
+    node.publish({**HEAD, "expires": end})
+    node.series(CT)
+    node.after(200)
+    node.series(PT)
+    assert states(node) == ["waiting", "waiting"]
+    node.after(QUIET_S)
+    assert states(node) == ["in_delivery", "in_delivery"]
+    node.series(TestImage(study=2))
+    assert node.newest()["state"] == "discarded", "another study begins too late"

@@ -216,6 +216,12 @@ def test_a_rule_about_studies_sees_all_arrivals_of_the_study_by_the_same_sender(
     assert document["draft"]["targets"]["pacs"]["series"] == 2 and document["arrivals"] == 5
 
 
+def test_a_study_that_began_before_its_rule_expired_belongs_to_it_whole():
+    draft = rules(rule("all", "True", "pacs", trigger="study", expires="2026-11-26T12:02+00:00"))
+    document = told(draft, [arrival(1, header()), arrival(3, header(number=2)), arrival(4, header(), study="1.3")])
+    assert (document["draft"]["outcomes"]["route"], document["draft"]["outcomes"]["discard"]) == (2, 1)
+
+
 def test_quotas_count_in_the_order_of_receipt_and_by_their_period():
     draft = rules(rule("some", "True", "pacs", quota={"max": 2, "per": "hour"}))
     arrivals = [arrival(at, header(), received=NOON + at * 20 * 60, study=f"1.{at}") for at in range(6)]

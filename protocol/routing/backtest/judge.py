@@ -45,11 +45,12 @@ class Judgement:
 
 @dataclass(slots=True)
 class _Waiting:
-    """An arrival that waits for its study, with the quotas as they stood when it came."""
+    """An arrival that waits for its study, with the quotas and the study rules as they stood when it came."""
 
     past: Past
     answers: Answers
     used: Mapping[str, int]
+    rules: tuple[str, ...]
 
 
 class Judge:
@@ -64,7 +65,7 @@ class Judge:
         self._series = [rule for rule in rules if rule.trigger == "series"]
         self._picked = truths.of(rule.compiled for rule in self._series)
         images = any(rule.trigger == "image" for rule in rules)
-        self._remembers = remember and not self._quotas and not images
+        self._remembers = remember and not self._quotas and not images and not configuration.timed_studies
         self._memory: dict[Any, Any] = {}
         self._decisions: dict[Any, Any] = {}
         self._same: dict[Judgement, Judgement] = {}
@@ -82,7 +83,8 @@ class Judge:
         if found is _FORGOTTEN:
             found = self._anew(past, answers, key)
         if found is None:
-            self._waiting.setdefault(past.record.study, []).append(_Waiting(past, answers, self._used_at(past)))
+            waiting = _Waiting(past, answers, self._used_at(past), self._in_force(past))
+            self._waiting.setdefault(past.record.study, []).append(waiting)
             return None
         assert isinstance(found, Judgement)
         return self._with_earlier(past.record, found)
@@ -145,8 +147,16 @@ class Judge:
         self._count(result for result in decision.results if result.trigger != "study")
         return None if decision.waits else self._judgement(decision, past, self._untold(past, answers))
 
+    def _in_force(self, past: Past) -> tuple[str, ...]:
+        """The study rules that were when it came."""
+        return tuple(
+            rule.name for rule in self._rules
+            if rule.trigger == "study" and not not_in_force(rule.expires, rule.off_until, past.received)
+        )  # fmt: skip
+
     def _case(self, past: Past, used: Mapping[str, int]) -> Case:
-        return past.case(used, went=_series_of(past.record) in self._went)
+        awaited = {name for one in self._waiting.get(past.record.study, ()) for name in one.rules}
+        return replace(past.case(used, went=_series_of(past.record) in self._went), awaited=awaited)
 
     def _untold(self, past: Past, answers: Answers) -> tuple[str, ...]:
         """The rules about arrivals that the kept values cannot tell."""
