@@ -122,6 +122,13 @@ def _check(pixels: Pixels) -> None:
         raise UnreadableImage(f"a frame of {pixels.frame_bytes >> 20} MB is larger than what is changed here")
     if pixels.total > MAX_PIXEL_BYTES:
         raise UnreadableImage(f"{pixels.total >> 20} MB of pixels are more than an image can hold uncompressed")
+    if pixels.offsets is not None and not _ascend(pixels.offsets[0]):  # one frame would be decoded for another
+        raise UnreadableImage("its extended offset table contradicts itself")
+
+
+def _ascend(table: bytes) -> bool:
+    offsets = [offset for (offset,) in struct.iter_unpack("<Q", table[: len(table) - len(table) % 8])]
+    return all(one < following for one, following in zip(offsets, offsets[1:], strict=False))
 
 
 def begins(syntax: str, head: bytes) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom.encaps import encapsulate, generate_frames, parse_basic_offsets, parse_fragments
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames, parse_basic_offsets, parse_fragments
 from pydicom.pixels.encoders.base import Encoder
 from pydicom.uid import JPEGLSLossless, RLELossless
 
@@ -229,6 +229,25 @@ def test_frames_beyond_those_that_the_image_says_are_not_lost_without_a_word(nam
             assert changed(tmp_path / "two.dcm", "explicit", tmp_path)
             continue
         with pytest.raises(UnreadableImage, match="more frames than the image says"):
+            changed(tmp_path / "two.dcm", "explicit", tmp_path)
+
+
+@needs_extra
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 0)])
+def test_an_extended_offset_table_that_would_give_one_frame_for_another_is_refused(order, tmp_path):
+    dataset = read(next(one for one in SHARED if one.name == "MR3_JLSL.dcm"))
+    (frame,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    data, offsets, lengths = encapsulate_extended([frame, frame])
+    tables = [[table[8 * at : 8 * at + 8] for at in order] for table in (offsets, lengths)]
+    dataset.PixelData, dataset.NumberOfFrames = data, 2
+    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+    dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = map(b"".join, tables)
+    (tmp_path / "two.dcm").write_bytes(written(dataset))
+    if order == (0, 1):
+        after = read(changed(tmp_path / "two.dcm", "explicit", tmp_path))
+        assert after.NumberOfFrames == 2 and "ExtendedOffsetTable" not in after
+    else:
+        with pytest.raises(UnreadableImage, match="offset table"):
             changed(tmp_path / "two.dcm", "explicit", tmp_path)
 
 
