@@ -76,7 +76,7 @@ def link(tx: Transaction, arrival: Any, waits: Sequence[tuple[str, bool]]) -> No
     for rule, counts in waits:
         known = tx.changed(
             "UPDATE study_link SET counts = ? WHERE arrival = ? AND applied = 0"
-            " AND wait IN (SELECT id FROM study_wait WHERE rule = ? AND state <> 'done')",
+            " AND EXISTS (SELECT 1 FROM study_wait w WHERE w.id = study_link.wait AND w.rule = ? AND w.state <> 'done')",
             (counts, arrival["id"], rule),
         )
         if known:

@@ -99,7 +99,7 @@ def test_no_statement_of_daily_work_walks_through_a_whole_table(spool):
         assert spool.rules.used({"rule": "ever"})["rule"] and spool.rules.counts()
         (wait,) = spool.studies.open_ones()
         spool.studies.headers(wait)
-        assert spool.studies.under_way(wait) and spool.studies.conclude(
+        assert spool.studies.under_way(wait, revision=2) and spool.studies.conclude(
             wait, Verdict("route", 1, [TargetChoice("pacs")]), result="true", why="quiet", answer={}
         )
         for number in spool.studies.deciding():
