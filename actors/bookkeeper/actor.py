@@ -21,7 +21,7 @@ from actors.bookkeeper.encoding import judge_encoding
 from actors.bookkeeper.figures import FiguresDesk
 from actors.bookkeeper.hand import Hand, ThreadHand
 from actors.bookkeeper.lag import Away, Lag
-from actors.clocks import clock_trouble
+from actors.clocks import BELIEVED, ahead_trouble, clock_trouble
 from actors.rhythm import REST_S
 from protocol.errors import LedgerError, OutOfSpace
 from protocol.ledger.mining.filling import Filled
@@ -234,8 +234,11 @@ class BookkeeperActor(Actor):
         return REST_S
 
     def _clock_is_odd(self, now: float) -> bool:
-        """What is old is judged by the wall clock: after it jumped nothing is forgotten until this process starts again."""
-        trouble = clock_trouble(self.context.clock.now() - now - self._offset, self.context.clock.now(), 0.0)
+        """What is old is judged by the wall clock: after it jumped nothing is forgotten until this process starts again, and
+        none that the cleaner does not believe is believed here.
+        """
+        wall, told = self.context.clock.now(), self.context.spool.notices.standing(BELIEVED).get(BELIEVED, "")
+        trouble = clock_trouble(wall - now - self._offset, wall, 0.0) or ahead_trouble(told, wall)
         if trouble:
             self._forget_at = now + FORGET_EVERY_S
             self.context.log.warning("nothing_forgotten", why=trouble)

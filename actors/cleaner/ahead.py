@@ -7,14 +7,12 @@ and what was kept for a month may be kept for a day more. Only running counts, a
 
 from __future__ import annotations
 
+from actors.clocks import AHEAD_S, BELIEVED, believed
 from protocol.clock import Clock
 from protocol.errors import OutOfSpace
 from protocol.spool.notices import Notices
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
-AHEAD_S = 3 * DAY_S
-"""A node that is off over a long weekend waits for nothing, and its images are kept as long as that by default."""
-_TOPIC = "cleaner.clock"
 _WAITED_EVERY_S = 600.0  # what is waited is written down in units of that
 
 
@@ -23,10 +21,9 @@ class Ahead:
 
     def __init__(self, notices: Notices, clock: Clock, wait_s: float) -> None:
         self._notices, self._clock, self._wait_s = notices, clock, wait_s
-        self._told = notices.standing(_TOPIC).get(_TOPIC, "")
-        seen, _, waited = self._told.partition(" ")
-        self._seen = float(seen) if seen else clock.now()  # the wall clock as it was last believed
-        self._waited = float(waited or 0.0)  # since then
+        self._told = notices.standing(BELIEVED).get(BELIEVED, "")
+        # The wall clock as it was last believed, and seconds of running since then.
+        self._seen, self._waited = believed(self._told) or (clock.now(), 0.0)
         self._looked = clock.monotonic()
 
     def trouble(self) -> str:
@@ -52,7 +49,7 @@ class Ahead:
         if told == self._told:
             return
         try:
-            self._notices.tell(_TOPIC, told)
+            self._notices.tell(BELIEVED, told)
         except OutOfSpace:  # with the next look; a full disk is the last reason not to clean
             return
         self._told = told
