@@ -26,7 +26,7 @@ ALERT_LEVELS = {"critical": "bad", "warning": "warn", "info": "ok"}
 PLACES = {
     "actor": "/system", "disk": "/system", "wal": "/system", "draining": "/system", "ready": "/system", "ledger": "/system",
     "accounting": "/system", "parked": "/queue?state=parked", "held": "/series?state=held", "quarantined": "/quarantine",
-    "oldest": "/queue?state=waiting", "routing": "/config/versions",
+    "oldest": "/queue?state=waiting", "routing": "/config/versions", "more": "/alerts",
 }  # fmt: skip
 """Where a symptom is looked at."""
 SAME = {
@@ -35,6 +35,9 @@ SAME = {
     "spool.wal": "wal",
 }  # fmt: skip
 """Beginning of an alert's key -> the symptom that says the same."""
+
+MOST = 100
+"""Lines that are shown: with one for each of thousands of invented AE titles a page has ten megabytes and says nothing."""
 
 Row = dict[str, Any]
 
@@ -57,6 +60,17 @@ def attention(status: dict[str, Any], error: str, alerts: Sequence[Alert] = ()) 
     # A drain that was forgotten keeps everything out, and nothing else on the screen would say so: it goes first.
     ordered = sorted(lines.items(), key=lambda item: (item[0] != "draining", LEVELS.index(item[1]["level"])))
     return {key: {"order": place, **row} for place, (key, row) in enumerate(ordered)}
+
+
+def shortened(rows: dict[str, Row]) -> dict[str, Row]:
+    """The first of them, and a line that counts the others."""
+    if len(rows) <= MOST:
+        return rows
+    text = (
+        f"{words.count(len(rows) - MOST, 'further thing')} like these, by severity. All of them: scanpost alerts list"
+    )
+    level = list(rows.values())[MOST]["level"]
+    return dict(list(rows.items())[:MOST]) | {"more": {"order": MOST, **_line("more", level, text)}}
 
 
 def _line(key: str, level: str, text: str) -> Row:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from protocol.records import record
 from protocol.spool.alerts import Alert
 from webgui import words
-from webgui.attention import STOPPED, attention, images_unaccounted, is_down
+from webgui.attention import STOPPED, attention, images_unaccounted, is_down, shortened
 from webgui.outlook import Outlook, days_left
 from webgui.rates import Point
 
@@ -100,7 +100,7 @@ def topics(reading: Reading, now: Point | None) -> Topics:
     actors = status.get("actors", {})
     return {
         "summary": {"all": _summary(status, rows)},
-        "attention": rows,
+        "attention": shortened(rows),
         "kpi": _kpi(status, now, outlook),
         "images": _images(status.get("images", {})),
         "chart": reading.chart,

@@ -9,7 +9,7 @@ from webgui_fakes import STATUS
 from protocol.spool.alerts import Alert
 from webgui import words
 from webgui.areas.dashboard.charts import RANGES, drawing, top_of
-from webgui.attention import LEDGER_BEHIND, attention
+from webgui.attention import LEDGER_BEHIND, MOST, attention
 from webgui.figures import Reading, topics
 from webgui.outlook import STILL_S, Backlog, Mark, Outlook
 from webgui.rates import HISTORY_S, MEAN_S, Rates
@@ -28,6 +28,19 @@ def changed(**changes):
 
 def test_a_healthy_node_needs_no_attention():
     assert attention(STATUS, "") == {}
+
+
+def test_of_thousands_of_things_the_worst_stand_there_and_the_others_are_counted():
+    """One alert for each AE title that somebody invents: the page had ten megabytes."""
+    targets = {f"t{number}": {"state": "failing", "fails": 3 if number == 7 else 1} for number in range(5000)}
+    rows = topics(Reading(changed(targets=targets)), None)
+    assert len(rows["attention"]) == MOST + 1
+    first, *_, last = rows["attention"].items()
+    assert first[0] == "target t7" and (last[0], last[1]["href"]) == ("more", "/alerts")
+    assert f"{words.number(5000 - MOST)} further things" in last[1]["text"]
+    assert words.number(5000) in rows["summary"]["all"]["chip"][0][1]
+    orders = [row["order"] for row in rows["attention"].values()]
+    assert orders == sorted(orders)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from webgui_fakes import HOME, PAGE
 from protocol.spool.alerting import Symptom
 from protocol.spool.alerts import Step
 from protocol.spool.letters import Item
+from webgui.areas.alerts.pages import SHOWN
 
 EVIL = "<script>alert(1)</script>"
 
@@ -38,6 +39,15 @@ async def test_alerts_stand_with_what_they_are_about_and_stay_text(standing, rea
     page = await page_of(real_admin)
     assert "Target pacs is down &lt;script&gt;" in page and EVIL not in page
     assert "target/pacs" in page and "5 of it" in page
+
+
+async def test_of_thousands_of_alerts_the_page_shows_some_and_counts_the_others(real, real_admin):
+    few = await page_of(real_admin)
+    assert "further alerts" not in few
+    real.spool.alerts.apply([Step("raise", Symptom(f"quarantine.X{number}", "odd")) for number in range(SHOWN + 50)])
+    page = await page_of(real_admin)
+    assert page.count('class="card alert-card"') == SHOWN
+    assert f"{SHOWN + 50} open" in page and "50 further alerts" in page
 
 
 async def test_an_alert_that_only_waits_to_be_cleared_says_so(standing, real_admin):

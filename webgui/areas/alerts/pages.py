@@ -16,6 +16,7 @@ from webgui.keys import NODE
 
 WEEK_S = 7 * 86_400.0
 MESSAGES = 30
+SHOWN = 200  # of each kind: as many as anybody reads
 
 
 async def show(request: web.Request) -> web.Response:
@@ -25,17 +26,21 @@ async def show(request: web.Request) -> web.Response:
     command = None if asked is None else await node.spool(lambda spool: spool.commands.find(asked))
     if command is not None and command.kind != "alerts.test":
         raise NotFound("that was no test of a channel")
+    standing = [one for one in alerts if one.state in ("open", "acknowledged")]
+    silenced, cleared = ([one for one in alerts if one.state == state] for state in ("silenced", "cleared"))
     context = {
-        "alerts": [one for one in alerts if one.state in ("open", "acknowledged")],
-        "silenced": [one for one in alerts if one.state == "silenced"],
-        "cleared": [one for one in alerts if one.state == "cleared"],
+        "alerts": standing[:SHOWN],
+        "silenced": silenced[:SHOWN],
+        "cleared": cleared[:SHOWN],
+        "open": sum(one.state == "open" for one in standing),
+        "more": sum(max(0, len(some) - SHOWN) for some in (standing, silenced, cleared)),
         "silences": silences,
         "letters": [lines.letter_document(one) for one in letters],
         "channels": lines.channels(node.settings),
         "test": None if command is None else lines.ladder(command),
         "severity": lines.SEVERITY, "state": lines.STATE, "letter": lines.LETTER, "place": lines.place, "said": words.alert,
         "clear_after_s": node.settings.alerts.clear_after_s,
-        "covers": {one.id: [alert.key for alert in alerts if alert.silence and alert.silence.id == one.id] for one in silences},
+        "covers": {one.id: [alert.key for alert in alerts if alert.silence and alert.silence.id == one.id][:SHOWN] for one in silences},
     }  # fmt: skip
     return answers.page(request, "alerts/alerts.html", **context)
 
