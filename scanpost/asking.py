@@ -5,6 +5,7 @@ It must not print, except what people asked for wait for; nothing here changes s
 from __future__ import annotations
 
 import getpass
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 ANSWER_WAIT_S = 15.0
 LOOK_S = 0.05
+PATIENCE_S = 5.0
 
 
 @contextmanager
@@ -30,9 +32,10 @@ def opened(options: Options) -> Iterator[tuple[Settings, Spool]]:
     from protocol.spool import open_spool
 
     settings = options.settings()
-    spool = open_spool(
-        settings.home, source=f"/{settings.node.name}/cli/{who()}", durability=settings.receiver.durability
-    )
+    with _told_why(settings):
+        spool = open_spool(
+            settings.home, source=f"/{settings.node.name}/cli/{who()}", durability=settings.receiver.durability
+        )
     try:
         yield settings, spool
     finally:
@@ -45,6 +48,34 @@ def node_there(settings: Settings) -> None:
 
     if not settings.home.exists():
         raise SpoolMissing(f"there is no node in {settings.home} yet; `scanpost up` makes one")
+
+
+@contextmanager
+def _told_why(settings: Settings) -> Iterator[None]:
+    """Around what takes the spool's write lock: whoever has to wait for it hears which program has it, and goes on waiting.
+
+    A program that hangs while it writes holds up the commands that are to tell what is wrong, too.
+    """
+    over = threading.Event()
+
+    def tell() -> None:
+        from protocol.spool.places import Places
+        from protocol.spool.writelock import holder
+
+        if over.wait(PATIENCE_S):
+            return
+        found = holder(Places(settings.home).write_lock)
+        if found is not None:
+            stopped = ", which is suspended" if found.stopped else ""
+            say(f"waiting: process {found.pid}{stopped} has been writing to the spool for {found.held_s:.0f} s")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def routing_of(settings: Settings) -> RoutingVersions:

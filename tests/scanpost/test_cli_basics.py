@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from protocol.errors import SpoolMissing
+from protocol.spool.writelock import WriteLock
+from scanpost import asking
+from scanpost.common import Options
 from scanpost.main import COMMANDS, cli
 
 Run = Callable[..., Result]
@@ -181,3 +186,24 @@ def test_what_asks_a_node_that_is_not_there_says_so_and_makes_nothing(tmp_path: 
     assert (done.exit_code, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1 and f"in {tmp_path / 'home'} yet" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_waits_for_a_program_that_writes_without_end_says_for_which(home, monkeypatch) -> None:
+    """Doctor and status are what people reach for then: they were silent for as long as it took."""
+    said: list[str] = []
+    over = threading.Event()
+    monkeypatch.setattr(asking, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(asking, "say", lambda text: (said.append(text), over.set()))
+
+    def look() -> None:
+        with asking.opened(Options(home=home.folder)) as (_, spool):
+            said.append(str(spool.accounting.figures().received))
+
+    lock = WriteLock(home.spool.places.write_lock)
+    with lock:
+        looking = threading.Thread(target=look)
+        looking.start()
+        assert over.wait(30)
+    looking.join(30)
+    lock.close()
+    assert f"process {os.getpid()} has been writing to the spool" in said[0] and said[1:] == ["0"]
