@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 SEED = int(os.environ.get("SCANPOST_CHAOS_SEED", "20261123"))
 IMAGES = 300
-WITH_WORK = int(os.environ.get("SCANPOST_CHAOS_KILLS", "3"))  # more for a long look
+WITH_WORK = int(os.environ.get("SCANPOST_CHAOS_KILLS", "2"))  # more for a long look
 DISPATCHERS = 3
 OTHERS = ("bus", "cleaner", "webgui")
 

@@ -124,7 +124,7 @@ def test_a_router_that_dies_anywhere_is_completed_by_the_next(name, power, folde
     def world(seed: int) -> RoutedWorld:
         return RoutedWorld(folder / f"w{next(count)}", seed)
 
-    every = 2 if power and not request.config.getoption("--soak") else 1
+    every = 1 if request.config.getoption("--soak") else 3 if power else 2
     run_at_every_point(Scenario(name, world, STORIES[name], check), power=power, points=moments_of_one, every=every)
 
 
