@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,11 @@ class Deadly(Archive):
     def _store(self, event: Any) -> int:
         port = event.assoc.requestor.port
         for process in self._node.processes():
-            if any(one.laddr and one.laddr.port == port for one in process.net_connections("tcp")):
-                process.kill()
+            with suppress(
+                psutil.Error
+            ):  # one that ended meanwhile; an error here would be answered as a status of its own
+                if any(one.laddr and one.laddr.port == port for one in process.net_connections("tcp")):
+                    process.kill()
         return 0xA700
 
 
