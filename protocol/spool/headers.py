@@ -138,7 +138,8 @@ def _together(connection: sqlite3.Connection, arrivals: Sequence[Any]) -> tuple[
     (purging.headers): a rule must not take them for images that have none.
 
     Of an image that came again the newest version among these arrivals counts, and stands among the images of its own.
-    `superseded` does not say which: it is written once the newer one is routed, and by arrivals that came after these.
+    Within an arrival `superseded` says which, not its position: the row of the older one may have come last. Between
+    arrivals it does not: it is written once the newer one is routed, and by arrivals that came after these.
     """
     common: Values | None = None
     images: dict[tuple[bytes, str], Values] = {}
@@ -149,8 +150,8 @@ def _together(connection: sqlite3.Connection, arrivals: Sequence[Any]) -> tuple[
         base = difference(common, own) if common is not None else {}
         common = own if common is None else common
         rows = connection.execute(
-            "SELECT sop_uid, header, transfer_syntax_uid FROM image WHERE arrival = ? ORDER BY position",
-            (arrival["id"],),
+            f"SELECT sop_uid, header, transfer_syntax_uid FROM ({IMAGES_TO_SEND}) ORDER BY position",
+            {"arrival": arrival["id"]},
         ).fetchall()
         for row in rows:
             image = arrival["series_key"], row["sop_uid"]

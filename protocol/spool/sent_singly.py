@@ -28,9 +28,7 @@ def any_unsent(tx: Transaction, id: int, wanted: Sequence[int]) -> bool:
     """Is there, of an arrival that goes nowhere as a whole, an image that image rules want and that went nowhere?"""
     if not wanted:
         return not tx.one("SELECT 1 FROM delivery WHERE arrival = ?", (id,))
-    positions = [
-        row[0] for row in tx.all("SELECT max(position) FROM image WHERE arrival = ? GROUP BY sop_uid ORDER BY 1", (id,))
-    ]
+    positions = [row[0] for row in tx.all(f"SELECT position FROM ({IMAGES_TO_SEND}) ORDER BY 1", {"arrival": id})]
     sent = {
         row[0]
         for row in tx.all(

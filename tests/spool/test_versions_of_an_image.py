@@ -14,6 +14,8 @@ from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.binding import Binding
 from protocol.spool.deliveries import ImageResult
 from protocol.spool.images import Incoming
+from protocol.spool.sent_singly import any_unsent
+from protocol.spool.singles import Batch
 from protocol.testing.fakes import digest
 from protocol.testing.images import TestImage
 from protocol.testing.spoolworld import SpoolWorld
@@ -88,6 +90,24 @@ def test_a_correction_stays_the_newer_one_though_its_row_is_written_first(tmp_pa
     superseded = {row["receipt"]: row["superseded"] for row in world.spool.arrivals.story(arrival)["images"]}
     assert superseded == {after.receipt.hex(): None, before.receipt.hex(): after.receipt.hex()}
     assert world.spool.accounting.balance(files=True) == []
+
+
+def test_rules_see_the_correction_though_the_row_of_what_it_corrects_came_last(tmp_path):
+    world = SpoolWorld(tmp_path)
+    slow, quick = world.connect(), world.connect()
+    before = world.spool.images.save(world.incoming(slow, TestImage(modality="CT")))
+    world.clock.advance(0.05)
+    after = world.spool.images.save(world.incoming(quick, TestImage(modality="PT")))
+    world.clock.advance(0.05)
+    arrival = world.spool.images.commit([after])[0].arrival
+    world.spool.images.commit([before])
+    headers = world.spool.arrivals.subject(arrival)
+    assert ([image["Modality"] for image in headers.images], headers.own) == (["PT"], 1)
+    _, _, images = world.spool.singles.unseen(arrival)
+    corrected = [image for image in images if image.receipt == after.receipt]
+    world.spool.singles.route(Batch(arrival, images[-1].position, 1, {TargetChoice("ai"): corrected}, ["rule"]))
+    with world.spool.database.write() as tx:
+        assert not any_unsent(tx, arrival, [0]), "the newest version was sent"
 
 
 def test_an_older_version_that_was_refused_is_not_sent_after_the_newer_one(spool):
