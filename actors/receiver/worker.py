@@ -19,6 +19,7 @@ from actors.receiver.associations import Served
 from actors.receiver.counting import COUNTED, Asking
 from actors.receiver.reception import Means, Reception
 from actors.receiver.talk import Line
+from actors.turns import take_turns
 from protocol.clock import SystemClock
 from protocol.fsops import RealFs
 from protocol.routing.versions import RoutingVersions
@@ -167,6 +168,7 @@ def main(argv: Sequence[str]) -> int:
     # The receiver says when to stop: a signal to the whole group would end associations that have time left.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    take_turns()
 
     def work(settings: Settings, log: Any) -> None:
         serve(settings, options.instance, socket.socket(fileno=options.line_fd), options.limit_s, log)

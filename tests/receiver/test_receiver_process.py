@@ -92,6 +92,11 @@ def process(home: Path, request: pytest.FixtureRequest) -> Iterator[Process]:
     running.kill()
 
 
+def test_workers_wait_for_their_turn_and_who_accepts_does_not(process: Process) -> None:
+    assert os.sched_getscheduler(process.process.pid) == os.SCHED_OTHER
+    assert [os.sched_getscheduler(one.pid) for one in process.workers()] == [os.SCHED_BATCH] * 2
+
+
 @pytest.mark.parametrize("process", ["fsync", "relaxed"], indirect=True)
 def test_kill_9_loses_no_acknowledged_image(home: Path, process: Process, tmp_path: Path) -> None:
     enough, acknowledged, begun = threading.Event(), [], set()
