@@ -24,8 +24,8 @@ enum {
     EARLY = 160 * 1024,          /* bytes of an image that are stored while the next are on their way; a smaller one comes whole */
     AT_ONCE = 512 * 1024,        /* bytes of a write */
     BLOCK = 4096,                /* bytes in which room is given */
-    PORTION = 128 * 1024         /* and so on after the first part; a write ends at a multiple of it in the file: the page
-                                  * cache takes whole large folios then */
+    PORTION = 128 * 1024         /* and so on: a write ends at a multiple of it in the file, since the page cache takes whole
+                                  * large folios then, and begins as soon as so much is there */
 };
 
 typedef struct {

@@ -105,11 +105,11 @@ take_one(Plan *plan, Reader *r, Job *job, int sync)
     if (read_command(r)) {
         while ((code = read_data(r)) == PAUSED) {
             lap(RECEIVE);
-            r->pause = PORTION;
             if (!store_part(plan, r, job)) {
                 code = MORE;
                 break;
             }
+            r->pause = job->started ? job->done + PORTION - size_of(r) : PORTION; /* what ends a portion is there then */
         }
         if (code == STOPPED && r->late)
             code = MORE; /* it goes on as any other, once the rows of those before are on their way */
