@@ -6,6 +6,7 @@ names cannot fill memory.
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
@@ -16,6 +17,8 @@ PER_NAME_AND_ADDRESS = 5
 """Failures of one name from one address: guessing stops here, without locking the person out elsewhere."""
 PER_ADDRESS = 30
 """Failures from one address, whatever the names."""
+NETWORK_BITS = 64
+"""Of IPv6, so many bits are one address here: everybody there has 2^64 of them to choose from (RFC 4291, 2.5.4)."""
 PER_NAME = 100
 """Failures of one name from everywhere: high, since it locks the person out too."""
 MAX_KEYS = 10_000
@@ -67,8 +70,21 @@ class LoginLimiter:
         return max(0.0, times[0] + WINDOW_S - self._clock.monotonic())
 
 
+def _place(address: str) -> str:
+    """What counts as one address; text that is none counts as it is."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, NETWORK_BITS), strict=False))
+
+
 def _limits(name: str, address: str) -> tuple[tuple[Key, int], ...]:
-    name = name[:64]
+    name, address = name[:64], _place(address)
     return (
         (("both", name, address), PER_NAME_AND_ADDRESS),
         (("address", "", address), PER_ADDRESS),

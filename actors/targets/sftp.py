@@ -129,8 +129,7 @@ class SftpSession:
             await self._remove(temporary)
             raise
         if temporary != usual:
-            # Who was killed left it. Should somebody write it still, then renaming fails, and it is sent again.
-            await self._remove(usual)
+            await self._tidy(folder, usual)
 
     async def _created(self, usual: str, folder: str) -> tuple[str, Any]:
         """A file of our own: two sessions that wrote into one would give each other's half a name."""
@@ -141,6 +140,17 @@ class SftpSession:
                 raise
         own = f"{usual.removesuffix('.part')}.{self._token}.part"  # there is one, or no room: then this fails, too
         return own, await self._opened(own, folder)
+
+    async def _tidy(self, folder: str, usual: str) -> None:
+        """Remove what those left who were killed. Should somebody write it still, renaming fails, and it is sent again."""
+        stem = posixpath.basename(usual).removesuffix(".part")
+        try:
+            names = await self._channel.answered(self._channel.sftp.listdir(folder))
+        except Fault:  # a folder that may be written, not read
+            names = [posixpath.basename(usual)]
+        for name in names:
+            if name.startswith(f"{stem}.") and name.endswith(".part"):
+                await self._remove(posixpath.join(folder, name))
 
     async def _write(self, file: Any, read: Read) -> None:
         answered = self._channel.answered

@@ -189,12 +189,15 @@ def test_a_former_version_is_replaced_and_what_a_dead_attempt_left_is_removed(se
     image = spool_image(tmp_path, content=b"new" * 100)
     target = sftp(server, folder, layout="")
     name = f"{image.sop_instance_uid}.dcm"
-    (folder / name).write_bytes(b"old")
-    left = folder / f".{name}.{image.receipt.hex()}.part"
-    left.write_bytes(bytes(10_000))
-    for path in (folder / name, left):
+    left = [folder / f".{name}.{image.receipt.hex()}{own}.part" for own in ("", ".0123abcd", ".89abcdef")]
+    others = [folder / f".{name}.{'0' * 32}.part", folder / f".{name}.{image.receipt.hex()}"]
+    for path in (folder / name, *left, *others):
+        path.write_bytes(b"half")
         os.chown(path, *_owner(folder))
     assert send(target, image)[0].ok
+    assert not any(path.exists() for path in left) and all(path.exists() for path in others)
+    for path in others:
+        path.unlink()
     ((found, data),) = server.files(folder).items()
     assert found == name and dataset_in(data) == (image.sop_instance_uid, dataset_of(image))
 

@@ -143,6 +143,24 @@ def test_the_limit_moves_on_forgives_success_and_counts_addresses():
 
 
 @pytest.mark.parametrize(
+    ("first", "then", "waits"),
+    [
+        pytest.param("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True, id="one network"),
+        pytest.param("2001:db8:1:2::1", "2001:db8:1:3::1", False, id="the network beside it"),
+        pytest.param("10.0.0.1", "::ffff:10.0.0.1", True, id="one address, written in two ways"),
+        pytest.param("10.0.0.1", "::ffff:10.0.0.2", False, id="two addresses"),
+        pytest.param("fe80::1%eth0", "fe80::2%eth0", True, id="with a zone"),
+        pytest.param("unknown", "none", False, id="no addresses at all"),
+    ],
+)
+def test_guessing_does_not_go_on_from_the_next_of_billions_of_addresses(first, then, waits):
+    limiter = LoginLimiter(ManualClock())
+    for _ in range(PER_NAME_AND_ADDRESS):
+        limiter.fail("ann", first)
+    assert (limiter.wait_s("ann", then) > 0) is waits
+
+
+@pytest.mark.parametrize(
     ("headers", "status"),
     [
         ({}, 403),
