@@ -1,4 +1,5 @@
-"""How the kernel gives a process the processor. It must not be used where somebody waits for each single answer of it."""
+"""How the kernel gives a process the processor. It must not be used where an answer
+is due within a few milliseconds although all processors are at work."""
 
 from __future__ import annotations
 

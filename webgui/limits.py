@@ -22,6 +22,8 @@ NETWORK_BITS = 64
 PER_NAME = 100
 """Failures of one name from everywhere: high, since it locks the person out too."""
 MAX_KEYS = 10_000
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+"""A translator in front tells whose IPv4 address it is in the last 32 bits (RFC 6052)."""
 
 
 Key = tuple[str, str, str]
@@ -72,14 +74,21 @@ class LoginLimiter:
 
 def _place(address: str) -> str:
     """What counts as one address; text that is none counts as it is."""
+    text = address.strip()
+    if text.startswith("["):  # some proxies tell the port, too: another one for each connection
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        found = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return address
     if isinstance(found, ipaddress.IPv4Address):
         return str(found)
     if found.ipv4_mapped is not None:
         return str(found.ipv4_mapped)
+    if found in _TRANSLATED:
+        return str(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF))
     return str(ipaddress.ip_network((found, NETWORK_BITS), strict=False))
 
 

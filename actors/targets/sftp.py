@@ -121,36 +121,31 @@ class SftpSession:
         folder, name = posixpath.split(path)
         usual = posixpath.join(folder, f".{name[:_LONGEST]}.{mark}.part")
         await self._make(folder)
-        temporary, file = await self._created(usual, folder)
+        temporary, file, left = await self._created(usual, folder)
         try:
             await self._write(file, read)
             await self._rename(temporary, path)
         except (Fault, UnreadableImage):
             await self._remove(temporary)
             raise
-        if temporary != usual:
-            await self._tidy(folder, usual)
+        for each in reversed(left):
+            # Who was killed left it. Should somebody write it still, then renaming fails, and it is sent again. The first one
+            # goes last: as long as it is there, the next attempt looks for the others.
+            await self._remove(each)
 
-    async def _created(self, usual: str, folder: str) -> tuple[str, Any]:
-        """A file of our own: two sessions that wrote into one would give each other's half a name."""
-        try:
-            return usual, await self._opened(usual, folder)
-        except Fault as fault:
-            if fault.found.reach != "image":
-                raise
-        own = f"{usual.removesuffix('.part')}.{self._token}.part"  # there is one, or no room: then this fails, too
-        return own, await self._opened(own, folder)
-
-    async def _tidy(self, folder: str, usual: str) -> None:
-        """Remove what those left who were killed. Should somebody write it still, renaming fails, and it is sent again."""
-        stem = posixpath.basename(usual).removesuffix(".part")
-        try:
-            names = await self._channel.answered(self._channel.sftp.listdir(folder))
-        except Fault:  # a folder that may be written, not read
-            names = [posixpath.basename(usual)]
-        for name in names:
-            if name.startswith(f"{stem}.") and name.endswith(".part"):
-                await self._remove(posixpath.join(folder, name))
+    async def _created(self, usual: str, folder: str) -> tuple[str, Any, list[str]]:
+        """A file of our own, and those that were there: two sessions that wrote into one would give each other's half a name."""
+        stem, taken = usual.removesuffix(".part"), []
+        for name in (usual, f"{stem}.1.part", f"{stem}.2.part"):
+            try:
+                return name, await self._opened(name, folder), taken
+            except Fault as fault:
+                # Few servers say that it is there; if something else is wrong, it is wrong with the last one, too.
+                if fault.found.reach != "image":
+                    raise
+                taken.append(name)
+        own = f"{stem}.{self._token}.part"
+        return own, await self._opened(own, folder), taken
 
     async def _write(self, file: Any, read: Read) -> None:
         answered = self._channel.answered

@@ -11,6 +11,7 @@ import pytest
 
 from actors.targets.ladder import climb
 from actors.targets.registry import make_target
+from actors.targets.sftp import SftpSession
 from protocol.errors import AssociationAborted, ConfigurationError, NetworkError, TargetUnreachable
 from protocol.routing import targets as settings
 from tests.dicom.dicom_fakes import raw_peer
@@ -189,7 +190,7 @@ def test_a_former_version_is_replaced_and_what_a_dead_attempt_left_is_removed(se
     image = spool_image(tmp_path, content=b"new" * 100)
     target = sftp(server, folder, layout="")
     name = f"{image.sop_instance_uid}.dcm"
-    left = [folder / f".{name}.{image.receipt.hex()}{own}.part" for own in ("", ".0123abcd", ".89abcdef")]
+    left = [folder / f".{name}.{image.receipt.hex()}{number}.part" for number in ("", ".1", ".2")]
     others = [folder / f".{name}.{'0' * 32}.part", folder / f".{name}.{image.receipt.hex()}"]
     for path in (folder / name, *left, *others):
         path.write_bytes(b"half")
@@ -200,6 +201,31 @@ def test_a_former_version_is_replaced_and_what_a_dead_attempt_left_is_removed(se
         path.unlink()
     ((found, data),) = server.files(folder).items()
     assert found == name and dataset_in(data) == (image.sop_instance_uid, dataset_of(image))
+
+
+def test_who_is_killed_while_removing_what_others_left_leaves_it_to_the_next(server, folder, tmp_path, monkeypatch):
+    image = spool_image(tmp_path)
+    left = [folder / f".{image.sop_instance_uid}.dcm.{image.receipt.hex()}{number}.part" for number in ("", ".1", ".2")]
+    for path in left:
+        path.write_bytes(b"half")
+        os.chown(path, *_owner(folder))
+    remove, removed = SftpSession._remove, []
+
+    async def killed(session, path):
+        if removed:
+            raise NetworkError("killed", True)
+        removed.append(path)
+        await remove(session, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SftpSession, "_remove", killed)
+        session = sftp(server, folder, layout="").open([image], quiet)
+        with pytest.raises(NetworkError):
+            session.send(image)
+        session.abort()
+    assert sum(path.exists() for path in left) == 2
+    assert send(sftp(server, folder, layout=""), image)[0].ok
+    assert not any(path.exists() for path in left)
 
 
 def _owner(path) -> tuple[int, int]:

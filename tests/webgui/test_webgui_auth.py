@@ -150,6 +150,11 @@ def test_the_limit_moves_on_forgives_success_and_counts_addresses():
         pytest.param("10.0.0.1", "::ffff:10.0.0.1", True, id="one address, written in two ways"),
         pytest.param("10.0.0.1", "::ffff:10.0.0.2", False, id="two addresses"),
         pytest.param("fe80::1%eth0", "fe80::2%eth0", True, id="with a zone"),
+        pytest.param("64:ff9b::a00:1", "10.0.0.1", True, id="through a translator"),
+        pytest.param("64:ff9b::a00:1", "64:ff9b::a00:2", False, id="two behind a translator"),
+        pytest.param("10.0.0.1:4711", "10.0.0.1:4712", True, id="a proxy that tells the port"),
+        pytest.param("[2001:db8::1]:4711", "2001:db8::2", True, id="a proxy that tells the port of IPv6"),
+        pytest.param("[2001:db8::1]", "2001:db8::2", True, id="a proxy that writes brackets"),
         pytest.param("unknown", "none", False, id="no addresses at all"),
     ],
 )
