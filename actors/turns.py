@@ -1,5 +1,6 @@
-"""How the kernel gives a process the processor. It must not be used where an answer
-is due within a few milliseconds although all processors are at work."""
+"""How the kernel gives a process the processor. It must not be used where an answer is due within a few milliseconds even if
+all processors are at work.
+"""
 
 from __future__ import annotations
 
