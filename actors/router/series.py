@@ -12,10 +12,13 @@ from actors.router.arguments import Arguments
 from actors.router.patience import for_everybody, where
 from actors.router.routing import Routing
 from actors.router.singles import Singles
+from actors.router.studies import result_of
 from actors.router.verdicts import case_of, verdict_for
 from protocol.acts import states_for
 from protocol.clock import Clock
 from protocol.errors import NotFound, SpoolError, StepRefused
+from protocol.routing.decide import RuleResult
+from protocol.routing.judging import let_go
 from protocol.selection import Selection
 from protocol.spool import Spool
 from protocol.spool.acts import Progress
@@ -184,11 +187,12 @@ class SeriesActs:
         return do
 
     def _let_go(self, arrival: int, command: int, part: Progress | None) -> None:
-        """Its held deliveries go on; without any, the rules decide, and hold does not count."""
+        """Its held deliveries go on; without any, or if rules hold it, the rules decide, and hold does not count."""
         held = [
             row for row in self._spool.deliveries.of_arrival(arrival) if row["state"] == "held" and not row["singles"]
         ]
-        if held or self._spool.arrivals.get(arrival)["state"] != ArrivalState.HELD:
+        by_rules = not held or self._spool.arrivals.held_by_rules(arrival)
+        if not by_rules or self._spool.arrivals.get(arrival)["state"] != ArrivalState.HELD:
             self._spool.arrivals.release(arrival, command, part)
             return
         if not self._routing.usable:
@@ -197,13 +201,28 @@ class SeriesActs:
         headers = self._spool.arrivals.subject(arrival)
         verdict = verdict_for(
             self._routing.configuration, self._routing.revision, headers, case_of(headers, self._routing.zone, lifted=True),
-            command=command,
+            answered=self._answered(arrival), command=command,
         )  # fmt: skip
         # To let it go must not be a way to throw it away, unless a rule says so.
-        nowhere = verdict.outcome == "discard" and not verdict.rules and not self._sent_singly(arrival)
+        nowhere = verdict.outcome == "discard" and not verdict.rules and not held and not self._sent_singly(arrival)
         if verdict.outcome == "hold" or nowhere:
             raise StepRefused(f"the rules name no target for arrival {arrival}: {verdict.reason}; route or discard it")
         self._spool.arrivals.decide(arrival, verdict, released=True, part=part)
+
+    def _answered(self, arrival: int) -> dict[str, RuleResult]:
+        """What study rules said before the series was held, of those that count as they did then. One that was an error, or
+        that could not be asked, is asked again.
+        """
+        rules = {rule.name: rule for rule in self._routing.configuration.rules}
+        answers = {one.rule: one for one in self._spool.studies.answers_before_hold(arrival)}
+        found: dict[str, RuleResult] = {}
+        for name, answer in answers.items():
+            result = result_of(rules.get(name), answer)
+            if result is None or result.failed or result.counts != (rules[name].mode == "active"):
+                continue
+            if result.result is None or result.explanation:
+                found[name] = let_go(rules[name], result)
+        return found
 
     def _sent_singly(self, arrival: int) -> bool:
         """Whether image rules sent of it what they want."""

@@ -54,6 +54,7 @@ def decide(
 
     Rules with the trigger `study` are asked later: the outcome is "wait" where they could still make a difference, and
     `waits` names them. Once they were asked (`decide_study`) the study is `complete`, and `answered` is what they came to.
+    Of a case that is lifted those in `answered` are not waited for, also if others are to be asked still.
     """
     ordinary = [rule for rule in configuration.rules if not rule.fallback]
     fallback = [rule for rule in configuration.rules if rule.fallback]
@@ -117,6 +118,7 @@ class _Run:
         return [
             Wait(rule.name, rule.mode == "active") for rule in rules
             if rule.trigger == "study" and rule.mode != "off" and rule.name not in self._stopped
+            and not (self._case.lifted and rule.name in self._answered)
             and (rule.name in self._case.awaited
                  or not not_in_force(rule.expires, rule.off_until, self._case.received))
         ]  # fmt: skip

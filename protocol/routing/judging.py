@@ -6,7 +6,7 @@ It must not weigh rules against each other; `decide` does.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -173,11 +173,22 @@ def evaluated(rule: Rule, case: Case, explained: bool) -> RuleResult:
     if evaluation.result is Truth.TRUE:
         blocked, period = _terms(rule, case)
         if case.lifted and rule.action == "hold" and rule.targets:
-            action, blocked = "route", ""  # what it held for is what follows
+            action, blocked = "route", ""  # what it held for is what follows; see let_go
     why = blocked if counts else "shadow: evaluated, nothing follows"
     return RuleResult(
         rule.name, action, evaluation.result, why, counts, evaluation.explanation, blocked, 0, rule.trigger, period
     )
+
+
+def let_go(rule: Rule, result: RuleResult) -> RuleResult:
+    """What a rule that was asked about a study says of a series of it that a person lets go: hold, quota and schedule do not
+    count. It is not asked again, or it would hold again.
+    """
+    if result.result is not Truth.TRUE or (result.action != "hold" and not result.blocked):
+        return result
+    blocked = RELEASED if result.action == "hold" and not rule.targets else ""
+    action = "route" if result.action == "hold" and not blocked else result.action
+    return replace(result, action=action, blocked=blocked, why=blocked if result.counts else result.why)
 
 
 def _terms(rule: Rule, case: Case) -> tuple[str, str]:

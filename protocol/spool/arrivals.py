@@ -18,6 +18,7 @@ from protocol.spool.database import Database
 from protocol.spool.deciding import EXPLANATION_LIMIT, record_decision, unlink
 from protocol.spool.headers import ArrivalHeaders, series_headers
 from protocol.spool.kept_headers import all_headers, kept
+from protocol.spool.last_word import held_by_rules
 from protocol.spool.selecting import ARRIVALS, page
 from protocol.spool.settling import (
     TargetChoice,
@@ -188,6 +189,11 @@ class Arrivals:
             "acts": [_act(row) for row in acts],
         }
 
+    def held_by_rules(self, id: int) -> bool:
+        """Rules hold it, and nobody had it sent since: to release it is to let them decide, without that hold."""
+        with self._db.read() as connection:
+            return held_by_rules(connection, id) is not None
+
     # ---- closing --------------------------------------------------------------------------------------------------
     def close(
         self, id: int, why: str, *, images: int | None = None, spread: bool = False, mined: Mapping[str, Any] | None = None
@@ -228,8 +234,8 @@ class Arrivals:
 
         Without a command only a closed arrival can be decided, so a repeated decision is refused (StepRefused); with
         `after_waiting` only one that waits for its study, and what it need not wait for any more is forgotten. With a command
-        `verdict.command` is answered in the same transaction: its effect happens once. `released`: single images that were
-        held with the arrival go on. `part`: see handling.py.
+        `verdict.command` is answered in the same transaction: its effect happens once. `released`: what was held with the
+        arrival goes on; if it waited for its study before that, nothing goes again where it went. `part`: see handling.py.
         """
         with self._db.write() as tx:
             arrival = arrival_row(tx, id)
@@ -240,10 +246,12 @@ class Arrivals:
             act = act_of(tx, verdict.command)
             if after_waiting or (verdict.command and state is ArrivalState.HELD):
                 unlink(tx, id, verdict.waits)
+            anew, whole = not after_waiting, bool(verdict.command) and not released
             if released:
-                handling.free_singles(tx, id, act)
-            whole = bool(verdict.command) and not released
-            decision = record_decision(tx, arrival, verdict, whole=whole, anew=not after_waiting, act=act)
+                hold = held_by_rules(tx, id)
+                anew = hold is None or hold.waited is None
+                handling.free_held(tx, id, act)
+            decision = record_decision(tx, arrival, verdict, whole=whole, anew=anew, act=act)
             words = f"arrival {id}: {verdict.outcome} {', '.join(t.name for t in verdict.targets)}".strip()
             handling.acted(tx, id, act, words, part)
             return decision

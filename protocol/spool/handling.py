@@ -8,6 +8,7 @@ from protocol.errors import StepRefused
 from protocol.spool.acts import Act, Progress, note, touch
 from protocol.spool.commands import done
 from protocol.spool.deciding import unlink
+from protocol.spool.last_word import last_word_to_come
 from protocol.spool.settling import arrival_row, hold_deliveries, set_state, take_back
 from protocol.spool.transaction import Transaction
 from protocol.states import ArrivalState, check_arrival_step
@@ -58,19 +59,13 @@ def release(tx: Transaction, id: int, act: Act) -> None:
     tx.emit(ArrivalReleased(id, arrival["calling_ae"], act.command, act.by, act.reason), correlation=id)
     if not freed:
         unlink(tx, id)
-    goes_on = bool(freed) and not _waited(tx, id)
+    goes_on = bool(freed) and not last_word_to_come(tx, id)
     set_state(
         tx, arrival, ArrivalState.IN_DELIVERY if goes_on else ArrivalState.CLOSED, "", act
     )  # closed: decided anew
     for row in freed:
         event = DeliveryRetried(row["id"], id, row["target"], act.command, act.by, act.reason, undecided=not goes_on)
         tx.emit(event, correlation=id)
-
-
-def _waited(tx: Transaction, id: int) -> bool:
-    """Did rules not get to their last word, since it waited for its study when it was held?"""
-    last = tx.one("SELECT outcome FROM decision WHERE arrival = ? AND command = 0 ORDER BY id DESC LIMIT 1", (id,))
-    return last is not None and last["outcome"] == "wait"
 
 
 def reroute(tx: Transaction, id: int, act: Act) -> None:
@@ -117,15 +112,16 @@ def keep(tx: Transaction, id: int, until: float | None, act: Act) -> str:
     return "" if arrival["keep_until"] is None else repr(float(arrival["keep_until"]))
 
 
-def free_singles(tx: Transaction, id: int, act: Act) -> None:
-    """Let single images go on that were held with their arrival."""
+def free_held(tx: Transaction, id: int, act: Act) -> None:
+    """Let go on what was held with an arrival about which a decision follows: single images, what a person had sent."""
     freed = tx.all(
-        "UPDATE delivery SET state = 'waiting', due = ?, error = '', cause = '' WHERE arrival = ? AND singles = 1"
-        " AND state = 'held' RETURNING id, target",
+        "UPDATE delivery SET state = 'waiting', due = ?, error = '', cause = '' WHERE arrival = ? AND state = 'held'"
+        " RETURNING id, target",
         (tx.now, id),
     )
     for row in freed:
-        tx.emit(DeliveryRetried(row["id"], id, row["target"], act.command, act.by, act.reason), correlation=id)
+        event = DeliveryRetried(row["id"], id, row["target"], act.command, act.by, act.reason, undecided=True)
+        tx.emit(event, correlation=id)
 
 
 def _cancel_rest(tx: Transaction, id: int, act: Act) -> None:

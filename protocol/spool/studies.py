@@ -15,6 +15,7 @@ from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.deciding import link, record_decision
 from protocol.spool.headers import StudyHeaders, study_headers
+from protocol.spool.last_word import held_by_rules
 from protocol.spool.rulebook import count_rules, use_quotas
 from protocol.spool.settling import TargetChoice, Verdict, arrival_row
 from protocol.spool.transaction import Transaction
@@ -137,6 +138,19 @@ class Studies:
             ).fetchall()
         answers = [Answer(row["rule"], row["revision"], _answer(row["verdict"])) for row in rows]
         return (0 if last is None else int(last[0])), answers
+
+    def answers_before_hold(self, arrival: int) -> list[Answer]:
+        """What study rules came to for an arrival that waited for them until rules held it; they are not asked that again."""
+        with self._db.read() as connection:
+            hold = held_by_rules(connection, arrival)
+            if hold is None or hold.waited is None:
+                return []
+            rows = connection.execute(
+                "SELECT w.rule, w.revision, w.verdict FROM study_link l JOIN study_wait w ON w.id = l.wait"
+                " WHERE l.arrival = ? AND l.applied = 1 AND w.revision = ? AND w.ended >= ? ORDER BY w.id",
+                (arrival, hold.revision, hold.waited),
+            ).fetchall()
+        return [Answer(row["rule"], row["revision"], _answer(row["verdict"])) for row in rows]
 
     def waits_of(self, arrival: int) -> list[dict[str, Any]]:
         """The study rules that an arrival waits or waited for, for `series show`."""

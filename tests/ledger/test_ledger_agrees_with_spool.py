@@ -83,6 +83,11 @@ class Site:
         if id:
             self.spool.arrivals.release(id, self.command())
 
+    def release_by_rules(self):
+        id = self.any_arrival("held")
+        if id:
+            self.spool.arrivals.decide(id, self.verdict(self.command()), released=True)
+
     def reroute(self):
         id = self.any_arrival("held", "discarded", "delivered")
         if id:
@@ -130,6 +135,7 @@ class Site:
             self.decide_by_command,
             self.hold,
             self.release,
+            self.release_by_rules,
             self.reroute,
             self.discard,
             self.change_delivery,
