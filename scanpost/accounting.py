@@ -38,7 +38,7 @@ def accounting(options: Options, ledger: bool, wait_s: float, days: int, as_json
       scanpost accounting
       scanpost accounting --ledger --json
     """
-    with opened(options) as (settings, spool):
+    with opened(options, reading=True) as (settings, spool):
         sheet, problems = spool.accounting.sheet(days), spool.accounting.problems()
         differences, behind = against_ledger(settings, spool, wait_s) if ledger else ([], 0)
     document = _document(sheet, problems)

@@ -34,7 +34,7 @@ def list_acts(options: Options, since_text: str | None, as_json: bool, **wanted:
     Example: scanpost acts list --by anna --since 1d --kind queue
     """
     moment = None if since_text is None else since(since_text, "--since")
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         found = [_document(one) for one in spool.commands.list(since=moment, **wanted)]
     if not found and not as_json:
         say("nobody asked for anything")
@@ -54,7 +54,7 @@ def show(options: Options, id: int, as_json: bool) -> None:
     \b
     Example: scanpost acts show 217500777
     """
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         found = _document(spool.commands.find(id))
     if as_json:
         print_json(found)
@@ -76,7 +76,7 @@ def undo(options: Options, id: int, reason: str, as_json: bool) -> None:
     """
     from protocol.acts import undo_of
 
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         found = spool.commands.find(id)
     kind, arguments = undo_of(found.kind, id)
     if found.state == "new":

@@ -38,7 +38,7 @@ def alerts() -> None:
 @pass_options
 def list_(options: Options, everything: bool, as_json: bool) -> None:
     """What stands: open alerts first, the worst of them on top."""
-    with opened(options) as (settings, spool):
+    with opened(options, reading=True) as (settings, spool):
         found, after_s = (
             spool.alerts.list(cleared_within_s=WEEK_S if everything else 0.0),
             settings.alerts.clear_after_s,
@@ -64,7 +64,7 @@ def list_(options: Options, everything: bool, as_json: bool) -> None:
 @pass_options
 def show(options: Options, key: str, as_json: bool) -> None:
     """One alert with its whole life."""
-    with opened(options) as (settings, spool):
+    with opened(options, reading=True) as (settings, spool):
         one, after_s = spool.alerts.get(key), settings.alerts.clear_after_s
     if as_json:
         print_json(document(one, after_s))
@@ -121,7 +121,7 @@ def silence(options: Options, pattern: str, until: str, reason: str, as_json: bo
 @pass_options
 def silences(options: Options, as_json: bool) -> None:
     """What is silenced, until when, by whom and why."""
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         found = spool.alerts.silences()
     if as_json:
         print_json([one.__dict__ for one in found])
@@ -152,7 +152,7 @@ def unsilence(options: Options, number: int, as_json: bool) -> None:
 @pass_options
 def letters(options: Options, limit: int, as_json: bool) -> None:
     """Messages that were sent, are still waiting, or were given up; the newest first."""
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         found = spool.letters.list(limit)
     if as_json:
         print_json([letter_document(one) for one in found])

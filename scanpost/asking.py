@@ -27,15 +27,19 @@ PATIENCE_S = 5.0
 
 
 @contextmanager
-def opened(options: Options) -> Iterator[tuple[Settings, Spool]]:
-    """Settings and spool of this node. Raises SettingsError, SpoolMissing, SpoolNewer."""
+def opened(options: Options, *, reading: bool = False) -> Iterator[tuple[Settings, Spool]]:
+    """Settings and spool of this node. `reading`: to look only, which waits for nobody who writes.
+
+    Raises SettingsError, SpoolMissing, SpoolNewer.
+    """
     from protocol.spool import open_spool
 
     settings = options.settings()
     with _told_why(settings):
         spool = open_spool(
-            settings.home, source=f"/{settings.node.name}/cli/{who()}", durability=settings.receiver.durability
-        )
+            settings.home, source=f"/{settings.node.name}/cli/{who()}", durability=settings.receiver.durability,
+            reading=reading,
+        )  # fmt: skip
     try:
         yield settings, spool
     finally:

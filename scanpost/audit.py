@@ -182,7 +182,7 @@ def _heads(settings: Settings, options: Options) -> tuple[list[Head], list[str]]
 
     heads, unread = set[Head](), list[str]()
     try:
-        with opened(options) as (_, spool):
+        with opened(options, reading=True) as (_, spool):
             told = spool.outbox.newest_of(AuditHead.TYPE)
             heads |= {Head(int(one.data["number"]), str(one.data["link"])) for one in told}
             heads |= {Head.of(text) for text in spool.notices.standing(AuditHead.TYPE).values()}

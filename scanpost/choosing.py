@@ -103,7 +103,7 @@ def ask(options: Options, kind: str, values: dict[str, Any], more: Mapping[str, 
     if not ids:
         selection = replace(selection, states=states_for(kind, selection))
         if values["dry_run"] or _must_ask(values):
-            with opened(options) as (_, spool):
+            with opened(options, reading=True) as (_, spool):
                 counts = matching(spool, kind, selection)
                 if values["dry_run"]:
                     _show(spool, kind, selection, counts, values["as_json"])
@@ -156,7 +156,7 @@ def _show_ids(options: Options, kind: str, ids: list[int], as_json: bool) -> Non
     from protocol.errors import NotFound
 
     found: list[dict[str, Any]] = []
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         for id in ids:
             try:
                 row = (spool.deliveries if kind.startswith("queue.") else spool.arrivals).get(id)

@@ -48,7 +48,7 @@ def clean(
             raise click.UsageError("--at goes with --dry-run")
         act(options, "clean.now", {"reason": reason}, as_json, executor="cleaner")
         return
-    with opened(options) as (settings, spool):
+    with opened(options, reading=True) as (settings, spool):
         found, how = _look(settings, spool, at_text)
     document = _document(found, how)
     if as_json:

@@ -40,7 +40,7 @@ def list_requests(options: Options, as_json: bool, states: tuple[str, ...], **fi
     \b
     Example: scanpost commitment list --state given_up
     """
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         rows = spool.commitments.list(states=states, **filters)
     columns = ["id", "source", "state", "images", "failed", "asked", "answered", "attempts", "next try", "error"]
     print_answer(as_json, rows, columns, [
@@ -55,7 +55,7 @@ def list_requests(options: Options, as_json: bool, states: tuple[str, ...], **fi
 @pass_options
 def show(options: Options, id: int, as_json: bool) -> None:
     """One request with each image and what became of it."""
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         request = spool.commitments.show(id)
     if as_json:
         print_json(request)
@@ -86,7 +86,7 @@ def retry(options: Options, id: int, as_json: bool) -> None:
 @pass_options
 def targets(options: Options, as_json: bool, **filters: Any) -> None:
     """What we asked targets to commit to, newest first."""
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         rows = spool.confirmations.list(**filters)
     columns = ["delivery", "target", "state", "images", "failed", "asked", "answered", "delivery is"]
     print_answer(as_json, rows, columns, [

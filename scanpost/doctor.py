@@ -39,7 +39,7 @@ def doctor(options: Options, quick: bool, contents: bool, as_json: bool) -> None
     Checks: conservation of images, every file, the database, spool against ledger, the audit, configuration, actors,
     targets, disk, clock, alerts. With --contents, which may take hours, also that no file has changed.
     """
-    with opened(options) as (settings, spool):
+    with opened(options, reading=True) as (settings, spool):
         findings = list(examine(settings, spool, files=not quick, contents=contents))
     healthy = not any(finding.level == "bad" for finding in findings)
     if as_json:

@@ -43,7 +43,7 @@ def drain(options: Options, reason: str, wait: bool, limit_s: float | None, end:
         raise click.UsageError("--end and --wait exclude each other")
     act(options, "node.resume" if end else "node.drain", {"reason": reason}, as_json and not wait)
     if wait:
-        with opened(options) as (_, spool):
+        with opened(options, reading=True) as (_, spool):
             left = _wait(spool, limit_s)
         if as_json:
             print_json({"drained": left.nothing, "associations": left.associations, "arrivals": left.arrivals,

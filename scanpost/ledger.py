@@ -52,7 +52,7 @@ def _lag(options: Options) -> dict[str, Any]:
     from protocol.spool.outbox import Cursor
 
     try:
-        with opened(options) as (_, spool):
+        with opened(options, reading=True) as (_, spool):
             at = spool.outbox.confirmed("bookkeeper") or Cursor(0, 0)
             waiting = spool.outbox.read(at, 1)
             behind = max(0.0, time.time() - waiting[0].time) if waiting else 0.0

@@ -43,7 +43,7 @@ def read_draft(file: Path) -> tuple[str, Draft]:
 def in_use(options: Options) -> dict[str, str]:
     """Targets and groups that may not be removed; a node that never ran needs none."""
     try:
-        with opened(options) as (_, spool):
+        with opened(options, reading=True) as (_, spool):
             return spool.deliveries.targets_in_use()
     except SpoolMissing:
         return {}

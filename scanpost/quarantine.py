@@ -27,7 +27,7 @@ def list_objects(options: Options, limit: int, as_json: bool) -> None:
     \b
     Example: scanpost quarantine list --limit 10
     """
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         rows = spool.quarantine.list(limit)
     if not rows and not as_json:
         say("nothing is in quarantine")
@@ -46,7 +46,7 @@ def show(options: Options, receipt: str, as_json: bool) -> None:
     \b
     Example: scanpost quarantine show 4f1c09
     """
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         found = spool.quarantine.show(receipt)
     if as_json:
         print_json(found)

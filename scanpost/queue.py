@@ -52,7 +52,7 @@ def list_queue(
     if not selection.states and not everything:
         unfinished = ("waiting", "sending", "retrying", "confirming", "parked", "held")
         selection = replace(selection, states=unfinished)
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         rows = spool.deliveries.select(selection, before=before, limit=limit)
         targets = spool.targets.all()
     columns = ["id", "arrival", "source", "target", "state", "sent", "of", "attempts", "next try", "cause", "error"]
@@ -89,7 +89,7 @@ def causes(options: Options, target: str | None, as_json: bool) -> None:
     """
     from protocol.causes import hint
 
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         found = spool.deliveries.causes(target)
     told = []
     for one in found:

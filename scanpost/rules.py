@@ -65,7 +65,7 @@ def _counts(options: Options, days: int) -> dict[str, dict[str, int]]:
     """What the router counted; nothing for a node that never ran."""
     since = (datetime.now(UTC) - timedelta(days=days)).date().isoformat()
     try:
-        with opened(options) as (_, spool):
+        with opened(options, reading=True) as (_, spool):
             return spool.rules.counts(since)
     except SpoolMissing:
         return {}
@@ -113,7 +113,7 @@ def explain(options: Options, arrival: int, beside: bool, as_json: bool) -> None
 def _decisions(options: Options, arrival: int) -> list[dict[str, Any]]:
     """The kept decisions, oldest first: with explanations from the spool, without from the ledger. Raises NotFound."""
     try:
-        with opened(options) as (_, spool):
+        with opened(options, reading=True) as (_, spool):
             return list(spool.arrivals.story(arrival)["decisions"])
     except (NotFound, SpoolMissing):
         from protocol.ledger.engine import reader, reading

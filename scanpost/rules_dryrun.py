@@ -50,7 +50,7 @@ def dry_run(
 
     draft, _ = rules_of(options, routing_file)
     run = DryRun(draft)
-    with opened(options) as (settings, spool):
+    with opened(options, reading=True) as (settings, spool):
         try:
             complete = _follow(settings, spool, run, since, count, timeout_s, as_json, no_bus)
         except KeyboardInterrupt:

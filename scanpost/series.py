@@ -39,7 +39,7 @@ def list_series(options: Options, before: int | None, limit: int, as_json: bool,
       scanpost series list --state held
       scanpost series list --source CT1 --modality CT --json
     """
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         rows = spool.arrivals.select(selection_of(values), before=before, limit=limit)
     if not rows and not as_json:
         say("nothing matches")
@@ -56,7 +56,7 @@ def list_series(options: Options, before: int | None, limit: int, as_json: bool,
 @pass_options
 def show(options: Options, id: int, as_json: bool) -> None:
     """Everything about one arrival: images, decisions and why, deliveries."""
-    with opened(options) as (_, spool):
+    with opened(options, reading=True) as (_, spool):
         story = {**spool.arrivals.story(id), "studies": spool.studies.waits_of(id)}
     if as_json:
         print_json(story)

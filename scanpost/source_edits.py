@@ -90,7 +90,7 @@ def _suggested(options: Options, name: str, days: float) -> dict[str, Any]:
     """The longer times to try. Raises NotFound: nothing was learned."""
     from protocol.spool.senders import senders
 
-    with opened(options) as (settings, spool):
+    with opened(options, reading=True) as (settings, spool):
         known = routing_of(settings).current().configuration.sources
         late = spool.arrivals.late(time.time() - days * DAY_S)
         found = senders(known, settings.receiver.unknown_sources, (), late)

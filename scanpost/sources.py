@@ -37,7 +37,7 @@ def list_sources(options: Options, days: float, as_json: bool) -> None:
     from protocol.spool.senders import senders
 
     since = time.time() - days * DAY_S
-    with opened(options) as (settings, spool):
+    with opened(options, reading=True) as (settings, spool):
         configuration = routing_of(settings).current().configuration
         found = senders(
             configuration.sources, settings.receiver.unknown_sources, spool.sightings.all(), spool.arrivals.late(since)

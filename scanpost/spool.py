@@ -39,7 +39,7 @@ def check(options: Options, contents: bool, as_json: bool) -> None:
     """Integrity of the database and of every file. Exit 0 if all is well."""
     from protocol.spool.maintenance import check as check_database
 
-    with opened(options) as (_, node):
+    with opened(options, reading=True) as (_, node):
         problems = check_database(node, thorough=True) + node.accounting.balance(files=True, contents=contents)
     if as_json:
         print_json({"ok": not problems, "problems": problems})

@@ -22,7 +22,7 @@ def status(options: Options, as_json: bool) -> None:
       scanpost status
       scanpost status --json | jq .images
     """
-    with opened(options) as (settings, spool):
+    with opened(options, reading=True) as (settings, spool):
         document = status_of(settings, spool)
     if as_json:
         print_json(document)

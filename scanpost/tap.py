@@ -50,7 +50,7 @@ def tap(
     wanted = [_condition(text) for text in conditions]
     seen = 0
     started = time.monotonic()
-    with opened(options) as (settings, spool):
+    with opened(options, reading=True) as (settings, spool):
         bus = settings.bus.enabled and not no_bus and spool.fs.is_locked(spool.places.run / "bus.lock")
         source: Any = endpoints(settings) if bus else spool
         try:

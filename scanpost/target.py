@@ -28,7 +28,7 @@ def list_targets(options: Options, as_json: bool) -> None:
     \b
     Example: scanpost target list --json
     """
-    with opened(options) as (settings, spool):
+    with opened(options, reading=True) as (settings, spool):
         found = status_of(settings, spool)["targets"]
     columns = ["target", "state", "breaker", "waiting", "sending", "parked", "held", "last success", "last error"]
     print_answer(as_json, found, columns, [
@@ -93,7 +93,7 @@ def _lately(options: Options, name: str) -> list[tuple[str, str]]:
     from protocol.errors import SpoolMissing
 
     try:
-        with opened(options) as (_, spool):
+        with opened(options, reading=True) as (_, spool):
             return spool.targets.lately(name)
     except SpoolMissing:
         return []

@@ -127,7 +127,7 @@ def _of_spool(options: Options, number: int, settings: Settings) -> Case | None:
     from protocol.errors import NotFound, SpoolMissing
 
     try:
-        with opened(options) as (_, spool):
+        with opened(options, reading=True) as (_, spool):
             headers = spool.arrivals.subject(number)
     except (NotFound, SpoolMissing):
         return None

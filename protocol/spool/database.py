@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from protocol.clock import Clock
@@ -57,6 +57,9 @@ class Database:
         self._effects = effects
         self._lock = WriteLock(lock)
         self._reading = threading.Lock()
+        self._open()
+
+    def _open(self) -> None:
         with self._lock, sqlite_errors("open the spool"):
             self._writer = self._connect()
             self._reader = self._connect()
@@ -167,6 +170,63 @@ class Database:
             self._reader.close()
             self._writer.close()
         self._lock.close()
+
+
+class LookingDatabase(Database):
+    """One reading connection, for who only looks: opened, used and closed without the write lock, whoever writes meanwhile.
+
+    SQLite neither writes nor checkpoints through a connection that may only read, so there is nothing to be locked out of.
+    """
+
+    def _open(self) -> None:
+        with sqlite_errors("open the spool to read"):
+            self._reader = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=30
+            )  # fmt: skip
+            self._reader.row_factory = sqlite3.Row
+            for pragma in ("mmap_size=0", "cache_size=-16000", "temp_store=MEMORY"):
+                self._reader.execute(f"PRAGMA {pragma}")
+
+    def _version(self) -> int:
+        with sqlite_errors("look at the version of the spool"):
+            return int(self._reader.execute("PRAGMA user_version").fetchone()[0])
+
+    @property
+    def usable(self) -> bool:
+        """Its tables are those of this program; only who may write can make them so."""
+        return self._version() == SCHEMA_VERSION
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Never: RuntimeError."""
+        raise RuntimeError("the spool was opened to read only")
+        yield
+
+    def barrier(self) -> None:
+        """Never: RuntimeError."""
+        raise RuntimeError("the spool was opened to read only")
+
+    def close(self) -> None:
+        """There is nothing to checkpoint."""
+        with self._reading:
+            self._reader.close()
+
+
+def open_to_read(path: Path, lock: Path, clock: Clock, source: str) -> Database | None:
+    """The database for who only looks. None where only who may write can open it: its tables are of another version, or
+    nobody has it open, so that there is no log and somebody would have to remove the one that is made.
+    """
+    if not path.with_name(path.name + "-wal").exists():
+        return None
+    try:
+        database = LookingDatabase(path, lock, clock, source)
+    except SpoolError:
+        return None  # who opens it otherwise hears what is wrong
+    with suppress(SpoolError):
+        if database.usable:
+            return database
+    database.close()
+    return None
 
 
 def create_database(path: Path, clock: Clock, node: str, boot: str, why: str = "created") -> None:

@@ -22,7 +22,7 @@ from protocol.spool.cleaning import Cleaning
 from protocol.spool.commands import Commands
 from protocol.spool.commitments import Commitments
 from protocol.spool.confirmations import Confirmations
-from protocol.spool.database import Database, create_database
+from protocol.spool.database import Database, create_database, open_to_read
 from protocol.spool.deliveries import Deliveries
 from protocol.spool.draining import Draining
 from protocol.spool.erasing import Erasing
@@ -99,11 +99,13 @@ class Spool:
 def open_spool(
     home: Path, *, source: str = "/local/test/0", fs: FsOps | None = None, clock: Clock | None = None,
     durability: str = "fsync", effects: Effects = NO_EFFECTS, create: bool = False, node: str = "local",
+    reading: bool = False,
 ) -> Spool:  # fmt: skip
     """Open the spool below `home`.
 
     `source` names this process in events (/node/actor/instance). `durability` is fsync (acknowledged images survive a
     power cut) or relaxed (they survive kill -9 only). `create` makes folders and tables on a fresh home.
+    `reading`: for who only looks; waits for nobody who writes while others have the spool open.
     Raises SpoolMissing (images without a database, or nothing there and not `create`), SpoolDamaged, SpoolNewer.
     """
     fs, clock, places = fs or RealFs(), clock or SystemClock(), Places(home)
@@ -125,7 +127,8 @@ def open_spool(
         ):  # two who start at once must not take each other's database away
             if not places.database.exists():
                 create_database(places.database, clock, node, boot_id())
-    database = Database(
+    database = open_to_read(places.database, places.write_lock, clock, source) if reading else None
+    database = database or Database(
         places.database, places.write_lock, clock, source, full=durability != "relaxed", effects=effects
     )
     return Spool(home, database, fs, clock)
