@@ -12,7 +12,7 @@ import click
 
 from protocol.errors import NotFound, SpoolMissing
 from scanpost.asking import opened, routing_of, when
-from scanpost.common import Options, json_option, pass_options, print_answer, print_json
+from scanpost.common import Options, json_option, pass_options, print_answer, print_json, say
 from scanpost.rule_lines import decision_line, rule_lines
 from scanpost.rules_backtest import backtest
 from scanpost.rules_dryrun import dry_run
@@ -107,6 +107,8 @@ def explain(options: Options, arrival: int, beside: bool, as_json: bool) -> None
     if beside:
         now = document["now"]
         click.echo(f"\nBy today's rules (revision {now['revision']}):")
+        for note in now["notes"]:
+            say(note)
         click.echo("\n".join(_explained(now["rules"], now["decision"])))
 
 

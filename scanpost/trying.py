@@ -114,7 +114,10 @@ def of_arrival(options: Options, number: int, configuration: RoutingConfiguratio
     settings = options.settings()
     case = _of_spool(options, number, settings)
     if case is not None:
-        return Tried(f"arrival {number}, {count(len(case.subject.images))}", case)
+        from protocol.routing.trying import untold
+
+        notes = untold(configuration, case, routing_of(settings).current())
+        return Tried(f"arrival {number}, {count(len(case.subject.images))}", case, notes)
     from protocol.ledger.asking import recorded_case
 
     case, notes = recorded_case(settings.ledger.url, settings.node.name, number, configuration, settings.node.zone)

@@ -11,6 +11,7 @@ from typing import Any
 
 from protocol.errors import NotFound
 from protocol.header.diff import difference
+from protocol.routing.backtest.cases import conditions_of, is_unusual, unread
 from protocol.routing.decide import decide
 from protocol.routing.judging import Case, RuleResult, result_data
 from protocol.routing.model import RoutingConfiguration, Rule
@@ -18,6 +19,7 @@ from protocol.routing.origin import moment, origin_of
 from protocol.routing.rules.english import english
 from protocol.routing.rules.names import did_you_mean
 from protocol.routing.rules.subject import Subject
+from protocol.routing.versions import Version
 
 
 def case_of_images(
@@ -47,6 +49,24 @@ def case_of_arrival(
         images=len(differing), received=row["opened"],
     )  # fmt: skip
     return Case(Subject(differing, origin, common, zone), moment(row["opened"], zone), own=own)
+
+
+def untold(configuration: RoutingConfiguration, case: Case, in_force: Version) -> list[str]:
+    """For each rule that asks an arrival for an element which may not have been read when its images came, a line that says
+    so: its absence means nothing. What the version in force asks for was read if that was in force already.
+    """
+    subject = case.subject
+    read = in_force.configuration.keywords if in_force.time <= case.received.timestamp() else frozenset()
+
+    def absent(name: str) -> bool:
+        return subject.common.get(name) is None and all(one.get(name) is None for one in subject.images)
+
+    found: dict[str, str] = {}
+    for rule in configuration.rules:
+        for name in (name for condition in conditions_of(rule) for name in condition.names):
+            if name not in read and is_unusual(name) and absent(name):
+                found.setdefault(rule.name, f"rule {rule.name} cannot be told: {unread(name)}")
+    return list(found.values())
 
 
 def tried(configuration: RoutingConfiguration, revision: int, case: Case, rule: str = "") -> dict[str, Any]:

@@ -134,6 +134,28 @@ def test_a_pasted_header_shows_ticks_and_actual_values(home: Home) -> None:
     assert "shadow" in text and "→ discard: no rule applied" in text
 
 
+def test_an_element_that_nobody_read_when_the_arrival_came_is_not_told_as_missing(home: Home, tmp_path: Path) -> None:
+    """What no rule asks for is not read from images: of a draft's private element the spool knows nothing."""
+    arrival = str(home.series(**CARDIAC))
+    private = {"name": "private", "when": "exists(tag('0019,100C', creator='SIEMENS MR HEADER'))", "action": "hold"}
+    draft = written(tmp_path, {**DRAFT, "rules": [*DRAFT["rules"], private]})
+    (case,) = asked(home, "test", "--arrival", arrival, "--routing", draft)["cases"]
+    (note,) = case["notes"]
+    assert note.startswith("rule private cannot be told: 0019,xx0C SIEMENS MR HEADER may not have been read")
+    assert note in run(home, "test", "--arrival", arrival, "--routing", draft).stderr
+    assert asked(home, "test", "--arrival", arrival)["cases"][0]["notes"] == []
+
+
+def test_an_element_that_the_rules_in_force_asked_for_when_the_arrival_came_is_missing(home: Home) -> None:
+    private = {"name": "private", "when": "exists(tag('0019,100C', creator='SIEMENS MR HEADER'))", "action": "hold"}
+    data = to_data(home.versions.current().configuration)
+    before = str(home.series(**CARDIAC))
+    home.versions.publish(build({**data, "rules": [*data["rules"], private]}, "test"), "ann", "because", 1)
+    after = str(home.series(**KNEE))
+    assert "rule private cannot be told" in run(home, "explain", before, "--now").stderr
+    assert asked(home, "explain", after, "--now")["now"]["notes"] == []
+
+
 def test_one_rule_alone_can_be_tried_on_an_arrival(home: Home) -> None:
     arrival = home.series(**CARDIAC)
     (case,) = asked(home, "test", "--arrival", str(arrival), "--rule", "thin")["cases"]

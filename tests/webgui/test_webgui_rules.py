@@ -100,6 +100,12 @@ async def test_an_arrival_of_the_spool_or_of_the_ledger_can_be_tried(viewer, hom
     assert "arrival 5" in (await post(viewer, "/test", {"arrival": 5}, 404))["error"]
 
 
+async def test_what_nobody_read_when_an_arrival_came_is_not_told_as_missing(viewer, home):
+    body = {"arrival": home.series(**CARDIAC), "rule": {"when": "exists(SegmentSequence.SegmentLabel)"}}
+    (note,) = (await post(viewer, "/test", body))["notes"]
+    assert note.startswith("rule draft cannot be told: SegmentSequence.SegmentLabel may not have been read")
+
+
 BAD = [
     ({"header": "hello"}, "no JSON"), ({}, "nothing to try"), ({"arrival": "7"}, "arrival"),
     ({"header": {}, "routing": {"rules": [{"name": "x", "when": "Modalty == 1", "action": "hold"}]}}, "Modality"),

@@ -97,6 +97,11 @@ def is_unusual(name: str) -> bool:
     return name not in _ALWAYS_SCANNED and is_keyword(name)
 
 
+def unread(name: str) -> str:
+    """What is said of an unusual keyword that is absent."""
+    return f"{name} may not have been read from images at that time"
+
+
 def sees_each_image(rule: Rule) -> bool:
     """Whether a rule is about single images."""
     return rule.trigger == "image" or any(condition.over_images for condition in conditions_of(rule))
@@ -164,7 +169,7 @@ class Past:
                     if each and name in dropped:
                         return f"{name} of each image was not kept: too many images"
                     if is_unusual(name) and self.values.get(name) is None:
-                        return f"{name} may not have been read from images at that time"
+                        return unread(name)
             if self.record.earlier and "SOPInstanceUID" in dropped and (each or _counts(rule)):
                 return "SOPInstanceUID of each image was not kept: which ones were sent again is not known"
         return ""
