@@ -79,9 +79,18 @@ def _policy(policy: dict[str, Any]) -> str:
     """What differs from the defaults."""
     from protocol.routing.sources import Source
 
-    usual = {name: field.default for name, field in Source.model_fields.items()}
     hidden = {"calling_ae", "address", "certificate", "label", "comment"}
-    return _settings({key: value for key, value in policy.items() if key not in hidden and value != usual[key]})
+    changed = _changed(policy, Source(calling_ae="ANY").model_dump(mode="json"))
+    return _settings({key: value for key, value in changed.items() if key not in hidden})
+
+
+def _changed(values: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    """What is not as usual, also inside of settings that have parts."""
+    return {
+        key: _changed(value, usual[key]) if isinstance(value, dict) and isinstance(usual[key], dict) else value
+        for key, value in values.items()
+        if value != usual[key]
+    }
 
 
 def _times(times: dict[str, float]) -> str:

@@ -49,3 +49,16 @@ def test_people_see_policies_and_get_a_line_to_paste_that_makes_the_stranger_kno
     assert "routing import" in done.stderr
     build({"sources": json.loads("{" + line.rstrip(",") + "}")}, "pasted")
     assert "ct-9" not in run(tmp_path, "--days", "0").stdout, "a stranger who was not seen lately is not shown"
+
+
+def test_of_the_policy_only_what_somebody_changed_is_shown(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, create=True)
+    versions = RoutingVersions(tmp_path / "config" / "routing", RealFs(), SystemClock())
+    kept = {"calling_ae": "CT1", "commitment": {"policy": "spool", "wait_s": 3600}}
+    versions.publish(build({"sources": {"ct1": kept, "old": {"calling_ae": "OLD"}}}, "test"), "ann", "", 0)
+    spool.close()
+    lines = run(tmp_path).stdout.splitlines()
+    (usual,) = [line for line in lines if "old" in line.split()]
+    assert "commitment" not in usual
+    (changed,) = [line for line in lines if "ct1" in line.split()]
+    assert 'commitment={"policy": "spool", "wait_s": 3600.0}' in changed
