@@ -91,22 +91,24 @@ def page_answer(settings: Settings) -> str:
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
-        if answer.status == 200 or _drained(answer.read()):
-            return "ready"
-        return f"answers {answer.status}"
+        told = _told(answer.read())
+        if answer.status == 200 or (told.get("draining") is True and told.get("serving") is True):
+            return "ready"  # drained: everything serves, only that somebody has the node refuse images
+        why = told.get("reasons")
+        return f"answers {answer.status}" + (f": {'; '.join(map(str, why))}" if why and isinstance(why, list) else "")
     except (OSError, http.client.HTTPException) as exc:
         return f"no answer: {type(exc).__name__}"
     finally:
         connection.close()
 
 
-def _drained(body: bytes) -> bool:
-    """Everything serves, only that somebody has the node refuse images; then it has started all the same."""
+def _told(body: bytes) -> dict[str, Any]:
+    """What /readyz says of the node; empty if it is something else that answers."""
     try:
         told = json.loads(body)
     except ValueError:
-        return False
-    return isinstance(told, dict) and told.get("draining") is True and told.get("serving") is True
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def page_url(settings: Settings) -> str:

@@ -78,6 +78,13 @@ def test_it_gives_up_when_told_to_and_the_node_stays_drained(run, home, three) -
         (503, {"ready": False, "serving": True, "draining": True}, "ready"),
         (503, {"ready": False, "serving": False, "draining": True}, "answers 503"),
         (503, {"ready": False, "serving": False}, "answers 503"),
+        (
+            503,
+            {"ready": False, "reasons": ["the disk is full", "router is missing"]},
+            "answers 503: the disk is full; router is missing",
+        ),
+        (503, {"reasons": "odd"}, "answers 503"),
+        (503, [], "answers 503"),
         (503, None, "answers 503"),
     ],
 )

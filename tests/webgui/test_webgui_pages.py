@@ -137,7 +137,7 @@ async def test_healthz_answers_without_looking_at_the_node(client, node):
     assert (answer.status, await answer.json()) == (200, {"alive": True})
 
 
-@pytest.mark.parametrize("case", ["ready", "not ready", "no spool", "drained"])
+@pytest.mark.parametrize("case", ["ready", "not ready", "no spool", "drained", "disk", "starting"])
 async def test_readyz_follows_the_node(app, node, aiohttp_client, case):
     if case == "not ready":
         node.document["ready"] = False
@@ -145,6 +145,12 @@ async def test_readyz_follows_the_node(app, node, aiohttp_client, case):
     if case == "drained":
         drain = {"since": 1.0, "by": "ann", "reason": "new disk"}
         node.document.update(ready=False, serving=True, draining=drain)
+    if case == "disk":
+        node.document.update(ready=False, serving=False)
+        node.document["disk"].update(state="reserve", free_bytes=3.8e9, reserve_bytes=5e9)
+    if case == "starting":
+        node.document.update(ready=False, serving=False)
+        node.document["actors"]["router"]["state"] = "starting"
     if case == "no spool":
         node.failure = SpoolMissing()
     client = await aiohttp_client(app)
@@ -153,6 +159,11 @@ async def test_readyz_follows_the_node(app, node, aiohttp_client, case):
     assert (answer.status == 200) == body["ready"] == (case == "ready")
     if case == "not ready":
         assert body["reasons"] == ["receiver is missing"]
+    if case == "disk":
+        (reason,) = body["reasons"]
+        assert reason == "the disk has 3.8 GB left, less than its reserve of 5.0 GB: new images are refused"
+    if case == "starting":
+        assert body["reasons"] == ["router is starting"]
     if case == "drained":
         assert body["reasons"] == ["the node is being drained: new images are refused"]
         assert body["serving"] and body["draining"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import web
 
+from webgui import words
 from webgui.attention import STOPPED
 from webgui.hub import Hub
 from webgui.keys import HUB
@@ -35,15 +37,25 @@ async def _readiness(hub: Hub) -> dict[str, Any]:
     if error:
         return {"ready": False, "reasons": [error]}
     actors = {name: actor.get("state") for name, actor in status.get("actors", {}).items()}
-    reasons = [f"{name} is {state}" for name, state in actors.items() if state in STOPPED]
-    if status.get("draining"):
-        reasons.append("the node is being drained: new images are refused")
     return {
         "ready": bool(status.get("ready")),
         "serving": bool(status.get("serving")),
         "draining": bool(status.get("draining")),
-        "reasons": reasons,
+        "reasons": list(_reasons(status, actors)),
         "actors": actors,
         "targets": {name: target.get("state") for name, target in status.get("targets", {}).items()},
         "disk": status.get("disk", {}),
     }
+
+
+def _reasons(status: dict[str, Any], actors: dict[str, Any]) -> Iterator[str]:
+    """Who is not there, what keeps images out; while it does not serve also who is not ready yet."""
+    for name, state in actors.items():
+        if state in STOPPED or (not status.get("serving") and state != "ready"):
+            yield f"{name} is {state}"
+    disk = status.get("disk", {})
+    if disk.get("state", "ok") != "ok":
+        left, reserve = words.size(disk.get("free_bytes")), words.size(disk.get("reserve_bytes"))
+        yield f"the disk has {left} left, less than its reserve of {reserve}: new images are refused"
+    if status.get("draining"):
+        yield "the node is being drained: new images are refused"
