@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from protocol.errors import NotFound
-from scanpost.asking import opened
+from protocol.errors import NotFound, RoutingError
+from scanpost.asking import opened, routing_of
 from scanpost.common import Options, pass_options, say
 from scanpost.tap import EXIT_TIMEOUT
 from scanpost.trying import rules_of
 
 if TYPE_CHECKING:
     from protocol.routing.dryrun import Beside, DryRun
+    from protocol.routing.versions import RoutingVersions
     from protocol.settings import Settings
     from protocol.spool import Spool
     from protocol.wire.messages import Envelope
@@ -70,10 +71,10 @@ def _follow(
 
     bus = settings.bus.enabled and not no_bus and spool.fs.is_locked(spool.places.run / "bus.lock")
     source: Any = endpoints(settings) if bus else spool
-    seen = 0
+    seen, versions = 0, routing_of(settings)
     with tap(source, ["arrival.decided"], since, None, timeout_s, follow=True, notice=say) as events:
         for event in events:
-            beside = _judged(spool, settings, run, event)
+            beside = _judged(spool, settings, versions, run, event)
             if beside is None:
                 continue
             seen += 1
@@ -83,7 +84,9 @@ def _follow(
     return count is None
 
 
-def _judged(spool: Spool, settings: Settings, run: DryRun, event: Envelope) -> Beside | None:
+def _judged(
+    spool: Spool, settings: Settings, versions: RoutingVersions, run: DryRun, event: Envelope
+) -> Beside | None:  # fmt: skip
     """None for what a person decided, and for what the spool does not know any more."""
     from actors.router.verdicts import case_of
 
@@ -96,7 +99,12 @@ def _judged(spool: Spool, settings: Settings, run: DryRun, event: Envelope) -> B
         return None
     if not headers.differing:
         return None
-    return run.judge(number, case_of(headers, settings.node.zone), event.data["outcome"], event.data["targets"])
+    try:
+        decided_by = versions.get(int(event.data["revision"]))
+    except RoutingError:  # cannot be used any more
+        decided_by = versions.current()
+    case = case_of(headers, settings.node.zone)
+    return run.judge(number, case, event.data["outcome"], event.data["targets"], decided_by)
 
 
 def _line(beside: Beside, at: float) -> str:
@@ -104,7 +112,8 @@ def _line(beside: Beside, at: float) -> str:
     active, draft = (" ".join([side[0], ", ".join(side[1:])]).strip() for side in (beside.active, beside.draft))
     would = f"  draft: {draft} ({beside.reason})" if beside.differs else ""
     errors = f"  errors in {', '.join(beside.errors)}" if beside.errors else ""
-    return f"{time.strftime('%H:%M:%S', time.localtime(at))} {mark} arrival {beside.arrival}: {active}{would}{errors}"
+    untold = f"  cannot tell: {', '.join(beside.cannot_tell)}" if beside.cannot_tell else ""
+    return f"{time.strftime('%H:%M:%S', time.localtime(at))} {mark} arrival {beside.arrival}: {active}{would}{errors}{untold}"
 
 
 def _summary(run: DryRun, as_json: bool) -> None:
@@ -112,5 +121,6 @@ def _summary(run: DryRun, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"summary": summary}))
         return
+    untold = f", {summary['cannot_tell']} that it cannot tell" if summary.get("cannot_tell") else ""
     say(f"{summary.get('arrivals', 0)} series, {summary.get('different', 0)} of them different, "
-        f"{summary.get('errors', 0)} with errors")  # fmt: skip
+        f"{summary.get('errors', 0)} with errors{untold}")  # fmt: skip

@@ -114,9 +114,9 @@ def of_arrival(options: Options, number: int, configuration: RoutingConfiguratio
     settings = options.settings()
     case = _of_spool(options, number, settings)
     if case is not None:
-        from protocol.routing.trying import untold
+        from protocol.routing.trying import untold_lines
 
-        notes = untold(configuration, case, routing_of(settings).current())
+        notes = untold_lines(configuration, case, routing_of(settings).current())
         return Tried(f"arrival {number}, {count(len(case.subject.images))}", case, notes)
     from protocol.ledger.asking import recorded_case
 

@@ -19,7 +19,7 @@ from protocol.ledger.trial import Trial
 from protocol.routing.judging import Case
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.rules.english import english
-from protocol.routing.trying import case_of_arrival, case_of_images, untold
+from protocol.routing.trying import case_of_arrival, case_of_images, untold_lines
 from protocol.routing.versions import RoutingVersions, Version
 from protocol.settings import Settings
 from protocol.spool import open_spool
@@ -75,7 +75,7 @@ class RulesSource:
                 case = case_of_arrival(
                     headers.arrival, headers.common, headers.differing, settings.node.zone, headers.own
                 )
-                return case, untold(configuration, case, self.current())
+                return case, untold_lines(configuration, case, self.current())
         except (NotFound, SpoolMissing):
             pass
         return recorded_case(settings.ledger.url, settings.node.name, number, configuration, settings.node.zone)

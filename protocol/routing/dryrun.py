@@ -13,11 +13,16 @@ from protocol.routing.decide import decide
 from protocol.routing.judging import Case
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.terms import period_of
+from protocol.routing.trying import untold
+from protocol.routing.versions import Version
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What the active rules did with an arrival, and what the draft would do: outcome and targets."""
+    """What the active rules did with an arrival, and what the draft would do: outcome and targets.
+
+    `cannot_tell`: active rules of the draft that ask for what nobody read of these images.
+    """
 
     arrival: int
     active: tuple[str, ...]
@@ -25,6 +30,7 @@ class Beside:
     rules: tuple[str, ...]
     reason: str
     errors: tuple[str, ...]
+    cannot_tell: tuple[str, ...] = ()
 
     @property
     def differs(self) -> bool:
@@ -36,6 +42,7 @@ class Beside:
         return {
             "arrival": self.arrival, "differs": self.differs, "active": list(self.active), "draft": list(self.draft),
             "rules": list(self.rules), "reason": self.reason, "errors": list(self.errors),
+            "cannot_tell": list(self.cannot_tell),
         }  # fmt: skip
 
 
@@ -48,8 +55,11 @@ class DryRun:
         self._seen: set[int] = set()
         self.counts: Counter[str] = Counter()
 
-    def judge(self, arrival: int, case: Case, outcome: str, targets: Sequence[str]) -> Beside:
-        """Hold the draft against what was decided. A draft that waits for the study is not held against it."""
+    def judge(self, arrival: int, case: Case, outcome: str, targets: Sequence[str], in_force: Version) -> Beside:
+        """Hold the draft against what was decided. A draft that waits for the study is not held against it.
+
+        `in_force` says what was read of the images.
+        """
         used = {
             rule.name: self._used[rule.name, period_of(rule.quota, case.received)]
             for rule in self._draft.rules if rule.quota is not None
@@ -60,11 +70,17 @@ class DryRun:
             self._used.update((one.rule, one.period) for one in decision.results if one.acts and one.period)
         would = _side(decision.outcome, [one.name for one in decision.deliveries])
         applied = tuple(one.rule for one in decision.results if one.acts)
-        found = Beside(arrival, _side(outcome, targets), would, applied, decision.reason, decision.flagged)
+        found = Beside(arrival, _side(outcome, targets), would, applied, decision.reason, decision.flagged,
+                       self._untold(case, in_force))  # fmt: skip
         self.counts.update(["arrivals", f"draft_{would[0]}", f"active_{outcome}"])
         self.counts["different" if found.differs else "same"] += 1
         self.counts["errors"] += bool(found.errors)
+        self.counts["cannot_tell"] += bool(found.cannot_tell)
         return found
+
+    def _untold(self, case: Case, in_force: Version) -> tuple[str, ...]:
+        active = {rule.name for rule in self._draft.rules if rule.mode == "active"}
+        return tuple(name for name in untold(self._draft, case, in_force) if name in active)
 
     def summary(self) -> Mapping[str, int]:
         """How many arrivals, how many of them differ, and the outcomes on both sides."""

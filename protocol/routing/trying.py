@@ -51,9 +51,9 @@ def case_of_arrival(
     return Case(Subject(differing, origin, common, zone), moment(row["opened"], zone), own=own)
 
 
-def untold(configuration: RoutingConfiguration, case: Case, in_force: Version) -> list[str]:
-    """For each rule that asks an arrival for an element which may not have been read when its images came, a line that says
-    so: its absence means nothing. What the version in force asks for was read if that was in force already.
+def untold(configuration: RoutingConfiguration, case: Case, in_force: Version) -> dict[str, str]:
+    """Of each rule that asks an arrival for an element which may not have been read when its images came, why it cannot be
+    told: absence means nothing. What the version in force asks for was read if that was in force already.
     """
     subject = case.subject
     read = in_force.configuration.keywords if in_force.time <= case.received.timestamp() else frozenset()
@@ -65,8 +65,13 @@ def untold(configuration: RoutingConfiguration, case: Case, in_force: Version) -
     for rule in configuration.rules:
         for name in (name for condition in conditions_of(rule) for name in condition.names):
             if name not in read and is_unusual(name) and absent(name):
-                found.setdefault(rule.name, f"rule {rule.name} cannot be told: {unread(name)}")
-    return list(found.values())
+                found.setdefault(rule.name, unread(name))
+    return found
+
+
+def untold_lines(configuration: RoutingConfiguration, case: Case, in_force: Version) -> list[str]:
+    """The same for people."""
+    return [f"rule {name} cannot be told: {why}" for name, why in untold(configuration, case, in_force).items()]
 
 
 def tried(configuration: RoutingConfiguration, revision: int, case: Case, rule: str = "") -> dict[str, Any]:

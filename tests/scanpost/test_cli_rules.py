@@ -253,6 +253,29 @@ def test_a_dry_run_tells_of_each_arrival_what_the_draft_would_have_done(home: Ho
     assert f"≠ arrival {knee}: discard  draft: route ai, pacs" in text
 
 
+def test_a_dry_run_names_rules_that_ask_for_what_nobody_read(home: Home, tmp_path: Path) -> None:
+    """Beside an old router the node has no such rules yet: "discard" alone would be a wrong answer."""
+    home.series(**CARDIAC)
+    private = {"name": "private", "when": "exists(tag('0019,100C', creator='SIEMENS MR HEADER'))", "action": "hold"}
+    spare = {**private, "name": "spare", "mode": "shadow"}
+    draft = [
+        "dry-run",
+        "--routing",
+        written(tmp_path, {**DRAFT, "rules": [private, spare]}),
+        "--since",
+        "1h",
+        "--count",
+        "1",
+    ]
+    line, last = [json.loads(line) for line in run(home, *draft, "--json").stdout.splitlines()]
+    assert line["cannot_tell"] == ["private"] and last["summary"]["cannot_tell"] == 1
+    done = run(home, *draft)
+    assert done.stdout.rstrip().endswith("cannot tell: private") and "1 that it cannot tell" in done.stderr
+    usual = ["dry-run", "--routing", written(tmp_path, DRAFT), "--since", "1h", "--count", "1"]
+    assert json.loads(run(home, *usual, "--json").stdout.splitlines()[0])["cannot_tell"] == []
+    assert "cannot tell" not in run(home, *usual).output
+
+
 def test_equal_rules_do_not_differ_in_a_dry_run_and_time_runs_out(home: Home, tmp_path: Path) -> None:
     home.series(**CARDIAC)
     done = run(home, "dry-run", "--routing", written(tmp_path, CURRENT), "--since", "1h", "--count", "3", "--timeout", "0.5",
