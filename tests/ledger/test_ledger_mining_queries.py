@@ -1,6 +1,7 @@
 """The ready queries answer what they promise, alike on SQLite and PostgreSQL; own SQL can only read, and not for ever."""
 
 import io
+import json
 import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -147,6 +148,21 @@ def test_own_sql_reads_the_views_with_percent_signs_and_casts(made, url):
     answer = ask_own(url, "SELECT scanner, 7 % 4 AS rest FROM mine_series WHERE protocol LIKE 'Th%' -- yes; no\n;")
     assert (answer.columns, answer.rows, answer.cut) == (("scanner", "rest"), (("ct1", 3),), False)
     assert ask_own(url, "SELECT arrival FROM mine_series UNION ALL SELECT 2 ORDER BY 1", limit=1).cut
+
+
+def test_as_json_no_column_is_lost_and_no_number_is_none_that_json_has(open_ledger, url):
+    open_ledger()
+    infinite = "CAST('Infinity' AS double precision)" if "postgresql" in url else "1e999"
+    found = document(ask_own(url, f"SELECT 1 AS n, 2 AS n, 3 AS n_2, 4 AS n, {infinite} AS endless"))
+    assert found == [{"n": 1, "n_3": 2, "n_2": 3, "n_4": 4, "endless": None}]
+    json.dumps(found, allow_nan=False)
+
+
+def test_who_tries_to_change_something_is_told_why_not(open_ledger, url):
+    open_ledger()
+    said = 'syntax error at or near "DELETE"' if "postgresql" in url else "only reading is allowed"
+    with pytest.raises(LedgerError, match=said):
+        ask_own(url, "DELETE FROM series")
 
 
 @pytest.mark.parametrize("statement", [

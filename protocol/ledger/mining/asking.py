@@ -4,6 +4,7 @@ It must not change anything, whatever the query says, nor format the answer for 
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import statistics
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
+from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -156,7 +158,9 @@ def _words(exc: DBAPIError, timeout_s: float) -> str:
     said = brief(exc)
     if "57014" in said or said.endswith("interrupted"):
         return f"the query took longer than {timeout_s:g} s; ask for fewer days, or give it more time with --timeout"
-    return f"the ledger cannot answer this: {said}"
+    return f"the ledger cannot answer this: {said}" + (
+        ": only reading is allowed" if said.endswith("not authorized") else ""
+    )
 
 
 # ---- what SQLite lacks --------------------------------------------------------------------------------------------
@@ -185,5 +189,13 @@ class _Median:
 
 
 def document(answer: Answer) -> list[Mapping[str, Any]]:
-    """The rows as maps, for JSON."""
-    return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    """The rows as maps, for JSON: it has no infinite numbers (null), and a second column of a name gets a number behind it."""
+    names = list[str]()
+    for column in answer.columns:
+        free = (f"{column}_{number}" for number in count(2) if f"{column}_{number}" not in {*names, *answer.columns})
+        names.append(next(free) if column in names else column)
+    return [{name: _finite(value) for name, value in zip(names, row, strict=True)} for row in answer.rows]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
