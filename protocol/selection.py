@@ -65,10 +65,13 @@ class Selection:
 
 
 def read_selection(given: Mapping[str, Any], what: str) -> Selection:
-    """A selection of `what` ("delivery" or "arrival") out of plain values that came from outside; other keys are left alone.
+    """A selection of `what` ("delivery" or "arrival") out of plain values that came from outside.
 
-    Raises StepRefused naming what is wrong.
+    Raises StepRefused naming what is wrong; a filter that does not exist is, since without it more would be selected.
     """
+    filters = {one.name for one in fields(Selection)}
+    if unknown := [str(name) for name in given if name not in filters]:
+        raise StepRefused(f"there is no filter {unknown[0][:LONGEST_TEXT]!r}; there are {', '.join(sorted(filters))}")
     values: dict[str, Any] = {name: _text(name, given.get(name)) for name in TEXTS}
     values |= {name: _time(name, given.get(name)) for name in TIMES}
     values["act"] = _number("act", given.get("act"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,15 @@ def test_whatever_comes_in_is_refused_in_words_or_read(given: dict, what: str) -
         assert str(exc)
         return
     assert read_selection(selection.plain(), what) == selection
+
+
+@pytest.mark.parametrize(
+    "given", [{"target": "pacs", "state": ["parked"]}, {"targt": "pacs"}, {"target": "pacs", 7: "x"}]
+)
+def test_a_filter_that_does_not_exist_is_refused_and_not_left_out(given: dict) -> None:
+    """Left out, the act would be done to more than was meant."""
+    with pytest.raises(StepRefused, match=r"there is no filter '(state|targt|7)'; there are act, cause, .*states"):
+        read_selection(given, "delivery")
 
 
 @given(sensible)

@@ -386,6 +386,8 @@ async def test_many_are_acted_on_by_what_they_have_in_common(real, real_admin):
     wanted, other = real.arrival(TestImage(), calling_ae="MR1"), real.arrival(TestImage(study=2))
     assert (await real_admin.post("/api/v1/series/acts/hold", json={"where": {}}, headers=HOME)).status == 422
     assert (await real_admin.post("/api/v1/series/acts/hold", json={}, headers=HOME)).status == 422
+    misspelled = {"where": {"source": "MR1", "modalty": "US"}}
+    assert (await real_admin.post("/api/v1/series/acts/hold", json=misspelled, headers=HOME)).status == 409
     done = await real_admin.post("/api/v1/series/acts/hold", json={"where": {"source": "MR1"}}, headers=HOME)
     assert (await done.json())["done"] == 1
     assert [real.spool.arrivals.get(id)["state"] for id in (wanted, other)] == ["held", "in_delivery"]
