@@ -111,8 +111,10 @@ def _values(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals:
             raise click.BadParameter(f"{pair!r} is not KEY=VALUE")
         described = properties.get(key, {})
-        kinds = {described.get("type"), *(one.get("type") for one in described.get("anyOf", ()))}
-        values[key] = text if "string" in kinds and text != "null" else _json(text)
+        ways = [described, *described.get("anyOf", ())]
+        has_parts = any("$ref" in one for one in ways)  # commitment=spool is short for {"policy": "spool"}
+        is_text = any(one.get("type") == "string" for one in ways) and not (has_parts and text.startswith("{"))
+        values[key] = text if is_text and text != "null" else _json(text)
     return {key: _default(key) if value is None else value for key, value in values.items()}
 
 

@@ -54,6 +54,14 @@ def test_a_source_is_added_changed_and_removed_each_as_a_version(run: Run) -> No
     ]
 
 
+def test_storage_commitment_can_be_set_as_a_whole(run: Run) -> None:
+    run("sources", "add", "ct1", "--calling-ae", "CT1", 'commitment={"policy": "spool", "port": 104}')
+    kept = sources(run)["ct1"]["commitment"]
+    assert (kept["policy"], kept["port"], kept["wait_s"]) == ("spool", 104, 86400)
+    run("sources", "set", "ct1", "label={odd}", "commitment=off")
+    assert (sources(run)["ct1"]["label"], sources(run)["ct1"]["commitment"]["policy"]) == ("{odd}", "off")
+
+
 def test_what_does_not_fit_is_refused_and_nothing_is_published(run: Run) -> None:
     run("sources", "add", "mr1", "--calling-ae", "MR1")
     assert "sources.mr2: 'mr2' and 'mr1'" in run("sources", "add", "mr2", "--calling-ae", "MR1", code=78).stderr
