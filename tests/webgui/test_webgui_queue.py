@@ -200,7 +200,14 @@ async def test_programs_act_by_number_or_by_what_they_have_in_common(real, real_
     real.answering()
     both = {"ids": [1], "where": {"target": "pacs"}}
     misspelled = {"where": {"target": "pacs", "state": "parked"}}  # it is `states`: all of pacs would be meant
-    for body in ({}, both, {"where": {}}, {"where": {"states": ["delivered"]}}, misspelled):
+    for body in (
+        {},
+        both,
+        {"where": {}},
+        {"where": {"states": ["delivered"]}},
+        misspelled,
+        {"ids": [1], "prioirty": "urgent"},
+    ):
         answer = await real_admin.post("/api/v1/queue/acts/retry", json=body, headers=HOME)
         assert answer.status in (409, 422), body
     done = await real_admin.post("/api/v1/queue/acts/retry", json={"where": {"states": ["parked"]}}, headers=HOME)

@@ -164,6 +164,7 @@ async def test_the_box_understands_patients_uids_and_senders_with_and_without_th
                 continue  # the ledger knows names by their beginning alone
         found = await real_viewer.post("/api/v1/series/search", json={"q": text}, headers=HOME)
         assert [one["id"] for one in (await found.json())["series"]] == [id], recorded
+    assert (await real_viewer.post("/api/v1/series/search", json={"text": "CT9"}, headers=HOME)).status == 422
     nothing = await real_viewer.post("/api/v1/series/search", json={"q": "Somebody Else"}, headers=HOME)
     assert (await nothing.json())["series"] == []
 

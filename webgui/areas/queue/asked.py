@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from protocol.selection import Selection, read_selection
 
@@ -92,6 +92,8 @@ class QueueAct(QueueQuery):
 
 class QueueActs(BaseModel):
     """An act on deliveries: by their numbers, or on all that match."""
+
+    model_config = ConfigDict(extra="forbid")  # a misspelled priority would be the usual one
 
     ids: Ids = []
     where: Annotated[

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from protocol.selection import Selection
 from protocol.states import ArrivalState
@@ -105,6 +105,8 @@ class Search(BaseModel):
 class SearchSeries(SeriesQuery):
     """The same filters and a text, for programs: POST, because a text may be a patient's name."""
 
+    model_config = ConfigDict(extra="forbid")  # a misspelled filter would find everything
+
     q: Text = Field(
         "", description="Accession number, patient's id or name, UID, AE title, or the number of an arrival."
     )
@@ -142,6 +144,8 @@ class SeriesAct(Wanted):
 
 class SeriesActs(Wanted):
     """An act on several series: by their numbers, or on all that match."""
+
+    model_config = ConfigDict(extra="forbid")
 
     ids: Annotated[list[Annotated[int, Field(gt=0)]], Field(max_length=500)] = []
     where: Annotated[dict[str, object] | None, Field(description="Filters: states, target, source, rule, ...")] = None
