@@ -110,6 +110,7 @@ class Slot:
             self._hold(claim, str(exc), Cause.CONFIGURATION)
             return
         target.pace = pace_of(self._spool.places.run, claim.target, settings.bandwidth_mbit_s)
+        claim = self._going_to(claim, settings)
         claim = self._spool.deliveries.with_values(claim, settings.layout_keywords)
         self._reports.working(claim, target.patience_s)
         if settings.duplicates == "skip":
@@ -125,6 +126,13 @@ class Slot:
         else:
             assert outcome.how == DONE
             self._finish(claim, settings, target, outcome)
+
+    def _going_to(self, claim: Claim, settings: TargetSettings) -> Claim:
+        """With all images, if those that it has sent went elsewhere: the target has other settings since."""
+        going = self._spool.deliveries.going_to(claim, settings.location)
+        if claim.where not in ("", going.where):
+            self._say("delivery_begins_anew", going, images=len(going.images))
+        return going
 
     def _begin(self, claim: Claim, settings: TargetSettings) -> Claim:
         """Without the images that the target has already."""

@@ -48,6 +48,7 @@ EVENT_ONLY = frozenset(
         "config.damaged",
         "confirmation.answered",
         "confirmation.asked",
+        "delivery.begun_anew",
         "image.rejected",
         "letter.given_up",
         "letter.sent",

@@ -6,7 +6,7 @@ It must not connect to anything; the doing of each type lives in actors/targets.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
@@ -79,6 +79,9 @@ class _Target(Frozen):
     may be changed into one of them where it is stored in another, or where the target refuses the stored one.
     """
 
+    WHERE: ClassVar[tuple[str, ...]] = ()
+    """Settings that say where images go, beside those that say how; empty: all of the type's own."""
+
     concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
     retry: Retry = Retry()
     schedule: Schedule = None
@@ -98,6 +101,11 @@ class _Target(Frozen):
     def place(self) -> str:
         """Stands for where images go by these settings, whatever the policy: another host, folder or login is another."""
         return self.model_dump_json(exclude=set(_Target.model_fields))
+
+    @property
+    def location(self) -> str:
+        """Stands for where images go, however: with other timeouts, logins or certificates it is the same."""
+        return self.model_dump_json(include=set(self.WHERE)) if self.WHERE else self.place
 
     @property
     def keywords(self) -> frozenset[str]:
@@ -146,6 +154,8 @@ class DicomTarget(_Target):
     One delivery's images are spread over up to `associations`; `concurrency` deliveries may have as many each. After a
     delivery its associations stay open for `reuse_s` seconds for the next one; 0 ends them at once.
     """
+
+    WHERE: ClassVar[tuple[str, ...]] = ("type", "host", "port", "called_ae")
 
     type: Literal["dicom"]
     host: Host
@@ -200,6 +210,8 @@ class DicomWebTarget(_Target):
         {"if": shapes.given("transfer_syntaxes"), "then": {"properties": {"images_per_request": {"const": 1}}}},
     )
 
+    WHERE: ClassVar[tuple[str, ...]] = ("type", "url")
+
     type: Literal["dicomweb"]
     url: Url
     connect_timeout_s: Timeout = 10.0
@@ -245,6 +257,8 @@ class FolderTarget(_Target):
     file system counts as hanging. One delivery's images are written by up to `sessions` at once.
     """
 
+    WHERE: ClassVar[tuple[str, ...]] = ("type", "path", "layout")
+
     type: Literal["folder"]
     path: AbsolutePath
     layout: Layout = "{StudyInstanceUID}/{SeriesInstanceUID}"
@@ -280,6 +294,8 @@ class S3Target(_Target):
             "then": {"properties": {"allow_http": {"const": True}}, "required": ["allow_http"]},
         },
     )
+
+    WHERE: ClassVar[tuple[str, ...]] = ("type", "bucket", "endpoint", "layout")
 
     type: Literal["s3"]
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")]
@@ -334,6 +350,8 @@ class SftpTarget(_Target):
         shapes.excludes("known_hosts", "host_key"),
         shapes.where("verify", False, {"not": {"anyOf": [shapes.given("known_hosts"), shapes.given("host_key")]}}),
     )
+
+    WHERE: ClassVar[tuple[str, ...]] = ("type", "host", "port", "user", "path", "layout")
 
     type: Literal["sftp"]
     host: Host

@@ -6,6 +6,7 @@ Every step of an owner says `WHERE owner = me`: who was reaped meanwhile changes
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,12 +35,14 @@ from protocol.spool.steps import (
     interrupt,
     leave,
     mine,
+    send_all,
     target_failed,
 )
 from protocol.spool.transaction import Transaction
 from protocol.states import DeliveryState, Priority, check_delivery_step
 from protocol.wire.events import (
     AttemptFailed,
+    DeliveryBegunAnew,
     DeliveryClaimed,
     DeliveryHeld,
     DeliveryParked,
@@ -104,8 +107,21 @@ class Deliveries(Looking):
         return Claim(
             row["id"], row["arrival"], row["target"], row["target_group"], row["attempts"], row["owner"],
             [ImageToSend(image["position"], image_file(self._places, image)) for image in images],
-            row["images"], row["created"], row["first_tried"], max(0, row["attempts"] - 1), row["claimed"],
+            row["images"], row["created"], row["first_tried"], max(0, row["attempts"] - 1), row["claimed"], "", row["place"],
         )  # fmt: skip
+
+    def going_to(self, claim: Claim, location: str) -> Claim:
+        """The claim as it goes to the place that `location` stands for. What it has settled at another one, since its target
+        was set otherwise then, is to be sent again: neither place would have the whole. Raises NotOwner.
+        """
+        where = hashlib.sha256(location.encode()).hexdigest()[:16]
+        if claim.where in ("", where):
+            return replace(claim, where=where)
+        with self._db.write() as tx:
+            send_all(tx, mine(tx, claim), claim.target)
+            tx.emit(DeliveryBegunAnew(claim.delivery, claim.arrival, claim.target), correlation=claim.arrival)
+            row = mine(tx, claim)
+        return replace(self._claim(row), where=where)
 
     def with_values(self, claim: Claim, names: Collection[str]) -> Claim:
         """The claim, with the values that a layout names in each of its images."""
@@ -150,9 +166,9 @@ class Deliveries(Looking):
             transcoded = sum(result.ok and result.transcoded for result in results)
             tx.execute(
                 "UPDATE delivery SET progress = ?, sent = sent + ?, warnings = warnings + ?, deaths = 0, moved = ?, confirmed = ?,"
-                " transcoded = transcoded + ?,"
+                " transcoded = transcoded + ?, place = ?,"
                 " refused = (SELECT count(*) FROM delivery_image WHERE delivery = ? AND state = 'refused') WHERE id = ?",
-                (progress, sent, warnings, tx.now, tx.now, transcoded, claim.delivery, claim.delivery),
+                (progress, sent, warnings, tx.now, tx.now, transcoded, claim.where, claim.delivery, claim.delivery),
             )
             tx.add("sent", sent)
             told = [[result.receipt.hex(), result.status] for result in results]

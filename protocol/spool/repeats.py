@@ -141,8 +141,9 @@ def _skip(tx: Transaction, claim: Claim, fates: Sequence[_Fate]) -> None:
         ],
     )  # fmt: skip
     tx.execute(
-        "UPDATE delivery SET sent = sent + :count, skipped = skipped + :count, moved = :now, deaths = 0 WHERE id = :id",
-        {"id": claim.delivery, "count": len(fates), "now": tx.now},
+        "UPDATE delivery SET sent = sent + :count, skipped = skipped + :count, moved = :now, deaths = 0, place = :place"
+        " WHERE id = :id",
+        {"id": claim.delivery, "count": len(fates), "now": tx.now, "place": claim.where},
     )
     told: list[list[Any]] = [[fate.image.file.receipt.hex(), fate.before] for fate in fates]
     tx.emit(ImagesSkipped(claim.delivery, claim.arrival, claim.target, told), correlation=claim.arrival)

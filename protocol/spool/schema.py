@@ -5,7 +5,7 @@ A change is one additive step appended to MIGRATIONS; older programs refuse a ne
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _COMMITMENTS = """
 -- Storage commitment (PS3.4 Annex J) that scanners asked of us. `images` and `reasons` are packed lists: of [SOP class UID,
@@ -195,6 +195,10 @@ CREATE INDEX arrival_kept ON arrival(keep_until) WHERE keep_until IS NOT NULL;
 -- What an act changed as it was before, where its undo has to know: a state, a priority, a time.
 ALTER TABLE touched ADD COLUMN before TEXT NOT NULL DEFAULT '';
 """
+_WHERE = """
+-- Stands for where the images went that a delivery has settled, see steps.py; empty: nowhere yet, or not known.
+ALTER TABLE delivery ADD COLUMN place TEXT NOT NULL DEFAULT '';
+"""
 
 # Version 1. A fresh database gets these and then every migration, so that both ways lead to the same tables.
 TABLES = """
@@ -320,4 +324,5 @@ CREATE TABLE sighting (
     5: _RULES + _PEOPLE + _CLEANING
     + _ALERTS,
     6: _KEEPING + _TALLY + "INSERT INTO tally" + COUNTED,
+    7: _WHERE,
 }  # fmt: skip

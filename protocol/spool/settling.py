@@ -285,9 +285,15 @@ def reopen(tx: Transaction, row: Any) -> bool:
         " error = '', cause = '' WHERE id = ?",
         (tx.now, row["id"]),
     )
+    overtake(tx, row["id"])
     retried(tx, row, NOBODY, RETURNED)
     hold_with_arrival(tx, row["id"])
     return True
+
+
+def overtake(tx: Transaction, delivery: int) -> None:
+    """It sends more, or elsewhere: what its target was asked to commit to before says nothing of that, nor does the answer."""
+    tx.execute("UPDATE confirmation SET state = 'overtaken' WHERE delivery = ?", (delivery,))
 
 
 def retried(tx: Transaction, row: Any, act: Act, reason: str) -> None:

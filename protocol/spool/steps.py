@@ -14,7 +14,16 @@ from protocol.records import record
 from protocol.spool.acts import Act, touch, was_before
 from protocol.spool.breaker import close_breaker
 from protocol.spool.objects import ImageFile
-from protocol.spool.settling import TargetChoice, hold_with_arrival, refill, reopen, retried, settle, take_back
+from protocol.spool.settling import (
+    TargetChoice,
+    hold_with_arrival,
+    overtake,
+    refill,
+    reopen,
+    retried,
+    settle,
+    take_back,
+)
 from protocol.spool.transaction import Transaction
 from protocol.states import DELIVERY_FINISHED, DeliveryState, Priority, check_delivery_step
 from protocol.wire.events import (
@@ -54,6 +63,7 @@ class Claim:
     failed_before: int
     claimed: float
     place: str = ""  # where what is sent is kept in mind, see repeats.py; empty: nowhere
+    where: str = ""  # stands for where its images go
 
 
 @record
@@ -165,16 +175,25 @@ def interrupt(tx: Transaction, id: int, *, counted: bool) -> None:
 
 def begin_anew(tx: Transaction, row: Any, target: str, group: str) -> None:
     """Let a delivery that nobody sends go to another target or group, from its first image on."""
+    send_all(tx, row, target)
+    tx.execute(
+        "UPDATE delivery SET target = :target, target_group = :group, state = 'waiting', due = :now WHERE id = :id",
+        {"id": row["id"], "target": target, "group": group, "now": tx.now},
+    )
+    take_back(tx, row["arrival"], row["target"])
+
+
+def send_all(tx: Transaction, row: Any, target: str) -> None:
+    """Let a delivery begin with its first image again: what it has settled is not where it goes now."""
     if row["singles"]:
         tx.execute("UPDATE delivery_image SET state = 'again' WHERE delivery = ? AND state <> 'left'", (row["id"],))
     else:
         refill(tx, row, target)
     tx.execute(
-        "UPDATE delivery SET target = :target, target_group = :group, state = 'waiting', due = :now, sent = 0, refused = 0,"
-        " warnings = 0, skipped = 0, transcoded = 0 WHERE id = :id",
-        {"id": row["id"], "target": target, "group": group, "now": tx.now},
+        "UPDATE delivery SET sent = 0, refused = 0, warnings = 0, skipped = 0, transcoded = 0, place = '' WHERE id = ?",
+        (row["id"],),
     )
-    take_back(tx, row["arrival"], row["target"])
+    overtake(tx, row["id"])
 
 
 def _redirect(tx: Transaction, row: Any, act: Act, to: TargetChoice) -> None:

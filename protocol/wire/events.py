@@ -331,6 +331,16 @@ class DeliveryUnbound(Event):
     member: str
 
 
+@event("delivery.begun_anew", "delivery/{delivery}", shard="target", severity=WARNING)
+@record
+class DeliveryBegunAnew(Event):
+    """The settings of its target name another place than that where its images went until now: all are sent there."""
+
+    delivery: int
+    arrival: int
+    target: str
+
+
 @event("delivery.redirected", "delivery/{delivery}", shard="target", severity=WARNING)
 @record
 class DeliveryRedirected(Event):

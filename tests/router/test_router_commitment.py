@@ -222,8 +222,8 @@ def asked(rig):
     rig = rig(CT, **CONFIRMING)
     rig.series(A, B)
 
-    def send():
-        claim = rig.world.claim()
+    def send(location="pacs"):
+        claim = rig.spool.deliveries.going_to(rig.world.claim(), location)
         rig.world.targets["pacs"].refuse.clear()
         results = [ImageResult(one.position, one.file.receipt, 0, True) for one in claim.images]
         rig.spool.deliveries.confirm(claim, results)
@@ -368,3 +368,38 @@ def test_people_can_hold_release_and_cancel_what_is_confirming(asked):
     assert rig.ask("queue.retry", ids=[id]).state == "failed"
     assert rig.ask("queue.cancel", ids=[id]).state == "done"
     assert rig.newest()["state"] == "discarded"
+
+
+def test_what_the_old_place_of_a_target_committed_to_says_nothing_of_the_new_one(asked):
+    rig, send = asked
+    of_old, images = send("old")
+    rig.after(101)
+    assert rig.deliveries() == {"pacs": "parked"}
+    rig.ask("queue.retry", ids=[rig.spool.deliveries.list()[0]["id"]])
+    of_new, again = send("new")
+    assert again == images  # the new place is not asked for what it never got
+    rig.spool.confirmations.answered(of_old, images, {})
+    rig.after(2)
+    assert rig.deliveries() == {"pacs": "confirming"}
+    rig.spool.confirmations.answered(of_new, images, {})
+    rig.after(2)
+    assert rig.deliveries() == {"pacs": "delivered"}
+
+
+def test_an_answer_before_an_older_version_came_back_says_nothing_of_that_one(asked):
+    rig, send = asked
+    rig.series(TestImage(instance=1, content=b"corrected"))
+    transaction, sent = send()
+    assert sent == [B.sop_uid]
+    rig.spool.confirmations.answered(transaction, [B.sop_uid], {})
+    rig.after(2)
+    second, first = (row["id"] for row in rig.spool.deliveries.list())
+    assert rig.spool.deliveries.get(first)["state"] == "delivered"
+    assert rig.ask("queue.cancel", ids=[second]).state == "done"
+    transaction, sent = send()
+    assert sent == [A.sop_uid]
+    rig.after(2)
+    assert rig.spool.deliveries.get(first)["state"] == "confirming"
+    rig.spool.confirmations.answered(transaction, [B.sop_uid], {A.sop_uid: 0x0213})
+    rig.after(2)
+    assert rig.spool.deliveries.get(first)["state"] == "retrying"

@@ -205,6 +205,7 @@ def _simple(row: Row, data: Row) -> Entry | None:
 _DELIVERY = {
     "delivery.created": "Delivery {delivery} to {target} was created",
     "delivery.unbound": "Delivery {delivery} left {member} and waits for another member of {target}",
+    "delivery.begun_anew": "Delivery {delivery} begins anew: {target} is another place than that where its images went",
     "delivery.redirected": "Delivery {delivery} goes to {target} instead of {before}",
     "delivery.retried": "Delivery {delivery} to {target} was sent back to the queue",
     "delivery.cancelled": "Delivery {delivery} to {target} was cancelled",

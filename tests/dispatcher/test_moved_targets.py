@@ -1,0 +1,88 @@
+"""A target whose settings change while deliveries to it are half sent: another host has nothing of them yet."""
+
+from __future__ import annotations
+
+import pytest
+from dispatcher_fakes import FAST, FixedRouting, deliveries, make_slot, receive, route, series, states
+
+from protocol.testing.world import World
+
+
+@pytest.fixture
+def world(tmp_path):
+    world = World(tmp_path)
+    yield world
+    world.close()
+
+
+class Node:
+    """A world with the target `pacs` at the fake `old`, and one slot."""
+
+    def __init__(self, world):
+        self.world, self.spool, self.clock = world, world.spool, world.clock
+        self.routing = FixedRouting({})
+        self.set()
+        self.slot = make_slot(self.spool, self.routing, self.clock, world.target)
+
+    def set(self, called_ae="OLD", **more):
+        self.routing.change({"pacs": {"called_ae": called_ae, "retry": dict(FAST), **more}})
+
+    def send(self, images, number=1):
+        arrival = receive(self.spool, series(number, images))
+        route(self.spool, arrival, "pacs")
+        return arrival
+
+    def run(self):
+        while self.slot.run_once():
+            pass
+        self.clock.advance(100)
+
+    def got(self, name):
+        return self.world.target(name).received
+
+    @property
+    def delivery(self):
+        (row,) = deliveries(self.spool)
+        return row
+
+
+def half_sent(world, **more):
+    """Two of four images are at the old place."""
+    node = Node(world)
+    node.set(**more)
+    world.target("old").abort_at = 3
+    node.send(4)
+    node.run()
+    assert (node.delivery["state"], node.delivery["sent"]) == ("retrying", 2)
+    return node
+
+
+@pytest.mark.parametrize("duplicates", ["send", "skip"])
+def test_a_target_that_moved_gets_all_images_of_what_was_half_sent_to_its_old_place(world, duplicates):
+    node = half_sent(world, duplicates=duplicates)
+    node.set("NEW", duplicates=duplicates)
+    node.run()
+    assert states(node.spool) == ["delivered"]
+    assert len(node.got("new")) == 4
+    assert (node.delivery["sent"], node.delivery["images"]) == (4, 4)
+    assert node.spool.accounting.balance() == []
+
+
+def test_the_same_place_with_other_patience_gets_only_the_rest(world):
+    node = half_sent(world)
+    node.set("OLD", dimse_timeout_s=120.0, associations=2, concurrency=1, max_pdu=0)
+    node.run()
+    assert states(node.spool) == ["delivered"] and node.world.target("old").images == 4
+
+
+def test_what_was_refused_at_the_old_place_is_sent_whole_to_the_new_one_when_it_is_tried_again(world):
+    node = Node(world)
+    images = series(1, 3)
+    world.target("old").refuse[images[1].sop_uid] = 0xC000
+    node.send(3)
+    node.run()
+    assert node.delivery["state"] == "parked"
+    node.set("NEW")
+    node.spool.deliveries.change([node.delivery["id"]], "retry", node.spool.commands.ask("queue.retry", "ann", {}))
+    node.run()
+    assert states(node.spool) == ["delivered"] and len(node.got("new")) == 3
