@@ -5,8 +5,12 @@ It must not choose a member: the claim does.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import tzinfo
 
 from protocol.routing.model import RoutingConfiguration
+from protocol.routing.origin import moment
+from protocol.routing.targets import Target
+from protocol.routing.terms import within
 from protocol.spool.binding import Binding
 from protocol.spool.targets import TargetState
 
@@ -21,9 +25,16 @@ def is_paused(state: TargetState, now: float) -> bool:
     return state.paused and (state.until is None or state.until > now)
 
 
-def usable(configuration: RoutingConfiguration, states: Mapping[str, TargetState], now: float) -> set[str]:
-    """Targets that are neither paused nor left alone because they failed; `now` in seconds UTC."""
-    names = set(configuration.targets)
+def is_open(target: Target, now: float, zone: tzinfo | None) -> bool:
+    """Whether deliveries to it may begin by its schedule; `now` in seconds UTC, `zone` the node's, None the machine's."""
+    return target.schedule is None or within(target.schedule, moment(now, zone))
+
+
+def usable(
+    configuration: RoutingConfiguration, states: Mapping[str, TargetState], now: float, zone: tzinfo | None = None
+) -> set[str]:
+    """Targets that are neither paused, nor left alone because they failed, nor outside their schedule; see `is_open`."""
+    names = {name for name, target in configuration.targets.items() if is_open(target, now, zone)}
     return names - {
         name for name, state in states.items() if is_paused(state, now) or state.not_before > now
     }  # fmt: skip

@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from datetime import tzinfo
 
 from actors.dispatcher.builtin import with_sink
-from actors.groups import is_paused
+from actors.groups import is_open, is_paused
 from actors.window import in_window
 from protocol.clock import Clock
 from protocol.records import record
 from protocol.routing.model import RoutingConfiguration
-from protocol.routing.origin import moment
 from protocol.routing.targets import Target
-from protocol.routing.terms import within
 from protocol.routing.versions import RoutingVersions
 from protocol.selftest import SINK
 from protocol.settings import Settings
@@ -42,7 +40,7 @@ def probes(
         state = states.get(name)
         if state is None or state.breaker != "open" or state.not_before > now or not asked_first(target):
             continue
-        if not is_paused(state, now) and (target.schedule is None or within(target.schedule, moment(now, zone))):
+        if not is_paused(state, now) and is_open(target, now, zone):
             found[name] = state.not_before
     return found
 
@@ -62,7 +60,7 @@ def limits(
         state = states.get(name)
         if state is not None and (is_paused(state, now) or state.not_before > now):
             continue
-        if target.schedule is not None and not within(target.schedule, moment(now, zone)):
+        if not is_open(target, now, zone):
             continue
         breaker = "closed" if state is None else state.breaker
         if breaker == "open" and asked_first(target):

@@ -194,14 +194,14 @@ class RouterActor(Actor):
             self.context.wire.offer(count)
 
     def _leave_members(self) -> None:
-        """Give deliveries back to their group whose member fails or is paused, while another one is there."""
-        configuration, spool = self._routing.configuration, self.context.spool
+        """Give deliveries back to their group whose member fails, is paused or closed, while another one is there."""
+        configuration, context = self._routing.configuration, self.context
         if not configuration.groups:
             return
-        there = usable(configuration, spool.targets.all(), self.context.clock.now())
+        there = usable(configuration, context.spool.targets.all(), context.clock.now(), context.settings.node.zone)
         patience_s = {name: group.patience_s for name, group in configuration.groups.items()}
-        if count := spool.deliveries.unbind(bindings(configuration), there, patience_s):
-            self.context.log.warning("deliveries_unbound", deliveries=count)
+        if count := context.spool.deliveries.unbind(bindings(configuration), there, patience_s):
+            context.log.warning("deliveries_unbound", deliveries=count)
 
     def _mend_times(self, now: float) -> None:
         """A clock that was set back must not stop what a wrong one put off."""

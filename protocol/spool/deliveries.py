@@ -360,14 +360,18 @@ class Deliveries(Looking):
         return any(row[0] != group and row[0] not in usable for row in rows)
 
     def hold_orphans(self, known: Collection[str], limit: int = 200) -> dict[str, int]:
-        """Set aside deliveries that wait for a target (or group) not in `known`: {target: how many}, at most `limit`."""
+        """Set aside deliveries that wait for a target (or group) not in `known`: {target: how many}, at most `limit`.
+
+        One whose group is known has members left, and goes back to it by itself (`unbind`).
+        """
         orphans = sorted(set(self._waiting_targets()) - set(known))
         held: dict[str, int] = {}
         for target in orphans:
             with self._db.write() as tx:
                 rows = tx.all(
-                    "SELECT id FROM delivery WHERE target = ? AND state IN ('waiting', 'retrying') ORDER BY id LIMIT ?",
-                    (target, limit - sum(held.values())),
+                    "SELECT id FROM delivery WHERE target = ? AND state IN ('waiting', 'retrying')"
+                    f" AND target_group NOT IN ({','.join('?' * len(known))}) ORDER BY id LIMIT ?",
+                    (target, *known, limit - sum(held.values())),
                 )
                 for row in rows:
                     nobody = Act(reason=f"target {target} is not in the configuration")

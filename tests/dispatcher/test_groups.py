@@ -242,3 +242,47 @@ def test_a_member_that_goes_moves_no_key_of_the_others(keys, gone):
         (before,) = candidates(Binding("sticky", ABC), key, {}, everybody)
         (after,) = candidates(Binding("sticky", ABC), key, {}, rest)
         assert after == before or before == gone
+
+
+def begun_at_a(world, images=4, **more):
+    """A delivery of which member `a` has two images, after which it broke off."""
+    node = Node(world, **more)
+    world.target("a").abort_at = 3
+    node.send(images=images)
+    node.run()
+    assert (node.delivery["target"], node.delivery["sent"]) == ("a", 2)
+    return node
+
+
+def test_who_left_the_configuration_keeps_no_delivery_of_its_group(world):
+    node = begun_at_a(world)
+    node.routing.change({"b": {"retry": dict(FAST)}}, groups={"both": {**node.group, "members": ["b"]}})
+    node.sweep()
+    assert node.spool.deliveries.hold_orphans({"b", "both"}) == {}
+    node.clock.advance(100)
+    node.sweep()
+    node.run()
+    assert (node.got("b"), states(node.spool)) == (4, ["delivered"])
+
+
+def test_what_left_its_member_while_no_other_is_there_waits_for_one(world):
+    node = begun_at_a(world)
+    node.spool.targets.leave_alone("b", node.clock.now() + 50, "away")
+    node.routing.change({"b": {"retry": dict(FAST)}}, groups={"both": {**node.group, "members": ["b"]}})
+    node.sweep()
+    assert node.spool.deliveries.hold_orphans({"b", "both"}) == {}
+    node.clock.advance(100)
+    node.sweep()
+    node.run()
+    assert (node.got("b"), states(node.spool)) == (4, ["delivered"])
+
+
+def test_a_member_outside_its_schedule_keeps_no_delivery_from_one_that_is_open(world):
+    node = begun_at_a(world)
+    noon = [{"start": "12:00", "end": "12:01"}]
+    closed = {"a": {"retry": dict(FAST), "schedule": noon}, "b": {"retry": dict(FAST)}}
+    node.routing.change(closed, groups={"both": node.group})
+    node.clock.advance(31)
+    assert node.sweep() == 1
+    node.run()
+    assert (node.got("b"), states(node.spool)) == (4, ["delivered"])
