@@ -130,7 +130,7 @@ class Slot:
     def _going_to(self, claim: Claim, settings: TargetSettings) -> Claim:
         """With all images, if those that it has sent went elsewhere: the target has other settings since."""
         going = self._spool.deliveries.going_to(claim, settings.location)
-        if claim.where not in ("", going.where):
+        if len(going.images) != len(claim.images):
             self._say("delivery_begins_anew", going, images=len(going.images))
         return going
 

@@ -24,6 +24,7 @@ from protocol.spool.objects import ImageFile, image_file
 from protocol.spool.places import Places
 from protocol.spool.repeats import remember
 from protocol.spool.replacing import IMAGES_TO_SEND, leave_replaced, returned
+from protocol.spool.sent_singly import left_elsewhere
 from protocol.spool.settling import TargetChoice, hold_with_arrival, settle
 from protocol.spool.steps import (
     Claim,
@@ -115,8 +116,11 @@ class Deliveries(Looking):
         was set otherwise then, is to be sent again: neither place would have the whole. Raises NotOwner.
         """
         where = hashlib.sha256(location.encode()).hexdigest()[:16]
-        if claim.where in ("", where):
-            return replace(claim, where=where)
+        with self._db.read() as connection:
+            if claim.where in ("", where) and not left_elsewhere(
+                connection, claim.delivery, claim.arrival, claim.target, where
+            ):
+                return replace(claim, where=where)
         with self._db.write() as tx:
             send_all(tx, mine(tx, claim), claim.target)
             tx.emit(DeliveryBegunAnew(claim.delivery, claim.arrival, claim.target), correlation=claim.arrival)

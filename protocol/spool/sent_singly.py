@@ -4,11 +4,14 @@ It only reads, and never judges an image: the router does.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 from protocol.spool.replacing import IMAGES_TO_SEND
 from protocol.spool.transaction import Transaction
+
+SENT_AT_ONCE = "sent at once"  # the comment of an image that the delivery of its series leaves out for that
 
 
 def only_singles(tx: Transaction, id: int) -> bool:
@@ -50,3 +53,14 @@ def sent_singly(tx: Transaction, arrival: int, target: str) -> list[Any]:
         " AND (i.superseded IS NULL OR i.superseded NOT IN (SELECT n.receipt FROM image n WHERE n.arrival = d.arrival))",
         {"arrival": arrival, "target": target},
     )
+
+
+def left_elsewhere(connection: sqlite3.Connection, delivery: int, arrival: int, target: str, where: str) -> bool:
+    """Does a delivery leave out images that were sent to its target at once, while that was another place than `where`?"""
+    row = connection.execute(
+        "SELECT 1 FROM delivery d INDEXED BY delivery_singles CROSS JOIN delivery_image x ON x.delivery = :delivery"
+        " WHERE d.arrival = :arrival AND d.target = :target AND d.singles = 1 AND d.place NOT IN ('', :where)"
+        " AND x.state = 'left' AND x.comment = :comment LIMIT 1",
+        {"delivery": delivery, "arrival": arrival, "target": target, "where": where, "comment": SENT_AT_ONCE},
+    ).fetchone()
+    return row is not None

@@ -15,7 +15,7 @@ from protocol.errors import NotFound, StepRefused
 from protocol.records import record
 from protocol.spool.acts import NOBODY, Act
 from protocol.spool.replacing import IMAGES_TO_SEND, replaced_at, returned
-from protocol.spool.sent_singly import any_unsent, only_singles, sent_singly
+from protocol.spool.sent_singly import SENT_AT_ONCE, any_unsent, only_singles, sent_singly
 from protocol.spool.transaction import Transaction
 from protocol.states import (
     ARRIVAL_DELETABLE,
@@ -309,7 +309,7 @@ def _leave(tx: Transaction, delivery: int, replaced: Sequence[Any], singles: Seq
     """Leave images out of a new delivery; how many, and their bytes: those whose newer version goes or went to the same
     target, or the older would come last (an arrival that is routed again or released late), and those sent at once.
     """
-    left = {row["position"]: (row, "sent at once") for row in singles}
+    left = {row["position"]: (row, SENT_AT_ONCE) for row in singles}
     left |= {row["position"]: (row, "superseded") for row in replaced}
     tx.many(
         "INSERT INTO delivery_image (delivery, position, receipt, state, comment) VALUES (?, ?, ?, 'left', ?)",

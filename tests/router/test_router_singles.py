@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from router_rig import ALL, Rig
+from router_rig import CT as CT_TO_PACS
 
 from protocol.errors import SpoolError
 from protocol.testing.fakes import digest
@@ -398,3 +399,18 @@ def test_a_newer_version_that_went_at_once_leaves_nothing_unsent(rig):
     finish(node, association)
     node.deliver_all()
     assert (node.newest()["state"], sorted(sent(node, "pacs"))) == ("delivered", [A.sop_uid, B.sop_uid])
+
+
+def test_what_was_sent_at_once_to_the_old_place_of_a_target_goes_to_the_new_one_with_the_series(rig):
+    node: Rig = rig(ODD, CT_TO_PACS)
+    going_to = node.spool.deliveries.going_to
+    association = open_series(node, A, B)
+    node.world.deliver(going_to(node.world.claim(), "old"))
+    finish(node, association)
+    claim = node.world.claim()
+    assert len(claim.images) == 1 == len(going_to(claim, "old").images)
+    moved = going_to(claim, "new")
+    assert [image.file.sop_instance_uid for image in moved.images] == [A.sop_uid, B.sop_uid]
+    assert len(node.events("delivery.begun_anew")) == 1 and moved.total == 2
+    node.world.deliver(moved)
+    assert node.newest()["state"] == "delivered" and node.spool.accounting.balance(files=True) == []
