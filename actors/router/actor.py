@@ -21,6 +21,7 @@ from actors.router.studies import Studies
 from actors.router.underway import UnderWay
 from actors.router.watchdog import LockWatchdog
 from protocol.errors import OutOfSpace
+from protocol.spool.due_times import CLOCKS_DIFFER_S
 from protocol.spool.mined import MinedTerms
 from protocol.wire.bus import Nudge
 from protocol.zones import zone_name
@@ -56,6 +57,7 @@ class RouterActor(Actor):
         self._answering = Answering(spool, self._routing, context.clock, log)
         self._settling = Settling(spool, self._routing, context.clock, context.random, log)
         self._watchdog = LockWatchdog(spool.places.write_lock, log, context.wire.wake)
+        self._ahead = float("-inf")  # of the wall clock, before the monotonic one
         self._looked = self._swept = self._mended = self._lock_trouble = float("-inf")
         self._due = float("inf")  # when the next arrival could be complete (monotonic)
         self._look_for_orphans = True
@@ -205,6 +207,11 @@ class RouterActor(Actor):
 
     def _mend_times(self, now: float) -> None:
         """A clock that was set back must not stop what a wrong one put off."""
+        wall = self.context.clock.now()
+        ahead, self._ahead = self._ahead, wall - now
+        if ahead - self._ahead > CLOCKS_DIFFER_S:
+            count = self.context.spool.deliveries.clock_set_back(ahead - self._ahead, wall)
+            self.context.log.warning("clock_set_back", by_s=round(ahead - self._ahead), deliveries=count)
         if now < self._mended + MEND_EVERY_S:
             return
         self._mended = now

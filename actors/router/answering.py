@@ -24,7 +24,7 @@ from protocol.routing.targets import DicomTarget, Retry
 from protocol.spool import Spool
 from protocol.spool.commitments import Request
 from protocol.spool.confirmations import AT_ONCE, Confirming
-from protocol.spool.deliveries import CLOCKS_DIFFER_S
+from protocol.spool.due_times import CLOCKS_DIFFER_S
 
 PART = 400  # images judged at a time: one that is not known yet makes the rest of its request uninteresting
 WORK_AT_ONCE = 20_000  # images looked at in one round ...

@@ -18,8 +18,8 @@ from protocol.spool.binding import unbind
 from protocol.spool.claiming import ANY_ORDER, NO_GROUPS, Groups, Order, best_first, rotated, take
 from protocol.spool.commands import done
 from protocol.spool.database import Database
+from protocol.spool.due_times import DueTimes
 from protocol.spool.headers import chosen_values
-from protocol.spool.looking import Looking
 from protocol.spool.objects import ImageFile, image_file
 from protocol.spool.places import Places
 from protocol.spool.repeats import remember
@@ -52,10 +52,8 @@ from protocol.wire.events import (
 
 __all__ = ["Claim", "Deliveries", "ImageResult", "ImageToSend"]
 
-CLOCKS_DIFFER_S = 5.0  # a process may stamp a row a moment after another one looked at its clock
 
-
-class Deliveries(Looking):
+class Deliveries(DueTimes):
     """The queue."""
 
     def __init__(self, database: Database, places: Places) -> None:
@@ -302,30 +300,6 @@ class Deliveries(Looking):
                 interrupt(tx, row["id"], counted=alone)
             tx.execute("DELETE FROM worker WHERE owner = ?", (owner,))
             return len(rows)
-
-    def mend_times(self, now: float, longest_s: float, limit: int = 500) -> int:
-        """Make due what a wrong clock put off: nothing waits when it may be sent, and no retry for more than `longest_s`
-        seconds. A clock that was a year ahead until somebody set it right must not stop a delivery for a year. How many.
-        """
-        with self._db.read() as connection:
-            rows = connection.execute(
-                "SELECT id FROM delivery INDEXED BY delivery_due WHERE state IN ('waiting', 'retrying') AND due > :soon"
-                " AND (state = 'waiting' OR due > :late) LIMIT :limit",
-                {"soon": now + CLOCKS_DIFFER_S, "late": now + longest_s, "limit": limit},
-            ).fetchall()
-            shut = connection.execute("SELECT 1 FROM target_state WHERE not_before > ?", (now + longest_s,)).fetchone()
-        if not rows and not shut:
-            return 0
-        with self._db.write() as tx:
-            for row in rows:
-                tx.execute(
-                    "UPDATE delivery SET due = ? WHERE id = ? AND state IN ('waiting', 'retrying')", (now, row["id"])
-                )
-            tx.execute(
-                "UPDATE target_state SET not_before = :now WHERE not_before > :late",
-                {"now": now, "late": now + longest_s},
-            )
-        return len(rows)
 
     # ---- people -----------------------------------------------------------------------------------------------------
     def change(
