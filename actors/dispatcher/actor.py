@@ -6,13 +6,16 @@ Offers are only reasons to look. A look every second finds what any lost message
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from actors.base import Actor, Context
 from actors.dispatcher import reports
 from actors.dispatcher.limits import Limits, terms_of
-from actors.dispatcher.supervision import MARGIN_S, SLOT, WORKING, Child, Slots, orphans
+from actors.dispatcher.supervision import MARGIN_S, SLOT, WORKING, Child, Slots, frozen, orphans
 from actors.rhythm import REST_S
 from protocol.wire.bus import Nudge
 from protocol.wire.events import DeliveryProgress
@@ -20,6 +23,7 @@ from protocol.wire.events import DeliveryProgress
 LOOK_EVERY_S = 1.0
 EARLY_S = 0.1  # a look may come so much sooner: passes come at whole seconds, a little more or less
 ORPHANS_EVERY_S = 5.0
+FROZEN_S = 10.0  # a slot that is nobody's and was suspended for so long is killed
 
 
 class DispatcherActor(Actor):
@@ -50,6 +54,7 @@ class DispatcherActor(Actor):
         )
         self._work = False  # there may be more than the slots were told of
         self._offered = False
+        self._frozen: dict[str, float] = {}  # slots without a dispatcher -> since when they are suspended (monotonic)
         self._look_due = self._orphans_due = float("-inf")
 
     def recover(self) -> dict[str, int]:
@@ -98,6 +103,7 @@ class DispatcherActor(Actor):
     def _reap_orphans(self) -> int:
         """How many deliveries were given back."""
         context = self.context
+        self._end_frozen(context.clock.monotonic())
         given_back = 0
         for owner in orphans(context.spool, context.fs, context.instance, self._slots.owners):
             count = context.spool.deliveries.reap(owner)
@@ -106,6 +112,18 @@ class DispatcherActor(Actor):
         if given_back:
             context.wire.committed()
         return given_back
+
+    def _end_frozen(self, now: float) -> None:
+        """Kill what would hold its delivery for ever; what it held is given back at the next look."""
+        found = frozen(self.context.spool, self.context.fs, self.context.instance, self._slots.owners)
+        self._frozen = {owner: self._frozen.get(owner, now) for owner in found}
+        for owner, since in self._frozen.items():
+            if now - since >= FROZEN_S:
+                self.context.log.error(
+                    "slot_killed", owner=owner, slot_pid=found[owner], suspended_s=round(now - since)
+                )
+                with suppress(ProcessLookupError):
+                    os.kill(found[owner], signal.SIGKILL)
 
     def stop(self) -> None:
         """Slots finish their image and give back."""

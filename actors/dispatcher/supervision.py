@@ -21,6 +21,7 @@ from actors.dispatcher.slot import WORK
 from actors.nursery import Nursery, Process, begin
 from protocol.fsops import FsOps
 from protocol.spool import Spool
+from protocol.spool.writelock import is_suspended
 
 SLOT = "actors.dispatcher.slot"
 PATIENCE_S = 60.0  # for everything that is no network: starting, claiming, waiting for the spool
@@ -254,10 +255,21 @@ def orphans(spool: Spool, fs: FsOps, instance: str, mine: set[str]) -> list[str]
 
     A slot whose dispatcher lives is left to it: only a parent can tell that its child died alone.
     """
-    found = []
-    for owner in spool.workers.dead("dispatcher"):
-        parent = owner.split("/")[1].rpartition("-")[0]
-        lives = parent != instance and fs.is_locked(spool.places.run / f"dispatcher-{parent}.lock")
-        if owner not in mine and not lives:
-            found.append(owner)
-    return found
+    return [
+        owner for owner in spool.workers.dead("dispatcher") if owner not in mine and _alone(spool, fs, owner, instance)
+    ]
+
+
+def frozen(spool: Spool, fs: FsOps, instance: str, mine: set[str]) -> dict[str, int]:
+    """Slots without a dispatcher, as for `orphans`, that live and are suspended, with their process ids: nobody would kill
+    them for hanging, and what they hold would wait until somebody lets them go on.
+    """
+    living = spool.workers.living("dispatcher")
+    alone = {owner: pid for owner, pid in living.items() if owner not in mine and _alone(spool, fs, owner, instance)}
+    return {owner: pid for owner, pid in alone.items() if is_suspended(pid)}
+
+
+def _alone(spool: Spool, fs: FsOps, owner: str, instance: str) -> bool:
+    """Is a slot that is not ours without a dispatcher?"""
+    parent = owner.split("/")[1].rpartition("-")[0]
+    return parent == instance or not fs.is_locked(spool.places.run / f"dispatcher-{parent}.lock")

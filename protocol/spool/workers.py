@@ -81,6 +81,12 @@ class Workers:
         ]
         return dead + [row[0] for row in strays if actor in (None, row[0].partition("/")[0])]
 
+    def living(self, actor: str) -> dict[str, int]:
+        """Registered owners of one kind of actor that are alive, with the id of their process."""
+        with self._db.read() as connection:
+            rows = connection.execute("SELECT owner, lock, pid FROM worker WHERE actor = ?", (actor,)).fetchall()
+        return {row["owner"]: row["pid"] for row in rows if self._holds(row["lock"], row["owner"])}
+
     def count(self, actor: str) -> int:
         """How many of this kind are registered and alive."""
         with self._db.read() as connection:

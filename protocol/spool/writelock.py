@@ -88,10 +88,10 @@ def holder(path: Path) -> Holder | None:
     except (OSError, ValueError):
         pid, since = 0, 0.0
     if pid > 0 and _exists(pid):
-        return Holder(pid, max(0.0, time.monotonic() - since), _stopped(pid))
+        return Holder(pid, max(0.0, time.monotonic() - since), is_suspended(pid))
     # Between taking the lock and saying so, or between unsaying and letting go: only one stuck there is worth telling.
     pid = _kernel_names(path)
-    return Holder(pid, HELD_TOO_LONG_S, True) if pid > 0 and _stopped(pid) else None
+    return Holder(pid, HELD_TOO_LONG_S, True) if pid > 0 and is_suspended(pid) else None
 
 
 def is_held(path: Path) -> bool:
@@ -112,7 +112,8 @@ def _exists(pid: int) -> bool:
     return psutil.pid_exists(pid)
 
 
-def _stopped(pid: int) -> bool:
+def is_suspended(pid: int) -> bool:
+    """Is this process stopped, by SIGSTOP or a debugger?"""
     import psutil
 
     try:

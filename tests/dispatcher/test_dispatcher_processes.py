@@ -410,6 +410,23 @@ def test_when_the_parent_is_killed_its_slot_keeps_its_claim_finishes_its_image_a
     wait_for(lambda: not slot.is_running(), LIMIT_S, pause)
 
 
+def test_a_slot_that_is_suspended_while_its_parent_is_killed_does_not_keep_its_delivery_for_ever(site):
+    peer, port = site.peer()
+    peer.slow_s = 0.1
+    site.targets(a=at(port, dimse_timeout_s=20.0, concurrency=1))
+    site.send("a", images=30)
+    first = site.process()
+    wait_for(lambda: len(peer.handler.stored) > 5, LIMIT_S, pause)
+    (slot,) = slots_of(first)
+    slot.suspend()
+    first.kill()
+    first.wait()
+    site.process(instance=1)  # any dispatcher will do
+    wait_for(site.finished, LIMIT_S, pause)
+    assert states(site.spool) == ["delivered"] and len(peer.copies()) == 30 and peer.copies().total() <= 31
+    assert not slot.is_running()
+
+
 def test_parent_and_slots_killed_together_count_no_death_and_the_next_goes_on(site):
     peer, port = site.peer()
     peer.hold_at, peer.slow_s = 3, 0.12
