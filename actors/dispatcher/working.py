@@ -21,7 +21,7 @@ from actors.targets.interface import Finishing, Target
 from actors.targets.registry import make_target
 from protocol.causes import Cause
 from protocol.clock import Clock
-from protocol.errors import ConfigurationError, NetworkError, NotOwner, SpoolError
+from protocol.errors import ConfigurationError, NetworkError, NotOwner, SpoolError, TargetUnreachable
 from protocol.routing.commitment import TargetCommitment
 from protocol.routing.syntaxes import name_of
 from protocol.routing.targets import DicomTarget
@@ -204,15 +204,15 @@ class Slot:
         if row["refused"]:
             self._refused(claim, row["refused"], outcome)
         elif isinstance(settings, DicomTarget) and settings.commitment is not None:
-            self._confirm(claim, settings, settings.commitment)
-        elif row["singles"] or self._marked(claim, settings, target):  # single images complete no series
+            self._confirm(claim, settings, settings.commitment, outcome)
+        elif row["singles"] or self._marked(claim, settings, target, outcome):  # single images complete no series
             self._complete(claim)
 
     def _complete(self, claim: Claim) -> None:
         self._spool.deliveries.complete(claim)
         self._say("delivery_completed", claim, images=claim.total)
 
-    def _marked(self, claim: Claim, settings: TargetSettings, target: Target) -> bool:
+    def _marked(self, claim: Claim, settings: TargetSettings, target: Target, outcome: Outcome) -> bool:
         """Whether the target did what it does at the end of a delivery, if anything."""
         if not isinstance(target, Finishing) or not target.finishes:
             return True
@@ -220,11 +220,11 @@ class Slot:
         try:
             target.finish(images, self._reports.alive)
         except NetworkError as exc:
-            self._failed(claim, settings, _after_all(claim, exc))
+            self._failed(claim, settings, _after_all(claim, exc, outcome))
             return False
         return True
 
-    def _confirm(self, claim: Claim, settings: DicomTarget, commitment: TargetCommitment) -> None:
+    def _confirm(self, claim: Claim, settings: DicomTarget, commitment: TargetCommitment, outcome: Outcome) -> None:
         """Ask the target to commit to what it was sent; its report is settled by the router, wherever it comes in."""
         if not self._spool.confirmations.concerns(claim):
             self._complete(claim)  # PS3.4 knows no request for nothing, and who is asked would never answer it
@@ -233,7 +233,7 @@ class Slot:
             self._ask(self._spool, claim, settings, commitment, self._reports.alive)
         except NetworkError as exc:
             # Sent is sent: the next attempt has nothing to send and asks again.
-            self._failed(claim, settings, _after_all(claim, exc))
+            self._failed(claim, settings, _after_all(claim, exc, outcome))
             return
         due = self._clock.now() + commitment.wait_s
         self._spool.confirmations.confirming(claim, due)
@@ -276,6 +276,9 @@ def _named(claim: Claim) -> dict[str, Any]:
     return {"delivery": claim.delivery, "arrival": claim.arrival, "target": claim.target, "attempt": claim.attempt}
 
 
-def _after_all(claim: Claim, exc: NetworkError) -> Outcome:
-    """Every image was sent, and what was to follow failed."""
-    return Outcome(FAILED, claim.total, error=str(exc), retryable=exc.retryable, cause=exc.cause)
+def _after_all(claim: Claim, exc: NetworkError, outcome: Outcome) -> Outcome:
+    """Every image was sent, and what was to follow failed. Whether the target is there is known from this attempt alone, whose
+    images may all have been sent before; one that does not take the request takes images all the same.
+    """
+    answered = outcome.answered if isinstance(exc, TargetUnreachable) else claim.total
+    return Outcome(FAILED, answered, error=str(exc), retryable=exc.retryable, cause=exc.cause)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.groups import bindings, usable
+from protocol.errors import AssociationAborted, TargetUnreachable
 from protocol.spool.binding import Binding, candidates
 from protocol.spool.outbox import Cursor
 from protocol.testing.world import World
@@ -286,3 +287,30 @@ def test_a_member_outside_its_schedule_keeps_no_delivery_from_one_that_is_open(w
     assert node.sweep() == 1
     node.run()
     assert (node.got("b"), states(node.spool)) == (4, ["delivered"])
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_member_that_went_away_before_it_could_be_asked_to_commit_does_not_keep_the_delivery(world, there):
+    node = Node(world)
+    member = {"retry": dict(FAST), "commitment": {"wait_s": 10.0}}
+    node.routing.change({"a": member, "b": member}, groups={"both": node.group})
+
+    def ask(spool, claim, settings, commitment, alive):
+        if claim.target == "a":
+            raise AssociationAborted("no N-ACTION") if there else TargetUnreachable("away")
+        spool.confirmations.ask(claim)
+
+    node.slot = make_slot(node.spool, node.routing, node.clock, world.target, ask=ask)
+    node.send(images=3)
+    node.run()
+    assert (node.delivery["state"], node.delivery["target"], node.delivery["sent"]) == ("retrying", "a", 3)
+    world.target("a").away = not there
+    for _ in range(8):
+        node.clock.advance(5)
+        node.run()
+        node.sweep()
+    node.run()
+    if there:  # it takes images, so deliveries go on to it
+        assert node.delivery["target"] == "a" and node.spool.targets.all()["a"].breaker == "closed"
+    else:
+        assert (node.delivery["state"], node.delivery["target"], node.got("b")) == ("confirming", "b", 3)
