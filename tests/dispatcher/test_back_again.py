@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from dispatcher_fakes import FAST, FixedRouting, deliveries, make_slot, receive, route, series
 
 from actors.dispatcher import working
 from protocol.spool import targets
-from protocol.testing.world import World
 
 PATIENT = {**FAST, "first_s": 100.0, "max_s": 3600.0, "factor": 2.0}
-
-
-@pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 class Node:

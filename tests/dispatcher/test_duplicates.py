@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from dispatcher_fakes import (
     FAST,
     FakeConnection,
@@ -50,13 +49,6 @@ class Node:
     @property
     def last(self):
         return deliveries(self.spool)[-1]
-
-
-@pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def events(spool, kind):

@@ -11,16 +11,8 @@ from actors.groups import bindings, usable
 from protocol.errors import AssociationAborted, TargetUnreachable
 from protocol.spool.binding import Binding, candidates
 from protocol.spool.outbox import Cursor
-from protocol.testing.world import World
 
 ABC = ("a", "b", "c")
-
-
-@pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 class Node:
@@ -255,20 +247,11 @@ def begun_at_a(world, images=4, **more):
     return node
 
 
-def test_who_left_the_configuration_keeps_no_delivery_of_its_group(world):
+@pytest.mark.parametrize("other_is_away", [False, True])
+def test_who_left_the_configuration_keeps_no_delivery_of_its_group(world, other_is_away):
     node = begun_at_a(world)
-    node.routing.change({"b": {"retry": dict(FAST)}}, groups={"both": {**node.group, "members": ["b"]}})
-    node.sweep()
-    assert node.spool.deliveries.hold_orphans({"b", "both"}) == {}
-    node.clock.advance(100)
-    node.sweep()
-    node.run()
-    assert (node.got("b"), states(node.spool)) == (4, ["delivered"])
-
-
-def test_what_left_its_member_while_no_other_is_there_waits_for_one(world):
-    node = begun_at_a(world)
-    node.spool.targets.leave_alone("b", node.clock.now() + 50, "away")
+    if other_is_away:  # then it waits for that one
+        node.spool.targets.leave_alone("b", node.clock.now() + 50, "away")
     node.routing.change({"b": {"retry": dict(FAST)}}, groups={"both": {**node.group, "members": ["b"]}})
     node.sweep()
     assert node.spool.deliveries.hold_orphans({"b", "both"}) == {}

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from dispatcher_fakes import FakeConnection, FixedRouting, SilentLog, deliveries, make_slot, receive, route, series
 
 from protocol.errors import AssociationAborted, PeerTimeout
-from protocol.testing.world import World
 
 RETRY = {"first_s": 1.0, "factor": 1.0, "max_s": 1.0, "max_attempts": 3}
-
-
-@pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 class Site:

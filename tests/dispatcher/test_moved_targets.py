@@ -5,15 +5,6 @@ from __future__ import annotations
 import pytest
 from dispatcher_fakes import FAST, FixedRouting, deliveries, make_slot, receive, route, series, states
 
-from protocol.testing.world import World
-
-
-@pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path)
-    yield world
-    world.close()
-
 
 class Node:
     """A world with the target `pacs` at the fake `old`, and one slot."""

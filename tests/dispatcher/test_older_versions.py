@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from dispatcher_fakes import FakeConnection, FixedRouting, make_slot, receive, route, states
 
 from protocol.testing.fakes import digest
 from protocol.testing.images import TestImage
-from protocol.testing.world import World
 
 OLD = [TestImage(instance=number, content=b"first version") for number in (1, 2, 3)]
 NEW = TestImage(instance=3, content=b"second version")
-
-
-@pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 class Node:

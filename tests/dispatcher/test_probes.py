@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from dispatcher_fakes import (
     FAST,
     FakeConnection,
@@ -72,13 +71,6 @@ class Node:
 
     def breaker(self, name="a"):
         return self.spool.targets.all()[name].breaker
-
-
-@pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def events(spool, kind):

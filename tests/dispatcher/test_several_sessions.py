@@ -32,13 +32,6 @@ ROUTING = FixedRouting({"a": {"retry": RETRY}})
 WAIT_S = 10.0
 
 
-@pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path)
-    yield world
-    world.close()
-
-
 class Wide(FakeConnection):
     """A target for several sessions; `store` may be replaced, and runs in the session's thread."""
 

@@ -12,18 +12,10 @@ from actors.targets.registry import make_target
 from protocol.errors import AssociationRejected, ConfigurationError, PeerTimeout, TargetUnreachable
 from protocol.testing.fakes import OUT_OF_RESOURCES
 from protocol.testing.images import TestImage
-from protocol.testing.world import World
 from tests.peers import free_port
 
 ONCE = {**FAST, "max_attempts": 1}
 IMAGE = TestImage(series=1)
-
-
-@pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def fails(error: Exception):

@@ -20,14 +20,6 @@ from protocol.errors import AssociationRejected, NetworkError, TargetBusy, Targe
 from protocol.spool.deliveries import ImageResult
 from protocol.states import Priority
 from protocol.testing.fakes import OUT_OF_RESOURCES, REFUSED, digest
-from protocol.testing.world import World
-
-
-@pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 class Node:
