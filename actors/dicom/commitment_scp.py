@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from actors.dicom import dimse, statuses
 from actors.dicom.commitment import (
@@ -16,18 +16,15 @@ from actors.dicom.commitment import (
     SOP_CLASS,
     SOP_INSTANCE,
     Malformed,
-    Report,
-    Request,
     decode_report,
     decode_request,
     encode_report,
 )
 from actors.dicom.pdus import UNEXPECTED_PDU, InvalidPdu, RoleSelection
-from actors.dicom.service import Peer, ScpHandler
+from actors.dicom.service import CommitmentHandler, Peer, Ready, ScpHandler
 from actors.dicom.storing import log_fault
 from actors.dicom.upper import Connection, Message, fragments
 from protocol.errors import DiskFailed, OutOfSpace
-from protocol.records import record
 
 T = TypeVar("T")
 
@@ -37,33 +34,6 @@ _FIELDS = (dimse.N_ACTION_RQ, dimse.N_EVENT_REPORT_RQ, dimse.N_EVENT_REPORT_RSP)
 # PS3.7 Annex C
 _NO_SUCH_EVENT, _NO_SUCH_ACTION, _NO_SUCH_INSTANCE = 0x0113, 0x0123, 0x0112
 _CLASS_NOT_SUPPORTED, _NOT_AUTHORISED = 0x0122, 0x0124
-
-
-@record
-class Ready:
-    """A report that can go out; `id` is the request's."""
-
-    id: int
-    report: Report
-
-
-class CommitmentHandler(Protocol):
-    """What the receiver does about it. Every method is called from association threads, several at a time."""
-
-    def offered(self, peer: Peer) -> bool:
-        """Is the service offered to this peer, as SCP or for reports of targets?"""
-
-    def requested(self, association_id: bytes, peer: Peer, request: Request) -> int:
-        """Keep a request and return the DIMSE status; 0000 only once it is durable."""
-
-    def ready(self, association_id: bytes) -> Ready | None:
-        """The next report for a request that came on this association."""
-
-    def taken(self, id: int, status: int) -> None:
-        """The peer answered the report."""
-
-    def told(self, peer: Peer, report: Report) -> int:
-        """Keep the report of a target that we asked and return the DIMSE status; 0000 only once it is durable."""
 
 
 def services(handler: ScpHandler, peer: Peer) -> tuple[str, ...]:

@@ -6,12 +6,10 @@ It must not contain behaviour, and nothing of a DICOM library appears in it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
+from actors.dicom.commitment import Report, Request
 from protocol.records import record
-
-if TYPE_CHECKING:
-    from actors.dicom.commitment_scp import CommitmentHandler
 
 How = Literal["released", "aborted", "lost"]
 
@@ -137,6 +135,35 @@ class Taker(Protocol):
 
 class LimitReached(Exception):
     """Out of `ScpHandler.opened`: too many associations. The peer is rejected transiently and may come again."""
+
+
+@record
+class Ready:
+    """A report on storage commitment that can go out; `id` is the request's."""
+
+    id: int
+    report: Report
+
+
+class CommitmentHandler(Protocol):
+    """What the receiver does about storage commitment (PS3.4 Annex J). Every method is called from association threads,
+    several at a time.
+    """
+
+    def offered(self, peer: Peer) -> bool:
+        """Is the service offered to this peer, as SCP or for reports of targets?"""
+
+    def requested(self, association_id: bytes, peer: Peer, request: Request) -> int:
+        """Keep a request and return the DIMSE status; 0000 only once it is durable."""
+
+    def ready(self, association_id: bytes) -> Ready | None:
+        """The next report for a request that came on this association."""
+
+    def taken(self, id: int, status: int) -> None:
+        """The peer answered the report."""
+
+    def told(self, peer: Peer, report: Report) -> int:
+        """Keep the report of a target that we asked and return the DIMSE status; 0000 only once it is durable."""
 
 
 class ScpHandler(Protocol):

@@ -5,8 +5,7 @@ The receiver does not use it: an object may be larger than what memory there is.
 
 from __future__ import annotations
 
-from actors.dicom.commitment_scp import CommitmentHandler
-from actors.dicom.service import Peer, StoreCommand, StoreRequest, Way
+from actors.dicom.service import CommitmentHandler, Peer, StoreCommand, StoreRequest, Way
 
 
 class WholeObjects:

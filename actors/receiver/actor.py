@@ -12,9 +12,9 @@ from actors.receiver import alike
 from actors.receiver.admission import Doors, Notices, charsets_of
 from actors.receiver.counting import Desk, Here
 from actors.receiver.crew import Alone, Crew
-from actors.receiver.handler import Failure
 from actors.receiver.limits import Limits, Pace
 from actors.receiver.mending import WORKER, mend
+from actors.receiver.outcomes import Failure
 from actors.receiver.ports import Port, ports_of, server_tls
 from actors.receiver.reception import Means
 from actors.receiver.reporter import Reporter

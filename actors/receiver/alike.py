@@ -10,21 +10,19 @@ import os
 from array import array
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actors.dicom import fast
 from actors.dicom.service import Taker, Way
 from actors.dicom.statuses import SUCCESS
 from actors.receiver.associations import Latest, Served
+from actors.receiver.outcomes import Outcomes
 from protocol.errors import DiskFailed, OutOfSpace, SpoolError
 from protocol.fsops import RealNewFile, disk_errors
 from protocol.header.alike import Likeness, Unlike
 from protocol.spool.blanks import Lent
 from protocol.spool.images import Saved
 from protocol.spool.part10 import FileMeta
-
-if TYPE_CHECKING:
-    from actors.receiver.handler import Handler
 
 INTERFACE = 3
 """That of _alike.c: one that was compiled from other sources is not used."""
@@ -91,7 +89,7 @@ class Course:
         self.taker: Alike | None = None
         self._wait = self._left = int(alone)  # objects that pass before the next attempt
 
-    def next(self, handler: Handler, served: Served, way: Way, pieces: Sequence[memoryview]) -> Taker | None:
+    def next(self, outcomes: Outcomes, served: Served, way: Way, pieces: Sequence[memoryview]) -> Taker | None:
         """After an object that was not taken as alike."""
         before, self.taker = self.taker, None
         if before is not None and before.only_late(way, served.latest):
@@ -107,19 +105,19 @@ class Course:
             self._left -= 1
             return None
         try:
-            self.taker = Alike(handler, served, way, served.latest, pieces)
+            self.taker = Alike(outcomes, served, way, served.latest, pieces)
         except Unlike:
             self._wait = self._left = min(2 * self._wait + 1, LONGEST_WAIT)
         return self.taker
 
 
-def taker(handler: Handler, served: Served, way: Way, pieces: Sequence[memoryview]) -> Taker | None:
+def taker(outcomes: Outcomes, loners: Loners, served: Served, way: Way, pieces: Sequence[memoryview]) -> Taker | None:
     """See ScpHandler."""
-    if helper is None or not handler.images.native:
+    if helper is None or not outcomes.images.native:
         return None
     if served.alike is None:
-        served.alike = Course(served.peer.calling_ae in handler.loners)
-    found: Taker | None = served.alike.next(handler, served, way, pieces)
+        served.alike = Course(served.peer.calling_ae in loners)
+    found: Taker | None = served.alike.next(outcomes, served, way, pieces)
     return found
 
 
@@ -127,10 +125,10 @@ class Alike:
     """Takes what is like one object. Used by the thread of its association."""
 
     def __init__(
-        self, handler: Handler, served: Served, way: Way, latest: Latest, pieces: Sequence[memoryview]
+        self, outcomes: Outcomes, served: Served, way: Way, latest: Latest, pieces: Sequence[memoryview]
     ) -> None:
         """`pieces` are those of the latest object. Raises Unlike."""
-        self._handler, self._served, self._way, self._latest = handler, served, way, latest
+        self._outcomes, self._served, self._way, self._latest = outcomes, served, way, latest
         self._policy, self.count = served.policy, 0
         command, terms = latest.command, served.terms
         if way.sop_class.rstrip(b"\0") != command.sop_class_uid.encode("ascii", "replace"):
@@ -144,7 +142,7 @@ class Alike:
         assert served.writer is not None
         self._origin, self._day = served.writer.origin, served.writer.today()
         before, after = served.writer.form(command.sop_class_uid, command.transfer_syntax_uid).around()
-        most = handler.max_bytes if terms.max_bytes is None else min(terms.max_bytes, handler.max_bytes)
+        most = outcomes.max_bytes if terms.max_bytes is None else min(terms.max_bytes, outcomes.max_bytes)
         try:
             self._plan = helper.plan(
                 way.context_id, like.explicit, min(most, 2**62), like.head, like.stop, like.table, way.sop_class, before,
@@ -192,12 +190,12 @@ class Alike:
             return fast.helper.receive(fd, buffer, True, start, end, 0, 0, False, 0, max_pdu, 0, 0.0, *times), False
         try:
             state, taken, files, self._owed, failed, number = helper.receive(
-                self._plan, fd, buffer, start, end, *limits, self._handler.images.sync,
+                self._plan, fd, buffer, start, end, *limits, self._outcomes.images.sync,
                 b"".join([one.receipt for one in lent]), array("i", [one.fd for one in lent]), ahead, COMPANY_S, room,
-                self._handler.failure.halt, self._policy.outdated,
+                self._outcomes.failure.halt, self._policy.outdated,
             )  # fmt: skip
         except MemoryError as exc:  # what it took meanwhile is answered and cannot be told: the next start adopts it
-            self._handler.fatal(exc)
+            self._outcomes.failure.set(exc)
             raise
         self._late = bool(taken) and state[0] == fast.helper.MORE
         left = [Lent(lent[at].receipt, files[at]) for at in range(len(taken), len(lent))]
@@ -221,41 +219,41 @@ class Alike:
 
     def _room(self) -> int:
         """How many bytes may be taken now; 0: nothing, each object is to be asked about."""
-        handler, served = self._handler, self._served
+        outcomes, served = self._outcomes, self._served
         writer, terms = served.writer, served.terms
-        if any(handler.failure.halt) or handler.stopping.is_set() or handler.policy is not self._policy:
+        if any(outcomes.failure.halt) or outcomes.stopping.is_set() or outcomes.policy is not self._policy:
             return 0
         if served.left or terms.rejection or terms.max_images_per_s is not None or writer is None:
             return 0
         if writer.today() != self._day:
             return 0
-        return handler.reserve.left()
+        return outcomes.reserve.left()
 
     def _lent(self) -> tuple[list[Lent], int]:
-        handler, writer = self._handler, self._served.writer
+        outcomes, writer = self._outcomes, self._served.writer
         assert writer is not None
         try:
-            return writer.lend(self._latest.folder, self._ahead, sync=handler.images.sync)
+            return writer.lend(self._latest.folder, self._ahead, sync=outcomes.images.sync)
         except DiskFailed as exc:
-            handler.fatal(exc)
+            outcomes.failure.set(exc)
         except (SpoolError, OSError) as exc:  # the next object will meet it, and say so
-            handler.log.debug("none_made_ahead", association=self._served.id.hex(), error=type(exc).__name__)
+            outcomes.log.debug("none_made_ahead", association=self._served.id.hex(), error=type(exc).__name__)
         return [], 0
 
     def _taken(self, taken: Sequence[tuple[Any, ...]], lent: Sequence[Lent]) -> None:
         """They are answered: see to their rows."""
-        handler, served = self._handler, self._served
+        outcomes, served = self._outcomes, self._served
         self.count += len(taken)
         self._ahead = min(max(self._ahead, 2 * len(taken)), MOST)
         resend = served.terms.resend
         ready = [partial(self._saved, one, file.receipt, resend) for one, file in zip(taken, lent, strict=False)]
-        handler.reserve.taken(sum([one[1] for one in taken]), len(taken))
+        outcomes.reserve.taken(sum([one[1] for one in taken]), len(taken))
         try:
-            handler.post(served, ready)
+            outcomes.post(served, ready)
         except DiskFailed as exc:
-            handler.fatal(exc)
+            outcomes.failure.set(exc)
         except SpoolError as exc:  # of one before; as between two objects, the association goes on
-            handler.log.error("image_failed", association=served.id.hex(), reason=str(exc))
+            outcomes.log.error("image_failed", association=served.id.hex(), reason=str(exc))
 
     def _saved(self, taken: tuple[Any, ...], receipt: bytes, resend: bool) -> Saved:
         """One of them, as `commit` needs it. Raises DiskFailed: it cannot be made ready, and is left to the next start."""
@@ -264,7 +262,7 @@ class Alike:
         except Exception as exc:
             raise DiskFailed(f"an acknowledged image cannot be described ({type(exc).__name__})") from exc
         command = self._latest.command._replace(sop_instance_uid=saved.meta.sop_instance_uid)
-        self._handler.answered(self._served, command, SUCCESS, saved.meta.length)
+        self._outcomes.answered(self._served, command, SUCCESS, saved.meta.length)
         return saved
 
     def _described(self, taken: tuple[Any, ...], receipt: bytes, resend: bool) -> Saved:
@@ -281,7 +279,7 @@ class Alike:
 
     def _failed(self, lent: Lent, what: str, number: int) -> None:
         """A file could not be used; its object goes the usual way, which tells, or the process ends."""
-        handler, writer, file = self._handler, self._served.writer, RealNewFile.holding(lent.fd)
+        outcomes, writer, file = self._outcomes, self._served.writer, RealNewFile.holding(lent.fd)
         assert writer is not None
         if lent.fd < 0:
             return
@@ -290,10 +288,10 @@ class Alike:
                 if number:
                     raise OSError(number, os.strerror(number))
         except DiskFailed as exc:
-            handler.fatal(exc)
+            outcomes.failure.set(exc)
             return
         except (OutOfSpace, OSError):
-            handler.log.debug(
+            outcomes.log.debug(
                 "alike_not_written", association=self._served.id.hex(), errno=errno.errorcode.get(number, "")
             )
         finally:
@@ -301,6 +299,6 @@ class Alike:
         try:
             writer.drop(f"{self._latest.folder}/{lent.receipt.hex()}.dcm")
         except DiskFailed as exc:
-            handler.fatal(exc)
+            outcomes.failure.set(exc)
         except SpoolError:
             pass  # it has no seal, or its object comes again under another receipt: adoption finds it

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.dicom.commitment import SAME_ASSOCIATION_S, Report, Request
-from actors.dicom.commitment_scp import Ready
-from actors.dicom.service import Peer
+from actors.dicom.service import Peer, Ready
 from protocol.clock import Clock
 from protocol.routing.commitment import SourceCommitment
 from protocol.routing.model import RoutingConfiguration

@@ -6,20 +6,17 @@ What turns out to come in one go is kept until its end, and then stored as a who
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from actors.dicom.service import StoreCommand
 from actors.dicom.statuses import OUT_OF_RESOURCES, PROCESSING_FAILURE, STORED_MISMATCH, SUCCESS
 from actors.receiver import whole
 from actors.receiver.associations import Served
 from actors.receiver.judging import header_of, judged, key_of
+from actors.receiver.outcomes import Outcomes
 from actors.receiver.terms import Refusal, beyond
 from actors.receiver.whole import told
 from protocol.errors import OutOfSpace, SpoolError, UnreadableImage
 from protocol.header.scan import Header
-
-if TYPE_CHECKING:
-    from actors.receiver.handler import Handler
 
 HEADS = (4 << 20, 64 << 20)  # bytes of a file that are read to find its header, before all of it is
 
@@ -27,8 +24,8 @@ HEADS = (4 << 20, 64 << 20)  # bytes of a file that are read to find its header,
 class OneObject:
     """An Intake (see actors/dicom/service) over the spool's."""
 
-    def __init__(self, handler: Handler, served: Served, command: StoreCommand) -> None:
-        self._handler, self._served, self._command = handler, served, command
+    def __init__(self, outcomes: Outcomes, served: Served, command: StoreCommand) -> None:
+        self._outcomes, self._served, self._command = outcomes, served, command
         assert served.writer is not None
         self._intake = served.writer.begin(command.sop_class_uid, command.sop_instance_uid, command.transfer_syntax_uid)
         self._whole: list[memoryview] | None = None
@@ -50,19 +47,19 @@ class OneObject:
             return
         size = sum(map(len, pieces))
         self._size += size
-        refusal = self._served.terms.too_large(self._size) or beyond(self._handler.max_bytes, self._size)
+        refusal = self._served.terms.too_large(self._size) or beyond(self._outcomes.max_bytes, self._size)
         if refusal is not None:
             self._refuse_later(*refusal)
             return
         try:
-            self._handler.reserve.take(size, files=0 if self._key else 1)
+            self._outcomes.reserve.take(size, files=0 if self._key else 1)
             if not self._key:
                 self._look(pieces)
             self._intake.write(self._key, pieces, last)
         except OutOfSpace as exc:
             self._refuse_later(OUT_OF_RESOURCES, str(exc))
         except (SpoolError, OSError) as exc:
-            if self._handler.ends_process(exc):
+            if self._outcomes.ends_process(exc):
                 raise
             self._refuse_later(PROCESSING_FAILURE, told(exc))
 
@@ -79,7 +76,7 @@ class OneObject:
     def finish(self) -> int:
         """See service.Intake: success only when all survives whatever the durability promises."""
         if self._whole is not None:
-            return whole.store(self._handler, self._served, self._command, self._whole)
+            return whole.store(self._outcomes, self._served, self._command, self._whole)
         status = SUCCESS
         try:
             if self._refused is None:
@@ -87,13 +84,13 @@ class OneObject:
         except OutOfSpace as exc:
             self._refuse_later(OUT_OF_RESOURCES, str(exc))
         except (SpoolError, OSError) as exc:
-            if self._handler.ends_process(exc):
+            if self._outcomes.ends_process(exc):
                 raise
-            self._handler.log.error("image_failed", association=self._served.id.hex(), reason=told(exc))
+            self._outcomes.log.error("image_failed", association=self._served.id.hex(), reason=told(exc))
             self._refused = Refusal(PROCESSING_FAILURE, told(exc))
             if not self._committing:
                 self.abandon()  # else the outcome is unknown: the bytes stay, and are adopted at the next start
-        return self._handler.reply(self._served, self._command, self._refused or status, self._size)
+        return self._outcomes.reply(self._served, self._command, self._refused or status, self._size)
 
     def _finish(self) -> int:
         self._find_header()
@@ -102,8 +99,8 @@ class OneObject:
             self._refuse_later(*found.refusal)
             return SUCCESS
         if found.status == STORED_MISMATCH:
-            self._handler.of_other_class(self._served)
-        images, intake, source = self._handler.images, self._intake, self._served.source
+            self._outcomes.of_other_class(self._served)
+        images, intake, source = self._outcomes.images, self._intake, self._served.source
         if found.reason is None:
             assert self._header is not None
             file = intake.finish(sync=images.sync)
@@ -117,7 +114,7 @@ class OneObject:
         # To be set aside, which is rare: room for that has to be there before the success.
         saved = move()
         self._committing = True
-        whole.counted(self._handler, self._served, self._handler.committer.commit(saved))
+        whole.counted(self._outcomes, self._served, self._outcomes.committer.commit(saved))
         return found.status
 
     def _find_header(self) -> None:

@@ -16,8 +16,9 @@ from actors.receiver.commitments import Commitments
 from actors.receiver.committer import Committer
 from actors.receiver.counting import OpenNow
 from actors.receiver.following import Chosen
-from actors.receiver.handler import Failure, Handler
+from actors.receiver.handler import Handler
 from actors.receiver.mending import WORKER
+from actors.receiver.outcomes import Failure, Outcomes
 from actors.receiver.ports import ports_of, server_tls
 from actors.receiver.sweeper import Sweeper
 from protocol.clock import Clock
@@ -95,12 +96,12 @@ class Reception:
         reserve = int(settings.spool.reserve_gb * GB)
         self._reserve = Reserve(means.fs, means.spool.places.images, reserve, means.clock)
         self._notices = Notices(means.clock)
-        self.handler = Handler(
-            images, self.committer, self._associations, self._reserve, self._notices, self.failure, self._policy(), log,
-            open_now=open_now,
-            max_bytes=int(settings.receiver.max_object_gb * GB),
-            chosen=Chosen(place(settings), means.clock.now, means.clock.monotonic),
+        self.outcomes = Outcomes(
+            images, self.committer, self._reserve, self._notices, self.failure, self._policy(), log,
+            open_now=open_now, max_bytes=int(settings.receiver.max_object_gb * GB),
         )  # fmt: skip
+        chosen = Chosen(place(settings), means.clock.now, means.clock.monotonic)
+        self.handler = Handler(self.outcomes, self._associations, chosen)
         self.handler.commitment = Commitments(means.spool, lambda: self._configuration, means.clock, news.arrived, log)
         self.hall = Hall(self.handler, changed)
         self._ports, self._tls = ports_of(settings.receiver), server_tls(settings.receiver)
@@ -123,7 +124,7 @@ class Reception:
         return self.committer.lead_on(quiet_s, longest_s)
 
     def _settle(self, served: Served) -> None:
-        self.handler.settle(served)
+        self.outcomes.settle(served)
 
     # -- working -----------------------------------------------------------------------------------------------
 
@@ -134,7 +135,7 @@ class Reception:
 
     def new_policy(self) -> None:
         """There is a new routing configuration."""
-        self.handler.policy = self._policy()
+        self.outcomes.policy = self._policy()
 
     def new_certificate(self) -> None:
         """The files of the certificate may have changed."""
@@ -158,7 +159,7 @@ class Reception:
 
     def figures(self) -> dict[str, float]:
         """Counts since the start."""
-        counts = self.handler.counts
+        counts = self.outcomes.counts
         return {
             "stored": counts["stored"], "duplicates": counts["duplicate"], "quarantined": counts["quarantined"],
             "refused": counts["refused"], "images": self.committer.images, "commits": self.committer.commits,
@@ -170,7 +171,7 @@ class Reception:
 
     def stop(self, limit_s: float) -> None:
         """Let open associations finish for `limit_s` seconds, abort the rest, leave in order. Raises DiskFailed."""
-        self.handler.stopping.set()
+        self.outcomes.stopping.set()
         self.hall.stop(limit_s)
         try:
             self._associations.finish()  # as long as what they acknowledged can still be given its rows

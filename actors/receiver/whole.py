@@ -8,60 +8,57 @@ is, so it outlives the death of this process, and its row follows while the send
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from actors.dicom.service import StoreCommand
 from actors.dicom.statuses import OUT_OF_RESOURCES, PROCESSING_FAILURE, STORED_MISMATCH, SUCCESS
 from actors.receiver.associations import Latest, Served
 from actors.receiver.judging import header_of, judged, key_of
+from actors.receiver.outcomes import Outcomes
 from actors.receiver.terms import Refusal, beyond
 from protocol.errors import OutOfSpace, SpoolError, UnreadableImage
 from protocol.header.scan import Header
 from protocol.spool.images import Images, Receipt, Saved
 from protocol.spool.part10 import FileMeta
 
-if TYPE_CHECKING:
-    from actors.receiver.handler import Handler
 
-
-def store(handler: Handler, served: Served, command: StoreCommand, pieces: list[memoryview]) -> int:
+def store(outcomes: Outcomes, served: Served, command: StoreCommand, pieces: list[memoryview]) -> int:
     """Take it in; the status to answer. Raises DiskFailed."""
     size = sum(map(len, pieces))
     served.latest = None
     try:
-        status: int | Refusal = _taken(handler, served, command, pieces, size)
+        status: int | Refusal = _taken(outcomes, served, command, pieces, size)
     except OutOfSpace as exc:
         status = Refusal(OUT_OF_RESOURCES, str(exc))
     except (SpoolError, OSError) as exc:
-        if handler.ends_process(exc):
+        if outcomes.ends_process(exc):
             raise
-        handler.log.error("image_failed", association=served.id.hex(), reason=told(exc))
+        outcomes.log.error("image_failed", association=served.id.hex(), reason=told(exc))
         status = Refusal(PROCESSING_FAILURE, told(exc))
-    return handler.reply(served, command, status, size)
+    return outcomes.reply(served, command, status, size)
 
 
 def _taken(
-    handler: Handler, served: Served, command: StoreCommand, pieces: list[memoryview], size: int
+    outcomes: Outcomes, served: Served, command: StoreCommand, pieces: list[memoryview], size: int
 ) -> int | Refusal:
     terms = served.terms
-    refusal = terms.before(command.sop_class_uid) or terms.too_large(size) or beyond(handler.max_bytes, size)
+    refusal = terms.before(command.sop_class_uid) or terms.too_large(size) or beyond(outcomes.max_bytes, size)
     if refusal is not None:
         return refusal
-    handler.reserve.take(size)
+    outcomes.reserve.take(size)
     header, unreadable = _header(served, command, pieces, size)
     found = judged(served, command, header, unreadable)
     if found.refusal is not None:
         return found.refusal
     if found.reason is not None:
-        return _set_aside(handler, served, command, pieces, key_of(served, header), found.reason)
+        return _set_aside(outcomes, served, command, pieces, key_of(served, header), found.reason)
     assert served.writer is not None and header is not None
     file, meta = served.writer.put(
         key_of(served, header), command.sop_class_uid, command.sop_instance_uid, command.transfer_syntax_uid, pieces,
-        sync=handler.images.sync,
+        sync=outcomes.images.sync,
     )  # fmt: skip
-    served.pending = partial(described, handler.images, served, file, meta, header)
+    served.pending = partial(described, outcomes.images, served, file, meta, header)
     if found.status == STORED_MISMATCH:
-        handler.of_other_class(served)
+        outcomes.of_other_class(served)
     else:
         served.latest = Latest(command, header, file[: file.rindex("/")])
     return found.status
@@ -88,10 +85,10 @@ def described(images: Images, served: Served, file: str, meta: FileMeta, header:
 
 
 def _set_aside(
-    handler: Handler, served: Served, command: StoreCommand, pieces: list[memoryview], key: bytes, reason: str
+    outcomes: Outcomes, served: Served, command: StoreCommand, pieces: list[memoryview], key: bytes, reason: str
 ) -> int:
     """It goes to quarantine, which is rare: where it has to be durable, room for that has to be there before the success."""
-    writer, images = served.writer, handler.images
+    writer, images = served.writer, outcomes.images
     assert writer is not None
     file, meta = writer.put(
         key, command.sop_class_uid, command.sop_instance_uid, command.transfer_syntax_uid, pieces, sync=False
@@ -103,20 +100,20 @@ def _set_aside(
     try:
         saved = move()
     except (SpoolError, OSError) as exc:
-        if not handler.ends_process(exc):
+        if not outcomes.ends_process(exc):
             writer.drop(file)
         raise
     # From here on the outcome of a failure is unknown: the bytes stay, and are adopted at the next start.
-    counted(handler, served, handler.committer.commit(saved))
+    counted(outcomes, served, outcomes.committer.commit(saved))
     return SUCCESS
 
 
-def counted(handler: Handler, served: Served, receipt: Receipt) -> None:
+def counted(outcomes: Outcomes, served: Served, receipt: Receipt) -> None:
     """An object has its row before it is answered. Raises SpoolError: it has none."""
     if receipt.outcome == "failed":
         raise SpoolError(f"the image could not be recorded ({type(receipt.error).__name__})")
     served.count(receipt)
-    handler.counts.add(receipt.outcome)
+    outcomes.counts.add(receipt.outcome)
 
 
 def told(exc: Exception) -> str:

@@ -190,7 +190,7 @@ class OwnCrew(Alone):
         self.reception = Reception(self._means, self._instance, AloneNews(self._wire), self._open_now)
         self.reception._sweeper.ask = lambda at_once=False: None  # type: ignore[method-assign]
         images = self._means.spool.images
-        self.reception.committer = self.reception.handler.committer = OwnCommitter(  # type: ignore[assignment]
+        self.reception.committer = self.reception.outcomes.committer = OwnCommitter(  # type: ignore[assignment]
             images.commit, self.reception._news.arrived
         )
 

@@ -294,7 +294,7 @@ class Turns(threading.Event):
 def test_a_source_that_sends_faster_than_it_may_waits_for_its_answers_and_nothing_is_refused(tmp_path: Path) -> None:
     clock = LaterClock()
     with receiver(tmp_path / "home", clock=clock, routing=source(max_images_per_s=2)) as rig:
-        turns = rig.actor.crew.reception.handler.stopping = Turns(clock)
+        turns = rig.actor.crew.reception.outcomes.stopping = Turns(clock)
         began = clock.monotonic()
         with RawSender(rig.port) as sender, RawSender(rig.port, "OTHER") as other:
             for number in range(1, 13):
@@ -324,7 +324,7 @@ class Noticed(threading.Event):
 
 def test_an_order_to_stop_ends_the_wait_and_the_image_is_acknowledged(tmp_path: Path) -> None:
     with receiver(tmp_path / "home", routing=source(max_images_per_s=0.1), orderly=False) as rig:
-        stopping = rig.actor.crew.reception.handler.stopping = Noticed()
+        stopping = rig.actor.crew.reception.outcomes.stopping = Noticed()
         with RawSender(rig.port) as sender:
             assert sender.store(b"1.2.3.1", dataset(sop=b"1.2.3.1")) == 0
             sender.sock.sendall(sender.begin(b"1.2.3.2", dataset(sop=b"1.2.3.2")))
