@@ -5,7 +5,6 @@ It only reads the ledger; what the queries are stands in protocol/ledger/mining.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -13,12 +12,10 @@ import click
 
 from protocol.ledger.mining.ready import BY_NAME, QUERIES, Query
 from scanpost.common import Options, json_option, pass_options, print_answer, print_json, print_table, say
+from scanpost.mine_window import selection_of, window
 
 if TYPE_CHECKING:
     from protocol.ledger.mining.asking import Answer
-    from protocol.ledger.mining.spelling import Selection
-
-DAY_S = 86_400.0
 
 
 def _output(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,26 +30,8 @@ def _output(command: Callable[..., Any]) -> Callable[..., Any]:
     return json_option(command)
 
 
-def window(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of what is looked at."""
-    for option in (
-        click.option("--node", default="", help="Of one node only (several may share a database)."),
-        click.option("--modality", default="", help="Of one modality only, such as CT."),
-        click.option("--source", "scanner", default="", help="Of one source, by its name or AE title."),
-        click.option(
-            "--to", "until_text", metavar="TIME", help="Received before (2026-02-01, with or without a time)."
-        ),
-        click.option("--from", "since_text", metavar="TIME", help="Received from then on."),
-        click.option(
-            "--days", type=click.FloatRange(min=0, min_open=True), help="Of the last days; 30 if no time is given."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 class _Group(click.Group):
-    """With the export, whose file needs this one."""
+    """With the export, which is loaded once it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*super().list_commands(ctx), "export"]
@@ -172,24 +151,6 @@ def sql(options: Options, file: TextIO, limit: int, timeout_s: float, as_csv: bo
     audited_first(settings, "mine sql", "ledger", {"sql": without_values(text), "limit": limit})
     answer = ask_own(settings.ledger.url, text, limit=limit, timeout_s=timeout_s)
     _show(answer, as_csv, as_json, limit)
-
-
-def selection_of(
-    options: Options, days: float | None, since_text: str | None, until_text: str | None, scanner: str, modality: str,
-    node: str,
-) -> Selection:  # fmt: skip
-    """The window in seconds: the last days, or from and to."""
-    from protocol.ledger.mining.spelling import Selection
-    from scanpost.moments import moment
-
-    if days is not None and (since_text or until_text):
-        raise click.UsageError("give --days, or --from and --to")
-    now, zone = time.time(), options.settings().node.zone
-    until = now if until_text is None else moment(until_text, now, zone)
-    since = until - (days or 30.0) * DAY_S if since_text is None else moment(since_text, now, zone)
-    if since >= until:
-        raise click.UsageError("--from must be before --to")
-    return Selection(since, until, scanner, modality, node)
 
 
 def _show(answer: Answer, as_csv: bool, as_json: bool, limit: int) -> None:

@@ -10,7 +10,7 @@ import click
 
 from scanpost.audited import audited_first
 from scanpost.common import Options, json_option, pass_options, print_json, say
-from scanpost.mine import selection_of, window
+from scanpost.mine_window import selection_of, window
 
 
 @click.command()

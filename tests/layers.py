@@ -127,15 +127,13 @@ def home_breaches(one: Source) -> list[str]:
 
 
 def circles(sources: list[Source]) -> list[list[str]]:
-    """Groups of modules that import one another while they are being imported."""
+    """Groups of modules that import one another, be it inside a function or for types only: none explains itself alone."""
     names = {one.module for one in sources}
     graph = {one.module: {found for each in imports(one.tree) if (found := _target(each, names))} for one in sources}
     return [group for group in _strongly_connected(graph) if len(group) > 1 or group[0] in graph[group[0]]]
 
 
 def _target(each: Import, names: set[str]) -> str | None:
-    if each.lazy or each.typing:
-        return None
     if each.name in names:
         return each.name
     parent = each.name.rpartition(".")[0]

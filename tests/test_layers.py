@@ -87,13 +87,19 @@ def test_a_library_at_home_passes() -> None:
     assert home_breaches(source("actors/targets/dicomweb.py", "from aiohttp import ClientSession")) == []
 
 
-def test_a_circle_is_caught_and_a_lazy_import_is_none() -> None:
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from protocol import a",
+        "def f():\n    from protocol import a",
+        "if TYPE_CHECKING:\n    from protocol.a import X",
+    ],
+)
+def test_a_circle_is_caught_wherever_the_import_stands(back: str) -> None:
     one = source("protocol/a.py", "from protocol.b import x")
     two = source("protocol/b.py", "import protocol.c")
-    back = source("protocol/c.py", "from protocol import a")
-    assert circles([one, two, back]) == [["protocol.a", "protocol.b", "protocol.c"]]
-    lazy = source("protocol/c.py", "def f():\n    from protocol import a")
-    assert circles([one, two, lazy]) == []
+    assert circles([one, two, source("protocol/c.py", back)]) == [["protocol.a", "protocol.b", "protocol.c"]]
+    assert circles([one, two, source("protocol/c.py", "from protocol import d")]) == []
 
 
 @pytest.mark.parametrize(
