@@ -39,15 +39,16 @@ def backtest(
     Example: scanpost rules backtest --days 30 --routing draft.json
     """
     from protocol.ledger.trial import Trial, run
+    from protocol.routing.backtest.asked import asked_since
     from scanpost.bar import CountBar
 
     settings = options.settings()
     draft, _ = rules_of(options, routing_file)
-    active = routing_of(settings).current().configuration if routing_file is not None else None
-    now = time.time()
-    trial = Trial(
-        settings.ledger.url, settings.node.name, (now - days * 86_400.0, now), draft, active, settings.node.time_zone
-    )
+    versions, now = routing_of(settings), time.time()
+    active = versions.current().configuration if routing_file is not None else None
+    window = (now - days * 86_400.0, now)
+    asked = asked_since(versions, window[0], draft, *([active] if active is not None else []))
+    trial = Trial(settings.ledger.url, settings.node.name, window, draft, active, settings.node.time_zone, asked.spans)
     with CountBar("series") as bar:
         document = run(trial, progress=bar.done, processes=processes, values=values or not as_json)
     if as_json:

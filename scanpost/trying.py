@@ -116,11 +116,13 @@ def of_arrival(options: Options, number: int, configuration: RoutingConfiguratio
     if case is not None:
         from protocol.routing.trying import untold_lines
 
-        notes = untold_lines(configuration, case, routing_of(settings).current())
+        notes = untold_lines(configuration, case, routing_of(settings))
         return Tried(f"arrival {number}, {count(len(case.subject.images))}", case, notes)
     from protocol.ledger.asking import recorded_case
 
-    case, notes = recorded_case(settings.ledger.url, settings.node.name, number, configuration, settings.node.zone)
+    case, notes = recorded_case(
+        settings.ledger.url, settings.node.name, number, configuration, settings.node.zone, routing_of(settings)
+    )
     return Tried(f"arrival {number} of the ledger, {count(len(case.subject.images))}", case, notes)
 
 

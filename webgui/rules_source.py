@@ -16,6 +16,7 @@ from protocol.errors import NotFound, SpoolMissing
 from protocol.fsops import RealFs
 from protocol.ledger.asking import recorded_case
 from protocol.ledger.trial import Trial
+from protocol.routing.backtest.asked import asked_since
 from protocol.routing.judging import Case
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.rules.english import english
@@ -37,7 +38,10 @@ class RulesSource:
 
     def current(self) -> Version:
         """The version in force."""
-        return RoutingVersions(self._folder, self._fs, self._clock).current()
+        return self._versions().current()
+
+    def _versions(self) -> RoutingVersions:
+        return RoutingVersions(self._folder, self._fs, self._clock)
 
     def rules(self, days: int) -> dict[str, Any]:
         """The rules in force, in their order, with how often they came to what in the last days."""
@@ -75,18 +79,21 @@ class RulesSource:
                 case = case_of_arrival(
                     headers.arrival, headers.common, headers.differing, settings.node.zone, headers.own
                 )
-                return case, untold_lines(configuration, case, self.current())
+                return case, untold_lines(configuration, case, self._versions())
         except (NotFound, SpoolMissing):
             pass
-        return recorded_case(settings.ledger.url, settings.node.name, number, configuration, settings.node.zone)
+        return recorded_case(
+            settings.ledger.url, settings.node.name, number, configuration, settings.node.zone, self._versions()
+        )
 
     def trial(self, days: float, draft: RoutingConfiguration | None) -> Trial:
         """A backtest of a draft against the rules in force; without a draft of these alone."""
-        settings, now, active = self._settings, self._clock.now(), self.current().configuration
-        window = (now - days * DAY_S, now)
+        settings, now, versions = self._settings, self._clock.now(), self._versions()
+        active, window = versions.current().configuration, (now - days * DAY_S, now)
+        asked = asked_since(versions, window[0], draft or active, active)
         return Trial(
             settings.ledger.url, settings.node.name, window, draft or active, active if draft else None,
-            settings.node.time_zone,
+            settings.node.time_zone, asked.spans,
         )  # fmt: skip
 
     def _counts(self, since_day: str) -> Mapping[str, Mapping[str, int]]:

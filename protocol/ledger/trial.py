@@ -23,6 +23,7 @@ from protocol.ledger.engine import reader, reading
 from protocol.ledger.headers import SHARES
 from protocol.ledger.recorded import Window, completed_count, count_of, recorded
 from protocol.records import record
+from protocol.routing.backtest.asked import Asked, Spans
 from protocol.routing.backtest.cases import Reads
 from protocol.routing.backtest.document import document_of
 from protocol.routing.backtest.whole import Backtest, Cancelled, needs_order
@@ -37,12 +38,15 @@ MOST_PROCESSES = 8
 LOOK_S = 0.05
 
 Progress = Callable[[int, int], None]
-Asked = Callable[[], bool]
+Stop = Callable[[], bool]
 
 
 @record
 class Trial:
-    """What to hold against what: a window of a node's past, a draft, and the active configuration or None."""
+    """What to hold against what: a window of a node's past, a draft, and the active configuration or None.
+
+    `spans`: see protocol/routing/backtest/asked.
+    """
 
     url: str
     node: str
@@ -50,6 +54,7 @@ class Trial:
     draft: RoutingConfiguration
     active: RoutingConfiguration | None = None
     time_zone: str = ""
+    spans: Spans | None = None
 
     @property
     def zone(self) -> ZoneInfo | None:
@@ -60,7 +65,7 @@ class Trial:
         """As one line for a helper."""
         return json.dumps({
             "url": self.url, "node": self.node, "window": self.window, "draft": dump(self.draft),
-            "active": None if self.active is None else dump(self.active), "time_zone": self.time_zone,
+            "active": None if self.active is None else dump(self.active), "time_zone": self.time_zone, "spans": self.spans,
         })  # fmt: skip
 
     @classmethod
@@ -75,11 +80,16 @@ class Trial:
             parse(told["draft"], "the draft"),
             active,
             told["time_zone"],
+            told["spans"],
         )
+
+    def begun(self) -> Backtest:
+        """Counts for it, all zero."""
+        return Backtest(self.draft, self.active, self.zone, asked=Asked(self.spans))
 
 
 def run(
-    trial: Trial, *, progress: Progress | None = None, cancelled: Asked | None = None, processes: int = 0, values: bool = False
+    trial: Trial, *, progress: Progress | None = None, cancelled: Stop | None = None, processes: int = 0, values: bool = False
 ) -> dict[str, Any]:  # fmt: skip
     """The document of the backtest (protocol/routing/backtest/document).
 
@@ -109,12 +119,12 @@ def _sets(trial: Trial) -> Sequence[RoutingConfiguration]:
     return [one for one in (trial.draft, trial.active) if one is not None]
 
 
-def _divided(trial: Trial, total: int, processes: int, progress: Progress, cancelled: Asked) -> Backtest:
+def _divided(trial: Trial, total: int, processes: int, progress: Progress, cancelled: Stop) -> Backtest:
     """Work on slices ourselves while helpers work on others."""
     slices = SLICES if processes > 1 else 1
     parts = [(at * SHARES // slices, (at + 1) * SHARES // slices) for at in range(slices)]
     work = _Work(parts, total, progress)
-    made = Backtest(trial.draft, trial.active, trial.zone)
+    made = trial.begun()
     helpers = [_Helper(trial, work) for _ in range(processes - 1)]
     try:
         while (part := work.take()) is not None:
@@ -175,7 +185,7 @@ class _Helper:
         self._thread = threading.Thread(target=self._attend, args=(trial, work), name="backtest", daemon=True)
         self._thread.start()
 
-    def result(self, cancelled: Asked) -> Mapping[str, Any]:
+    def result(self, cancelled: Stop) -> Mapping[str, Any]:
         """Its counts. Raises Cancelled, LedgerUnavailable, ScanpostError."""
         while True:
             try:
@@ -227,7 +237,7 @@ def main() -> int:
     """The helper's side: parts come in until `null` does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it, and he ends this process
     trial = Trial.from_line(sys.stdin.readline())
-    made = Backtest(trial.draft, trial.active, trial.zone)
+    made = trial.begun()
     try:
         while True:
             _answer(ready=True)

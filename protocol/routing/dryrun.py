@@ -80,7 +80,8 @@ class DryRun:
 
     def _untold(self, case: Case, in_force: Version) -> tuple[str, ...]:
         active = {rule.name for rule in self._draft.rules if rule.mode == "active"}
-        return tuple(name for name in untold(self._draft, case, in_force) if name in active)
+        read = in_force.configuration.keywords if in_force.time <= case.received.timestamp() else frozenset()
+        return tuple(name for name in untold(self._draft, case, lambda name, _: name in read) if name in active)
 
     def summary(self) -> Mapping[str, int]:
         """How many arrivals, how many of them differ, and the outcomes on both sides."""

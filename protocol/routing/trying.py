@@ -4,13 +4,14 @@ It must not change or count anything. Its answers hold tag values (patient data)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
 from protocol.errors import NotFound
 from protocol.header.diff import difference
+from protocol.routing.backtest.asked import History, asked_since
 from protocol.routing.backtest.cases import conditions_of, is_unusual, unread
 from protocol.routing.decide import decide
 from protocol.routing.judging import Case, RuleResult, result_data
@@ -19,7 +20,6 @@ from protocol.routing.origin import moment, origin_of
 from protocol.routing.rules.english import english
 from protocol.routing.rules.names import did_you_mean
 from protocol.routing.rules.subject import Subject
-from protocol.routing.versions import Version
 
 
 def case_of_images(
@@ -51,12 +51,11 @@ def case_of_arrival(
     return Case(Subject(differing, origin, common, zone), moment(row["opened"], zone), own=own)
 
 
-def untold(configuration: RoutingConfiguration, case: Case, in_force: Version) -> dict[str, str]:
+def untold(configuration: RoutingConfiguration, case: Case, asked: Callable[[str, float], bool]) -> dict[str, str]:
     """Of each rule that asks an arrival for an element which may not have been read when its images came, why it cannot be
-    told: absence means nothing. What the version in force asks for was read if that was in force already.
+    told: absence means nothing then. `asked` knows what was read when (see backtest/asked).
     """
-    subject = case.subject
-    read = in_force.configuration.keywords if in_force.time <= case.received.timestamp() else frozenset()
+    subject, received = case.subject, case.received.timestamp()
 
     def absent(name: str) -> bool:
         return subject.common.get(name) is None and all(one.get(name) is None for one in subject.images)
@@ -64,14 +63,15 @@ def untold(configuration: RoutingConfiguration, case: Case, in_force: Version) -
     found: dict[str, str] = {}
     for rule in configuration.rules:
         for name in (name for condition in conditions_of(rule) for name in condition.names):
-            if name not in read and is_unusual(name) and absent(name):
+            if is_unusual(name) and absent(name) and not asked(name, received):
                 found.setdefault(rule.name, unread(name))
     return found
 
 
-def untold_lines(configuration: RoutingConfiguration, case: Case, in_force: Version) -> list[str]:
-    """The same for people."""
-    return [f"rule {name} cannot be told: {why}" for name, why in untold(configuration, case, in_force).items()]
+def untold_lines(configuration: RoutingConfiguration, case: Case, versions: History) -> list[str]:
+    """The same for people, by the versions of the routing."""
+    asked = asked_since(versions, case.received.timestamp(), configuration)
+    return [f"rule {name} cannot be told: {why}" for name, why in untold(configuration, case, asked).items()]
 
 
 def tried(configuration: RoutingConfiguration, revision: int, case: Case, rule: str = "") -> dict[str, Any]:

@@ -135,6 +135,8 @@ def test_a_trial_survives_the_way_to_a_helper():
     one = Trial("sqlite:////x", NODE, WINDOW, DRAFT, ACTIVE, "Europe/Berlin")
     assert Trial.from_line(one.to_line()) == one and "\n" not in one.to_line()
     assert Trial.from_line(replace(one, active=None).to_line()).active is None
+    asked = replace(one, spans={"EchoNumbers": [[1.5, 2.5], [3.5]]})
+    assert Trial.from_line(asked.to_line()) == asked
 
 
 @pytest.mark.slow

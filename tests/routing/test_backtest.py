@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocol.routing.backtest.asked import Asked, asked_since
 from protocol.routing.backtest.document import document_of
 from protocol.routing.backtest.report import OTHERS
 from protocol.routing.backtest.whole import Backtest, Cancelled, backtest, needs_order
@@ -15,6 +16,7 @@ from protocol.routing.judging import Case
 from protocol.routing.origin import moment, origin_of
 from protocol.routing.rules.functions import FUNCTIONS
 from protocol.routing.rules.subject import Subject
+from protocol.routing.versions import Version
 from tests.routing.backtest_past import HOUR, NOON, arrival, header, rule, rules
 
 DAY = (NOON, NOON + 24 * HOUR)
@@ -143,6 +145,60 @@ def test_a_keyword_that_was_not_scanned_at_that_time_cannot_be_told_where_it_is_
     assert document["draft"]["outcomes"] == {"route": 1, "hold": 0, "discard": 0, "cannot_tell": 1}
     decided = rules(rule("odd", "Modality == 'MR' and missing(AcquisitionProtocolDescription)", "pacs"))
     assert told(decided, [arrival(1, header())])["draft"]["outcomes"]["cannot_tell"] == 0  # the other clause decides
+
+
+def test_an_absent_keyword_is_told_of_what_came_while_a_version_asked_for_it():
+    """Given a version that asked from the third minute on, none in the fifth hour, and one again later."""
+    asks, asks_not = rules(ODD), rules(rule("ct", "Modality == 'CT'", "ai"))
+    at = {1: (NOON + 180, asks), 2: (NOON + 240, asks), 3: (NOON + 50 * HOUR, asks_not), 4: (NOON + 60 * HOUR, asks)}
+    asked = asked_since(versions(at), NOON, asks)
+    times = {1: NOON + 60, 2: NOON + 182, 3: NOON + 186, 4: NOON + HOUR, 5: NOON + 40 * HOUR, 6: NOON + 55 * HOUR,
+             7: NOON + 61 * HOUR}  # fmt: skip
+    arrivals = [arrival(number, header(), received=received) for number, received in times.items()]
+    document = told(asks, arrivals, asked=asked)
+    (odd,) = document["draft"]["rules"]
+    assert odd["examples"]["untold"] == [1, 2, 5, 6], "before, too soon after, and while images may have come without"
+    assert odd["matched"] == 3 and document["draft"]["outcomes"]["cannot_tell"] == 4
+    forgetful = Backtest(asks, None, UTC, remember=False, asked=Asked(asked.spans))
+    forgetful.add(arrivals)
+    forgetful.finish()
+    assert forgetful.state() == backtest([arrivals], asks, None, UTC, asked=asked).state()
+
+
+def test_an_addendum_is_told_only_if_all_of_its_series_came_while_a_version_asked():
+    asked = asked_since(versions({1: (NOON + 100, rules(ODD))}), NOON, rules(ODD))
+    early, later = (arrival(number, header(number=number), series="1.2.7") for number in (1, 5))
+    late = [arrival(number, header(number=number), series="1.2.7", earlier=(before,)) for number, before in
+            ((8, early), (9, later))]  # fmt: skip
+    (odd,) = told(rules(ODD), late, asked=asked)["draft"]["rules"]
+    assert odd["examples"]["untold"] == [8] and odd["matched"] == 1
+
+
+def test_what_versions_asked_is_known_only_as_far_back_as_there_are_versions_and_clocks_that_were_set_back_count():
+    with_it, without = rules(ODD), rules(rule("ct", "Modality == 'CT'", "ai"))
+    assert asked_since(versions({}), NOON, with_it).spans == {}
+    assert asked_since(None, NOON, without).spans == {}, "no version is read where no rule asks"
+    back = asked_since(versions({1: (NOON + 100, without), 2: (NOON, with_it)}), NOON, with_it)
+    assert not back(NAME, NOON + 50) and back(NAME, NOON + 106)
+    seen = []
+    asked_since(versions({n: (NOON + n * HOUR, with_it) for n in range(9)}, seen), NOON + 5.5 * HOUR, with_it)
+    assert seen == [8, 7, 6, 5], "older versions are not read"
+
+
+NAME = "AcquisitionProtocolDescription"
+ODD = rule("odd", f"missing({NAME})", "pacs")
+
+
+def versions(at, seen=None):
+    """Versions by number, each published at a time, as their history tells them."""
+
+    class Told:
+        def history(self):
+            for number, (time, configuration) in sorted(at.items(), reverse=True):
+                (seen if seen is not None else []).append(number)
+                yield Version(number, "ann", time, "because", number - 1, configuration)
+
+    return Told()
 
 
 def test_damaged_values_are_counted_and_stop_nothing():

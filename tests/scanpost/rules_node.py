@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 from actors.router.verdicts import case_of, verdict_for
-from protocol.clock import SystemClock
+from protocol.clock import ManualClock
 from protocol.fsops import RealFs
 from protocol.header.scan import Header
 from protocol.ledger.record import Ledger
@@ -30,8 +31,9 @@ DRAFT: dict[str, Any] = {"targets": TARGETS, "rules": [
 class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.spool = open_spool(folder, source=f"/{NODE}/test/0", create=True)
-        self.versions = RoutingVersions(folder / "config" / "routing", RealFs(), SystemClock())
+        self.clock = ManualClock(time.time() - 60)
+        self.spool = open_spool(folder, source=f"/{NODE}/test/0", create=True, clock=self.clock)
+        self.versions = RoutingVersions(folder / "config" / "routing", RealFs(), self.clock)
         self.version = self.versions.publish(build(CURRENT, "test"), "ann", "first", 0)
         self._number = 0
 

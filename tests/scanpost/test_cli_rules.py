@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pydicom.data import get_testdata_file
 
+from protocol.routing.backtest.asked import TAKEN_UP_S
 from protocol.routing.edits import set_mode
 from protocol.routing.parse import build, to_data
 from scanpost.main import cli
@@ -151,9 +152,15 @@ def test_an_element_that_the_rules_in_force_asked_for_when_the_arrival_came_is_m
     data = to_data(home.versions.current().configuration)
     before = str(home.series(**CARDIAC))
     home.versions.publish(build({**data, "rules": [*data["rules"], private]}, "test"), "ann", "because", 1)
+    home.clock.advance(TAKEN_UP_S)
     after = str(home.series(**KNEE))
+    home.clock.advance(1)
+    home.versions.publish(build(data | {"rules": [private]}, "test"), "ann", "another one that asks", 2)
     assert "rule private cannot be told" in run(home, "explain", before, "--now").stderr
     assert asked(home, "explain", after, "--now")["now"]["notes"] == []
+    home.tell_ledger()
+    (rule,) = asked(home, "backtest")["draft"]["rules"]
+    assert (rule["matched"], rule["unknown"], rule["untold"], rule["examples"]["untold"]) == (0, 0, 1, [int(before)])
 
 
 def test_one_rule_alone_can_be_tried_on_an_arrival(home: Home) -> None:

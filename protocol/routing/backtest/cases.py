@@ -5,7 +5,7 @@ It must not know where arrivals are kept, nor decide anything; what was not kept
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -58,14 +58,19 @@ class RecordedArrival(NamedTuple):
         return self.study_uid, self.calling_ae
 
 
+def _never(name: str, received: float) -> bool:
+    return False
+
+
 class Reads:
     """What some routing configurations read: which names, and whether of each image.
 
     `words` are the keywords and `fields` the parts of a record that the origin names stand for; the values of an arrival
-    are one row in that order (`Past.row`).
+    are one row in that order (`Past.row`). `asked` knows whether an unusual name was read from what came at a time (`asked`).
     """
 
-    def __init__(self, *configurations: RoutingConfiguration) -> None:
+    def __init__(self, *configurations: RoutingConfiguration, asked: Callable[[str, float], bool] = _never) -> None:
+        self.asked = asked
         rules = [rule for one in configurations for rule in one.rules if rule.mode != "off"]
         conditions = [condition for rule in rules for condition in conditions_of(rule)]
         names = {name for condition in conditions for name in condition.names}
@@ -168,11 +173,19 @@ class Past:
                 for name in condition.names:
                     if each and name in dropped:
                         return f"{name} of each image was not kept: too many images"
-                    if is_unusual(name) and self.values.get(name) is None:
+                    if (
+                        is_unusual(name)
+                        and self.values.get(name) is None
+                        and not self._reads.asked(name, record.received)
+                    ):
                         return unread(name)
             if self.record.earlier and "SOPInstanceUID" in dropped and (each or _counts(rule)):
                 return "SOPInstanceUID of each image was not kept: which ones were sent again is not known"
         return ""
+
+    def was_asked(self, name: str) -> bool:
+        """Whether this unusual name was read from all its images, so that it means something where it is absent."""
+        return all(self._reads.asked(name, one.received) for one in (self.record, *self.record.earlier))
 
     def image_rows(self, names: tuple[str, ...]) -> Counter[Any]:
         """How many images have which values of these keywords: a value for one keyword, else tuples; hashable."""

@@ -34,17 +34,19 @@ class _Leaf:
 
     __slots__ = ("condition", "pick", "unusual", "memory")
 
-    def __init__(self, condition: CompiledRule, places: list[int], unusual: list[int]) -> None:
+    def __init__(self, condition: CompiledRule, places: list[int], unusual: list[tuple[int, str]]) -> None:
         self.condition, self.unusual = condition, unusual
         self.pick: Callable[[Any], Any] = itemgetter(*places)
         self.memory: dict[Any, int] = {}
 
     def ask(self, past: Past) -> int:
-        if self.unusual and any(past.row[at] is None for at in self.unusual):
+        if self.unusual and _unread(self.unusual, past):
             return UNTOLD
         return _PLACES[self.condition.result(past.subject)]
 
     def remember(self, past: Past, key: Any) -> int:
+        if self.unusual and any(past.row[at] is None for at, _ in self.unusual):
+            return self.ask(past)  # what absence means depends on the time, too
         if len(self.memory) >= REMEMBERED:
             self.memory.clear()
         found = self.memory[key] = self.ask(past)
@@ -122,7 +124,7 @@ class Truths:
             return None
         found = self._numbers.get(condition.text)
         if found is None:
-            unusual = [self._reads.place[name] for name in condition.names if is_unusual(name)]
+            unusual = [(self._reads.place[name], name) for name in condition.names if is_unusual(name)]
             found = self._numbers[condition.text] = len(self._leaves)
             self._leaves.append(_Leaf(condition, places, unusual))
         return found
@@ -148,10 +150,10 @@ class Picked:
 
 
 def _each_time(condition: CompiledRule, reads: Reads, fast: Callable[[Past], Truth] | None) -> Asked:
-    unusual = [reads.place[name] for name in condition.names if is_unusual(name) and name in reads.place]
+    unusual = [(reads.place[name], name) for name in condition.names if is_unusual(name) and name in reads.place]
 
     def asked(answers: Answers, past: Past) -> int:
-        if any(past.row[at] is None for at in unusual):
+        if unusual and _unread(unusual, past):
             return UNTOLD
         dropped = past.record.dropped
         if dropped and condition.over_images and not set(dropped).isdisjoint(condition.names):
@@ -161,6 +163,11 @@ def _each_time(condition: CompiledRule, reads: Reads, fast: Callable[[Past], Tru
         return _PLACES[condition.result(past.subject)]
 
     return asked
+
+
+def _unread(unusual: list[tuple[int, str]], past: Past) -> bool:
+    """Whether one of these is absent and nobody knows why."""
+    return any(past.row[at] is None and not past.was_asked(name) for at, name in unusual)
 
 
 def _joined(parts: list[Asked], decides: int, otherwise: int) -> Asked:

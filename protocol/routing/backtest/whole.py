@@ -13,6 +13,7 @@ from datetime import tzinfo
 from typing import Any
 
 from protocol.errors import DecodeError, ScanpostError
+from protocol.routing.backtest.asked import Asked
 from protocol.routing.backtest.cases import SHOWN, Past, Reads, RecordedArrival
 from protocol.routing.backtest.judge import Judge, Judgement
 from protocol.routing.backtest.report import Difference, SetCounts, Shown
@@ -30,7 +31,10 @@ class Cancelled(ScanpostError):
 
 
 class Backtest:
-    """The counts of a backtest. Feed it chunks, then `finish`; `state` and `merge` join several of them."""
+    """The counts of a backtest. Feed it chunks, then `finish`; `state` and `merge` join several of them.
+
+    `asked`: which unusual elements were read when.
+    """
 
     def __init__(
         self,
@@ -39,9 +43,10 @@ class Backtest:
         zone: tzinfo | None,
         *,
         remember: bool = True,
+        asked: Asked | None = None,
     ) -> None:
         both = (draft, active) if active is not None else (draft,)
-        self._reads, self._zone = Reads(*both), zone
+        self._reads, self._zone = Reads(*both, asked=asked or Asked()), zone
         self._truths = Truths(self._reads, remember=remember)
         self._judges = [Judge(one, self._truths, remember=remember) for one in both]
         self._gap_s = max(judge.longest_wait_s for judge in self._judges)
@@ -164,13 +169,14 @@ def backtest(
     *,
     progress: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    asked: Asked | None = None,
 ) -> Backtest:
     """Hold a draft against recorded arrivals, and against the active configuration if one is given.
 
     `arrivals` are chunks in the order of receipt; `zone` is the node's. `progress` is told after each chunk how many
-    arrivals are done; `cancelled` is asked then. Raises Cancelled.
+    arrivals are done; `cancelled` is asked then. `asked`: see Backtest. Raises Cancelled.
     """
-    made = Backtest(draft, active, zone)
+    made = Backtest(draft, active, zone, asked=asked)
     done = 0
     for chunk in _until(arrivals, cancelled):
         made.add(chunk)
