@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +11,9 @@ from protocol.errors import SpoolError
 from scanpost.asking import opened
 from scanpost.audited import audited
 from scanpost.common import EXIT_FAILED, Options, json_option, pass_options, print_json, say
+
+if TYPE_CHECKING:
+    from protocol.settings import Settings
 
 
 @click.group()
@@ -29,6 +33,21 @@ def _down(home: Path) -> None:
     )
     if running:
         raise SpoolError(f"the node is running ({', '.join(sorted(running))}); stop it first: scanpost down")
+
+
+def _reading(settings: Settings) -> dict[str, Any]:
+    """How the headers of files without a row are read: as the receiver would have, since rules will be asked about them."""
+    from protocol.routing.sources import source_for
+    from scanpost.asking import routing_of
+
+    configuration = routing_of(settings).current().configuration
+    sources = configuration.sources
+    return {
+        "extra": configuration.keywords,
+        "charsets": {name: source.charset for name, source in sources.items() if source.charset},
+        "resend": [name for name, source in sources.items() if source.resend == "deliver"],
+        "source_of": lambda calling_ae, address: source_for(sources, calling_ae, address).name,
+    }
 
 
 @spool.command()
@@ -88,7 +107,11 @@ def rebuild(options: Options, as_json: bool) -> None:
 
     settings = options.settings()
     _down(settings.home)
-    found = rebuild_spool(settings.home, node=settings.node.name, progress=lambda count: say(f"{count} images"))
+    reading = _reading(settings)
+    del reading["resend"]  # all are new images
+    found = rebuild_spool(
+        settings.home, node=settings.node.name, progress=lambda count: say(f"{count} images"), **reading
+    )
     audited(settings, "spool rebuild", "node", None, {"images": found.images, "arrivals": found.arrivals})
     if as_json:
         print_json({"images": found.images, "quarantined": found.quarantined, "arrivals": found.arrivals})
@@ -118,7 +141,7 @@ def restore(options: Options, folder: Path, as_json: bool) -> None:
 
     settings = options.settings()
     _down(settings.home)
-    found = put_back(settings.home, folder)
+    found = put_back(settings.home, folder, **_reading(settings))
     audited(settings, "restore", "node", None, {"folder": str(folder), **found})
     if as_json:
         print_json(found)

@@ -5,7 +5,7 @@ It must not touch a file whose writer still lives, and it never decides anything
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from protocol.clock import Clock
@@ -22,6 +22,13 @@ from protocol.spool.workers import Workers
 
 BATCH = 64
 LOOKED_UP = 500
+SourceOf = Callable[[str, str], str | None]
+"""The source of a calling AE title and an address; None: unknown."""
+
+
+def nobody(calling_ae: str, address: str) -> str | None:
+    """No source is known."""
+    return None
 
 
 class Adoption:
@@ -35,20 +42,21 @@ class Adoption:
         self._extra: Collection[int | str] = ()
         self._charsets: Mapping[str, str] = {}
         self._resend: Collection[str] = ()
+        self._source_of: SourceOf = nobody
 
     def adopt(
         self, *, everything: bool = False, extra: Collection[int | str] = (), charsets: Mapping[str, str] | None = None,
-        resend: Collection[str] = (),
+        resend: Collection[str] = (), source_of: SourceOf = nobody,
     ) -> dict[str, int]:  # fmt: skip
         """Adopt complete files by their receipt, quarantine incomplete ones, leave alone those of living writers.
 
         Looks at the days since the day before the newest row (a file without a row is never older than that, see days.py,
         except after a restore: then `everything`). `extra` names header values to keep besides the usual ones (those that
         rules read), `charsets` the character set of objects that name none, by source; `resend` are sources whose
-        repetitions count as new images.
+        repetitions count as new images; `source_of` names the source where the association is not known (any more).
         Returns counts by adopted, duplicate, quarantined, left alone.
         """
-        self._extra, self._charsets, self._resend = extra, charsets or {}, resend
+        self._extra, self._charsets, self._resend, self._source_of = extra, charsets or {}, resend, source_of
         counts = {"adopted": 0, "duplicate": 0, "quarantined": 0, "left_alone": 0}
         restored = self._images.unsynced.restore(self._workers.alive)
         if restored:
@@ -175,7 +183,7 @@ class Adoption:
     def _source(self, meta: FileMeta) -> str | None:
         with self._db.read() as connection:
             row = connection.execute("SELECT source FROM association WHERE id = ?", (meta.association,)).fetchone()
-        return row["source"] if row else None
+        return row["source"] if row else self._source_of(meta.calling_ae, meta.address)
 
     def _to_quarantine(self, file: str, meta: FileMeta | None, reason: str) -> Saved:
         return quarantine.move(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,9 @@ from protocol.clock import Clock, SystemClock
 from protocol.errors import SpoolDamaged, SpoolError, SpoolMissing, UnreadableImage
 from protocol.fsops import FsOps, RealFs
 from protocol.header.scan import scan
+from protocol.records import record
 from protocol.spool import comparing, quarantine
+from protocol.spool.adoption import SourceOf, nobody
 from protocol.spool.copies import copy_database, put_back_figures
 from protocol.spool.database import begin_epoch, create_database, publish, remove_attempt, seed_ids
 from protocol.spool.images import Incoming, Saved, misplaced
@@ -93,8 +95,13 @@ def backup(home: Path, folder: Path) -> Path:
     return target
 
 
-def restore(home: Path, folder: Path, *, fs: FsOps | None = None, clock: Clock | None = None) -> dict[str, int]:
+def restore(
+    home: Path, folder: Path, *, fs: FsOps | None = None, clock: Clock | None = None, extra: Collection[int | str] = (),
+    charsets: Mapping[str, str] | None = None, resend: Collection[str] = (), source_of: SourceOf = nobody,
+) -> dict[str, int]:  # fmt: skip
     """Put a backup in place of the database, begin a new epoch and adopt what came in since. The node must be down.
+
+    How headers are read of what is adopted (see Adoption.adopt) follows from the routing: rules will be asked about them.
 
     The former database is kept beside it. What the backup knew as under way is released by a person:
     it may have been delivered meanwhile. Returns what adoption found.
@@ -122,7 +129,7 @@ def restore(home: Path, folder: Path, *, fs: FsOps | None = None, clock: Clock |
     _exchange(home, fresh, fs, now, over=True)
     spool = open_spool(home, fs=fs, clock=clock)
     try:
-        return spool.adoption.adopt(everything=True)
+        return spool.adoption.adopt(everything=True, extra=extra, charsets=charsets, resend=resend, source_of=source_of)
     finally:
         spool.close()
 
@@ -176,11 +183,13 @@ class Rebuilt:
 
 def rebuild(
     home: Path, *, node: str = "local", fs: FsOps | None = None, clock: Clock | None = None,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: Callable[[int], None] = lambda count: None, extra: Collection[int | str] = (),
+    charsets: Mapping[str, str] | None = None, source_of: SourceOf = nobody,
 ) -> Rebuilt:  # fmt: skip
     """Make the state again from the image files after the database was lost. The node must be down.
 
     Every image gets its row; every arrival is *held (rebuilt)* until a person releases it: nothing is sent by itself.
+    Headers are read as for `restore`.
     Works on a database beside the real name and renames it at the end, so it can be interrupted and begun again.
     Raises SpoolError if there is a database already.
     """
@@ -194,7 +203,7 @@ def rebuild(
     found = Rebuilt()
     spool = _open_at(work, home, fs, clock)
     try:
-        for batch in _batches(fs, places):
+        for batch in _batches(fs, places, _Reading(extra, charsets or {}, source_of)):
             for receipt in spool.images.commit(batch):
                 found.images += receipt.outcome == "stored"
                 found.quarantined += receipt.outcome == "quarantined"
@@ -225,9 +234,18 @@ def _finish_file(path: Path) -> None:
         connection.close()
 
 
-def _batches(fs: FsOps, places: Places) -> Iterator[list[Saved]]:
+@record
+class _Reading:
+    """How headers are read of what is found."""
+
+    extra: Collection[int | str]
+    charsets: Mapping[str, str]
+    source_of: SourceOf
+
+
+def _batches(fs: FsOps, places: Places, reading: _Reading) -> Iterator[list[Saved]]:
     batch: list[Saved] = []
-    for saved in _everything(fs, places):
+    for saved in _everything(fs, places, reading):
         batch.append(saved)
         if len(batch) >= BATCH:
             yield batch
@@ -235,12 +253,12 @@ def _batches(fs: FsOps, places: Places) -> Iterator[list[Saved]]:
     yield batch
 
 
-def _everything(fs: FsOps, places: Places) -> Iterator[Saved]:
+def _everything(fs: FsOps, places: Places, reading: _Reading) -> Iterator[Saved]:
     before = fs.listdir(places.quarantine)  # what is moved there now is given out with its reason
     for day in filter(is_day, fs.listdir(places.images)):
         for key in filter(is_series, fs.listdir(places.images / day)):
             names = [name for name in fs.listdir(places.images / day / key) if name.endswith(ENDINGS)]
-            found = [_from_file(fs, places, f"{day}/{key}/{name}") for name in names]
+            found = [_from_file(fs, places, f"{day}/{key}/{name}", reading) for name in names]
             # Of two versions of an object the newer one must come last.
             yield from sorted((saved for saved in found if saved is not None), key=lambda saved: saved.meta.received)
     for name in before:
@@ -249,7 +267,7 @@ def _everything(fs: FsOps, places: Places) -> Iterator[Saved]:
             yield saved
 
 
-def _from_file(fs: FsOps, places: Places, file: str) -> Saved | None:
+def _from_file(fs: FsOps, places: Places, file: str, reading: _Reading) -> Saved | None:
     """A row's worth out of one file; what is damaged is moved to quarantine."""
     path = places.images / file
     with fs.open_read(path) as opened:
@@ -265,7 +283,11 @@ def _from_file(fs: FsOps, places: Places, file: str) -> Saved | None:
             or comparing.digest_of(fs, path, meta.offset) != (meta.length, meta.digest)
         ):
             raise UnreadableImage("the bytes are not those that were received")
-        header = scan(memoryview(content)[meta.offset :], meta.transfer_syntax_uid)
+        source = reading.source_of(meta.calling_ae, meta.address)
+        header = scan(
+            memoryview(content)[meta.offset :], meta.transfer_syntax_uid, extra=reading.extra,
+            fallback_charset=reading.charsets.get(source or ""),
+        )  # fmt: skip
         reason = misplaced(
             Incoming(meta.association, meta.calling_ae, meta.called_ae, meta.address, None, meta.sop_class_uid,
                      meta.sop_instance_uid, meta.transfer_syntax_uid, b"", header))  # fmt: skip
@@ -276,7 +298,7 @@ def _from_file(fs: FsOps, places: Places, file: str) -> Saved | None:
         fs.rename(path, places.quarantine / name)
         fs.sync_dir(places.quarantine)
         return _from_quarantine(fs, places, name, str(exc))
-    return Saved(meta.receipt, meta, None, file, dict(header.values), why="rebuilt")
+    return Saved(meta.receipt, meta, source, file, dict(header.values), why="rebuilt")
 
 
 def _from_quarantine(
