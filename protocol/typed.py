@@ -37,6 +37,13 @@ def cleaned(text: str) -> str:
     return text.strip("*%").strip()
 
 
+def modalities(text: str) -> tuple[str, ...]:
+    """The values that a modality may be meant for: as it was typed, and in capitals, as the standard has them (CS, PS3.5
+    section 6.2). AE titles are another matter: there `ct1` and `CT1` are two.
+    """
+    return tuple(dict.fromkeys((text, text.strip().upper())))
+
+
 def unlabelled(text: str) -> str:
     """A cleaned text without what says which kind it is: `ACC 77123`, `MRN: 42`, `uid=1.2.3`."""
     found = _LABEL.match(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from protocol.records import record
@@ -17,6 +17,7 @@ from protocol.selection import Selection
 from protocol.spool.acts import Progress
 from protocol.spool.tallying import kept
 from protocol.states import DELIVERY_FINISHED
+from protocol.typed import modalities
 
 Cursor = tuple[Any, ...]
 Where = tuple[str, list[Any]]
@@ -82,19 +83,17 @@ def _of_delivery(selection: Selection, test: Any) -> None:
         test("EXISTS (SELECT 1 FROM arrival_rule r WHERE r.rule = ? AND r.arrival = x.arrival)", selection.rule)
     if selection.study is not None:
         test("x.arrival IN (SELECT a.id FROM arrival a WHERE a.study_uid = ?)", selection.study)
-    of_arrival = {"calling_ae": selection.source, "modality": selection.modality, "series_uid": selection.series}
-    asked = {name: value for name, value in of_arrival.items() if value is not None}
+    asked = _of_series(selection)
     if asked:
-        tests = " AND ".join(f"a.{name} = ?" for name in asked)
-        test(f"EXISTS (SELECT 1 FROM arrival a WHERE a.id = x.arrival AND {tests})", *asked.values())
+        tests = " AND ".join(f"a.{name} {_is(values)}" for name, values in asked.items())
+        test(f"EXISTS (SELECT 1 FROM arrival a WHERE a.id = x.arrival AND {tests})", *chain(*asked.values()))
 
 
 def _of_arrival(selection: Selection, test: Any) -> None:
-    own = {"study_uid": selection.study, "series_uid": selection.series, "calling_ae": selection.source,
-           "modality": selection.modality}  # fmt: skip
-    for name, value in own.items():
-        if value is not None:
-            test(f"x.{name} = ?", value)
+    if selection.study is not None:
+        test("x.study_uid = ?", selection.study)
+    for name, values in _of_series(selection).items():
+        test(f"x.{name} {_is(values)}", *values)
     if selection.rule is not None:
         test("EXISTS (SELECT 1 FROM arrival_rule r WHERE r.rule = ? AND r.arrival = x.id)", selection.rule)
     of_delivery = {"target": selection.target, "cause": selection.cause}
@@ -102,6 +101,20 @@ def _of_arrival(selection: Selection, test: Any) -> None:
     if asked:
         tests = " AND ".join(f"d.{name} = ?" for name in asked)
         test(f"EXISTS (SELECT 1 FROM delivery d WHERE d.arrival = x.id AND {tests})", *asked.values())
+
+
+def _of_series(selection: Selection) -> dict[str, tuple[str, ...]]:
+    """What is asked of a series by itself: by column the values that match."""
+    found = {
+        "calling_ae": None if selection.source is None else (selection.source,),
+        "modality": None if selection.modality is None else modalities(selection.modality),
+        "series_uid": None if selection.series is None else (selection.series,),
+    }
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def _is(values: Sequence[str]) -> str:
+    return "= ?" if len(values) == 1 else f"IN ({','.join('?' * len(values))})"
 
 
 def page(

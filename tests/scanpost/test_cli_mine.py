@@ -35,6 +35,7 @@ def test_ready_queries_answer_as_table_sheet_and_json(mined: Home, run: Run) -> 
 def test_the_window_and_the_source_count(mined: Home, run: Run) -> None:
     day = time.strftime("%Y-%m-%d", time.localtime(time.time() - 86_400))
     assert json.loads(run("mine", "software", "--source", "MR1", "--from", day, "--json").stdout)[0]["series"] == 2
+    assert json.loads(run("mine", "software", "--modality", "mr", "--json").stdout)[0]["series"] == 2
     for words in (("--source", "CT9"), ("--to", day), ("--modality", "CT"), ("--days", "1", "--node", "other")):
         done = run("mine", "software", *words)
         assert "nothing was found" in done.stderr and done.stdout == ""
@@ -64,7 +65,7 @@ def test_a_ledger_that_is_not_there_is_said_in_one_line(run: Run) -> None:
 
 def test_an_export_needs_a_key_and_is_on_record(mined: Home, run: Run, tmp_path: Path) -> None:
     key, out = tmp_path / "key", tmp_path / "trial"
-    words = ("mine", "export", "--key-file", str(key), "--out", str(out))
+    words = ("mine", "export", "--key-file", str(key), "--out", str(out), "--modality", "mr")
     key.write_text("short")
     assert "openssl rand" in run(*words, "--pseudonymise", code=2).output
     key.write_text("a secret of enough letters")

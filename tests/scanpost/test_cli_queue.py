@@ -34,6 +34,9 @@ def test_lists_take_every_filter(run: Run, home: Home, three: list[int]) -> None
         arrivals("--rule", "cardiac", "--modality", "MR", "--target", "pacs", "--since", "1h", "--limit", "2")
         == three[:0:-1]
     )
+    assert arrivals("--modality", "mr") == three[::-1] and arrivals("--source", "mr2") == [], "AE titles are exact"
+    for modality, found in (("mr", three[::-1]), ("Mr", three[::-1]), ("ct", [])):
+        assert [row["id"] for row in listed(run, "series", "list", "--modality", modality)] == found
     assert arrivals("--until", "2020-01-01") == arrivals("--target", "ai") == []
     study = home.spool.arrivals.get(three[1])["study_uid"]
     assert arrivals("--study", study) == [three[1]]

@@ -134,7 +134,7 @@ def test_no_statement_of_daily_work_walks_through_a_whole_table(spool):
 
 UNFINISHED = ("waiting", "sending", "retrying", "confirming", "parked", "held")
 FILTERS = [{"target": "pacs"}, {"source": "CT1"}, {"rule": "all"}, {"cause": "timeout"}, {"study": "1.2"}, {"series": "1.2.3"},
-           {"modality": "CT"}, {"since": 1.0, "until": 9e9}]  # fmt: skip
+           {"modality": "CT"}, {"modality": "ct"}, {"since": 1.0, "until": 9e9}]  # fmt: skip
 
 
 @pytest.mark.parametrize("filters", FILTERS, ids=lambda filters: next(iter(filters)))

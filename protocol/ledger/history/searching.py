@@ -20,6 +20,7 @@ from protocol.ledger.history.rows import Key, arrivals_of, aside, nodes_of, toge
 from protocol.ledger.tables import arrival, arrival_rule, delivery, image
 from protocol.records import record
 from protocol.states import ArrivalState
+from protocol.typed import modalities
 
 OPENED, TARGET, RULE = "opened", "target", "rule"
 MAX_SAME_IMAGE = 1000  # arrivals with one SOP instance UID
@@ -176,7 +177,7 @@ def _by_opening(connection: Connection, node: str | None, asked: Filter, *condit
     def tests(row: Any) -> list[Any]:
         found = _of_node(row, node) if wide else []
         if apart:
-            found.append(_has(row, arrival, arrival.c.modality == asked.modality))
+            found.append(_has(row, arrival, arrival.c.modality.in_(modalities(asked.modality))))
         if asked.target:
             found.append(_has(row, delivery, _to(asked.target)))
         if asked.rule:
@@ -243,9 +244,11 @@ def _has(row: Any, table: Any, *conditions: Any) -> Any:
 
 # ---- tests ------------------------------------------------------------------------------------------------------
 def _tests(node: str | None, asked: Filter) -> list[Any]:
-    own = {"node": node, "calling_ae": asked.source, "state": asked.state, "modality": asked.modality,
+    own = {"node": node, "calling_ae": asked.source, "state": asked.state,
            "study_uid": asked.study_uid, "patient_id": asked.patient_id}  # fmt: skip
     tests = [arrival.c[name] == value for name, value in own.items() if value]
+    if asked.modality:
+        tests.append(arrival.c.modality.in_(modalities(asked.modality)))
     if asked.since is not None:
         tests.append(arrival.c.opened >= asked.since)
     if asked.until is not None:

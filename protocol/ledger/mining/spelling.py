@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from protocol.records import record
+from protocol.typed import modalities
 
 _LOCAL = {"day": ("YYYY-MM-DD", "%Y-%m-%d"), "hour": ("YYYY-MM-DD HH24:00", "%Y-%m-%d %H:00"), "month": ("YYYY-MM", "%Y-%m"),
           "clock": ("HH24", "%H"), "time": ("YYYY-MM-DD HH24:MI:SS", "%Y-%m-%d %H:%M:%S")}  # fmt: skip
@@ -28,12 +29,15 @@ class Selection:
 
     def where(self) -> str:
         """The condition, with parameters of the names of the fields."""
-        named = [name for name in ("scanner", "modality", "node") if getattr(self, name)]
-        return " AND ".join(["received >= :since", "received < :until", *(f"{name} = :{name}" for name in named)])
+        tests = [f"{name} = :{name}" for name in ("scanner", "node") if getattr(self, name)]
+        if self.modality:
+            tests.append("modality IN (:modality, :modality_cs)")
+        return " AND ".join(["received >= :since", "received < :until", *tests])
 
     def parameters(self) -> dict[str, Any]:
         """The values of the parameters."""
-        return {name: value for name, value in vars(self).items() if value != ""}
+        given = {name: value for name, value in vars(self).items() if value != ""}
+        return {**given, "modality_cs": modalities(self.modality)[-1]} if self.modality else given
 
 
 def spelled(sql: str, dialect: str, zone: str, selection: Selection) -> str:

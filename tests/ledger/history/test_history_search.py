@@ -35,6 +35,7 @@ def test_one_box_finds_by_everything_that_people_have(found):
 
 FILTERS = [
     ({"source": "CT2"}, [3, 1]), ({"source": "CT2", "state": "deleted"}, [1]), ({"modality": "MR"}, [2]),
+    ({"modality": "mr"}, [2]), ({"source": "ct2"}, []),
     ({"state": "held"}, [4]), ({"rule": "archive"}, [2, 1]), ({"rule": "archive", "modality": "MR"}, [2]),
     ({"rule": "archive", "target": "pacs"}, [1]), ({"target": "pacs"}, [1]), ({"target": "share"}, [2]),
     ({"target": "ai"}, [3]), ({"target": "ai1"}, [3]), ({"target": "ai", "source": "CT1"}, []),
@@ -91,7 +92,8 @@ def test_pages_show_each_arrival_once_and_end(open_ledger, look, fields, gap):
 RARE = [
     ({"target": "pacs", "modality": "MR"}, [20, 10]), ({"rule": "all", "source": "CT9"}, [21, 14, 7]),
     ({"target": "pacs", "rule": "all", "source": "CT9"}, [21, 14, 7]), ({"source": "CT9", "modality": "MR"}, []),
-    ({"source": "CT9", "modality": "CT"}, [21, 14, 7]), ({"target": "pacs", "source": "GONE"}, []), ({"modality": "MR"}, [20, 10]),
+    ({"source": "CT9", "modality": "CT"}, [21, 14, 7]), ({"source": "CT9", "modality": "ct"}, [21, 14, 7]),
+    ({"target": "pacs", "source": "GONE"}, []), ({"modality": "MR"}, [20, 10]),
 ]  # fmt: skip
 
 
