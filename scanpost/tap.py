@@ -12,9 +12,10 @@ from scanpost.asking import opened
 from scanpost.common import Options, pass_options, say
 
 if TYPE_CHECKING:
-    from protocol.wire.messages import Envelope
+    from protocol.wire.messages import Envelope, Event
 
 EXIT_TIMEOUT = 124
+LISTED = "docs/events.md lists them all"
 
 
 @click.command()
@@ -38,6 +39,8 @@ def tap(
 ) -> None:  # fmt: skip
     """Listen to events. PATTERNS such as 'delivery.*' or '!*.claimed' choose them by type.
 
+    What no event can fit, a pattern or a field of --where, is refused (exit 2).
+
     \b
     Examples:
       scanpost tap 'delivery.*'
@@ -48,11 +51,14 @@ def tap(
     from protocol.wire.tap import tap as listen
 
     wanted = [_condition(text) for text in conditions]
+    kinds = _kinds(patterns, [name for name, _ in wanted])
     seen = 0
     started = time.monotonic()
     with opened(options, reading=True) as (settings, spool):
         bus = settings.bus.enabled and not no_bus and spool.fs.is_locked(spool.places.run / "bus.lock")
         source: Any = endpoints(settings) if bus else spool
+        if not bus and all(kind.ROOT != "ev" for kind in kinds):
+            say("only the bus tells these events, and it is not listened to; nothing will come")
         try:
             with listen(
                 source, patterns, since, None if wanted else count, timeout_s, follow=not no_follow, notice=say
@@ -69,6 +75,28 @@ def tap(
             return
     if timeout_s is not None and time.monotonic() - started >= timeout_s and (count is None or seen < count):
         raise click.exceptions.Exit(EXIT_TIMEOUT)
+
+
+def _kinds(patterns: tuple[str, ...], names: list[str]) -> list[type[Event]]:
+    """The types that are listened to. What can never come is refused, or else somebody waits for it for ever."""
+    from protocol.errors import WireError
+    from protocol.routing.rules.names import did_you_mean
+    from protocol.wire import catalogue
+
+    try:
+        kinds, unfit = catalogue.chosen(patterns), catalogue.unfit(patterns)
+    except WireError as exc:
+        raise click.UsageError(str(exc)) from exc
+    told = [f"no event fits {text!r}; {did_you_mean(text.strip('!'), catalogue.names(), LISTED)}" for text in unfit]
+    if not kinds:
+        raise click.UsageError("; ".join(told) or f"these patterns leave no event; {LISTED}")
+    for text in told:
+        say(text)
+    for name in names:
+        if name not in (there := catalogue.fields(kinds)):
+            cure = did_you_mean(name, there, LISTED)
+            raise click.BadParameter(f"none of these events has a field {name!r}; {cure}", param_hint="--where")
+    return kinds
 
 
 def _condition(text: str) -> tuple[str, str]:

@@ -85,7 +85,10 @@ class Patterns:
 
     def match(self, envelope: Envelope) -> bool:
         """Decide about one event; patient data (`phi`) never passes."""
-        root, kind = envelope.root, envelope.type
+        return self.fits(envelope.root, envelope.type)
+
+    def fits(self, root: str, kind: str) -> bool:
+        """The same of every event of a type."""
         if root == "phi" or any(glob.matches(root, kind) for glob in self._unwanted):
             return False
         if not self._wanted:
