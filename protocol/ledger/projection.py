@@ -170,7 +170,10 @@ def _arrival_completed(event: Envelope) -> list[Change]:
     key, kept = {"arrival": event.data["arrival"]}, kept_headers(event)
     mined = series_values(event)
     doses = [Change(*row) for row in dose_rows(event, mined["scanner"], mined["received"])]
-    changes = [closed, Change("series", key, mined), *doses]
+    if not event.phi:  # of a rebuilt spool: it says nothing of the images, but the row may be there (see again.py)
+        mined = {name: value for name, value in mined.items() if value is not None}
+    first: dict[str, Any] = {name: mined.pop(name) for name in ("received", "completed") if name in mined}
+    changes = [closed, Change("series", key, mined, first), *doses]
     return changes if kept is None else [*changes, Change("header", key, kept)]
 
 

@@ -1,0 +1,85 @@
+"""Series that came into the spool a second time, out of their files, after its database was restored or made again: the
+arrival that the ledger knew ends, and what is known of it goes on under the new number, so that nothing is counted twice.
+It must not end an arrival of which an image was not found again: that one is missing, and has to be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
+
+from protocol.causes import Cause
+from protocol.ledger.entries import Entry
+from protocol.ledger.tables import arrival, delivery, dose_event, dose_report, header, image, series
+from protocol.states import DELIVERY_FINISHED, ArrivalState, DeliveryState
+from protocol.wire.events import DeliveryHeld, ImageReceived
+
+FROM_FILES = frozenset({"adopted", "rebuilt"})
+"""Why an image got its row without having been received just now."""
+_PART = 500
+Moved = dict[int, tuple[int, float]]
+"""By arrival that the ledger knew: the one that has its images now, and since when."""
+
+
+def moved(connection: Connection, node: str, entries: Iterable[Entry]) -> Moved:
+    """Arrivals from which these events take images away. Ask before the events are written."""
+    found: dict[str, tuple[int, float]] = {}
+    for entry in entries:
+        for change in entry.changes if entry.envelope.type == ImageReceived.TYPE else ():
+            if change.values.get("why") in FROM_FILES and change.values.get("arrival") is not None:
+                found[change.key["receipt"]] = change.values["arrival"], entry.row["time"]
+    before: Moved = {}
+    receipts = list(found)
+    for start in range(0, len(receipts), _PART):
+        some = receipts[start : start + _PART]
+        wanted = select(image.c.receipt, image.c.arrival).where(image.c.node == node, image.c.receipt.in_(some))
+        for receipt, former in connection.execute(wanted):
+            if former is not None and former != found[receipt][0]:
+                before[former] = found[receipt]
+    return before
+
+
+def end_moved(connection: Connection, node: str, gone: Moved) -> None:
+    """End those of these arrivals that have no image left. Ask when the events are written."""
+    for former, (now, since) in gone.items():
+        kept = and_(image.c.node == node, image.c.arrival == former, _NO_DUPLICATE)
+        if not connection.execute(select(func.count()).select_from(image).where(kept)).scalar_one():
+            _end(connection, node, former, now, since)
+
+
+def stand_again(connection: Connection, node: str, entries: Iterable[Entry]) -> None:
+    """What had ended after the backup was made that the spool was restored from is under way again, and held."""
+    for entry in entries:
+        data = entry.envelope.data if isinstance(entry.envelope.data, Mapping) else {}
+        if entry.envelope.type == DeliveryHeld.TYPE and data.get("cause") == Cause.REBUILT:
+            ended = and_(arrival.c.node == node, arrival.c.arrival == data.get("arrival"), arrival.c.state.in_(_ENDED))
+            values = {"state": ArrivalState.IN_DELIVERY.value, "since": entry.row["time"], "deleted": None}
+            connection.execute(update(arrival).where(ended).values(**values, reason=data.get("reason")))
+
+
+_ENDED = tuple(str(one) for one in (ArrivalState.DELIVERED, ArrivalState.DISCARDED, ArrivalState.DELETED))
+_NO_DUPLICATE = or_(image.c.mark.is_(None), image.c.mark != "duplicate")
+
+
+def _end(connection: Connection, node: str, former: int, now: int, since: float) -> None:
+    why = f"the spool was made again from its files: it goes on as series {now}"
+    connection.execute(
+        update(arrival).where(arrival.c.node == node, arrival.c.arrival == former)
+        .values(state=ArrivalState.DELETED.value, since=since, reason=why, deleted=since)
+    )  # fmt: skip
+    sent = and_(delivery.c.node == node, delivery.c.arrival == former)
+    finished = [state.value for state in DELIVERY_FINISHED]
+    connection.execute(
+        update(delivery).where(sent, or_(delivery.c.state.is_(None), delivery.c.state.not_in(finished)))
+        .values(state=DeliveryState.CANCELLED.value, finished=since, owner=None, retry_at=None, error=why,
+                cause=Cause.REBUILT.value)
+    )  # fmt: skip
+    connection.execute(update(delivery).where(sent).values(arrival=now))
+    for table in (series, header, dose_report, dose_event):
+        there = select(table.c.arrival).where(table.c.node == node, table.c.arrival == now).limit(1)
+        own = and_(table.c.node == node, table.c.arrival == former)
+        if connection.execute(there).first() is None:
+            connection.execute(update(table).where(own).values(arrival=now))
+        else:  # two of its arrivals became one
+            connection.execute(delete(table).where(own))
