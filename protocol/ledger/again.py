@@ -6,6 +6,7 @@ It must not end an arrival of which an image was not found again: that one is mi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
@@ -18,34 +19,46 @@ from protocol.wire.events import DeliveryHeld, ImageReceived
 FROM_FILES = frozenset({"adopted", "rebuilt"})
 """Why an image got its row without having been received just now."""
 _PART = 500
-Moved = dict[int, tuple[int, float]]
-"""By arrival that the ledger knew: the one that has its images now, and since when."""
 
 
-def moved(connection: Connection, node: str, entries: Iterable[Entry]) -> Moved:
-    """Arrivals from which these events take images away. Ask before the events are written."""
+@dataclass
+class Moved:
+    """How many images left an arrival, where to, and when."""
+
+    now: int = 0
+    since: float = 0.0
+    images: int = 0
+
+
+def end_moved(connection: Connection, node: str, entries: Iterable[Entry]) -> None:
+    """End the arrivals whose last images these events take away. Before the events are written: the new one's own
+    completion may be among them, and goes on with what is handed over here.
+    """
+    for former, to in _moved(connection, node, entries).items():
+        kept = and_(image.c.node == node, image.c.arrival == former, _NO_DUPLICATE)
+        if connection.execute(select(func.count()).select_from(image).where(kept)).scalar_one() == to.images:
+            _end(connection, node, former, to.now, to.since)
+
+
+def _moved(connection: Connection, node: str, entries: Iterable[Entry]) -> dict[int, Moved]:
     found: dict[str, tuple[int, float]] = {}
     for entry in entries:
         for change in entry.changes if entry.envelope.type == ImageReceived.TYPE else ():
             if change.values.get("why") in FROM_FILES and change.values.get("arrival") is not None:
                 found[change.key["receipt"]] = change.values["arrival"], entry.row["time"]
-    before: Moved = {}
+    before: dict[int, Moved] = {}
     receipts = list(found)
     for start in range(0, len(receipts), _PART):
         some = receipts[start : start + _PART]
-        wanted = select(image.c.receipt, image.c.arrival).where(image.c.node == node, image.c.receipt.in_(some))
+        wanted = select(image.c.receipt, image.c.arrival).where(
+            image.c.node == node, image.c.receipt.in_(some), image.c.arrival.is_not(None), _NO_DUPLICATE
+        )
         for receipt, former in connection.execute(wanted):
-            if former is not None and former != found[receipt][0]:
-                before[former] = found[receipt]
+            now, since = found[receipt]
+            if former != now:
+                to = before.setdefault(former, Moved())
+                to.now, to.since, to.images = now, since, to.images + 1
     return before
-
-
-def end_moved(connection: Connection, node: str, gone: Moved) -> None:
-    """End those of these arrivals that have no image left. Ask when the events are written."""
-    for former, (now, since) in gone.items():
-        kept = and_(image.c.node == node, image.c.arrival == former, _NO_DUPLICATE)
-        if not connection.execute(select(func.count()).select_from(image).where(kept)).scalar_one():
-            _end(connection, node, former, now, since)
 
 
 def stand_again(connection: Connection, node: str, entries: Iterable[Entry]) -> None:

@@ -162,6 +162,9 @@ def _arrival_opened(event: Envelope) -> list[Change]:
     return [_arrival(event, ArrivalState.OPEN, **_take(event.data, *names), opened=event.time)]
 
 
+_CAME, _COUNTED = ("received", "completed"), {"images", "bytes"}
+
+
 @_on("arrival.completed")
 def _arrival_completed(event: Envelope) -> list[Change]:
     names = ("calling_ae", "study_uid", "series_uid", "images", "bytes", "why", "modality")
@@ -170,9 +173,11 @@ def _arrival_completed(event: Envelope) -> list[Change]:
     key, kept = {"arrival": event.data["arrival"]}, kept_headers(event)
     mined = series_values(event)
     doses = [Change(*row) for row in dose_rows(event, mined["scanner"], mined["received"])]
-    if not event.phi:  # of a rebuilt spool: it says nothing of the images, but the row may be there (see again.py)
-        mined = {name: value for name, value in mined.items() if value is not None}
-    first: dict[str, Any] = {name: mined.pop(name) for name in ("received", "completed") if name in mined}
+    # A series that came again out of its files may have its row already (see again.py): when it came stays as it was, and
+    # of a rebuilt spool, whose event says nothing of the images, all else as well.
+    first = {name: mined.pop(name) for name in (_CAME if event.phi else mined.keys() - _COUNTED)}
+    if not event.phi:
+        first["modality"] = values.get("modality") or None
     changes = [closed, Change("series", key, mined, first), *doses]
     return changes if kept is None else [*changes, Change("header", key, kept)]
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError, StatementError
 from protocol.clock import Clock, SystemClock
 from protocol.effects import NO_EFFECTS, Effects
 from protocol.errors import LedgerUnavailable
-from protocol.ledger.again import end_moved, moved, stand_again
+from protocol.ledger.again import end_moved, stand_again
 from protocol.ledger.bulk import UNFIT, add, put
 from protocol.ledger.engine import database_errors, encoding_of, file_of, kind_of, refuses_record, writer
 from protocol.ledger.entries import Entry, entry_of, fold
@@ -239,10 +239,9 @@ class Ledger:
                 rows = [entry.row for entry in entries if not entry.elsewhere]
                 if rows:
                     add(connection, event, rows)
-                gone = moved(connection, self.node, entries)
+                end_moved(connection, self.node, entries)
                 for group in fold((change for entry in entries for change in entry.changes), self.node):
                     put(connection, metadata.tables[group.table], group.rows, group.first)
-                end_moved(connection, self.node, gone)
                 stand_again(connection, self.node, entries)
         except UNFIT as exc:
             return type(exc).__name__

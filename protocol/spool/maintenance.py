@@ -112,6 +112,7 @@ def restore(
         raise SpoolError(f"{folder} holds no backup (spool.sqlite3)")
     refuse_running(home, fs)
     now = (clock or SystemClock()).now()
+    _make_folders(fs, places)
     fresh = places.database.with_name("spool.sqlite3.restoring")
     remove_attempt(fresh)
     shutil.copyfile(source, fresh)
@@ -132,6 +133,12 @@ def restore(
         return spool.adoption.adopt(everything=True, extra=extra, charsets=charsets, resend=resend, source_of=source_of)
     finally:
         spool.close()
+
+
+def _make_folders(fs: FsOps, places: Places) -> None:
+    """On another machine there may be nothing yet but what was copied."""
+    for folder in places.folders():
+        fs.makedirs(folder)
 
 
 def _make_restored(connection: sqlite3.Connection, clock: Clock) -> None:
@@ -198,6 +205,7 @@ def rebuild(
         raise SpoolError("there is a database already; move it away first if it cannot be used")
     work = places.database.with_name("spool.sqlite3.rebuilding")
     refuse_running(home, fs)
+    _make_folders(fs, places)
     remove_attempt(work)
     create_database(work, clock, node, boot_id(), "rebuilt")
     found = Rebuilt()

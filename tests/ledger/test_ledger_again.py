@@ -83,6 +83,15 @@ def test_a_series_that_came_again_out_of_its_files_goes_on_under_its_new_number(
     assert {row[1] for row in look(rows, "SELECT receipt, arrival FROM image WHERE mark IS NULL")} == {NEW}
 
 
+def test_a_rebuilt_series_keeps_what_was_known_though_all_is_told_at_once(story, look):
+    images = [image(number, NEW, why="rebuilt") for number in (1, 2, 3)]
+    story.tell(example(e.ArrivalOpened, arrival=NEW), *images, completed(NEW, modality="CT"))
+    assert look(rows, SERIES) == [(NEW, "Thorax", EPOCH + 1.0, 2)]
+    assert look(rows, "SELECT scanner, modality FROM mine_series") == [("CT1", "CT")]
+    story.tell(example(e.ArrivalOpened, arrival=NEW + 1), completed(NEW + 1, modality="MR"))
+    assert look(rows, "SELECT modality FROM mine_series ORDER BY arrival") == [("CT",), ("MR",)]
+
+
 def test_two_arrivals_of_a_series_become_one(story, look):
     story.tell(example(e.ArrivalOpened, arrival=OTHER), image(4, OTHER), completed(OTHER), of=phi("Thorax"))
     story.tell(*(image(number, NEW, why="rebuilt") for number in (1, 2, 3, 4)))
