@@ -35,6 +35,25 @@ def _down(home: Path) -> None:
         raise SpoolError(f"the node is running ({', '.join(sorted(running))}); stop it first: scanpost down")
 
 
+def _rest(options: Options, folder: Path) -> Settings:
+    """Put back what is not the spool's; the settings as they are then."""
+    import time
+
+    from protocol.spool.whole import put_back_config, put_back_rest
+
+    if not (folder / "spool.sqlite3").exists():
+        raise SpoolError(f"{folder} holds no backup (spool.sqlite3)")
+    home = options.settings().home
+    if put_back_config(home, folder):
+        say(f"put back: {home / 'config'}")
+    elif (folder / "config").exists():
+        say(f"{home / 'config'} has a configuration already and is left as it is")
+    settings = options.settings()
+    for one in put_back_rest(home, folder, settings.ledger.url, time.time()):
+        say(f"put back: {one}")
+    return settings
+
+
 def _reading(settings: Settings) -> dict[str, Any]:
     """How the headers of files without a row are read: as the receiver would have, since rules will be asked about them."""
     from protocol.routing.sources import source_for
@@ -120,27 +139,46 @@ def rebuild(options: Options, as_json: bool) -> None:
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--whole", is_flag=True, help="Also the configuration, the accounts, and the ledger if it is SQLite.")
 @pass_options
-def backup(options: Options, folder: Path) -> None:
-    """Copy the database's state into FOLDER while everything runs; image files are backed up like any files."""
+def backup(options: Options, folder: Path, whole: bool) -> None:
+    """Copy the database's state into FOLDER while everything runs; image files are backed up like any files.
+
+    \b
+    Example: scanpost backup --whole /backup/$(date +%F)
+    """
     from protocol.spool.maintenance import backup as copy
+    from protocol.spool.whole import copy_ledger, copy_rest, ledger_file
 
     settings = options.settings()
-    written = copy(settings.home, folder)
-    audited(settings, "backup", "node", None, {"folder": str(folder)})
-    say(f"written: {written}")
+    written = copy_ledger(settings.ledger.url, folder) if whole else []
+    written.append(copy(settings.home, folder))
+    written += copy_rest(settings.home, folder) if whole else []
+    audited(settings, "backup", "node", None, {"folder": str(folder), **({"whole": True} if whole else {})})
+    for one in written:
+        say(f"written: {one}")
+    if whole and ledger_file(settings.ledger.url) is None:
+        say("the ledger is on a server: back it up with pg_dump (docs/backup.md)")
 
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--whole", is_flag=True, help="Also accounts and ledger; the configuration where there is none.")
 @json_option
 @pass_options
-def restore(options: Options, folder: Path, as_json: bool) -> None:
-    """Put a backup in place; what came in since is adopted from its files, what was under way is held."""
+def restore(options: Options, folder: Path, whole: bool, as_json: bool) -> None:
+    """Put a backup in place; what came in since is adopted from its files, what was under way is held.
+
+    \b
+    The image files come first: copy them into spool/images and spool/quarantine (docs/backup.md).
+    Example: scanpost restore --whole /backup/2026-01-31
+    """
     from protocol.spool.maintenance import restore as put_back
 
     settings = options.settings()
     _down(settings.home)
+    if whole:
+        settings = _rest(options, folder)
     found = put_back(settings.home, folder, **_reading(settings))
     audited(settings, "restore", "node", None, {"folder": str(folder), **found})
     if as_json:

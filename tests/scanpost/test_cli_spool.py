@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 
+from protocol.accounts import Accounts
 from protocol.clock import SystemClock
 from protocol.fsops import RealFs
 from protocol.header.scan import scan
+from protocol.ledger.record import Ledger
 from protocol.routing.parse import build
 from protocol.routing.versions import RoutingVersions
 from protocol.spool import Spool, open_spool
 from protocol.spool.images import Incoming
 from protocol.testing.images import TestImage
+from scanpost.main import cli
 
 Run = Callable[..., Result]
 ASKED = "AcquisitionProtocolDescription"  # (0018,9424), which is read only while a rule asks for it
@@ -62,3 +66,63 @@ def test_what_is_read_anew_from_files_has_the_values_that_rules_ask_for(node: Pa
     row = spool.arrivals.subject(id)
     spool.close()
     assert row.common[ASKED] == "knee" and row.common["PatientName"] == "Müller^Eva" and row.arrival["source"] == "ct1"
+
+
+def test_a_whole_node_comes_back_on_another_machine_with_all_that_belongs_to_it(
+    node: Path, run: Run, tmp_path: Path
+) -> None:
+    (node / "config" / "scanpost.toml").write_text('[node]\nname = "radiology1"\n')
+    (node / "config" / "patients.secret").write_text("secret")
+    accounts = Accounts(node / "accounts.sqlite3")
+    accounts.record("anna", "", "test", "node", None, None)
+    accounts.close()
+    ledger = Ledger(f"sqlite:///{node / 'ledger.sqlite3'}", "radiology1")
+    ledger.open()
+    ledger.close()
+    spool = open_spool(node)
+    receive(spool)
+    spool.close()
+    copies, other = tmp_path / "copies", tmp_path / "other"
+    done = run("backup", "--whole", str(copies))
+    assert {place.name for place in copies.iterdir()} == {
+        "spool.sqlite3",
+        "accounts.sqlite3",
+        "ledger.sqlite3",
+        "config",
+    }
+    assert done.stderr.count("written: ") == 4
+    assert "name an empty folder" in run("backup", "--whole", str(copies), code=1).stderr
+    shutil.copytree(node / "spool" / "images", other / "spool" / "images")
+    words = ["--home", str(other), "restore", "--whole", str(copies)]
+    back = CliRunner().invoke(cli, words)
+    assert back.exit_code == 0 and back.stderr.count("put back: ") == 3, back.output
+    assert (other / "config" / "patients.secret").read_text() == "secret"
+    assert (other / "config" / "routing" / "000001.json").exists() and (other / "ledger.sqlite3").exists()
+    accounts = Accounts(other / "accounts.sqlite3")
+    assert [one.action for one in accounts.audit_trail(9)] == ["restore", "test"]
+    accounts.close()
+    spool = open_spool(other)
+    assert spool.accounting.balance(files=True) == []
+    spool.close()
+    (other / "config" / "scanpost.toml").write_text("")
+    assert "left as it is" in CliRunner().invoke(cli, words).stderr, "a configuration that is there is not overwritten"
+    assert (other / "config" / "scanpost.toml").read_text() == "" and list(other.glob("accounts.sqlite3.before-*"))
+
+
+def test_a_damaged_part_of_a_backup_is_not_put_back(node: Path, run: Run, tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    Accounts(node / "accounts.sqlite3").close()
+    run("backup", "--whole", str(copies))
+    (copies / "accounts.sqlite3").write_bytes(b"no database at all" * 100)
+    before = (node / "accounts.sqlite3").read_bytes()
+    assert "is damaged" in run("restore", "--whole", str(copies), code=1).stderr
+    assert (node / "accounts.sqlite3").read_bytes() == before and not list(node.glob("*.restoring"))
+
+
+def test_a_rebuild_needs_no_more_than_the_images(node: Path, run: Run, tmp_path: Path) -> None:
+    spool, other = open_spool(node), tmp_path / "other"
+    receive(spool)
+    spool.close()
+    shutil.copytree(node / "spool" / "images", other / "spool" / "images")
+    done = CliRunner().invoke(cli, ["--home", str(other), "spool", "rebuild"])
+    assert done.exit_code == 0 and "1 images in 1 arrivals are held" in done.stderr

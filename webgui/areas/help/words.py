@@ -46,7 +46,7 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
 )
 
 DOCUMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Every day", ("queue", "alerts", "web", "retention", "mining")),
+    ("Every day", ("queue", "alerts", "web", "retention", "backup", "mining")),
     (
         "Configuring",
         ("routing", "rules", "backtest", "targets", "sources", "dicomweb", "file-targets", "transcoding", "commitment"),
