@@ -9,17 +9,14 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from webgui.guards import API
+from webgui.invalid import Invalid as Invalid
+from webgui.strict import refuse_fields
+
 M = TypeVar("M", bound=BaseModel)
 JSON_TYPE = "application/json"
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 MAX_BODY = 6 << 20  # bytes; a routing configuration may have 4 MB
-
-
-class Invalid(Exception):
-    """What was sent does not fit: field -> message. Answered with 422; a form shows it beside the fields."""
-
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        self.fields = dict(fields)
-        super().__init__("; ".join(f"{name}: {text}" if name else text for name, text in self.fields.items()))
 
 
 def query(request: web.Request, model: type[M]) -> M:
@@ -29,7 +26,10 @@ def query(request: web.Request, model: type[M]) -> M:
 
 async def body(request: web.Request, model: type[M]) -> M:
     """The JSON object or the form that was sent. Raises Invalid, HTTPBadRequest, HTTPRequestEntityTooLarge."""
-    return _read(model, await values(request, model))
+    found = await values(request, model)
+    if request.path.startswith(API):
+        refuse_fields(model, found)
+    return _read(model, found)
 
 
 async def values(request: web.Request, model: type[BaseModel] | None = None) -> dict[str, Any]:
@@ -43,6 +43,10 @@ async def values(request: web.Request, model: type[BaseModel] | None = None) -> 
         if not isinstance(found, dict):
             raise web.HTTPBadRequest(text="The body is no JSON object.")
         return found
+    if request.path.startswith(API) and request.content_type not in FORMS:
+        if (await request.clone(client_max_size=MAX_BODY).read()).strip():  # nobody would read it
+            raise web.HTTPBadRequest(text=f"The body is no JSON: send it with Content-Type: {JSON_TYPE}.")
+        return {}
     return _plain(model, await request.clone(client_max_size=MAX_BODY).post())
 
 

@@ -29,6 +29,7 @@ from webgui.areas.welcome import routes as welcome_routes
 from webgui.guards import PERMISSIONS, SAFE_METHODS, Need
 from webgui.pages import health, login, metrics, setup, static
 from webgui.route import TABLE, Route
+from webgui.strict import strict
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/healthz", health.alive, Need.NOTHING),
@@ -87,9 +88,10 @@ def add_routes(app: web.Application, routes: Iterable[Route] = ROUTES) -> None:
     """Register routes together with their permissions; a route added in any other way is denied."""
     for one in routes:
         app[TABLE].append(one)
-        route = app.router.add_route(one.method, one.path, one.handler)
+        handler = strict(one)
+        route = app.router.add_route(one.method, one.path, handler)
         assert route.resource is not None
         app[PERMISSIONS][one.method, route.resource.canonical] = one.need
         if one.method in SAFE_METHODS and one.path != "/ws":
-            app.router.add_route("HEAD", one.path, one.handler)
+            app.router.add_route("HEAD", one.path, handler)
             app[PERMISSIONS]["HEAD", route.resource.canonical] = one.need

@@ -126,7 +126,7 @@ async def test_a_body_that_is_no_object_is_refused(viewer, raw):
 
 
 async def test_a_body_has_a_limit_above_a_large_configuration(viewer):
-    large = {"header": {"Modality": "CT"}, "comment": "x" * 500_000}
+    large = {"header": {"Modality": "CT", "ImageComments": "x" * 500_000}}
     assert (await post(viewer, "/test", large))["images"] == 1
     answer = await viewer.post("/api/v1/rules/test", data=b"x" * (7 << 20), headers=HOME)
     assert answer.status == 413

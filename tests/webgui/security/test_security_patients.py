@@ -92,8 +92,8 @@ async def test_a_rule_tried_on_an_arrival_tells_no_masked_value(real, make, aioh
     refused = await masking.post("/api/v1/rules/test", json=body, headers=HOME)
     assert refused.status == 422 and "masked for you" in await refused.text()
     draft = {"targets": {"pacs": PACS}, "rules": [ALL | {"when": f"PatientID == '{ID}'"}]}
-    for path in ("/api/v1/rules/backtest", "/api/v1/rules/test"):
-        guess = await masking.post(path, json={"arrival": arrival, "routing": draft}, headers=HOME)
+    for path, of in (("/api/v1/rules/backtest", {}), ("/api/v1/rules/test", {"arrival": arrival})):
+        guess = await masking.post(path, json={**of, "routing": draft}, headers=HOME)
         assert guess.status == 422 and "masked for you" in await guess.text(), path
     real.publish(ALL | {"when": "PatientName == 'x' or Modality == 'CT'"})
     told = await (await masking.post("/api/v1/rules/test", json={"arrival": arrival}, headers=HOME)).text()

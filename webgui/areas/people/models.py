@@ -15,7 +15,7 @@ Word = Annotated[str, StringConstraints(max_length=100)]
 
 
 class Body(BaseModel):
-    """Something sent: what it does not know is a mistake, but for `confirmed` and `reason` of the dialogs."""
+    """Something sent. Dialogs of pages add `confirmed` and `reason`; of programs nothing unknown is taken (webgui/strict.py)."""
 
     model_config = ConfigDict(extra="ignore")
 

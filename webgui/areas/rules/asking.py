@@ -18,6 +18,7 @@ from protocol.routing.trying import tried
 from webgui import auth, patients
 from webgui.jobs import Job, JobRefused
 from webgui.keys import JOBS, RULES, SESSION
+from webgui.strict import refuse
 
 MAX_BODY = 6 << 20  # a routing configuration may have 4 MB, a header 1 MB
 MAX_DAYS = 366.0
@@ -44,6 +45,7 @@ async def test(request: web.Request) -> web.Response:
     Body: {"header": text or object, "origin": {...}} or {"arrival": id}; {"rule": name or {"when": ...}}; {"routing": {...}}.
     """
     body = await _body(request)
+    refuse(body, ("header", "origin", "arrival", "rule", "routing"))
     told = await _answered(lambda: _tried(request, body))
     return web.json_response(told if "arrival" not in body else patients.hide_values(request, told))
 
@@ -51,6 +53,7 @@ async def test(request: web.Request) -> web.Response:
 async def start(request: web.Request) -> web.Response:
     """Start a backtest: {"days": 30, "routing": {...}}; without `routing` of the rules in force alone."""
     body = await _body(request)
+    refuse(body, ("days", "routing"))
     days = _number(body.get("days", 30), "days", 0.01, MAX_DAYS)
 
     def prepared() -> str:

@@ -11,6 +11,12 @@ from protocol.routing.terms import Return
 Reason = Annotated[str, Field(max_length=500)]
 
 
+class Days(BaseModel):
+    """Since when rules are counted."""
+
+    days: float = Field(30, ge=1, le=400, description="The last so many days.")
+
+
 class Listing(BaseModel):
     """Which rules: those that hold `q` in name, condition, targets or owner; of a mode; with warnings only."""
 

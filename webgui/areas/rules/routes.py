@@ -11,7 +11,7 @@ from webgui.shapes import JobAnswer, MadeAnswer, Nothing, StartedAnswer
 _API = "/api/v1/rules"
 
 ASKING = (
-    Route("GET", _API, asking.show, Need.VIEWER, "The rules in force, with their counters.", answer=RulesAnswer),
+    Route("GET", _API, asking.show, Need.VIEWER, "The rules in force, with their counters.", query=models.Days, answer=RulesAnswer),
     Route("POST", f"{_API}/test", asking.test, Need.VIEWER, "Try rules on a header or a past arrival.", answer=TriedAnswer),
     Route("POST", f"{_API}/backtest", asking.start, Need.VIEWER, "Start a backtest.", answer=StartedAnswer),
     Route("GET", f"{_API}/backtest/{{id}}", asking.look, Need.VIEWER, "How far a backtest is, and its result.", answer=JobAnswer),

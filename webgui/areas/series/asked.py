@@ -89,6 +89,18 @@ class Shown(BaseModel):
     skip: Annotated[int, Field(ge=0, le=100_000)] = 0
 
 
+class ImagesQuery(BaseModel):
+    """Which images of a series."""
+
+    at: Text = Field(default="0", description="The `next` of the page before.")
+
+
+class EventsQuery(BaseModel):
+    """Which events of a series."""
+
+    after: Text = Field(default="", description="The `next` of the page before.")
+
+
 class Search(BaseModel):
     """What stands in the search box, and the filters beside it."""
 

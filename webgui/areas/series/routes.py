@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webgui.areas.series import acts, api, many, pages, studies
-from webgui.areas.series.asked import SearchSeries, SeriesAct, SeriesActs, SeriesQuery
+from webgui.areas.series.asked import EventsQuery, ImagesQuery, SearchSeries, SeriesAct, SeriesActs, SeriesQuery
 from webgui.areas.series.shapes import (
     CanAnswer,
     EventsAnswer,
@@ -64,7 +64,15 @@ ROUTES = (
         "One series: timeline, decisions, deliveries, attempts.",
         answer=SeriesShown,
     ),
-    Route("GET", "/api/v1/series/{id}/images", api.images, LOOK, "Its images, 500 at a time.", answer=ImagesAnswer),
+    Route(
+        "GET",
+        "/api/v1/series/{id}/images",
+        api.images,
+        LOOK,
+        "Its images, 500 at a time.",
+        query=ImagesQuery,
+        answer=ImagesAnswer,
+    ),
     Route(
         "GET",
         "/api/v1/series/{id}/header",
@@ -79,6 +87,7 @@ ROUTES = (
         api.events,
         LOOK,
         "Its events, newest first, without patient data.",
+        query=EventsQuery,
         answer=EventsAnswer,
     ),
     Route("POST", "/api/v1/series/{id}/{act}", acts.one, ACT, "Act on one series.", body=SeriesAct, answer=ActAnswer),

@@ -1,0 +1,45 @@
+"""What a program sends and nobody reads: refused below /api/, with the nearest name. A misspelled filter that is left out acts on,
+or shows, more than was meant; a misspelled setting is lost. It must not judge values, nor forms of pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from protocol.routing.rules.names import did_you_mean
+from webgui.guards import Handler
+from webgui.invalid import Invalid
+from webgui.route import Route
+
+
+def strict(route: Route) -> Handler:
+    """The handler of a route of the API, which refuses parameters of the query that it does not have. Raises Invalid."""
+    if not route.in_api:
+        return route.handler
+    known = sorted(route.query.model_fields) if route.query is not None else []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        refuse(request.query, known, "parameter")
+        return await route.handler(request)
+
+    return handler
+
+
+def refuse(given: Iterable[str], known: Iterable[str], what: str = "field") -> None:
+    """Raises Invalid where something is given that is not known."""
+    names = sorted(known)
+    there = f"there are {', '.join(names)}" if names else "there is none here"
+    found = {
+        name: f"there is no such {what}; {did_you_mean(name, names, there)}" for name in given if name not in names
+    }
+    if found:
+        raise Invalid(found)
+
+
+def refuse_fields(model: type[BaseModel], given: Mapping[str, Any]) -> None:
+    """The same of a body."""
+    refuse(given, model.model_fields)
