@@ -143,6 +143,17 @@ def test_a_zone_that_is_none_never_reaches_the_database():
 
 
 # ---- somebody's own SQL -------------------------------------------------------------------------------------------
+def test_sums_of_counts_are_whole_numbers_on_either_database(made, url, ask):
+    made.series(1)
+    assert all(type(row["images"]) is int for row in ask("series-per-hour"))
+    (row,) = document(ask_own(url, "SELECT sum(images) AS n, avg(images) AS a FROM mine_series"))
+    assert (type(row["n"]), type(row["a"])) == (int, float)
+    if url.startswith("postgresql"):
+        large = "SELECT 12345678901234567890::numeric AS n, ARRAY[1.5, 2]::numeric[] AS l, ARRAY[to_timestamp(0)] AS t"
+        (row,) = json.loads(json.dumps(document(ask_own(url, large))))
+        assert (row["n"], row["l"], row["t"][0][:19]) == (12345678901234567890, [1.5, 2], "1970-01-01T00:00:00")
+
+
 def test_own_sql_reads_the_views_with_percent_signs_and_casts(made, url):
     made.series(1)
     answer = ask_own(url, "SELECT scanner, 7 % 4 AS rest FROM mine_series WHERE protocol LIKE 'Th%' -- yes; no\n;")

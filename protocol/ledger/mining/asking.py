@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -82,11 +83,17 @@ def _answer(found: Any, limit: int) -> Answer:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of the database's own exact kind as floats; times as ISO 8601."""
+    """Numbers of the database's own exact kind as floats, whole ones to the last digit (what PostgreSQL's sum() gives of
+    counts); times as ISO 8601; and so within lists.
+    """
     if isinstance(value, datetime):
         return value.isoformat()
-    if value is None or isinstance(value, bool | int | float | str | list | dict):
+    if value is None or isinstance(value, bool | int | float | str | dict):
         return value
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, Decimal) and value.is_finite() and value.as_tuple().exponent == 0:
+        return int(value)
     if isinstance(value, bytes | memoryview):
         return bytes(value).hex()
     try:
