@@ -67,10 +67,13 @@ def half_open(tx: Transaction, name: str, mine: float) -> bool:
 
 
 def stay_open(tx: Transaction, name: str, mine: float, until: float, error: str) -> bool:
-    """The probe that was begun until `mine` found nobody; the next one may go after `until`."""
+    """The probe that was begun until `mine` found nobody; the next one may go after `until`.
+
+    A target that was left alone before schema 5 has no moment since when: an alert needs one, and this is the first known.
+    """
     row = tx.one(
-        "UPDATE target_state SET not_before = :until, probes = probes + 1, fails = fails + 1, last_error = :error, last_error_time = :now"
-        " WHERE name = :name AND not_before = :mine RETURNING name",
+        "UPDATE target_state SET not_before = :until, probes = probes + 1, opened = coalesce(opened, :now), fails = fails + 1,"
+        " last_error = :error, last_error_time = :now WHERE name = :name AND not_before = :mine RETURNING name",
         {"name": name, "mine": mine, "until": until, "error": error, "now": tx.now},
     )
     return row is not None

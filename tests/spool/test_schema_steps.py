@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,20 @@ def test_arrivals_finished_before_retention_was_per_target_know_which_targets_th
         found = dict(look.execute("SELECT id, reached FROM arrival").fetchall())
     spool.close()
     assert found == {1: "archive pacs", 2: "", 3: ""}
+
+
+def test_a_target_that_was_away_before_breakers_said_since_when_is_away_since_the_first_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "SCHEMA_VERSION", 4)
+    open_spool(tmp_path, create=True).close()
+    monkeypatch.undo()
+    with closing(sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")) as connection, connection:
+        connection.execute("INSERT INTO target_state (name, fails, not_before) VALUES ('pacs', 8, 100)")
+    clock = ManualClock(200.0)
+    with closing(open_spool(tmp_path, clock=clock)) as spool:
+        for seen, until in ((100.0, 300.0), (300.0, 400.0)):
+            assert spool.targets.begin_probe("pacs", seen, until - 1)
+            assert spool.targets.stay_open("pacs", until - 1, until, "connection refused")
+            clock.advance(50)
+        assert spool.targets.all()["pacs"].opened == pytest.approx(200.0, abs=1), "an alert tells since when"
