@@ -1,5 +1,5 @@
 """The bookkeeper's eye on the balance: every minute all images together and the next arrivals one by one, once a day the
-spool against the ledger. It must not mend anything, and it waits for no database: another thread does.
+spool against the ledger, and each hour while they differ. It must not mend anything, and it waits for no database: another thread does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ LEDGER_ALERT = "accounting.ledger"
 EVERY_S = 60.0
 PAGES = 3  # of arrivals in each round
 COMPARE_EVERY_S = 86_400.0
+COMPARE_AGAIN_S = 3600.0  # while they differ: who has put it right is not to be told of it for another day
 FIRST_COMPARE_S = 600.0  # after the start: a node that starts has other things to do
 TOLD = 5  # problems in the text of an alert
 COMPARED = "accounting.compared"
@@ -81,11 +82,12 @@ class BalanceDesk:
             self._give(lambda: compare(self._url, self._node, self._spool.accounting), self._first)
 
     def _next(self, now: float) -> float:
-        """When to compare next, also after a restart a day after the last time."""
+        """When to compare next, also after a restart a day (an hour, if they differed) after the last time."""
         if self._compare_at is None:
             last = self._spool.notices.standing(COMPARED).get(COMPARED)
-            left = 0.0 if last is None else float(last) + COMPARE_EVERY_S - self._clock.now()
-            self._compare_at = now + min(max(FIRST_COMPARE_S, left), COMPARE_EVERY_S)
+            every_s = COMPARE_AGAIN_S if self._spool.notices.alerts(LEDGER_ALERT) else COMPARE_EVERY_S
+            left = 0.0 if last is None else float(last) + every_s - self._clock.now()
+            self._compare_at = now + min(max(FIRST_COMPARE_S, left), every_s)
         return self._compare_at
 
     def _give(self, job: Callable[[], list[Difference]], finish: Callable[[list[Difference]], None]) -> None:
@@ -111,6 +113,8 @@ class BalanceDesk:
             self._compared([])
 
     def _compared(self, found: list[Difference]) -> None:
+        if found:
+            self._compare_at = self._clock.monotonic() + COMPARE_AGAIN_S
         self._spool.notices.tell(COMPARED, f"{self._clock.now():.0f}")
         self._tell(LEDGER_ALERT, [one.text for one in found], "see `scanpost accounting --ledger`")
         self._log.info("ledger_compared", differences=len(found))

@@ -100,7 +100,23 @@ def test_once_a_day_the_ledger_is_held_against_the_spool(office, images, what):
         if what == "image unknown":
             values = {"node": "node1", "receipt": images[0], "arrival": office.spool.arrivals.open_ones()[0].id}
             connection.execute(tables.image.insert().values(values))
-    later(office, bookkeeper, 86_500)
+    later(office, bookkeeper, 3700)
+    assert alerts(office) == {}, "who put it right hears so within an hour"
+
+
+def test_whoever_starts_compares_again_within_the_hour_what_differed(office, images):
+    bookkeeper = office.hire()
+    office.work(bookkeeper)
+    with bookkeeper._ledger._engine.begin() as connection:
+        connection.execute(update(tables.arrival).values(state="delivered"))
+    later(office, bookkeeper, 700)
+    assert alerts(office)
+    bookkeeper.stop()
+    bookkeeper = office.hire()
+    office.work(bookkeeper)
+    with bookkeeper._ledger._engine.begin() as connection:
+        connection.execute(update(tables.arrival).values(state="open"))
+    later(office, bookkeeper, 3700)
     assert alerts(office) == {}
 
 

@@ -2,9 +2,9 @@
 server or webhook with its severity, and is over when it has been put right.
 
 Not here, because no node that runs can be brought there in seconds: `disk.soon` (an hour of looks), `accounting.ledger` (ten
-minutes after the start), `channel.mail` (a quarter of an hour; its twin `channel.webhook` is here), `spool.wal` (the same),
-`audit.away` (a minute), `ledger.encoding` (a PostgreSQL of another encoding), `ledger.ahead` (where `ledger.gap` is),
-`alerts.failed.*` (an error of our own). They are in tests/bookkeeper.
+minutes after the start), `channel.mail` (a quarter of an hour; its twin `channel.webhook` is here), `spool.wal` (the same) and
+`audit.away` (a minute), which are in test_slow_alerts_node.py; `ledger.encoding` (a PostgreSQL of another encoding),
+`ledger.ahead` (where `ledger.gap` is) and `alerts.failed.*` (an error of our own), which are in tests/bookkeeper.
 """
 
 from __future__ import annotations
