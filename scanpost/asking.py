@@ -30,11 +30,14 @@ PATIENCE_S = 5.0
 def opened(options: Options, *, reading: bool = False) -> Iterator[tuple[Settings, Spool]]:
     """Settings and spool of this node. `reading`: to look only, which waits for nobody who writes.
 
-    Raises SettingsError, SpoolMissing, SpoolNewer.
+    Raises SettingsError, SpoolMissing, SpoolNewer; SpoolError if an earlier scanpost runs this node.
     """
+    from protocol.fsops import RealFs
     from protocol.spool import open_spool
+    from protocol.spool.maintenance import refuse_older_programs
 
     settings = options.settings()
+    refuse_older_programs(settings.home, RealFs())
     with _told_why(settings):
         spool = open_spool(
             settings.home, source=f"/{settings.node.name}/cli/{who()}", durability=settings.receiver.durability,

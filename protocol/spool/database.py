@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from protocol.clock import Clock
@@ -227,6 +227,16 @@ def open_to_read(path: Path, lock: Path, clock: Clock, source: str) -> Database 
             return database
     database.close()
     return None
+
+
+def is_older_and_open(path: Path) -> bool:
+    """Its tables are of an earlier version, and somebody has it open: who opens it to write would change them under its programs."""
+    if not path.with_name(path.name + "-wal").exists():
+        return False
+    with sqlite_errors("look at the version of the spool"), closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+    ) as connection:  # fmt: skip
+        return bool(connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION)
 
 
 def create_database(path: Path, clock: Clock, node: str, boot: str, why: str = "created") -> None:

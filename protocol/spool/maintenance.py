@@ -20,7 +20,7 @@ from protocol.records import record
 from protocol.spool import comparing, quarantine
 from protocol.spool.adoption import SourceOf, nobody
 from protocol.spool.copies import copy_database, put_back_figures
-from protocol.spool.database import begin_epoch, create_database, publish, remove_attempt, seed_ids
+from protocol.spool.database import begin_epoch, create_database, is_older_and_open, publish, remove_attempt, seed_ids
 from protocol.spool.images import Incoming, Saved, misplaced
 from protocol.spool.part10 import MAX_META, FileMeta, decode
 from protocol.spool.places import ENDINGS, Places, is_day, is_series
@@ -159,13 +159,27 @@ def _make_restored(connection: sqlite3.Connection, clock: Clock) -> None:
 
 def refuse_running(home: Path, fs: FsOps) -> None:
     """Raises SpoolError while an actor of this node lives: its database must not be exchanged under it."""
+    if living := _living(home, fs):
+        raise SpoolError(f"the node is running ({', '.join(living)}); stop it first: scanpost down")
+
+
+def refuse_older_programs(home: Path, fs: FsOps) -> None:
+    """For who works beside a node. Raises SpoolError while its programs are of an earlier version than this one: they end their
+    work at once when the tables are changed under them, and what only looks must not stop a node.
+    """
+    if is_older_and_open(Places(home).database) and _living(home, fs):
+        raise SpoolError(
+            "this node is run by an earlier scanpost, whose spool this one would change under it; start it anew with this one"
+            " first: scanpost down, scanpost up"
+        )
+
+
+def _living(home: Path, fs: FsOps) -> list[str]:
     run, write_lock = Places(home).run, Places(home).write_lock.name
     names = [
         name for name in (fs.listdir(run) if fs.exists(run) else []) if name.endswith(".lock") and name != write_lock
     ]
-    living = sorted(name.removesuffix(".lock") for name in names if fs.is_locked(run / name))
-    if living:
-        raise SpoolError(f"the node is running ({', '.join(living)}); stop it first: scanpost down")
+    return sorted(name.removesuffix(".lock") for name in names if fs.is_locked(run / name))
 
 
 def _exchange(home: Path, fresh: Path, fs: FsOps, now: float, *, over: bool) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,9 @@ from click.testing import CliRunner
 from rules_node import Home
 
 from protocol.errors import ScanpostError
+from protocol.fsops import RealFs
+from protocol.spool import database, open_spool
+from protocol.spool.schema import SCHEMA_VERSION
 from protocol.spool.writelock import WriteLock
 from scanpost import asking
 from scanpost.common import Options
@@ -78,3 +83,24 @@ def test_who_only_looks_cannot_write(home: Home, tmp_path: Path) -> None:
             spool.arrivals.hold(1, "no")
         with pytest.raises(RuntimeError, match="to read only"):
             spool.database.barrier()
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["doctor"], ["queue", "list"], ["alerts", "unsilence", "1"]], ids=" ".join
+)
+def test_no_command_changes_the_spool_under_the_programs_of_an_earlier_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(database, "SCHEMA_VERSION", 6)
+        spool = open_spool(tmp_path, create=True)
+    version = lambda: sqlite3.connect(spool.places.database).execute("PRAGMA user_version").fetchone()[0]  # noqa: E731
+    with closing(spool):
+        lock = RealFs().lock(spool.places.run / "router.lock")
+        assert lock is not None
+        done = CliRunner().invoke(cli, ["--home", str(tmp_path), *words])
+        assert done.exit_code == 1 and "is run by an earlier scanpost" in done.output, done.output
+        assert version() == 6
+        lock.release()
+    CliRunner().invoke(cli, ["--home", str(tmp_path), *words])
+    assert version() == SCHEMA_VERSION, "nobody runs"
