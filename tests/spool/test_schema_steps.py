@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from protocol.clock import ManualClock
-from protocol.errors import SpoolNewer
+from protocol.errors import SpoolError, SpoolNewer
 from protocol.spool import database, open_spool, schema
 from protocol.testing.images import TestImage
 from protocol.testing.spoolworld import SpoolWorld
@@ -113,3 +115,46 @@ def test_a_target_that_was_away_before_breakers_said_since_when_is_away_since_th
             assert spool.targets.stay_open("pacs", until - 1, until, "connection refused")
             clock.advance(50)
         assert spool.targets.all()["pacs"].opened == pytest.approx(200.0, abs=1), "an alert tells since when"
+
+
+def test_who_dies_at_any_statement_of_the_steps_leaves_what_the_next_one_goes_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted, not killed: SQLite rolls back what has no commit either way."""
+    old = first_version(tmp_path / "old", monkeypatch)
+    with closing(sqlite3.connect(old)) as connection, connection:
+        connection.execute("INSERT INTO target_state (name, paused, reason) VALUES ('pacs', 1, 'moved')")
+    fresh = open_spool(tmp_path / "fresh", create=True)
+    fresh.close()
+    connect, connections, versions = database.Database._connect, list[sqlite3.Connection](), set[int]()
+    for at in itertools.count(2, 3):
+        home = tmp_path / str(at)
+        shutil.copytree(tmp_path / "old", home)
+        left = [at]
+
+        def dying(self: database.Database, left: list[int] = left) -> sqlite3.Connection:
+            connection = connect(self)
+            connections.append(connection)
+
+            def count(statement: str) -> None:
+                left[0] -= 1
+                if left[0] == 0:
+                    connection.interrupt()
+
+            connection.set_trace_callback(count)
+            return connection
+
+        with monkeypatch.context() as patched, suppress(SpoolError, sqlite3.OperationalError):
+            patched.setattr(database.Database, "_connect", dying)
+            open_spool(home).close()
+        while connections:
+            connections.pop().close()
+        if left[0] > 0:
+            break
+        with closing(sqlite3.connect(home / "spool" / "spool.sqlite3")) as connection:
+            versions.add(connection.execute("PRAGMA user_version").fetchone()[0])
+        with closing(open_spool(home)) as spool:
+            assert spool.targets.all()["pacs"].reason == "moved"
+        assert shape(home / "spool" / "spool.sqlite3") == shape(fresh.places.database), f"died at statement {at}"
+        shutil.rmtree(home)
+    assert versions == set(range(1, schema.SCHEMA_VERSION)), "some died in each step"
