@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
+from types import MappingProxyType
 
 from actors.bookkeeper.alerts.silent import Silent
 from protocol.causes import Cause, hint
@@ -74,6 +75,8 @@ class Readings:
     silent: Mapping[str, Silent] = field(default_factory=dict)
     sources_known: int = 0
     disk_full_at: float | None = None
+    disk_known: bool = True
+    """False: too little was seen of the disk yet to say how fast it fills up."""
     wal_large_s: float = 0.0
     """For how long (seconds) the spool's write-ahead log has been larger than it should be."""
     certificates: Sequence[Ending] = ()
@@ -86,9 +89,11 @@ class Readings:
 When = Callable[[float], str]
 
 
-def symptoms(seen: Readings, limits: Alerts, when: When, standing: Collection[str] = ()) -> dict[str, Symptom]:
-    """Everything that is wrong, by key. `when` writes a time (seconds UTC) for people, `standing` are the keys of alerts that
-    stand already.
+def symptoms(
+    seen: Readings, limits: Alerts, when: When, standing: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Symptom]:
+    """Everything that is wrong, by key. `when` writes a time (seconds UTC) for people, `standing` are the alerts that stand
+    already, key and text: what a former process found out over hours is not over because this one cannot tell yet.
     """
     found: list[Symptom] = []
     found += _targets(seen, limits, when, standing)
@@ -101,7 +106,9 @@ def symptoms(seen: Readings, limits: Alerts, when: When, standing: Collection[st
     if seen.disk_full_at is not None:
         text = f"the disk fills up: images will be refused at about {when(seen.disk_full_at)}; see `scanpost clean`"
         found.append(Symptom("disk.soon", text))
-    if seen.wal_large_s >= WAL_LARGE_S:
+    elif not seen.disk_known and "disk.soon" in standing:
+        found.append(Symptom("disk.soon", standing["disk.soon"]))
+    if seen.wal_large_s >= WAL_LARGE_S or (seen.wal_large_s and "spool.wal" in standing):
         text = (
             f"the spool's write-ahead log is larger than {WAL_ALERT_BYTES >> 20} MB and does not become smaller: some program reads"
             " from the spool and does not let go; end commands of scanpost that hang, then restart its programs one by one"

@@ -27,9 +27,14 @@ class Filling:
             self._seen.popleft()
 
     @property
+    def known(self) -> bool:
+        """Enough was seen to say how fast it fills up."""
+        return bool(self._seen) and self._seen[-1][0] - self._seen[0][0] >= LEAST_S
+
+    @property
     def bytes_per_h(self) -> float | None:
         """How much less is free each hour; None: too little was seen, or it becomes more."""
-        if not self._seen or self._seen[-1][0] - self._seen[0][0] < LEAST_S:
+        if not self.known:
             return None
         (begin, before), (end, after) = self._seen[0], self._seen[-1]
         rate = (before - after) / (end - begin) * HOUR_S

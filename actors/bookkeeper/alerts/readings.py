@@ -67,6 +67,7 @@ class Reader:
             silent={} if spool.draining.state() is not None else self._silent,
             sources_known=self._sources_known,
             disk_full_at=self._disk_full_at(configuration, now, monotonic),
+            disk_known=self._filling.known,
             wal_large_s=self._wal_large_s(monotonic),
             certificates=self._certificates,
             unsent=self._unsent(now),
@@ -156,7 +157,7 @@ class Reader:
             self._wal_large = None
         elif self._wal_large is None:
             self._wal_large = monotonic
-        return 0.0 if self._wal_large is None else monotonic - self._wal_large
+        return 0.0 if self._wal_large is None else max(monotonic - self._wal_large, 1e-9)
 
     def _unsent(self, now: float) -> dict[str, float]:
         """Channels whose letters nobody has taken for a while, and since when the oldest waits."""

@@ -45,7 +45,7 @@ class Watch:
         """Look, and write down what becomes of the alerts. `unset`: see Readings."""
         seen = self._reader.look(unset)
         before = self._spool.alerts.all()
-        wrong = symptoms(seen, self._limits, self._when, {one.key for one in before if one.cleared is None})
+        wrong = symptoms(seen, self._limits, self._when, {one.key: one.text for one in before if one.cleared is None})
         todo = steps(before, wrong, seen.now, self._limits.clear_after_s)
         self._spool.alerts.apply(todo)
         for step in todo:

@@ -295,6 +295,31 @@ def test_a_reader_that_does_not_let_go_is_told_by_the_log_that_grows(rig, monkey
     assert node.standing() == [] and len(node.sent) == 2
 
 
+def test_a_bookkeeper_that_starts_says_of_nothing_that_it_is_over_before_it_can_tell(rig, monkeypatch) -> None:
+    """How fast the disk fills up it knows after an hour, that the log stays large after a quarter of one."""
+    node = rig(**{"alerts.disk_h": 6.0, "alerts.repeat_h": []})
+    monkeypatch.setattr(node.spool.database, "wal_bytes", lambda: 90 << 20)
+    free = [100e9]
+
+    def fill(minutes: int) -> None:
+        for _ in range(minutes // 5):
+            free[0] -= 1.25e9  # 15 GB an hour, above a reserve of 5 GB
+            node.world.disk.set_room(Room(int(free[0]), None))
+            node.after(5 * MINUTE, step=60)
+
+    fill(120)
+    assert node.standing() == ["disk.soon", "spool.wal"]
+    node.hire()
+    for _ in range(14):
+        fill(5)
+        assert node.standing() == ["disk.soon", "spool.wal"]
+    assert "over" not in node.texts()
+    node.hire()
+    monkeypatch.undo()
+    node.after(2 * HOUR, step=60)  # nobody writes any more
+    assert node.standing() == []
+
+
 def test_a_disk_of_images_that_is_gone_keeps_nobody_from_hearing_which_program_fails_over_it(rig, monkeypatch) -> None:
     node = rig()
 
