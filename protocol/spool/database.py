@@ -231,12 +231,13 @@ def open_to_read(path: Path, lock: Path, clock: Clock, source: str) -> Database 
 
 def is_older_and_open(path: Path) -> bool:
     """Its tables are of an earlier version, and somebody has it open: who opens it to write would change them under its programs."""
-    if not path.with_name(path.name + "-wal").exists():
+    if not path.exists() or not path.with_name(path.name + "-wal").exists():
         return False
-    with sqlite_errors("look at the version of the spool"), closing(
+    with suppress(sqlite3.Error), closing(
         sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
     ) as connection:  # fmt: skip
-        return bool(connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION)
+        return bool(0 < connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION)
+    return False  # who opens it hears what is wrong
 
 
 def create_database(path: Path, clock: Clock, node: str, boot: str, why: str = "created") -> None:

@@ -104,3 +104,13 @@ def test_no_command_changes_the_spool_under_the_programs_of_an_earlier_version(
         lock.release()
     CliRunner().invoke(cli, ["--home", str(tmp_path), *words])
     assert version() == SCHEMA_VERSION, "nobody runs"
+
+
+def test_a_spool_that_is_gone_from_under_its_node_is_told_as_such(tmp_path: Path) -> None:
+    with closing(open_spool(tmp_path, create=True)) as spool:
+        lock = RealFs().lock(spool.places.run / "router.lock")
+        assert lock is not None
+        spool.places.database.unlink()
+        done = CliRunner().invoke(cli, ["--home", str(tmp_path), "status"])
+        lock.release()
+    assert done.exit_code == 1 and "there is no spool in" in done.output, done.output
