@@ -20,11 +20,15 @@ from protocol.wire.events import ArrivalDeleted
 
 __all__ = ["Candidate", "Cleaning", "Part", "Retention"]
 
+# Series that a study rule may still send on: those that wait for it, and all that get an answer which is there already.
+TO_BE_TOLD = (
+    "study_link l JOIN study_wait w ON w.id = l.wait WHERE l.applied = 0 AND (l.counts = 1 OR w.state = 'deciding')"
+)
 # A file whose copy is still in the database has its own sync to come: a power cut could bring back half of it.
 STILL_NEEDED = (
     "(EXISTS (SELECT 1 FROM delivery d WHERE d.arrival = arrival.id AND d.state NOT IN ('delivered', 'cancelled'))"
     " OR EXISTS (SELECT 1 FROM unsynced u WHERE u.arrival = arrival.id)"
-    " OR EXISTS (SELECT 1 FROM study_link l WHERE l.arrival = arrival.id AND l.counts = 1 AND l.applied = 0))"
+    f" OR EXISTS (SELECT 1 FROM {TO_BE_TOLD} AND l.arrival = arrival.id))"
 )
 # Kept by a storage commitment until a target has it; the spool holds such an arrival, this is the second lock on the door.
 PROMISED = "(arrival.state <> 'delivered' AND EXISTS (SELECT 1 FROM promise p WHERE p.arrival = arrival.id))"

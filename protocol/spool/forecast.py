@@ -7,7 +7,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-from protocol.spool.cleaning import reached_by
+from protocol.spool.cleaning import TO_BE_TOLD, reached_by
 from protocol.spool.database import Database
 from protocol.spool.retention import Retention
 from protocol.states import ARRIVAL_DELETABLE
@@ -129,7 +129,7 @@ def _needed(connection: sqlite3.Connection, found: Forecast, retention: Retentio
     rows = connection.execute(
         "SELECT state, reached, since, images, bytes, keep_until FROM arrival WHERE state IN ('delivered', 'discarded')"
         " AND id IN (SELECT id FROM arrival INDEXED BY arrival_kept WHERE keep_until > ? UNION"
-        " SELECT arrival FROM unsynced UNION SELECT arrival FROM study_link WHERE counts = 1 AND applied = 0 UNION"
+        f" SELECT arrival FROM unsynced UNION SELECT arrival FROM {TO_BE_TOLD} UNION"
         " SELECT arrival FROM delivery WHERE state IN ('waiting', 'sending', 'retrying', 'confirming', 'parked', 'held'))",
         (retention.at,),
     ).fetchall()

@@ -396,6 +396,17 @@ def test_a_hold_keeps_for_ever_whatever_was_delivered_before(cleaner):
     assert node.state(arrival) == "held" and node.files() == 2
 
 
+def test_what_is_promised_to_its_scanner_goes_only_once_a_target_has_it(cleaner):
+    """The spool holds what is promised and was not sent; whatever else made it finished, the cleaner looks for itself."""
+    node: Rig = cleaner(**AT_ONCE)
+    promised, sent, other = node.series(1, "discard"), node.series(2), node.series(3, "discard")
+    with node.spool.database.write() as tx:  # as no step of the program does
+        tx.many("INSERT INTO promise VALUES (?, 1, 0)", [(promised,), (sent,)])
+    node.after(10)
+    assert [node.state(one) for one in (promised, sent, other)] == ["discarded", "deleted", "deleted"]
+    assert node.files() == 2
+
+
 def test_what_a_person_wants_kept_stays_beyond_its_retention_and_goes_after_that(cleaner):
     node: Rig = cleaner(**AT_ONCE)
     arrival, other = node.series(1), node.series(2)

@@ -8,6 +8,8 @@ import pytest
 from router_rig import Rig
 
 from protocol.spool.cleaning import Retention
+from protocol.spool.forecast import forecast
+from protocol.spool.studies import Studies
 from protocol.testing.images import TestImage
 
 QUIET_S, LONGEST_S, YEAR_S = 300.0, 3600.0, 365 * 86_400.0
@@ -524,6 +526,28 @@ def test_the_cleaner_leaves_what_a_study_rule_may_still_want(rig):
     node.deliver_all()
     later = node.world.clock.now() + 10
     assert node.spool.cleaning.mark(arrival, Retention(later, later, later))
+
+
+@pytest.mark.parametrize("before", [[], [{"name": "now", "when": "True", "action": "route", "targets": ["archive"]}]])
+def test_the_cleaner_leaves_what_a_study_calls_back_until_it_was_sent_on(rig, monkeypatch, before):
+    """Those series were over already: their retention may end between the study's answer and its way to them."""
+    node: Rig = rig(*before, PAIR)
+    first = node.series(CT)["id"]
+    node.after(QUIET_S)
+    node.deliver_all()
+    assert node.arrival(first)["state"] == ("delivered" if before else "discarded")
+    node.series(PT)
+    with monkeypatch.context() as dying:  # the router dies when the answer is kept and nobody has it yet
+        dying.setattr(Studies, "apply", lambda studies, wait: False)
+        node.after(QUIET_S)
+    later = node.world.clock.now() + 10
+    kept = Retention(later, later, later)
+    told = forecast(node.spool.database, kept, later)
+    assert not node.spool.cleaning.mark(first, kept)
+    assert not told.goes and [one.amount.series for one in told.kept if "still needed" in one.why] == [1]
+    node.new_router()
+    node.work()
+    assert node.deliveries(first)["pacs"] == "waiting"
 
 
 HEAD = {"name": "head", "when": "True", "trigger": "study", "action": "route", "targets": ["pacs"]}
