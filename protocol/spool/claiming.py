@@ -105,7 +105,7 @@ LATER_S = 1.0
 _OVERTAKES = (
     "SELECT 1 FROM delivery d JOIN arrival a ON a.id = d.arrival CROSS JOIN arrival e ON e.series_key = a.series_key"
     " AND e.id <= a.id AND e.superseded > 0 CROSS JOIN delivery o INDEXED BY delivery_arrival ON o.arrival = e.id"
-    " AND o.target = :target AND o.state = 'sending' AND o.id <> d.id WHERE d.id = :id"
+    " AND o.target = :target AND o.state = 'sending' WHERE d.id = :id"
 )
 READY = (
     "SELECT id, created FROM delivery WHERE target = :target AND priority = :rank AND state IN ('waiting', 'retrying')"

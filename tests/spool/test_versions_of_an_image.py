@@ -12,7 +12,7 @@ from protocol.header.scan import Header
 from protocol.spool import open_spool
 from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.binding import Binding
-from protocol.spool.deliveries import ImageResult
+from protocol.spool.deliveries import Claim, ImageResult
 from protocol.spool.images import Incoming
 from protocol.spool.sent_singly import any_unsent
 from protocol.spool.singles import Batch
@@ -199,6 +199,44 @@ def test_a_refused_one_is_tried_after_the_newer_one_went(world: SpoolWorld) -> N
     ask(world, [claim.delivery], "retry")
     deliver(world)
     assert newest_came_last(world, "pacs")
+
+
+def test_an_old_version_stays_behind_the_newest_though_the_one_between_went_elsewhere(world: SpoolWorld) -> None:
+    come(world, OLDER)
+    world.route_to = ("archive",)
+    come(world, TestImage(content=b"the picture in between"))
+    (first, between) = ids(world)
+    ask(world, [first], "hold")
+    world.route_to = ("pacs",)
+    come(world, NEWER)
+    deliver(world)
+    ask(world, [first], "release")
+    deliver(world)
+    assert world.targets["pacs"].received[OLDER.sop_uid] == [digest(NEWER.dataset())]
+    assert world.spool.deliveries.get(first)["state"] == "delivered" and world.spool.accounting.balance() == []
+
+
+def test_a_newer_version_is_not_sent_beside_the_older_one(world: SpoolWorld) -> None:
+    """Several slots may send to a target: whoever has the older one in hand may be the slower."""
+    come(world, OLDER)
+    older, limits = world.claim(), {"pacs": 9, "archive": 9}
+    assert older is not None
+    world.route_to = ("pacs", "archive")
+    come(world, NEWER)
+    spool, owner = world.spool, world.worker("dispatcher").owner
+
+    def claim() -> Claim | None:
+        return spool.deliveries.claim(owner, limits, world.clock.now())
+
+    newer = claim()
+    assert newer is not None and newer.target == "archive", "there nothing is before it"
+    assert claim() is None
+    world.clock.advance(1)
+    assert claim() is None
+    world.deliver(older)
+    world.clock.advance(1)
+    later = claim()
+    assert later is not None and later.target == "pacs"
 
 
 def test_both_are_redirected_and_the_first_attempt_fails(world: SpoolWorld) -> None:
