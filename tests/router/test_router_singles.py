@@ -176,6 +176,41 @@ def test_a_held_series_stays_held_when_the_image_that_was_being_sent_is_there(ri
     assert node.newest()["state"] == "held"
 
 
+def test_one_delivery_that_is_let_go_takes_its_series_out_of_the_hold_but_not_one_of_single_images(rig):
+    node: Rig = rig(EVERY, {**ALL, "targets": ["archive", "research"]})
+    finish(node, open_series(node, A, B))
+    id = node.newest()["id"]
+    assert node.ask("series.hold", arrival=id, reason="wrong patient").state == "done"
+    held = {row["target"]: row["id"] for row in node.spool.deliveries.list()}
+    assert node.ask("queue.release", ids=[held["pacs"]]).state == "done"
+    node.deliver_all()
+    assert node.deliveries() == {"pacs": "delivered", "archive": "held", "research": "held"}
+    assert node.arrival(id)["state"] == "held"
+    assert node.ask("queue.release", ids=[held["archive"]]).state == "done"
+    assert node.arrival(id)["state"] == "in_delivery"
+    node.deliver_all()
+    assert node.deliveries()["research"] == "held" and node.arrival(id)["state"] == "in_delivery"
+
+
+def test_an_image_that_comes_back_to_its_delivery_is_all_that_this_one_sends(rig):
+    node: Rig = rig(ODD)
+    finish(node, open_series(node, A, B))
+    older, first = node.newest()["id"], node.spool.deliveries.list()[0]["id"]
+    assert node.ask("queue.hold", ids=[first]).state == "done"
+    finish(node, open_series(node, TestImage(instance=1, content=b"other")))
+    newer = next(row["id"] for row in node.spool.deliveries.list() if row["id"] != first)
+    assert node.ask("queue.hold", ids=[newer]).state == "done"
+    assert node.ask("queue.release", ids=[first]).state == "done"
+    node.deliver_all()
+    assert (node.deliveries(older), sent(node, "pacs")) == ({"pacs": "delivered"}, []), "left to the newer version"
+    assert node.ask("queue.cancel", ids=[newer]).state == "done"
+    before = node.spool.deliveries.get(first)
+    assert (before["state"], before["images"]) == ("waiting", 1)
+    node.deliver_all()
+    assert node.world.targets["pacs"].received == {A.sop_uid: [digest(A.dataset())]}
+    assert node.spool.accounting.balance(files=True) == []
+
+
 def fails(node: Rig, claim) -> None:
     node.spool.deliveries.retry(claim, node.world.clock.now(), "the target was away")
 

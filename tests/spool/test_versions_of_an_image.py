@@ -12,6 +12,7 @@ from protocol.header.scan import Header
 from protocol.spool import open_spool
 from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.binding import Binding
+from protocol.spool.cleaning import Retention
 from protocol.spool.deliveries import Claim, ImageResult
 from protocol.spool.images import Incoming
 from protocol.spool.sent_singly import any_unsent
@@ -237,6 +238,21 @@ def test_a_newer_version_is_not_sent_beside_the_older_one(world: SpoolWorld) -> 
     world.clock.advance(1)
     later = claim()
     assert later is not None and later.target == "pacs"
+
+
+def test_what_was_left_to_a_newer_version_does_not_come_back_once_its_files_are_gone(world: SpoolWorld) -> None:
+    come(world, OLDER)
+    come(world, NEWER)
+    first, second = ids(world)
+    ask(world, [second], "hold")
+    deliver(world)
+    assert world.spool.deliveries.get(first)["state"] == "delivered" and not world.targets["pacs"].received
+    arrival, later = world.spool.deliveries.get(first)["arrival"], world.clock.now() + 1
+    assert world.spool.cleaning.mark(arrival, Retention(later, later))
+    ask(world, [second], "cancel")
+    assert world.spool.deliveries.get(second)["state"] == "cancelled"
+    assert world.spool.deliveries.get(first)["state"] == "delivered"
+    assert world.spool.arrivals.get(arrival)["state"] == "deleted" and world.spool.accounting.balance() == []
 
 
 def test_both_are_redirected_and_the_first_attempt_fails(world: SpoolWorld) -> None:
