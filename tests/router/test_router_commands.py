@@ -9,6 +9,7 @@ from actors.groups import bindings
 from actors.router import queue
 from protocol.errors import NotOwner, SpoolError
 from protocol.spool.cleaning import Retention
+from protocol.states import Priority
 from protocol.testing.images import TestImage
 
 A, B = TestImage(instance=1), TestImage(instance=2)
@@ -280,6 +281,26 @@ def test_what_is_being_sent_can_be_held_but_not_retried(rig):
     with pytest.raises(NotOwner):
         node.spool.deliveries.complete(claim)
     assert node.deliveries() == {"pacs": "held"}
+
+
+def test_what_a_person_holds_says_why_and_by_whom(rig):
+    node: Rig = rig(ALL)
+    node.series(A)
+    first, second = (row["id"] for row in node.spool.deliveries.list())
+    node.ask("queue.hold", ids=[first], reason="a call from the ward")
+    node.ask("queue.hold", ids=[second])
+    errors = [node.spool.deliveries.get(one)["error"] for one in (first, second)]
+    assert errors == ["a call from the ward", "held by ann"]
+
+
+def test_the_priority_of_what_is_over_is_not_changed(rig):
+    node: Rig = rig(CT)
+    node.series(A)
+    (delivery,) = (row["id"] for row in node.spool.deliveries.list())
+    assert node.ask("queue.priority", ids=[delivery], priority="offpeak").state == "done"
+    node.deliver_all()
+    assert "does not matter any more" in node.ask("queue.priority", ids=[delivery], priority="urgent").answer
+    assert node.spool.deliveries.get(delivery)["priority"] == Priority.OFFPEAK.rank
 
 
 def test_a_router_that_died_within_a_long_command_does_the_rest(rig, monkeypatch):

@@ -84,6 +84,27 @@ def test_images_that_went_to_the_old_target_at_once_go_to_the_new_one_with_their
     assert node.newest()["state"] == "delivered"
 
 
+def test_single_images_of_which_some_were_sent_already_go_all_to_the_new_target(rig):
+    single = {
+        "name": "single",
+        "when": "InstanceNumber != 2",
+        "trigger": "image",
+        "action": "route",
+        "targets": ["pacs"],
+    }
+    node: Rig = rig(single)
+    first, refused = TestImage(instance=1), TestImage(instance=3)
+    node.world.targets["pacs"].refuse[refused.sop_uid] = 0xA900
+    node.series(first, TestImage(instance=2), refused)
+    node.deliver_all()
+    (parked,) = node.spool.deliveries.list()
+    assert (parked["state"], parked["singles"], node.world.targets["pacs"].images) == ("parked", 1, 1)
+    assert node.ask("queue.redirect", ids=[parked["id"]], to="research").state == "done"
+    node.deliver_all()
+    assert set(node.world.targets["research"].received) == {first.sop_uid, refused.sop_uid}
+    assert node.newest()["state"] == "delivered" and node.spool.accounting.balance(files=True) == []
+
+
 def test_to_a_group_the_whole_series_goes_whichever_member_got_images_at_once(rig):
     first = {"name": "first", "when": "InstanceNumber == 1", "trigger": "image", "action": "route", "targets": ["both"]}
     groups = {"both": {"mode": "balance", "members": ["archive", "research"]}}

@@ -14,7 +14,9 @@ from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.cleaning import Retention
 from protocol.spool.deliveries import ImageResult
 from protocol.spool.images import Incoming
+from protocol.spool.outbox import Cursor
 from protocol.testing.images import TestImage
+from protocol.testing.spoolworld import SpoolWorld
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 
@@ -273,3 +275,24 @@ def test_header_values_above_the_size_of_a_message_are_kept(spool):
     receive(spool, replace(image, header=Header(long)), incoming("1.2.3.2"))
     arrival = spool.arrivals.open_ones()[0].id
     assert len(spool.arrivals.subject(arrival).images) == 2 and spool.arrivals.close(arrival, "idle")
+
+
+def test_a_delivery_tells_how_long_it_waited_and_took_and_when_its_last_image_came(tmp_path):
+    world = SpoolWorld(tmp_path)
+    world.route_to = ("pacs",)
+    world.receive(TestImage())
+    came = world.clock.now()
+    world.clock.advance(7)
+    world.close_arrivals()
+    world.decide()
+    world.clock.advance(3)
+    claim = world.claim()
+    world.clock.advance(2)
+    world.deliver(claim)
+    command = world.spool.commands.ask("series.route", "ann", {"arrival": claim.arrival})
+    world.spool.arrivals.decide(claim.arrival, Verdict("route", 1, [TargetChoice("archive")], command=command))
+    world.deliver(world.claim())
+    events = [one.data for one in world.spool.outbox.read(Cursor(0, 0), 100) if one.type == "delivery.completed"]
+    assert [(one["target"], one["seconds"], one["sending_s"]) for one in events] == [("pacs", 5, 2), ("archive", 0, 0)]
+    assert [one["last_image"] for one in events] == [came, 0.0], "a person may have waited for days"
+    world.close()
