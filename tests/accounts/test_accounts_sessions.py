@@ -72,6 +72,33 @@ def test_expired_sessions_are_swept_at_the_next_log_in(accounts, token, clock):
     assert accounts._database.rows("SELECT count(*) AS n FROM session")[0]["n"] == 1
 
 
+def test_idle_sessions_are_swept_at_the_next_log_in(accounts, token, clock):
+    clock.advance(SESSION_IDLE_S)
+    accounts.open_session("ann")
+    assert [row["user"] for row in accounts._database.rows("SELECT user FROM session")] == ["ann"]
+
+
+def test_a_page_each_second_writes_once_a_minute(accounts, token, clock):
+    opened = clock.now()
+    seen = []
+    for _ in range(61):
+        clock.advance(1)
+        assert accounts.find_session(token)
+        seen.append(accounts._database.rows("SELECT last_seen FROM session")[0]["last_seen"] - opened)
+    assert seen == [0] * 59 + [60, 60]
+
+
+def test_sessions_of_all_are_listed_and_ended_for_one(accounts, token):
+    accounts.open_session("ann")
+    assert sorted(one.user.name for one in accounts.sessions.list()) == ["ann", "bob"]
+    entries = len(accounts.audit_trail())
+    assert accounts.sessions.revoke_all("bob") == 1 and len(accounts.audit_trail()) == entries + 1
+    assert accounts.sessions.revoke_all("bob") == 0 and len(accounts.audit_trail()) == entries + 1
+    assert [one.user.name for one in accounts.sessions.list()] == ["ann"]
+    with pytest.raises(AccountError, match="no user"):
+        accounts.sessions.revoke_all("nobody")
+
+
 def test_every_change_leaves_an_audit_entry_without_secrets(accounts, token):
     accounts.set_password("bob", SECRET + "!", by="ann", address="10.0.0.1")
     accounts.disable("bob", by="ann", address="10.0.0.1")

@@ -55,6 +55,35 @@ def test_a_token_ends_when_it_should_and_says_when_it_was_used(people, clock):
     assert people.tokens.find(secret) is None
 
 
+def test_what_a_token_opens_ends_with_it(people, clock):
+    end = clock.now() + 100
+    assert people.tokens.find(people.tokens.create("ann", "short", ["read"], expires=end)).expires == end
+    assert people.tokens.find(people.tokens.create("ann", "long", ["read"])).expires > end
+
+
+def test_a_busy_program_writes_once_a_minute(people, clock):
+    secret, begin = people.tokens.create("ann", "script", ["read"]), clock.now()
+    used = []
+    for _ in range(61):
+        assert people.tokens.find(secret)
+        used.append(people.tokens.list("ann")[0].last_used - begin)
+        clock.advance(1)
+    assert used == [0] * 60 + [60]
+
+
+def test_tokens_of_all_are_listed_and_one_is_revoked_by_its_number(people):
+    for owner in ("vera", "ann"):
+        people.tokens.create(owner, "script", ["read"])
+    assert [one.user for one in people.tokens.list()] == ["ann", "vera"]
+    people.tokens.revoke("vera", people.tokens.list("vera")[0].id)
+    assert [one.user for one in people.tokens.list()] == ["ann"]
+
+
+def test_a_token_that_is_to_see_patients_reads_too(people):
+    people.tokens.create("ann", "script", ["phi"])
+    assert people.tokens.list("ann")[0].scopes == (Scope.READ, Scope.PHI)
+
+
 def test_a_revoked_a_wrong_and_an_empty_token_open_nothing(people):
     secret = people.tokens.create("ann", "script", ["read"])
     assert people.tokens.find(secret[:-1]) is people.tokens.find("") is people.tokens.find(PREFIX) is None

@@ -84,6 +84,36 @@ def test_the_last_admin_cannot_be_disabled(accounts):
     assert [user.name for user in accounts.list_users() if user.disabled] == ["ann"]
 
 
+def test_an_admin_who_is_shut_out_does_not_count_as_one_that_is_left(accounts):
+    for name in ("ann", "bob"):
+        accounts.add_user(name, "admin", SECRET)
+    accounts.disable("bob")
+    for change in (lambda: accounts.disable("ann"), lambda: accounts.set_role("ann", "viewer")):
+        with pytest.raises(AccountError, match="last admin"):
+            change()
+    accounts.enable("bob")
+    accounts.set_role("ann", "viewer")
+    assert accounts.find_user("ann").role is Role.VIEWER
+
+
+def test_who_is_no_admin_may_be_shut_out_though_there_is_none(accounts):
+    accounts.add_user("vera", "viewer", SECRET)
+    accounts.disable("vera")
+    assert accounts.find_user("vera").disabled
+
+
+def test_refused_log_ins_of_one_who_was_shut_out_are_forgotten_when_they_may_come_back(accounts):
+    accounts.add_user("ann", "admin", SECRET)
+    accounts.add_user("bob", "viewer", SECRET)
+    accounts.disable("bob")
+    for _ in range(2):
+        with pytest.raises(AccessDenied):
+            accounts.authenticate("bob", SECRET)
+    assert accounts.find_user("bob").failed == 2
+    accounts.enable("bob")
+    assert accounts.find_user("bob").failed == 0 and accounts.authenticate("bob", SECRET)
+
+
 def test_changing_an_unknown_user_is_an_error(accounts):
     for change in (
         lambda: accounts.disable("x"),
