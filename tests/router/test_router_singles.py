@@ -264,14 +264,31 @@ def test_a_person_who_discards_a_series_that_waits_ends_its_single_images_too(ri
     assert (node.newest()["state"], node.deliveries()) == ("discarded", {"pacs": "cancelled"})
 
 
-def test_what_was_promised_to_be_kept_is_held_if_only_single_images_of_it_went(rig):
-    node: Rig = rig(ODD)
+@pytest.mark.parametrize(
+    ("rule", "state", "reason"), [(ODD, "held", "its scanner was promised"), (EVERY, "delivered", "")]
+)
+def test_what_was_promised_to_be_kept_is_held_unless_each_image_of_it_went(rig, rule, state, reason):
+    node: Rig = rig(rule)
     association = open_series(node, A, B)
     node.deliver_all()
     with node.spool.database.write() as tx:
         tx.execute("INSERT INTO promise VALUES (?, 1, ?)", (node.newest()["id"], tx.now))
     finish(node, association)
-    assert (node.newest()["state"], node.newest()["reason"][:12]) == ("held", "its scanner ")
+    assert (node.newest()["state"], node.newest()["reason"][: len(reason)]) == (state, reason)
+
+
+def test_what_was_promised_to_be_kept_is_held_if_a_single_image_was_cancelled(rig):
+    node: Rig = rig(EVERY)
+    association = open_series(node, A)
+    node.deliver_all()
+    node.world.send(association, B)
+    node.after(1)
+    with node.spool.database.write() as tx:
+        tx.execute("INSERT INTO promise VALUES (?, 1, ?)", (node.newest()["id"], tx.now))
+    finish(node, association)
+    waits = next(row["id"] for row in node.spool.deliveries.list() if row["state"] == "waiting")
+    assert node.ask("queue.cancel", ids=[waits]).state == "done"
+    assert (node.newest()["state"], sent(node, "pacs")) == ("held", [A.sop_uid])
 
 
 def busy(node: Rig, monkeypatch, times: int) -> None:
