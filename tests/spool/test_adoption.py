@@ -160,3 +160,45 @@ def test_a_sync_that_failed_leaves_nothing_that_could_be_taken_for_whole(spool, 
         intake.finish(sync=True)
     monkeypatch.undo()
     assert spool.adoption.adopt()["quarantined"] == 1
+
+
+def test_of_versions_that_came_before_a_death_the_last_one_stands(spool) -> None:
+    """Also one whose file was made ahead, and so is named before those that came before it."""
+    early, late = writer_of(spool), spool.images.writer(Origin(b"a" * 16, "MR1", "SCANPOST", "10.0.0.1", "mr1"))
+    for number in (3, 4):
+        begin(early, TestImage(instance=number), 0).finish(sync=True)
+    early.prepare()
+    for writer, content in ((late, b"first"), (late, b"corrected"), (early, b"first")):
+        begin(writer, TestImage(instance=2, content=content), 0).finish(sync=True)
+    assert spool.adoption.adopt()["adopted"] == 5, "the third is no repetition of the first: there is one between"
+    (arrival,) = spool.arrivals.list()
+    images = [one for one in spool.arrivals.story(arrival["id"])["images"] if one["sop_uid"].endswith(".2")]
+    (newest,) = [one["receipt"] for one in images if one["superseded"] is None]
+    (file,) = spool.places.images.rglob(f"{newest}.dcm")
+    assert len(images) == 3 and newest == min(one["receipt"] for one in images) and b"first" in file.read_bytes()
+
+
+def test_what_is_no_image_of_ours_is_left_alone(spool) -> None:
+    folder = spool.places.images / begin(writer_of(spool), TestImage(), 0).finish(sync=True).rpartition("/")[0]
+    for place in (folder, spool.places.quarantine):
+        for name in ("notes.txt", "notes"):
+            (place / name).write_text("somebody was here")
+    found = spool.adoption.adopt()
+    assert (found["adopted"], found["quarantined"], found["left_alone"]) == (1, 0, 0)
+    assert (folder / "notes.txt").exists() and (spool.places.quarantine / "notes").exists()
+
+
+def test_what_lies_in_quarantine_without_a_row_gets_one_whatever_lies_beside_it(tmp_path) -> None:
+    world = SpoolWorld(tmp_path, 1)
+    try:
+        association = world.connect()
+        world.send(association, *(TestImage(instance=number) for number in range(1, 10)), reason="cannot be read")
+        for number in (10, 11, 12):
+            world.spool.images.save(world.incoming(association, TestImage(instance=number), "cannot be read"))
+        assert world.spool.adoption.adopt()["left_alone"] == 3, "its writer lives"
+        world.kill()
+        world.restart()
+        assert world.spool.adoption.adopt()["quarantined"] == 3
+        assert len(world.spool.quarantine.list()) == 12 and world.spool.accounting.balance(files=True) == []
+    finally:
+        world.close()
