@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from dispatcher_fakes import (
     FAST,
@@ -17,9 +19,12 @@ from dispatcher_fakes import (
 )
 
 from protocol.errors import AssociationRejected, NetworkError, TargetBusy, TargetUnreachable
+from protocol.routing.syntaxes import name_of
 from protocol.spool.deliveries import ImageResult
 from protocol.states import Priority
 from protocol.testing.fakes import OUT_OF_RESOURCES, REFUSED, digest
+
+JPEG_LS = "1.2.840.10008.1.2.4.80"
 
 
 class Node:
@@ -62,6 +67,33 @@ def test_each_image_arrives_once_bit_by_bit_and_the_delivery_is_complete(world):
     expected = {image.sop_uid: [digest(image.dataset())] for image in series(1, 5)}
     assert world.target("a").received == expected and world.target("a").associations == 1
     assert node.spool.accounting.balance() == []
+
+
+def test_images_that_were_changed_on_their_way_are_counted_and_told_by_what_they_became(world):
+    class Changing(FakeConnection):
+        def send(self, image, following=None):
+            answer = super().send(image, following)
+            return replace(answer, syntax=JPEG_LS) if self.fake.images % 2 else answer
+
+    node = Node(world, "a", make=lambda settings: Changing(world.target("a"), world.spool.fs))
+    node.send("a", images=5)
+    node.run()
+    assert (node.delivery["state"], node.delivery["sent"], node.delivery["transcoded"]) == ("delivered", 5, 3)
+    told = [values for action, values in node.log.lines if action == "images_transcoded"]
+    assert [(one["images"], one["to"]) for one in told] == [(3, name_of(JPEG_LS))]
+
+
+def test_answers_are_recorded_in_groups_also_after_one_that_was_long_in_coming(world):
+    class Slow(FakeConnection):
+        def send(self, image, following=None):
+            if not self.fake.images:
+                world.clock.advance(1)
+            return super().send(image, following)
+
+    node = Node(world, "a", make=lambda settings: Slow(world.target("a"), world.spool.fs))
+    node.send("a", images=5)
+    node.run()
+    assert [len(one["images"]) for one in events(node.spool, "delivery.images.sent")] == [1, 4]
 
 
 @pytest.mark.parametrize("bad", [[0], [2], [4], [1, 2]])
