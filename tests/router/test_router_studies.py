@@ -240,6 +240,18 @@ def test_a_series_that_came_earlier_than_the_longest_wait_or_that_a_person_disca
     assert states(node) == ["discarded", "in_delivery", "discarded", "in_delivery"]
 
 
+def test_a_series_that_a_person_discarded_after_its_study_had_not_wanted_it_is_not_called_back(rig):
+    node: Rig = rig({"name": "now", "when": "True", "action": "route", "targets": ["archive"]}, PAIR)
+    first = node.series(CT)["id"]
+    node.after(QUIET_S)
+    for kind in ("series.hold", "series.discard"):
+        assert node.ask(kind, arrival=first, reason="wrong patient").state == "done"
+    node.series(PT)
+    node.after(QUIET_S)
+    assert node.arrival(first)["state"] == "discarded" and node.deliveries(first) == {"archive": "cancelled"}
+    assert node.deliveries(node.newest()["id"])["pacs"] == "waiting"
+
+
 def test_a_series_that_came_before_the_others_goes_with_its_study_though_the_clock_was_ahead_when_those_came(rig):
     node: Rig = rig(PAIR)
     first = node.series(CT)["id"]
@@ -619,8 +631,10 @@ def test_a_rule_that_expires_while_a_study_comes_gets_all_of_the_study_that_bega
     node.series(CT)
     node.after(200)
     node.series(PT)
-    assert states(node) == ["waiting", "waiting"]
-    node.after(QUIET_S)
-    assert states(node) == ["in_delivery", "in_delivery"]
     node.series(TestImage(study=2))
-    assert node.newest()["state"] == "discarded", "another study begins too late"
+    assert states(node) == ["waiting", "waiting", "discarded"], "another study begins too late"
+    node.after(QUIET_S)
+    assert states(node) == ["in_delivery", "in_delivery", "discarded"]
+    node.series(TestImage(series=4))
+    node.series(TestImage(study=3))
+    assert states(node)[3:] == ["discarded", "discarded"], "nothing waits for the first study any more"

@@ -296,3 +296,14 @@ def test_a_delivery_tells_how_long_it_waited_and_took_and_when_its_last_image_ca
     assert [(one["target"], one["seconds"], one["sending_s"]) for one in events] == [("pacs", 5, 2), ("archive", 0, 0)]
     assert [one["last_image"] for one in events] == [came, 0.0], "a person may have waited for days"
     world.close()
+
+
+def test_the_end_of_an_association_tells_how_much_came_over_it(tmp_path):
+    world = SpoolWorld(tmp_path)
+    images = [TestImage(instance=1), TestImage(instance=2), TestImage(instance=1)]  # the last one came twice
+    world.receive(*images)
+    world.receive(TestImage(study=2))
+    closed = [one.data for one in world.spool.outbox.read(Cursor(0, 0), 100) if one.type == "association.closed"]
+    assert [one["images"] for one in closed] == [3, 1]
+    assert closed[0]["bytes"] == sum(len(image.dataset()) for image in images)
+    world.close()
