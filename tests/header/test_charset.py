@@ -53,6 +53,7 @@ def test_declared_sets_are_decoded(charset: bytes, raw: bytes, text: str) -> Non
         (b"ISO_IR 100", b"\x1b%Gx"),  # escape sequence that DICOM does not know
         (b"ISO_IR 100", b"x\x1b"),
         (b"ISO_IR 192", b"x\x1b(B"),
+        (b"\\ISO 2022 IR 149", b"Hong=\x1b$)C\xfb^Gildong"),  # cut within a character, and then all is well again
     ],
 )
 def test_what_cannot_be_decoded_is_replaced_and_said(charset: bytes, raw: bytes) -> None:

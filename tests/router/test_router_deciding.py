@@ -135,6 +135,7 @@ def test_an_addendum_stays_with_the_member_of_a_group():
     group = TargetChoice("ai", True, Priority.URGENT)
     assert with_earlier([group], [("ai1", "ai")]) == [TargetChoice("ai1", False, Priority.URGENT, "ai")]
     assert with_earlier([group], [("ai", "ai")]) == [group]
+    assert with_earlier([], [("ai1", "ai")]) == [TargetChoice("ai1", group="ai")]
     assert with_earlier([], [("ai", "ai"), ("pacs", "")]) == [TargetChoice("ai", True), TargetChoice("pacs")]
 
 

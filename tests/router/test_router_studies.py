@@ -304,6 +304,13 @@ def test_a_shadow_study_rule_is_counted_and_delays_nothing(rig):
     assert {row["target"] for row in node.spool.deliveries.list()} == {"archive"}
 
 
+def test_what_a_rule_said_before_the_study_was_complete_is_not_counted_again(rig):
+    node: Rig = rig({"name": "trial", "when": "True", "action": "hold", "mode": "shadow"}, PAIR)
+    node.series(CT)
+    node.after(QUIET_S)
+    assert states(node) == ["discarded"] and node.spool.rules.counts()["trial"] == {"true": 1}
+
+
 def test_a_study_rule_may_hold_or_discard(rig):
     node: Rig = rig({**PAIR, "action": "hold", "targets": []})
     node.series(CT)
