@@ -15,6 +15,7 @@ from protocol.spool.cleaning import Retention
 from protocol.spool.deliveries import ImageResult
 from protocol.spool.images import Incoming
 from protocol.spool.outbox import Cursor
+from protocol.spool.singles import Batch
 from protocol.testing.images import TestImage
 from protocol.testing.spoolworld import SpoolWorld
 
@@ -306,4 +307,17 @@ def test_the_end_of_an_association_tells_how_much_came_over_it(tmp_path):
     closed = [one.data for one in world.spool.outbox.read(Cursor(0, 0), 100) if one.type == "association.closed"]
     assert [one["images"] for one in closed] == [3, 1]
     assert closed[0]["bytes"] == sum(len(image.dataset()) for image in images)
+    world.close()
+
+
+def test_single_images_are_not_sent_of_a_series_that_a_person_discarded_meanwhile(tmp_path):
+    world = SpoolWorld(tmp_path)
+    world.receive(TestImage())
+    world.close_arrivals()
+    (arrival,) = world.spool.arrivals.undecided()
+    _, _, images = world.spool.singles.unseen(arrival)
+    command = world.spool.commands.ask("series.discard", "ann", {"arrival": arrival})
+    world.spool.arrivals.discard(arrival, "wrong patient", command)
+    batch = Batch(arrival, images[-1].position, 1, {TargetChoice("ai"): images}, ["rule"])
+    assert world.spool.singles.route(batch) == 0 and world.spool.deliveries.list() == []
     world.close()
