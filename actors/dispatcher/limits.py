@@ -101,6 +101,11 @@ class Limits:
         self.configuration = RoutingConfiguration()
         self._probes: dict[str, float] = {}
 
+    @property
+    def zone(self) -> tzinfo | None:
+        """In which schedules are meant."""
+        return self._terms.zone
+
     def now(self) -> dict[str, int]:
         """Read configuration and states again."""
         current = self._routing.current().configuration

@@ -14,9 +14,10 @@ from actors.dispatcher.limits import USUAL, Limits, Terms, Unwanted
 from actors.dispatcher.probing import Prober
 from actors.dispatcher.reports import NoReports, Reports
 from actors.dispatcher.shelf import Shelf
-from actors.groups import bindings
+from actors.groups import bindings, usable
 from actors.pace import pace_of
 from actors.retry import leave_alone_s, next_try
+from actors.standing_in import Tries, tries_in
 from actors.targets.interface import Finishing, Target
 from actors.targets.registry import make_target
 from protocol.causes import Cause
@@ -248,25 +249,47 @@ class Slot:
 
     def _failed(self, claim: Claim, settings: TargetSettings, outcome: Outcome) -> None:
         now, due, got_on = self._clock.now(), None, outcome.through > 0
+        tries = self._tries(claim, now)
         if outcome.retryable:
             # A target that takes some images in each attempt gets all of them in the end, and is not to be waited for ever longer.
-            before, since = (0, now) if got_on else (claim.failed_before, claim.first_tried)
+            before, since = (0, now) if got_on else (tries.before(claim.failed_before), claim.first_tried)
             due = next_try(settings.retry, before, since, now, self._random)
+        follows = self._follows(claim, settings, outcome, tries) if due is None else None
         if due is not None:
             due = max(due, now + outcome.after_s)
-        if not outcome.answered or outcome.after_s:
+        if not outcome.answered or outcome.after_s or follows is not None:
             # Nobody is there: one probe at a time from now on, or a thousand deliveries would each wait for a timeout.
             state = self._spool.targets.all().get(claim.target)
             until = now + max(outcome.after_s, leave_alone_s(settings.retry, state.fails if state else 0, self._random))
             self._spool.targets.leave_alone(claim.target, until if due is None else min(until, due), outcome.error)
-        if due is None:
+        if follows is not None:
+            self._spool.deliveries.hand_on(claim, outcome.error, outcome.cause, follows)
+            self._say("delivery_handed_on", claim, reason=outcome.error, cause=outcome.cause, group=claim.group)
+        elif due is None:
             self._spool.deliveries.park(claim, outcome.error, outcome.cause, at=outcome.at)
             self._say("delivery_parked", claim, reason=outcome.error, cause=outcome.cause)
         else:
-            self._spool.deliveries.retry(claim, due, outcome.error, outcome.cause, got_on=got_on, at=outcome.at)
+            earlier = tries.earlier(claim.failed_before)
+            self._spool.deliveries.retry(
+                claim, due, outcome.error, outcome.cause, got_on=got_on, at=outcome.at, earlier=earlier
+            )
             self._say(
                 "attempt_failed", claim, reason=outcome.error, cause=outcome.cause, retry_in_s=round(due - now, 1)
             )
+
+    def _tries(self, claim: Claim, now: float) -> Tries:
+        there = (
+            usable(self._limits.configuration, self._spool.targets.all(), now, self._limits.zone) if claim.group else ()
+        )
+        return tries_in(self._limits.configuration, claim.group, claim.target, there)
+
+    def _follows(self, claim: Claim, settings: TargetSettings, outcome: Outcome, tries: Tries) -> int | None:
+        """How many tries are used up if another member of its group gets a delivery that would be parked; None: it is parked."""
+        if not outcome.retryable:
+            return None if outcome.answered else tries.next_round(claim.failed_before, for_good=True)
+        before = 0 if outcome.through else tries.before(claim.failed_before)
+        spent = settings.retry.max_attempts is not None and before + 1 >= settings.retry.max_attempts
+        return tries.next_round(claim.failed_before, for_good=False) if spent else None
 
     def _say(self, action: str, claim: Claim, **more: Any) -> None:
         self._log.info(action, **_named(claim), **more)

@@ -55,7 +55,7 @@ class RouterActor(Actor):
         self._studies = Studies(spool, self._routing, self._under_way, context.clock, log)
         self._reaper = Reaper(spool, context.fs, log)
         self._answering = Answering(spool, self._routing, context.clock, log)
-        self._settling = Settling(spool, self._routing, context.clock, context.random, log)
+        self._settling = Settling(spool, self._routing, context.clock, context.random, log, context.settings.node.zone)
         self._watchdog = LockWatchdog(spool.places.write_lock, log, context.wire.wake)
         self._ahead = float("-inf")  # of the wall clock, before the monotonic one
         self._looked = self._swept = self._mended = self._lock_trouble = float("-inf")

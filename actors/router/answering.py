@@ -8,15 +8,18 @@ prolong.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from random import Random
 from typing import Any
 
 from actors.dicom.commitment import SAME_ASSOCIATION_S
 from actors.dicom.negotiation import is_storage
+from actors.groups import usable
 from actors.retry import next_try
 from actors.router.commitment import COMMITTED, judge, next_look_s
 from actors.router.patience import for_everybody, where
 from actors.router.routing import Routing
+from actors.standing_in import tries_in
 from protocol.clock import Clock
 from protocol.routing.commitment import SourceCommitment, TargetCommitment
 from protocol.routing.sources import commitment_for
@@ -30,6 +33,7 @@ PART = 400  # images judged at a time: one that is not known yet makes the rest 
 WORK_AT_ONCE = 20_000  # images looked at in one round ...
 WORK_OF_REQUEST = 50  # ... where a request costs as much as so many
 FINAL_REASONS = frozenset((0x0119, 0x0122))  # a target that says so says it again, however often it gets the image
+SILENT = "the target did not answer the request for storage commitment in time"
 UNANSWERED_ALERT = "confirmation.unanswered."
 UNROUTED_ALERT = "commitment.unrouted"
 RELAXED_ALERT = "commitment.relaxed"
@@ -149,8 +153,12 @@ class Answering:
 class Settling:
     """Deliveries in the state `confirming`."""
 
-    def __init__(self, spool: Spool, routing: Routing, clock: Clock, random: Random, log: Any) -> None:
+    def __init__(
+        self, spool: Spool, routing: Routing, clock: Clock, random: Random, log: Any, zone: tzinfo | None = None
+    ) -> None:  # fmt: skip
+        """`zone` is that of the node, in which schedules of targets are meant."""
         self._spool, self._routing, self._clock, self._random, self._log = spool, routing, clock, random, log
+        self._zone = zone
         self._far: dict[tuple[int, float], float] = {}  # (delivery, due) -> since when that is too far off (monotonic)
         self._after = 0  # the delivery behind which the next round looks
 
@@ -169,8 +177,11 @@ class Settling:
             if one.failed is not None:
                 moved += self._answered(one, one.failed, now)
             elif now >= one.due or self._over(one, monotonic):
-                moved += self._unanswered(one)
-                silent.add(one.target)
+                if other := self._other_member(one, now):
+                    moved += self._hand_on(one, other)
+                else:
+                    moved += self._unanswered(one)
+                    silent.add(one.target)
         self._tell(silent)
         return moved
 
@@ -197,18 +208,30 @@ class Settling:
             return self._spool.confirmations.complete(one.delivery)
         target = self._routing.configuration.targets.get(one.target)
         retry = target.retry if target is not None else Retry()
-        due = None
+        due, tries = None, tries_in(self._routing.configuration, one.group, one.target, ())
         if not FINAL_REASONS & set(failed.values()):
-            due = next_try(retry, one.attempts - 1, one.first_tried, now, self._random)
+            due = next_try(retry, tries.before(one.attempts - 1), one.first_tried, now, self._random)
         counts = sorted({f"{reason:04X}" for reason in failed.values()})
         error = f"the target did not commit to {len(failed)} images ({', '.join(counts)})"
         self._say("delivery_not_confirmed", one, reason=error)
         return self._spool.confirmations.failed(one.delivery, failed, error, due)
 
+    def _other_member(self, one: Confirming, now: float) -> str:
+        """A member of the delivery's group that can be used now and was not asked for it yet, or ""."""
+        configuration = self._routing.configuration
+        group = configuration.groups.get(one.group)
+        if group is None:
+            return ""
+        there = usable(configuration, self._spool.targets.all(), now, self._zone) - {*one.asked, one.target}
+        return next((name for name in group.members if name in there), "")
+
+    def _hand_on(self, one: Confirming, other: str) -> bool:
+        self._say("delivery_handed_on", one, reason=SILENT, group=one.group, to=other)
+        return self._spool.confirmations.hand_on(one.delivery, other, SILENT)
+
     def _unanswered(self, one: Confirming) -> bool:
-        error = "the target did not answer the request for storage commitment in time"
-        self._say("delivery_unconfirmed", one, reason=error)
-        return self._spool.confirmations.failed(one.delivery, {}, error, None)
+        self._say("delivery_unconfirmed", one, reason=SILENT)
+        return self._spool.confirmations.failed(one.delivery, {}, SILENT, None)
 
     def _tell(self, silent: set[str]) -> None:
         for target in silent:

@@ -11,10 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from protocol.records import record
-from protocol.spool.steps import begin_anew
+from protocol.spool.settling import hold_with_arrival
+from protocol.spool.steps import Claim, begin_anew, leave, mine, target_failed
 from protocol.spool.transaction import Transaction
+from protocol.states import DeliveryState
 from protocol.wire.codec import unpack_stored
-from protocol.wire.events import DeliveryUnbound
+from protocol.wire.events import AttemptFailed, DeliveryUnbound
 
 LOOKED_AT = 20  # deliveries of a sticky group: behind one whose member is busy may be others whose is not
 
@@ -101,3 +103,20 @@ def unbind(
         begin_anew(tx, row, group, group)
         tx.emit(DeliveryUnbound(row["id"], row["arrival"], group, row["target"]), correlation=row["arrival"])
     return len(rows)
+
+
+def hand_on(tx: Transaction, claim: Claim, error: str, cause: str, used: int) -> None:
+    """A member's attempt failed, and it is to have no other one: all of the delivery is sent to whoever takes it next. So many
+    tries of it count as `used`.
+    """
+    row = mine(tx, claim)
+    leave(tx, claim, DeliveryState.RETRYING, error=error, cause=cause)
+    tx.emit(
+        AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, tx.now, cause),
+        correlation=claim.arrival,
+    )
+    begin_anew(tx, row, claim.group, claim.group)
+    tx.execute("UPDATE delivery SET attempts = ? WHERE id = ?", (used, claim.delivery))
+    tx.emit(DeliveryUnbound(claim.delivery, claim.arrival, claim.group, claim.target), correlation=claim.arrival)
+    hold_with_arrival(tx, claim.delivery)
+    target_failed(tx, claim.target, error)

@@ -15,7 +15,7 @@ from protocol.records import record
 from protocol.spool.database import Database
 from protocol.spool.replacing import IMAGES_TO_SEND, replaced_at
 from protocol.spool.settling import arrival_row, hold_with_arrival, settle
-from protocol.spool.steps import Claim, delivered, leave, mine, target_failed
+from protocol.spool.steps import Claim, begin_anew, delivered, leave, mine, target_failed
 from protocol.spool.transaction import Transaction
 from protocol.states import DeliveryState, check_delivery_step
 from protocol.wire.codec import pack, unpack
@@ -25,6 +25,7 @@ from protocol.wire.events import (
     ConfirmationAsked,
     DeliveryConfirming,
     DeliveryParked,
+    DeliveryUnbound,
 )
 
 AT_ONCE = 500  # deliveries that are looked at in one round
@@ -49,7 +50,8 @@ class Asked:
 @record
 class Confirming:
     """A delivery that waits for its target's word. `failed` is SOP instance UID -> reason, None while there is no answer;
-    `due` is when to stop waiting and `first_tried` when its first attempt began, seconds UTC.
+    `due` is when to stop waiting and `first_tried` when its first attempt began, seconds UTC. `group` if it is one's delivery;
+    `asked` are the targets that were asked to commit to it so far.
     """
 
     delivery: int
@@ -59,6 +61,8 @@ class Confirming:
     first_tried: float
     due: float
     failed: Mapping[str, int] | None
+    group: str = ""
+    asked: Collection[str] = ()
 
 
 class Confirmations:
@@ -150,14 +154,14 @@ class Confirmations:
             ).fetchall()
             asked = {
                 row["id"]: connection.execute(
-                    "SELECT state, failed FROM confirmation WHERE delivery = ? AND target = ? ORDER BY asked",
-                    (row["id"], row["target"]),  # redirected meanwhile, another one's word says nothing
+                    "SELECT target, state, failed FROM confirmation WHERE delivery = ? ORDER BY asked", (row["id"],)
                 ).fetchall()
                 for row in rows
             }
         return [
             Confirming(row["id"], row["arrival"], row["target"], row["attempts"], row["first_tried"] or row["created"],
-                       row["due"], _best(asked[row["id"]])) for row in rows
+                       row["due"], _best(asked[row["id"]], row["target"]), row["target_group"],
+                       {one["target"] for one in asked[row["id"]]}) for row in rows
         ]  # fmt: skip
 
     def complete(self, delivery: int) -> bool:
@@ -196,6 +200,28 @@ class Confirmations:
                     correlation=row["arrival"],
                 )
             target_failed(tx, row["target"], error)
+            hold_with_arrival(tx, delivery)
+            settle(tx, row["arrival"])
+            return True
+
+    def hand_on(self, delivery: int, to: str, error: str) -> bool:
+        """The member of a group that was asked says nothing: another one gets the delivery, from the first image on, and is asked
+        in its turn. False if it is not confirming any more.
+        """
+        with self._db.write() as tx:
+            row = _step(tx, delivery, DeliveryState.RETRYING)
+            if row is None:
+                return False
+            cause, member = Cause.COMMITMENT_SILENT, row["target"]
+            tx.execute("UPDATE delivery SET error = ?, cause = ? WHERE id = ?", (error, cause, delivery))
+            tx.emit(
+                AttemptFailed(delivery, row["arrival"], member, row["attempts"], error, tx.now, cause),
+                correlation=row["arrival"],
+            )
+            check_delivery_step(DeliveryState.RETRYING, DeliveryState.WAITING)
+            begin_anew(tx, row, to, row["target_group"])
+            tx.emit(DeliveryUnbound(delivery, row["arrival"], row["target_group"], member), correlation=row["arrival"])
+            target_failed(tx, member, error)
             hold_with_arrival(tx, delivery)
             settle(tx, row["arrival"])
             return True
@@ -249,7 +275,8 @@ def _step(tx: Transaction, delivery: int, after: DeliveryState) -> Any:
     return row
 
 
-def _best(asked: Sequence[Any]) -> dict[str, int] | None:
+def _best(asked: Sequence[Any], target: str) -> dict[str, int] | None:
+    asked = [row for row in asked if row["target"] == target]  # redirected meanwhile, another one's word says nothing
     answers = [dict(_unpacked(row["failed"])) for row in asked if row["state"] == "answered"]
     if {} in answers:
         return {}

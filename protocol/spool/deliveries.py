@@ -14,7 +14,7 @@ from typing import Any
 from protocol.causes import Cause
 from protocol.errors import StepRefused
 from protocol.spool.acts import Act, act_of, counted
-from protocol.spool.binding import unbind
+from protocol.spool.binding import hand_on, unbind
 from protocol.spool.claiming import ANY_ORDER, NO_GROUPS, Groups, Order, best_first, rotated, take
 from protocol.spool.commands import done
 from protocol.spool.database import Database
@@ -207,18 +207,20 @@ class Deliveries(DueTimes):
 
     def retry(
         self, claim: Claim, due: float, error: str, cause: str = Cause.OTHER, *, got_on: bool = False,
-        at: ImageToSend | None = None,
+        at: ImageToSend | None = None, earlier: int = 0,
     ) -> None:  # fmt: skip
         """This attempt failed; try again at `due` (seconds UTC). `cause`: one of protocol/causes.py.
 
-        `got_on`: images went through before it failed, so attempts and their time count anew, this one being the first.
+        `got_on`: images went through before it failed, so attempts and their time count anew, this one being the first after
+        the `earlier` ones of other members of its group.
         `at` is the image that was being sent when it failed, or that was refused for now; it goes last from now on.
         """
         with self._db.write() as tx:
             mine(tx, claim)
             leave(tx, claim, DeliveryState.RETRYING, error=error, cause=cause, due=due)
             if got_on:
-                tx.execute("UPDATE delivery SET attempts = 1, first_tried = ? WHERE id = ?", (tx.now, claim.delivery))
+                again = "UPDATE delivery SET attempts = ?, first_tried = ? WHERE id = ?"
+                tx.execute(again, (earlier + 1, tx.now, claim.delivery))
             self._put_last(tx, claim, at)
             tx.emit(
                 AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, due, cause),
@@ -226,6 +228,11 @@ class Deliveries(DueTimes):
             )
             hold_with_arrival(tx, claim.delivery)
             target_failed(tx, claim.target, error)
+
+    def hand_on(self, claim: Claim, error: str, cause: str, used: int) -> None:
+        """This attempt failed, and another member of the group is to get the delivery; so many tries count as `used`."""
+        with self._db.write() as tx:
+            hand_on(tx, claim, error, cause, used)
 
     def _put_last(self, tx: Transaction, claim: Claim, at: ImageToSend | None) -> None:
         if at is not None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.groups import bindings, usable
-from protocol.errors import AssociationAborted, TargetUnreachable
+from protocol.errors import AssociationAborted, NetworkError, TargetUnreachable
 from protocol.spool.binding import Binding, candidates
 from protocol.spool.outbox import Cursor
 
@@ -297,3 +297,86 @@ def test_a_member_that_went_away_before_it_could_be_asked_to_commit_does_not_kee
         assert node.delivery["target"] == "a" and node.spool.targets.all()["a"].breaker == "closed"
     else:
         assert (node.delivery["state"], node.delivery["target"], node.got("b")) == ("confirming", "b", 3)
+
+
+ONE_TRY = {**FAST, "max_attempts": 1}
+
+
+def limited(world, a, b, **more):
+    """A node whose members count their tries."""
+    node = Node(world, **more)
+    node.routing.change({"a": {"retry": a}, "b": {"retry": b}}, groups={"both": node.group})
+    return node
+
+
+def go_on(node, seconds):
+    """So many seconds, with a look of slot and router in each."""
+    for _ in range(seconds):
+        node.run()
+        node.sweep()
+        node.clock.advance(1)
+    node.run()
+
+
+@pytest.mark.parametrize("how", ["away", "aborts", "refuses for now"])
+def test_a_member_that_has_used_up_its_tries_is_followed_by_another_one(world, how):
+    node = limited(world, ONE_TRY, ONE_TRY)
+    if how == "away":
+        world.target("a").away = True
+    elif how == "aborts":
+        world.target("a").abort_at = 3
+    else:
+        world.target("a").refuse.update({one.sop_uid: 0xA700 for one in series(1, 4)})
+    node.send(images=4)
+    go_on(node, 3)
+    assert (node.delivery["state"], node.delivery["target"], node.got("b")) == ("delivered", "b", 4)
+    assert node.spool.accounting.balance() == []
+
+
+def test_a_delivery_that_no_member_takes_is_parked_once_the_tries_of_all_are_used_up(world):
+    node = limited(world, {**FAST, "max_attempts": 2}, {**FAST, "max_attempts": 2})
+    for name in "ab":  # the one takes some, the other none; both fail always
+        world.target(name).refuse.update({series(1, 4)[3].sop_uid: 0xA700})
+    node.send(images=4)
+    go_on(node, 60)
+    assert node.delivery["state"] == "parked" and {node.got("a"), node.got("b")} == {3}
+
+
+def test_what_only_one_member_counts_ends_with_that_member(world):
+    node = limited(world, ONE_TRY, dict(FAST))
+    world.target("a").away = world.target("b").away = True
+    node.send(images=2)
+    go_on(node, 30)
+    assert node.delivery["state"] in ("waiting", "retrying")
+    world.target("b").away = False
+    go_on(node, 90)
+    assert (node.delivery["state"], node.got("b")) == ("delivered", 2)
+
+
+def test_a_member_that_takes_nothing_for_good_is_followed_by_another_one_and_two_such_park(world):
+    node = Node(world)
+
+    def closed(name):
+        def connect():
+            raise NetworkError("rejected", False)
+
+        world.target(name).connect = connect
+
+    closed("a")
+    node.send(images=2)
+    go_on(node, 3)
+    assert (node.delivery["state"], node.delivery["target"], node.got("b")) == ("delivered", "b", 2)
+    closed("b")
+    node.send(2)
+    go_on(node, 100)
+    assert states(node.spool) == ["delivered", "parked"]
+
+
+def test_waits_grow_at_the_member_that_counts_no_tries(world):
+    slow = {"first_s": 10.0, "factor": 2.0, "max_s": 1000.0}
+    node = limited(world, ONE_TRY, slow)
+    world.target("a").away = world.target("b").away = True
+    node.spool.targets.pause("a", "service", "ann", None, node.spool.commands.ask("target.pause", "ann", {}))
+    node.send(images=2)
+    go_on(node, 200)
+    assert 3 <= node.delivery["attempts"] <= 6

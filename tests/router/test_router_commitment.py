@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from router_rig import ALL, CT, MR_ONLY, TARGET, TARGETS
 
+from actors.groups import bindings
 from protocol.spool.cleaning import Retention
 from protocol.spool.deliveries import ImageResult
 from protocol.testing.images import TestImage
@@ -403,3 +404,82 @@ def test_an_answer_before_an_older_version_came_back_says_nothing_of_that_one(as
     rig.spool.confirmations.answered(transaction, [B.sop_uid], {A.sop_uid: 0x0213})
     rig.after(2)
     assert rig.spool.deliveries.get(first)["state"] == "retrying"
+
+
+# ---- groups ---------------------------------------------------------------------------------------------------------
+GROUPED = {
+    "targets": CONFIRMING["targets"], "groups": {"both": {"mode": "failover", "members": ["pacs", "archive"]}},
+}  # fmt: skip
+TO_BOTH = {**CT, "targets": ["both"]}
+
+
+class Members:
+    """A rig whose series goes to the group `both`; its members take images and requests, and say nothing of their own."""
+
+    def __init__(self, rig):
+        self.rig = rig(TO_BOTH, **GROUPED)
+        self.spool = self.rig.spool
+        self.rig.series(A, B)
+
+    def send(self):
+        """What a slot does: the member, and the transaction under which it was asked."""
+        claim = self.spool.deliveries.claim(
+            "x",
+            {"pacs": 1, "archive": 1},
+            self.rig.world.clock.now(),
+            groups=bindings(self.rig.versions.current().configuration),
+        )
+        results = [ImageResult(one.position, one.file.receipt, 0, True) for one in claim.images]
+        self.spool.deliveries.confirm(claim, results)
+        transaction = self.spool.confirmations.ask(claim).transaction_uid
+        self.spool.confirmations.confirming(claim, self.rig.world.clock.now() + 100)
+        return claim.target, len(claim.images), transaction
+
+    @property
+    def state(self):
+        (row,) = self.spool.deliveries.list()
+        return row["state"], row["target"]
+
+
+@pytest.fixture
+def members(rig):
+    return Members(rig)
+
+
+def test_a_member_that_is_silent_after_it_was_asked_is_followed_by_another_one_and_two_such_park(members):
+    assert members.send()[:2] == ("pacs", 2)
+    members.rig.after(99)
+    assert members.state == ("confirming", "pacs")
+    members.rig.after(2)
+    assert members.state == ("waiting", "archive")
+    assert members.send()[:2] == ("archive", 2)
+    members.rig.after(101)
+    assert members.state == ("parked", "archive")
+    assert members.spool.accounting.balance() == []
+
+
+def test_what_another_member_commits_to_is_delivered_and_a_late_word_of_the_first_changes_nothing(members):
+    _, _, first = members.send()
+    members.rig.after(101)
+    _, _, second = members.send()
+    members.spool.confirmations.answered(first, [A.sop_uid], {B.sop_uid: 0x0112})
+    members.rig.after(2)
+    assert members.state == ("confirming", "archive")
+    members.spool.confirmations.answered(second, [A.sop_uid, B.sop_uid], {})
+    members.rig.after(2)
+    assert members.state == ("delivered", "archive")
+
+
+def test_a_member_that_is_silent_keeps_what_no_other_one_can_take(members):
+    members.send()
+    members.spool.targets.leave_alone("archive", members.rig.world.clock.now() + 500, "away")
+    members.rig.after(101)
+    assert members.state == ("parked", "pacs")
+
+
+def test_a_delivery_that_is_held_while_its_member_is_silent_goes_to_nobody(members):
+    members.send()
+    ids = [members.spool.deliveries.list()[0]["id"]]
+    assert members.rig.ask("queue.hold", ids=ids).state == "done"
+    members.rig.after(101)
+    assert members.state == ("held", "pacs")
