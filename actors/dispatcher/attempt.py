@@ -20,6 +20,7 @@ from protocol.spool.deliveries import Claim, Deliveries, ImageResult, ImageToSen
 
 GROUP_S = 0.1
 GROUP_IMAGES = 64
+MOST_ALIKE = 20  # images in a row that are kept back by what may keep back all: then it does
 DONE, STOPPED, FAILED = "done", "stopped", "failed"
 
 
@@ -80,6 +81,10 @@ class Attempt:
         self._pending: list[ImageResult] = []
         self._enough = self._enough_cause = ""  # why no more images are to be sent, if the target said so
         self._enough_at: ImageToSend | None = None
+        self._doubted: list[
+            tuple[ImageToSend, Answer]
+        ] = []  # refused since the last that went through, perhaps like all others
+        self._refused_at: dict[str, int] = {}  # words -> position of the first such image
         self._confirmed_at = clock.monotonic()
 
     def run(self) -> Outcome:
@@ -98,7 +103,10 @@ class Attempt:
         except Exception:
             self._confirm()
             raise
+        barred = self._barred()
         self._confirm()
+        if barred:
+            return barred
         if error is not None:
             at = lines.broken_at
             # Who is too busy, or does not let us in, means no image; another one is to go first next time all the same.
@@ -115,20 +123,49 @@ class Attempt:
         return self._idle
 
     def _ending(self) -> bool:
-        return bool(self._enough) or self._stopping()
+        return bool(self._enough) or len(self._doubted) >= MOST_ALIKE or self._stopping()
+
+    def _barred(self) -> Outcome | None:
+        """How it ended if no image went through for what was refused last, or so many in a row were. Else each was refused by
+        itself; or nobody knows, since it broke off before others were tried: then they are sent again.
+        """
+        count = len(self._doubted)
+        if count < MOST_ALIKE and (self._through or len(self._claim.images) < self._claim.total):
+            self._settle_doubted()
+            return None
+        if not count or (count < MOST_ALIKE and count < len(self._claim.images)):
+            return None
+        first, answer = self._doubted[0]
+        named = f"image {first.position} of the arrival" + (f" and {count - 1} more" if count > 1 else "")
+        return self._end(FAILED, f"{answer.words} ({named})", False, cause=cause_of(answer))
+
+    def _settle_doubted(self) -> None:
+        """They were refused one by one: others go through."""
+        for image, answer in self._doubted:
+            self._settle(image, answer)
+        self._doubted.clear()
 
     def _hear(self, image: ImageToSend, answer: Answer) -> None:
-        self._count()
         self._log_step("image_answered", {
             "position": image.position, "sop_instance": image.file.sop_instance_uid, "bytes": image.file.bytes,
             "status": f"{answer.status:04X}", "ok": answer.ok, "cause": "" if answer.ok else cause_of(answer),
             "to": answer.syntax or image.file.transfer_syntax_uid,
         })  # fmt: skip
+        if answer.everywhere and not answer.ok:
+            self._doubted.append((image, answer))
+            return
+        self._count()
+        if answer.ok and self._doubted:
+            self._answered += len(self._doubted)
+            self._settle_doubted()
         if answer.retryable and not answer.ok:
             if not self._enough:
                 self._enough = f"{answer.words} (image {image.position} of the arrival)"
                 self._enough_cause, self._enough_at = cause_of(answer), image
             return
+        self._settle(image, answer)
+
+    def _settle(self, image: ImageToSend, answer: Answer) -> None:
         self._supply.answered(image)
         self._through += 1
         self._note(image, answer)
@@ -141,6 +178,7 @@ class Attempt:
     def _note(self, image: ImageToSend, answer: Answer) -> None:
         if not answer.ok:
             self._refused[answer.words] += 1
+            self._refused_at.setdefault(answer.words, image.position)
             self._causes[cause_of(answer)] += 1
         elif answer.syntax:
             self._transcoded[answer.syntax] += 1
@@ -165,7 +203,11 @@ class Attempt:
         self, how: str, error: str = "", retryable: bool = True, after_s: float = 0.0, cause: str = ""
     ) -> Outcome:  # fmt: skip
         cause = cause or next((name for name, _ in self._causes.most_common(1)), "")
-        refused, transcoded = tuple(self._refused.most_common()), tuple(self._transcoded.most_common())
+        transcoded = tuple(self._transcoded.most_common())
+        refused = tuple(
+            (f"{words} (image {self._refused_at[words]} of the arrival)" if count == 1 else words, count)
+            for words, count in self._refused.most_common()
+        )
         return Outcome(how, self._answered, refused, error, retryable, after_s, cause, transcoded, self._through)
 
 

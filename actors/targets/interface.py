@@ -37,7 +37,9 @@ class Answer:
 
     `words` are ours and may be logged; `comment` may be the peer's free text and must not be. `retryable`: the target
     refused it for now; the very same image can be taken later. `cause` is one of protocol/causes.py where the status does
-    not say enough. `syntax`: the transfer syntax UID that the image was changed into for it; "": it went as it is stored.
+    not say enough. `everywhere`: it was refused for good by what may well keep every image back (a right that is missing,
+    say); whether it does shows when the others are sent. `syntax`: the transfer syntax UID that the image was changed into
+    for it; "": it went as it is stored.
     """
 
     status: int
@@ -47,6 +49,7 @@ class Answer:
     retryable: bool = False
     cause: str = ""
     syntax: str = ""
+    everywhere: bool = False
 
 
 @record

@@ -89,6 +89,8 @@ class S3Session:
             return Answer(statuses.SUCCESS, True, "stored")
         if found.reach == "image":
             return Answer(found.status, False, found.words, "", found.again)
+        if found.reach == "target" and not found.again and found.http:
+            return Answer(found.status, False, found.words, cause=found.cause, everywhere=True)
         self._broken = True
         raise self._bucket.error(found)
 

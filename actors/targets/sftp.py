@@ -91,7 +91,11 @@ class SftpSession:
             words = f"not sent, {exc}"
             return Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=Cause.IMAGE_DAMAGED)
         except Fault as fault:
-            return Answer(fault.found.status, False, fault.found.words, "", fault.found.again)
+            found = fault.found
+            return Answer(
+                found.status, False, found.words, "", found.again, found.cause if found.reach == "target" else "",
+                everywhere=found.reach == "target",
+            )  # fmt: skip
         return Answer(statuses.SUCCESS, True, "stored")
 
     def mark(self, path: str) -> None:

@@ -65,16 +65,22 @@ class Channel:
 
         try:
             self.run(work())
+        except Fault as fault:
+            self.end(0.0)
+            found = fault.found
+            raise NetworkError(f"{self.where}: {found.words}", found.again, found.cause) from fault
         except BaseException:
             self.end(0.0)
             raise
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Raises what `work` does; what would be the same for every image as a NetworkError, which ends the session."""
+        """Raises what `work` does; what is the matter with the server now, not with an image or our rights, as a NetworkError,
+        which ends the session.
+        """
         try:
             return self._loop.run_until_complete(work)
         except Fault as fault:
-            if fault.found.reach == "image":
+            if fault.found.reach == "image" or not fault.found.again:
                 raise
             self.broken = True
             raise NetworkError(f"{self.where}: {fault.found.words}", fault.found.again, fault.found.cause) from fault

@@ -165,12 +165,23 @@ def test_the_folder_of_the_settings_is_never_made_and_may_come_later(server, fol
 
 def test_a_folder_that_we_may_not_write_to_is_final(server, folder, tmp_path):
     folder.chmod(0o555)
-    session = sftp(server, folder).open([spool_image(tmp_path)], quiet)
-    with pytest.raises(NetworkError) as caught:
-        session.send(spool_image(tmp_path))
-    assert not caught.value.retryable and "permit" in str(caught.value)
+    (answer,) = send(sftp(server, folder), spool_image(tmp_path))
+    assert not answer.retryable and answer.everywhere and "permit" in answer.words
     last = climb(said(server, folder))[-1]
     assert (last.name, last.ok) == ("write", False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to own what the server's user may not replace")
+def test_a_file_that_we_may_not_replace_keeps_only_itself_back(server, folder, tmp_path):
+    images = [spool_image(tmp_path, number) for number in (1, 2, 3)]
+    target = sftp(server, folder)
+    send(target, images[0])
+    os.chown(folder / "a" / "b", 0, 0)
+    (folder / "a" / "b").chmod(0o1777)
+    os.chown(folder / "a" / "b" / f"{images[0].sop_instance_uid}.dcm", 0, 0)
+    answers = send(target, *images)
+    assert [(answer.ok, answer.everywhere) for answer in answers] == [(False, True), (True, False), (True, False)]
+    assert len(list(server.files(folder))) == 3, "nothing of the refused one is left but what was there"
 
 
 def test_folders_that_were_tidied_away_between_two_images_are_made_again(server, folder, tmp_path):
