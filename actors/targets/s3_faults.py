@@ -34,6 +34,8 @@ class Meaning:
     cause: str = Cause.PROCESSING_FAILED
 
 
+NOT_S3 = Meaning("the answer of the server is none of S3", "target", True)
+
 # In the last part of the message control characters are escaped, so neither a server nor a name can forge a line of it.
 _LAST_PART = "\nDebug source:\n"
 _STATUS = re.compile(r"\n *status: ([0-9]{3}),\n")
@@ -81,7 +83,7 @@ def _unanswered(message: str) -> Meaning:
         )
     kind = _KIND.search(message)
     if kind is None:
-        return Meaning("the answer of the server is none of S3", "target", True)
+        return NOT_S3
     if kind[1] == "Timeout":
         return Meaning("no answer in time", "silence", True)
     for pattern, words, cause in _CAUSES:

@@ -41,7 +41,7 @@ def stored(request: Request) -> Reply:
     said = base64.b64decode(request.headers.get("x-amz-checksum-sha256", ""))
     if said != hashlib.sha256(request.body).digest():
         return refusal(400, "BadDigest")
-    return 200, {"ETag": '"1"'}, b""
+    return 200, {"ETag": f'"{hashlib.md5(request.body).hexdigest()}"'}, b""
 
 
 def refusal(status: int, code: str) -> Reply:
@@ -147,6 +147,52 @@ def test_what_answers_and_does_not_store_is_no_success(tmp_path):
     with HttpPeer(lambda request: (200, {}, b"<html>welcome</html>")) as peer, pytest.raises(NetworkError) as caught:
         send(peer, tmp_path)
     assert caught.value.retryable
+
+
+DATE = "Fri, 01 Jan 2027 00:00:00 GMT"
+TAGS = ('"5f3e-1a2b"', 'W/"0"', '"d41d8cd98f00b204e9800998ecf8427e"')
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("head", [200, 404])
+def test_a_page_with_a_tag_is_no_success(tmp_path, tag, head):
+    page = b"<html>welcome</html>"
+
+    def reply(request):
+        status = head if request.method == "HEAD" else 200
+        return status, {"ETag": tag, "Last-Modified": DATE, "Content-Type": "text/html"}, page
+
+    with HttpPeer(reply) as peer, pytest.raises(NetworkError) as caught:
+        send(peer, tmp_path)
+    assert caught.value.retryable and "none of S3" in str(caught.value)
+
+
+@pytest.mark.parametrize("tag", [*TAGS, '"767e97689fb29ddb7c6ac1229510c144-1"', '"CKih16GjycICEAE="'])
+@pytest.mark.parametrize("read", [True, False])
+def test_a_server_whose_tags_are_no_sums_is_asked_and_believed_if_it_has_the_object_or_does_not_let_us_read(
+    tmp_path, tag, read
+):
+    """One that encrypts, or was told not to compute them (minio --no-compat)."""
+    kept = {}
+
+    def reply(request):
+        if request.method == "PUT":
+            kept[request.path] = request.body
+        elif not read:
+            return 403, {}, b""
+        elif request.path not in kept:
+            return 404, {}, b""
+        return 200, {"ETag": tag, "Last-Modified": DATE}, kept[request.path] if request.method == "HEAD" else b""
+
+    with HttpPeer(reply) as peer:
+        assert send(peer, tmp_path).ok
+        assert [request.method for request in peer.requests] == ["HEAD", "PUT", "HEAD"]
+
+
+def test_a_tag_that_is_the_sum_needs_no_further_question(tmp_path):
+    with HttpPeer(stored) as peer:
+        assert send(peer, tmp_path).ok
+        assert [request.method for request in peer.requests] == ["HEAD", "PUT"]
 
 
 @pytest.mark.slow
