@@ -97,7 +97,7 @@ DELIVERY_STEPS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     D.CONFIRMING: frozenset({D.DELIVERED, D.RETRYING, D.PARKED, D.HELD, D.CANCELLED}),
     D.PARKED: frozenset({D.WAITING, D.HELD, D.CANCELLED}),
     D.HELD: frozenset({D.WAITING, D.PARKED, D.CANCELLED}),
-    D.DELIVERED: frozenset({D.WAITING}),  # with what it left to a newer version that does not go there after all
+    D.DELIVERED: frozenset({D.WAITING}),  # what it left to a newer version comes back, or its target moved
     D.CANCELLED: frozenset({D.WAITING}),
 }
 

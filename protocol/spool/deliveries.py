@@ -20,11 +20,11 @@ from protocol.spool.commands import done
 from protocol.spool.database import Database
 from protocol.spool.due_times import DueTimes
 from protocol.spool.headers import chosen_values
+from protocol.spool.moving import begin_there, follow, strays
 from protocol.spool.objects import ImageFile, image_file
 from protocol.spool.places import Places
 from protocol.spool.repeats import remember
 from protocol.spool.replacing import IMAGES_TO_SEND, leave_replaced, returned
-from protocol.spool.sent_singly import left_elsewhere
 from protocol.spool.settling import TargetChoice, hold_with_arrival, settle
 from protocol.spool.steps import (
     Claim,
@@ -36,14 +36,12 @@ from protocol.spool.steps import (
     interrupt,
     leave,
     mine,
-    send_all,
     target_failed,
 )
 from protocol.spool.transaction import Transaction
 from protocol.states import DeliveryState, Priority, check_delivery_step
 from protocol.wire.events import (
     AttemptFailed,
-    DeliveryBegunAnew,
     DeliveryClaimed,
     DeliveryHeld,
     DeliveryParked,
@@ -111,19 +109,20 @@ class Deliveries(DueTimes):
 
     def going_to(self, claim: Claim, location: str) -> Claim:
         """The claim as it goes to the place that `location` stands for. What it has settled at another one, since its target
-        was set otherwise then, is to be sent again: neither place would have the whole. Raises NotOwner.
+        was set otherwise then, is to be sent again, and so are newer versions that this one leaves out: neither place would have
+        the whole. Raises NotOwner.
         """
         where = hashlib.sha256(location.encode()).hexdigest()[:16]
         with self._db.read() as connection:
-            if claim.where in ("", where) and not left_elsewhere(
-                connection, claim.delivery, claim.arrival, claim.target, where
-            ):
-                return replace(claim, where=where)
-        with self._db.write() as tx:
-            send_all(tx, mine(tx, claim), claim.target)
-            tx.emit(DeliveryBegunAnew(claim.delivery, claim.arrival, claim.target), correlation=claim.arrival)
-            row = mine(tx, claim)
-        return replace(self._claim(row), where=where)
+            anew, newer = strays(connection, claim, where)
+        if anew or newer:
+            with self._db.write() as tx:
+                if anew:
+                    begin_there(tx, claim)
+                row = mine(tx, claim)
+                for id in newer:
+                    follow(tx, id)
+        return replace(self._claim(row) if anew else claim, where=where)
 
     def with_values(self, claim: Claim, names: Collection[str]) -> Claim:
         """The claim, with the values that a layout names in each of its images."""

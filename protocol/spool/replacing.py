@@ -6,6 +6,7 @@ A newer version of an image is in a later arrival of its series. `image.supersed
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,17 +27,40 @@ def replaced_at(tx: Transaction, arrival: Any, target: str, group: str = "") -> 
     if not arrival["superseded"]:
         return []
     return tx.all(
-        # One newer version after the other: that a still newer one goes elsewhere does not take this one from the target.
-        "WITH RECURSIVE newer (position, receipt, bytes, version) AS ("
-        " SELECT o.position, o.receipt, o.bytes, o.superseded FROM image o WHERE o.arrival = :arrival"
-        "   AND o.superseded IS NOT NULL AND o.superseded NOT IN (SELECT s.receipt FROM image s WHERE s.arrival = :arrival)"
-        " UNION SELECT w.position, w.receipt, w.bytes, n.superseded FROM newer w CROSS JOIN image n ON n.receipt = w.version"
-        "   WHERE n.superseded IS NOT NULL)"
-        " SELECT DISTINCT w.position, w.receipt, w.bytes FROM newer w CROSS JOIN image n ON n.receipt = w.version"
+        f"{_NEWER} SELECT DISTINCT w.position, w.receipt, w.bytes FROM newer w CROSS JOIN image n ON n.receipt = w.version"
         " CROSS JOIN delivery d INDEXED BY delivery_arrival ON d.arrival = n.arrival AND d.state <> 'cancelled'"
         "   AND (d.target = :target OR (:group <> '' AND d.target_group = :group)) WHERE n.arrival > :arrival",
         {"arrival": arrival["id"], "target": target, "group": group},
     )
+
+
+# One newer version after the other: that a still newer one goes elsewhere does not take this one from the target.
+_NEWER = (
+    "WITH RECURSIVE newer (position, receipt, bytes, version) AS ("
+    " SELECT o.position, o.receipt, o.bytes, o.superseded FROM image o WHERE o.arrival = :arrival"
+    "   AND o.superseded IS NOT NULL AND o.superseded NOT IN (SELECT s.receipt FROM image s WHERE s.arrival = :arrival)"
+    " UNION SELECT w.position, w.receipt, w.bytes, n.superseded FROM newer w CROSS JOIN image n ON n.receipt = w.version"
+    "   WHERE n.superseded IS NOT NULL)"
+)
+
+
+def replaced_elsewhere(connection: sqlite3.Connection, arrival: int, target: str, where: str) -> list[int]:
+    """Deliveries that brought newer versions of an arrival's images to this target while that was another place than `where`:
+    there nobody has any version of them. What has been deleted here meanwhile cannot be sent any more.
+    """
+    found = connection.execute("SELECT superseded FROM arrival WHERE id = ?", (arrival,)).fetchone()
+    if not found["superseded"]:
+        return []
+    rows = connection.execute(
+        f"{_NEWER} SELECT DISTINCT d.id FROM newer w CROSS JOIN image n ON n.receipt = w.version"
+        " CROSS JOIN arrival a ON a.id = n.arrival AND a.state NOT IN ('discarded', 'deleted')"
+        " CROSS JOIN delivery d INDEXED BY delivery_arrival ON d.arrival = a.id AND d.target = :target"
+        "   AND d.state IN ('delivered', 'confirming') AND d.place NOT IN ('', :where)"
+        " LEFT JOIN delivery_image x ON x.delivery = d.id AND x.position = n.position"
+        " WHERE a.id > :arrival AND coalesce(x.state, iif(d.singles, 'left', '')) <> 'left' ORDER BY d.id",
+        {"arrival": arrival, "target": target, "where": where},
+    )
+    return [row["id"] for row in rows.fetchall()]
 
 
 def leave_replaced(tx: Transaction, row: Any) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 from dispatcher_fakes import FAST, FixedRouting, deliveries, make_slot, receive, route, series, states
 
+from protocol.spool.outbox import Cursor
+from protocol.testing.fakes import digest
+from protocol.testing.images import TestImage
+
 
 class Node:
     """A world with the target `pacs` at the fake `old`, and one slot."""
@@ -28,11 +32,15 @@ class Node:
             pass
         self.clock.advance(100)
 
+    def ask(self, delivery, act):
+        self.spool.deliveries.change([delivery], act, self.spool.commands.ask(f"queue.{act}", "ann", {}))
+
     def got(self, name):
         return self.world.target(name).received
 
     @property
     def delivery(self):
+        """The only one."""
         (row,) = deliveries(self.spool)
         return row
 
@@ -77,3 +85,76 @@ def test_what_was_refused_at_the_old_place_is_sent_whole_to_the_new_one_when_it_
     node.spool.deliveries.change([node.delivery["id"]], "retry", node.spool.commands.ask("queue.retry", "ann", {}))
     node.run()
     assert states(node.spool) == ["delivered"] and len(node.got("new")) == 3
+
+
+# ---- versions -------------------------------------------------------------------------------------------------------
+CORRECTED = TestImage(series=1, instance=2, content=b"corrected")
+
+
+def corrected_at_the_old_place(world, begun, commitment=False):
+    """Of three images that wait, or of which the first is there (`begun`), the second was corrected; that version is delivered."""
+    node = Node(world)
+    if begun:
+        world.target("old").abort_at = 2
+    else:
+        world.target("old").away = True
+    node.send(3)
+    node.run()
+    world.target("old").away = False
+    waiting = node.delivery["id"]
+    node.ask(waiting, "hold")
+    route(node.spool, receive(node.spool, [CORRECTED]), "pacs")
+    node.run()
+    assert states(node.spool) == ["held", "delivered"] and CORRECTED.sop_uid in node.got("old")
+    return node, waiting
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_corrected_image_that_is_at_the_old_place_follows_its_series_to_the_new_one(world, begun):
+    node, waiting = corrected_at_the_old_place(world, begun)
+    node.set("NEW")
+    node.ask(waiting, "release")
+    node.run()
+    node.run()
+    assert states(node.spool) == ["delivered", "delivered"]
+    assert len(node.got("new")) == 3 and node.got("new")[CORRECTED.sop_uid] == [digest(CORRECTED.dataset())]
+    assert node.spool.accounting.balance() == []
+    events = [one.type for one in node.spool.outbox.read(Cursor(0, 0), 1000)]
+    assert events.count("delivery.begun_anew") == (2 if begun else 1)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_corrected_image_at_a_target_that_has_not_moved_is_sent_once(world, begun):
+    node, waiting = corrected_at_the_old_place(world, begun)
+    node.ask(waiting, "release")
+    node.run()
+    node.run()
+    assert states(node.spool) == ["delivered", "delivered"]
+    assert node.got("old")[CORRECTED.sop_uid][-1] == digest(CORRECTED.dataset())
+    assert node.got("old")[CORRECTED.sop_uid].count(digest(CORRECTED.dataset())) == 1
+    assert "delivery.begun_anew" not in [one.type for one in node.spool.outbox.read(Cursor(0, 0), 1000)]
+
+
+def test_of_two_corrections_the_last_one_follows(world):
+    node, waiting = corrected_at_the_old_place(world, True)
+    last = TestImage(series=1, instance=2, content=b"corrected twice")
+    route(node.spool, receive(node.spool, [last]), "pacs")
+    node.run()
+    node.set("NEW")
+    node.ask(waiting, "release")
+    node.run()
+    node.run()
+    assert states(node.spool) == ["delivered"] * 3
+    assert node.got("new")[last.sop_uid] == [digest(last.dataset())] and len(node.got("new")) == 3
+
+
+def test_a_correction_whose_arrival_was_deleted_does_not_come_back(world):
+    node, waiting = corrected_at_the_old_place(world, True)
+    (later,) = [row["arrival"] for row in deliveries(node.spool) if row["state"] == "delivered"]
+    with node.spool.database.write() as tx:
+        tx.execute("UPDATE arrival SET state = 'deleted' WHERE id = ?", (later,))
+    node.set("NEW")
+    node.ask(waiting, "release")
+    node.run()
+    node.run()
+    assert states(node.spool) == ["delivered", "delivered"]
