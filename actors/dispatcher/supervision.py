@@ -4,6 +4,7 @@ It must not claim or send, and never decides what a delivery becomes; for the de
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -251,9 +252,9 @@ def _reports(child: Child) -> Iterator[dict[str, Any]]:
 
 
 def orphans(spool: Spool, fs: FsOps, instance: str, mine: set[str]) -> list[str]:
-    """Dead slots that nobody will bury: of this instance's former life, or of a dispatcher that is dead too.
+    """Dead slots that nobody will bury: of this instance's former life, or of a dispatcher that is dead or suspended.
 
-    A slot whose dispatcher lives is left to it: only a parent can tell that its child died alone.
+    Any other slot whose dispatcher lives is left to it: only a parent can tell that its child died alone.
     """
     return [
         owner for owner in spool.workers.dead("dispatcher") if owner not in mine and _alone(spool, fs, owner, instance)
@@ -265,11 +266,20 @@ def frozen(spool: Spool, fs: FsOps, instance: str, mine: set[str]) -> dict[str, 
     them for hanging, and what they hold would wait until somebody lets them go on.
     """
     living = spool.workers.living("dispatcher")
-    alone = {owner: pid for owner, pid in living.items() if owner not in mine and _alone(spool, fs, owner, instance)}
-    return {owner: pid for owner, pid in alone.items() if is_suspended(pid)}
+    stopped = {owner: pid for owner, pid in living.items() if owner not in mine and is_suspended(pid)}
+    return {owner: pid for owner, pid in stopped.items() if _alone(spool, fs, owner, instance)}
 
 
 def _alone(spool: Spool, fs: FsOps, owner: str, instance: str) -> bool:
-    """Is a slot that is not ours without a dispatcher?"""
+    """Is a slot that is not ours without a dispatcher that looks after it?"""
     parent = owner.split("/")[1].rpartition("-")[0]
-    return parent == instance or not fs.is_locked(spool.places.run / f"dispatcher-{parent}.lock")
+    lock = spool.places.run / f"dispatcher-{parent}.lock"
+    return parent == instance or not fs.is_locked(lock) or is_suspended(_pid(fs.lock_text(lock)))
+
+
+def _pid(told: str) -> int:
+    """Of what an actor says in its lock file, see actors/seat.py; 0 if it says nothing yet."""
+    try:
+        return int(json.loads(told)["pid"])
+    except (ValueError, KeyError, TypeError):
+        return 0

@@ -109,6 +109,12 @@ class Site:
         self._stack.callback(_end, process)
         return process
 
+    def suspend(self, process: subprocess.Popen[bytes]) -> None:
+        """Until it is resumed, or the end of the test."""
+        suspended = psutil.Process(process.pid)
+        self._stack.callback(suspended.resume)
+        suspended.suspend()
+
     def finished(self) -> bool:
         return not set(states(self.spool)) & {"waiting", "sending", "retrying"}
 
@@ -425,6 +431,28 @@ def test_a_slot_that_is_suspended_while_its_parent_is_killed_does_not_keep_its_d
     wait_for(site.finished, LIMIT_S, pause)
     assert states(site.spool) == ["delivered"] and len(peer.copies()) == 30 and peer.copies().total() <= 31
     assert not slot.is_running()
+
+
+@pytest.mark.parametrize("slot_is", ["killed", "suspended"])
+def test_a_dispatcher_that_is_suspended_keeps_no_delivery_from_the_others(site, slot_is):
+    peer, port = site.peer()
+    peer.slow_s = 0.1
+    site.targets(a=at(port, dimse_timeout_s=20.0, concurrency=1))
+    site.send("a", images=30)
+    first = site.process()
+    wait_for(lambda: len(peer.handler.stored) > 5, LIMIT_S, pause)
+    (slot,) = slots_of(first)
+    site.suspend(first)
+    slot.suspend()
+    if slot_is == "killed":
+        slot.kill()
+    site.process(instance=1)
+    wait_for(site.finished, LIMIT_S, pause)
+    assert states(site.spool) == ["delivered"] and len(peer.copies()) == 30 and peer.copies().total() <= 31
+    psutil.Process(first.pid).resume()  # what it buries then is nobody's any more
+    site.send("a", number=2)
+    wait_for(site.finished, LIMIT_S, pause)
+    assert states(site.spool) == ["delivered", "delivered"]
 
 
 def test_parent_and_slots_killed_together_count_no_death_and_the_next_goes_on(site):
