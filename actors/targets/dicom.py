@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from actors.dicom import statuses
-from actors.dicom.frame import OutgoingImage
+from actors.dicom.frame import DEFLATED, OutgoingImage
+from actors.dicom.message import PeerAborted
 from actors.dicom.scu import (
     MAX_CONTEXTS,
     VERIFICATION_CONTEXT,
@@ -33,6 +34,7 @@ from protocol.routing.targets import DicomTarget as DicomSettings
 from protocol.spool.images import ImageFile
 
 AS_STORED = Syntaxes()
+ODD = "the data set of this image has an odd number of bytes, as it came in, which the standard forbids and many targets abort for"
 
 
 class DicomTarget:
@@ -179,6 +181,10 @@ class DicomSession:
             # Nothing the target could help with; the rest of the series must not wait for it.
             words = f"not sent, {exc}"
             return Answer(statuses.PROCESSING_FAILURE, False, words, words, cause=Cause.IMAGE_DAMAGED)
+        except PeerAborted as exc:
+            if sent.bytes % 2 and sent.transfer_syntax_uid not in DEFLATED:
+                raise PeerAborted(f"{exc}; {ODD}") from exc
+            raise
         self._alive()
         return _answer(result)
 

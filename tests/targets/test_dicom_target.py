@@ -253,3 +253,14 @@ def test_series_of_different_scanners_never_share_an_association_those_of_one_do
         session.close()
         send_all(port, images[2:], pass_calling_ae=True)
     assert titles(handler) == [("MR1", "PACS"), ("CT1", "PACS")]
+
+
+@needs_dcmtk
+def test_who_aborts_at_an_image_of_odd_length_is_said_to_have_a_reason(tmp_path):
+    """PS3.8 annex E: fragments are even."""
+    odd, even = image(tmp_path, 1, data=_dataset("1.2.3.1", CT) + b"x"), image(tmp_path, 2)
+    with StoreScp(tmp_path / "scp") as peer, pytest.raises(AssociationAborted, match="odd number of bytes"):
+        send_all(peer.port, [odd])
+    with StoreScp(tmp_path / "aborts", options=["--abort-after"]) as peer, pytest.raises(AssociationAborted) as caught:
+        send_all(peer.port, [even])
+    assert "odd" not in str(caught.value)
