@@ -217,7 +217,8 @@ def test_no_answer_no_connection_and_a_cut_are_told_apart(tmp_path):
 @given(st.text())
 def test_whatever_the_message_is_it_has_a_meaning_and_is_not_repeated(text):
     found = meaning(text)
-    assert found.words and (len(text) < 4 or text not in found.words)
+    ours = meaning("").words  # in which a short text may stand by chance, such as "none"
+    assert found.words and (len(text) < 4 or text not in found.words or text in ours)
 
 
 @given(st.text(), st.integers(100, 999), st.text("aB<>/.", max_size=70))
