@@ -124,9 +124,10 @@ class Frame:
         return [self._gaps[index][inside:], *self._gaps[index + 1 :]]
 
     def _close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        # Forgotten first: an interrupt (Ctrl-C) may come in between, and must not lead to closing what has the number then.
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     # -- the PDUs --------------------------------------------------------------------------------------------------
 

@@ -119,3 +119,24 @@ def test_the_plain_success_is_recognised_and_nothing_else(with_class):
         assert not plain_success(**change)
     whole = dimse.encode(usual)
     assert not any(dimse.is_plain_success(whole, 0, end, 7) for end in range(50 if not with_class else 80))
+
+
+def test_a_file_is_not_closed_twice_when_an_interrupt_falls_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes between any two lines: the number may be another file's by the time everything is put away."""
+    closed: list[int] = []
+
+    def close(fd: int) -> None:
+        close_it(fd)
+        closed.append(fd)
+        if len(closed) == 1:
+            raise KeyboardInterrupt
+
+    close_it = os.close
+    monkeypatch.setattr(frame.os, "close", close)
+    one = Frame(16384)
+    with pytest.raises(KeyboardInterrupt):
+        one.load(image_of(tmp_path, b"ab"))
+    one.clear()
+    assert len(closed) == 1
