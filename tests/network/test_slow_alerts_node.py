@@ -22,7 +22,8 @@ from tests.network.evidence import send, series
 from tests.network.system import ROOT, Node, rule, target, wait_until
 from tests.peers import StoreScp, free_port, needs_dcmtk
 
-pytestmark = [needs_dcmtk, pytest.mark.slow, pytest.mark.timeout(300)]
+# Much of a minute, most of it waiting: apart from what runs each time.
+pytestmark = [needs_dcmtk, pytest.mark.soak, pytest.mark.timeout(300)]
 
 GB = 10**9
 SAYS = {
