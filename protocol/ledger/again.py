@@ -14,7 +14,7 @@ from protocol.causes import Cause
 from protocol.ledger.entries import Entry
 from protocol.ledger.tables import arrival, delivery, dose_event, dose_report, header, image, series
 from protocol.states import DELIVERY_FINISHED, ArrivalState, DeliveryState
-from protocol.wire.events import DeliveryHeld, ImageReceived
+from protocol.wire.events import DeliveryHeld, ImageDuplicate, ImageReceived
 
 FROM_FILES = frozenset({"adopted", "rebuilt"})
 """Why an image got its row without having been received just now."""
@@ -43,8 +43,9 @@ def end_moved(connection: Connection, node: str, entries: Iterable[Entry]) -> No
 def _moved(connection: Connection, node: str, entries: Iterable[Entry]) -> dict[int, Moved]:
     found: dict[str, tuple[int, float]] = {}
     for entry in entries:
-        for change in entry.changes if entry.envelope.type == ImageReceived.TYPE else ():
-            if change.values.get("why") in FROM_FILES and change.values.get("arrival") is not None:
+        again = entry.envelope.type == ImageDuplicate.TYPE  # of an image that is known: it was sent twice on purpose
+        for change in entry.changes if again or entry.envelope.type == ImageReceived.TYPE else ():
+            if (again or change.values.get("why") in FROM_FILES) and change.values.get("arrival") is not None:
                 found[change.key["receipt"]] = change.values["arrival"], entry.row["time"]
     before: dict[int, Moved] = {}
     receipts = list(found)
@@ -62,7 +63,9 @@ def _moved(connection: Connection, node: str, entries: Iterable[Entry]) -> dict[
 
 
 def stand_again(connection: Connection, node: str, entries: Iterable[Entry]) -> None:
-    """What had ended after the backup was made that the spool was restored from is under way again, and held."""
+    """What had ended after the backup was made that the spool was restored from is under way again, and held. Before the
+    events are written: what was released since then may have ended once more among them.
+    """
     for entry in entries:
         data = entry.envelope.data if isinstance(entry.envelope.data, Mapping) else {}
         if entry.envelope.type == DeliveryHeld.TYPE and data.get("cause") == Cause.REBUILT:

@@ -240,9 +240,9 @@ class Ledger:
                 if rows:
                     add(connection, event, rows)
                 end_moved(connection, self.node, entries)
+                stand_again(connection, self.node, entries)
                 for group in fold((change for entry in entries for change in entry.changes), self.node):
                     put(connection, metadata.tables[group.table], group.rows, group.first)
-                stand_again(connection, self.node, entries)
         except UNFIT as exc:
             return type(exc).__name__
         except StatementError as exc:

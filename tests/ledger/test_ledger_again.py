@@ -110,6 +110,23 @@ def test_what_had_ended_after_the_backup_is_under_way_again_and_what_is_not_stay
     assert look(rows, ARRIVALS)[0] == (OLD, "delivered")
 
 
+def test_what_was_released_and_sent_while_the_ledger_was_away_stays_sent(story, look):
+    story.tell(example(e.ArrivalDelivered, arrival=OLD))
+    one = {"delivery": 2, "arrival": OLD, "target": "ai"}
+    held = example(e.DeliveryHeld, **one, cause="rebuilt", reason="restored from a backup")
+    story.tell(held, example(e.DeliveryCompleted, **one), example(e.ArrivalDelivered, arrival=OLD))
+    assert look(rows, ARRIVALS) == [(OLD, "delivered")]
+
+
+def test_a_part_whose_images_came_again_as_repetitions_ends_as_well(story, look):
+    """It was sent twice on purpose: a rebuild finds the bytes twice and gives one of them a row."""
+    story.tell(example(e.ArrivalOpened, arrival=OTHER), image(4, OTHER), completed(OTHER), of=phi("Thorax"))
+    again = [image(number, NEW, why="rebuilt") for number in (1, 2, 3)]
+    story.tell(*again, example(e.ImageDuplicate, receipt=f"{4:032x}", arrival=NEW, twin=f"{1:032x}"), completed(NEW))
+    assert look(rows, ARRIVALS) == [(OLD, "deleted"), (OTHER, "deleted"), (NEW, "closed")]
+    assert [row[0] for row in look(rows, SERIES)] == [NEW]
+
+
 def test_what_is_adopted_after_a_crash_ends_nothing(story, look):
     story.tell(image(1, OLD, why="adopted"), image(7, OTHER, why="adopted"))
     assert "deleted" not in {row[1] for row in look(rows, ARRIVALS)}
