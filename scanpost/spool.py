@@ -39,7 +39,7 @@ def _rest(options: Options, folder: Path) -> Settings:
     """Put back what is not the spool's; the settings as they are then."""
     import time
 
-    from protocol.spool.whole import put_back_config, put_back_rest
+    from protocol.spool.whole import lacking, put_back_config, put_back_rest
 
     if not (folder / "spool.sqlite3").exists():
         raise SpoolError(f"{folder} holds no backup (spool.sqlite3)")
@@ -51,6 +51,8 @@ def _rest(options: Options, folder: Path) -> Settings:
     settings = options.settings()
     for one in put_back_rest(home, folder, settings.ledger.url, time.time()):
         say(f"put back: {one}")
+    if missing := lacking(folder, settings.ledger.url):
+        say(f"{folder} has no {', '.join(missing)}: it was made without --whole, or broken off")
     return settings
 
 

@@ -19,7 +19,7 @@ from protocol.header.scan import scan
 from protocol.records import record
 from protocol.spool import comparing, quarantine
 from protocol.spool.adoption import SourceOf, nobody
-from protocol.spool.copies import copy_database, put_back_figures
+from protocol.spool.copies import copy_database, is_sound, put_back_figures
 from protocol.spool.database import begin_epoch, create_database, is_older_and_open, publish, remove_attempt, seed_ids
 from protocol.spool.images import Incoming, Saved, misplaced
 from protocol.spool.part10 import MAX_META, FileMeta, decode
@@ -116,11 +116,11 @@ def restore(
     fresh = places.database.with_name("spool.sqlite3.restoring")
     remove_attempt(fresh)
     shutil.copyfile(source, fresh)
+    if not is_sound(fresh):
+        raise SpoolDamaged(f"the backup {source} is damaged")
     connection = sqlite3.connect(fresh, isolation_level=None)
     try:
         connection.execute("PRAGMA synchronous=FULL")
-        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise SpoolDamaged(f"the backup {source} is damaged")
         connection.execute("BEGIN IMMEDIATE")
         _make_restored(connection, clock or SystemClock())
         connection.execute("COMMIT")

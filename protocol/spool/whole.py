@@ -5,18 +5,19 @@ It must not touch the spool (`maintenance` does), nor replace anything while an 
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from pathlib import Path
 
 from protocol.errors import SpoolDamaged, SpoolError
-from protocol.fsops import RealFs
-from protocol.spool.copies import copy_database
+from protocol.fsops import FOLDER_MODE, RealFs
+from protocol.spool.copies import copy_database, is_sound, ready_copy
 from protocol.spool.database import publish, remove_attempt
 from protocol.spool.maintenance import refuse_running
 from protocol.spool.places import Places
 
 CONFIG, ACCOUNTS, LEDGER = "config", "accounts.sqlite3", "ledger.sqlite3"
 _SQLITE = "sqlite:///"
+_UNFINISHED = ".restoring"
+"""In a configuration that is being put back: without it a part would be taken for the node's own."""
 
 
 def ledger_file(url: str) -> Path | None:
@@ -34,9 +35,23 @@ def copy_rest(home: Path, folder: Path) -> list[Path]:
     """The accounts with the audit, after the spool: they may know more than that, never less; and the configuration."""
     copied, config = _copied(home / ACCOUNTS, folder / ACCOUNTS), Places(home).config
     if config.exists():
-        shutil.copytree(config, folder / CONFIG, ignore=shutil.ignore_patterns(".*"))
+        part = folder / f"{CONFIG}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(config, part, ignore=shutil.ignore_patterns(".*"))
+        _sync(part)
+        part.rename(folder / CONFIG)
+        RealFs().sync_dir(folder)
         copied.append(folder / CONFIG)
     return copied
+
+
+def _sync(folder: Path) -> None:
+    fs = RealFs()
+    for one in (*folder.rglob("*"), folder):
+        if one.is_dir():
+            fs.sync_dir(one)
+        elif one.is_file():
+            fs.sync_file(one)
 
 
 def _copied(source: Path, target: Path) -> list[Path]:
@@ -55,36 +70,43 @@ def put_back_config(home: Path, folder: Path) -> bool:
     config, source = Places(home).config, folder / CONFIG
     if not source.exists():
         return False
-    if config.exists() and any(one.is_file() for one in config.rglob("*")):
+    unfinished = config / _UNFINISHED
+    if not unfinished.exists() and any(one.is_file() for one in config.rglob("*")):
         return False
+    config.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    unfinished.touch()
     shutil.copytree(source, config, dirs_exist_ok=True)
+    _sync(config)
+    unfinished.unlink()
+    RealFs().sync_dir(config)
     return True
 
 
 def put_back_rest(home: Path, folder: Path, url: str, now: float) -> list[Path]:
-    """Accounts and ledger of a backup, as far as it has them; what was there is kept beside them. Raises SpoolDamaged."""
+    """Accounts and ledger of a backup, as far as it has them; what was there is kept beside them. Nothing is replaced before all
+    of the backup was checked, the spool as well. Raises SpoolDamaged.
+    """
     refuse_running(home, RealFs())
-    back = []
-    for source, target in ((folder / ACCOUNTS, home / ACCOUNTS), (folder / LEDGER, ledger_file(url))):
-        if target is not None and source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            fresh = target.with_name(f"{target.name}.restoring")
-            remove_attempt(fresh)
-            shutil.copyfile(source, fresh)
-            _must_be_sound(fresh, source)
-            publish(fresh, target, now)
-            back.append(target)
-    return back
-
-
-def _must_be_sound(fresh: Path, source: Path) -> None:
-    connection = sqlite3.connect(fresh, isolation_level=None)
+    places = Places(home)
+    for name in (places.database.name, places.figures.name):
+        if (folder / name).exists() and not is_sound(folder / name):
+            raise SpoolDamaged(f"{folder / name} is damaged")
+    ready: dict[Path, Path] = {}
     try:
-        sound = connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-    except sqlite3.DatabaseError:
-        sound = False
-    finally:
-        connection.close()
-    if not sound:
-        fresh.unlink()
-        raise SpoolDamaged(f"{source} is damaged; take it out of the backup to restore without it")
+        for source, target in ((folder / ACCOUNTS, home / ACCOUNTS), (folder / LEDGER, ledger_file(url))):
+            if target is not None and source.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                ready[target] = ready_copy(source, target)
+    except SpoolDamaged:
+        for fresh in ready.values():
+            remove_attempt(fresh)
+        raise
+    for target, fresh in ready.items():
+        publish(fresh, target, now)
+    return list(ready)
+
+
+def lacking(folder: Path, url: str) -> list[str]:
+    """What a whole backup would have and this one does not."""
+    names = (CONFIG, ACCOUNTS, *((LEDGER,) if ledger_file(url) is not None else ()))
+    return [name for name in names if not (folder / name).exists()]

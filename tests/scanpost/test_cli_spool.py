@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -126,3 +127,64 @@ def test_a_rebuild_needs_no_more_than_the_images(node: Path, run: Run, tmp_path:
     shutil.copytree(node / "spool" / "images", other / "spool" / "images")
     done = CliRunner().invoke(cli, ["--home", str(other), "spool", "rebuild"])
     assert done.exit_code == 0 and "1 images in 1 arrivals are held" in done.stderr
+
+
+def modes(*places: Path) -> list[int]:
+    return [stat.S_IMODE(place.stat().st_mode) for place in places]
+
+
+def whole_backup(node: Path, run: Run, copies: Path) -> None:
+    Accounts(node / "accounts.sqlite3").close()
+    ledger = Ledger(f"sqlite:///{node / 'ledger.sqlite3'}", "radiology1")
+    ledger.open()
+    ledger.close()
+    (node / "config" / "scanpost.toml").write_text("")
+    run("backup", "--whole", str(copies))
+
+
+def test_accounts_and_ledger_stay_their_owners_alone(node: Path, run: Run, tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    whole_backup(node, run, copies)
+    assert modes(copies / "accounts.sqlite3", copies / "ledger.sqlite3") == [0o600, 0o600]
+    for name in ("accounts.sqlite3", "ledger.sqlite3"):
+        (copies / name).chmod(0o644)  # brought from elsewhere
+    run("restore", "--whole", str(copies))
+    assert modes(node / "accounts.sqlite3", node / "ledger.sqlite3") == [0o600, 0o600]
+
+
+@pytest.mark.parametrize("damaged", ["spool.sqlite3", "ledger.sqlite3"])
+def test_of_a_backup_with_a_damaged_part_nothing_is_put_back(
+    node: Path, run: Run, tmp_path: Path, damaged: str
+) -> None:
+    copies = tmp_path / "copies"
+    whole_backup(node, run, copies)
+    (copies / damaged).write_bytes(b"no database at all" * 100)
+    assert "is damaged" in run("restore", "--whole", str(copies), code=1).stderr
+    assert not [*node.rglob("*.before-*"), *node.rglob("*.restoring")]
+
+
+def test_a_configuration_that_was_put_back_by_half_is_not_taken_for_the_nodes_own(
+    node: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies, other = tmp_path / "copies", tmp_path / "other"
+    whole_backup(node, run, copies)
+
+    def dies(source: Path, target: Path, **more: object) -> None:
+        (target / "routing").mkdir(parents=True)
+        shutil.copyfile(source / "routing" / "000001.json", target / "routing" / "000001.json")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copytree", dies)
+        CliRunner().invoke(cli, ["--home", str(other), "restore", "--whole", str(copies)])
+    assert (other / "config" / "routing" / "000001.json").exists()
+    done = CliRunner().invoke(cli, ["--home", str(other), "restore", "--whole", str(copies)])
+    assert done.exit_code == 0 and f"put back: {other / 'config'}" in done.stderr
+    assert (other / "config" / "scanpost.toml").exists()
+    assert {one.name for one in (other / "config").iterdir()} == {"scanpost.toml", "routing"}
+
+
+def test_what_a_backup_lacks_is_said(node: Path, run: Run, tmp_path: Path) -> None:
+    run("backup", str(tmp_path / "copies"))
+    done = run("restore", "--whole", str(tmp_path / "copies"))
+    assert "has no config, accounts.sqlite3, ledger.sqlite3" in done.stderr
