@@ -31,6 +31,7 @@ def questions(arrivals: int, each: int) -> dict[str, Question]:
     filters = {
         "newest": Filter(), "state held": Filter(state="held"), "state delivered": Filter(state="delivered"),
         "source": Filter(source="CT7"), "source given up": Filter(source="GONE"), "modality": Filter(modality="MR"),
+        "modality in small letters": Filter(modality="mr"),
         "source and modality": Filter(source="CT8", modality="MR"), "target": Filter(target="archive"),
         "target given up": Filter(target="old"), "group": Filter(target="ai"), "rule": Filter(rule="everything"),
         "rule and target": Filter(rule="odd", target="archive"), "target and source": Filter(target="archive", source="CT9"),

@@ -160,17 +160,26 @@ def _walks(connection: Connection, node: str | None, asked: Filter, way: str) ->
     elif node is None and not (asked.source or asked.modality or asked.study_uid or asked.patient_id or asked.state):
         for name in nodes_of(connection):
             yield _by_opening(connection, name, asked)  # each along its index
+    elif asked.modality and not (asked.source or asked.study_uid or asked.patient_id):
+        for one in modalities(
+            asked.modality
+        ):  # each along its index: asked for both, a database would sort all of them
+            yield _by_opening(connection, node, asked, modality=one)
     else:
         yield _by_opening(connection, node, asked)
 
 
-def _by_opening(connection: Connection, node: str | None, asked: Filter, *conditions: Any) -> Walk:
+def _by_opening(
+    connection: Connection, node: str | None, asked: Filter, *conditions: Any, modality: str = ""
+) -> Walk:  # fmt: skip
+    """`modality`: of the spellings that may be meant this one alone."""
     few = bool(conditions or asked.study_uid or asked.patient_id)
     wide = bool(asked.source or asked.modality or asked.state) and not few
     # However many series a source sends, it may never have sent this modality, and to another node.
     apart = bool(asked.source and asked.modality and wide and (not asked.state or asked.state in SETTLED))
-    walked = replace(asked, modality="") if apart else asked
-    wanted = select(*_MARK).where(*conditions, *_tests(None, walked), arrival.c.opened.is_not(None))
+    walked = replace(asked, modality="") if apart or modality else asked
+    along = [arrival.c.modality == modality] if modality else []
+    wanted = select(*_MARK).where(*conditions, *along, *_tests(None, walked), arrival.c.opened.is_not(None))
     if node is not None and not wide:
         wanted = wanted.where((aside(connection, arrival.c.node) if few else arrival.c.node) == node)
 
