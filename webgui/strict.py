@@ -15,6 +15,8 @@ from webgui.guards import Handler
 from webgui.invalid import Invalid
 from webgui.route import Route
 
+MOST, LONGEST = 10, 100  # names that are compared and told, and characters of each: a body may hold a million of them
+
 
 def strict(route: Route) -> Handler:
     """The handler of a route of the API, which refuses parameters of the query that it does not have. Raises Invalid."""
@@ -33,9 +35,13 @@ def refuse(given: Iterable[str], known: Iterable[str], what: str = "field") -> N
     """Raises Invalid where something is given that is not known."""
     names = sorted(known)
     there = f"there are {', '.join(names)}" if names else "there is none here"
+    odd = list(dict.fromkeys(name for name in given if name not in names))
     found = {
-        name: f"there is no such {what}; {did_you_mean(name, names, there)}" for name in given if name not in names
+        name: f"there is no such {what}; {did_you_mean(name, names, there)}"
+        for name in (one[:LONGEST] for one in odd[:MOST])
     }
+    if len(odd) > MOST:
+        found[""] = f"and {len(odd) - MOST} more that are none"
     if found:
         raise Invalid(found)
 

@@ -41,3 +41,11 @@ async def test_the_nearest_name_is_told(real, real_admin):
     assert answer.status == 422 and "did you mean 'days'" in (await answer.json())["error"]
     answer = await real_admin.post("/api/v1/rules/backtest", json={"day": 7}, headers=HOME)
     assert answer.status == 422 and "did you mean 'days'" in (await answer.json())["error"]
+
+
+async def test_of_very_many_names_a_few_are_compared_and_told(real, real_admin):
+    sent = {f"reason{number}" + "x" * 1000: 1 for number in range(1000)}
+    answer = await real_admin.post("/api/v1/rules/lint", json=sent, headers=HOME)
+    told = await answer.json()
+    assert answer.status == 422 and told["error"].endswith("and 990 more that are none")
+    assert len(told["error"]) < 3000 and len(told["fields"]) == 11
