@@ -7,8 +7,9 @@ import uuid
 import pytest
 from sqlalchemy import select
 
+from protocol.clock import ManualClock
 from protocol.errors import StepRefused
-from protocol.header.scan import Header
+from protocol.header.scan import Header, scan
 from protocol.ledger import tables
 from protocol.ledger.compare import compare
 from protocol.ledger.queries import counts
@@ -16,7 +17,9 @@ from protocol.spool import open_spool
 from protocol.spool.arrivals import TargetChoice, Verdict
 from protocol.spool.deliveries import ImageResult
 from protocol.spool.images import Incoming
+from protocol.spool.maintenance import rebuild
 from protocol.spool.outbox import Cursor
+from protocol.testing.images import TestImage
 from tests.ledger.ledger_events import NODE
 
 TARGETS = ("a", "b")
@@ -51,6 +54,13 @@ class Site:
         )
         incoming = Incoming(uuid.uuid4().bytes, "CT", "ROUTER", "127.0.0.1", None, "1.2.840.10008.5.1.4.1.1.2", sop,
                             "1.2.840.10008.1.2.1", b"%d" % self.chance.randrange(self.images), header)  # fmt: skip
+        self.spool.images.commit([self.spool.images.save(incoming)])
+
+    def take(self, image):
+        """A real image, which a rebuild can read."""
+        data, syntax = image.dataset(), image.transfer_syntax_uid
+        incoming = Incoming(uuid.uuid4().bytes, "CT", "ROUTER", "127.0.0.1", None, image.sop_class_uid, image.sop_uid, syntax,
+                            data, scan(data, syntax))  # fmt: skip
         self.spool.images.commit([self.spool.images.save(incoming)])
 
     def close_one(self):
@@ -160,6 +170,29 @@ def test_after_every_act_the_ledger_holds_the_same_states_as_the_spool(open_ledg
         figures, counted = site.spool.accounting.figures(), look(counts, NODE)
         assert counted["duplicates"] == figures.duplicates and sum(counted["images"].values()) > 20
         assert sum(counted["images"].values()) + counted["superseded"] == figures.received
+    finally:
+        site.spool.close()
+
+
+def test_what_was_sent_twice_on_purpose_is_one_series_again_after_a_rebuild(open_ledger, look, url, tmp_path):
+    """The bytes are there twice, since the first series had been discarded; the rebuild finds a repetition."""
+    site = Site(tmp_path / "home", open_ledger(), 0)
+    for _ in range(2):
+        site.take(TestImage())
+        site.spool.arrivals.close(site.spool.arrivals.open_ones()[0].id, "idle")
+        site.discard()
+    site.carry()
+    site.spool.close()
+    for place in (tmp_path / "home" / "spool").glob("spool.sqlite3*"):
+        place.unlink()
+    clock = ManualClock(time.time() + 1000)
+    assert rebuild(tmp_path / "home", node=NODE, clock=clock).arrivals == 1
+    site.spool = open_spool(tmp_path / "home", clock=clock)
+    site.carry()
+    try:
+        assert states(site)[0].items() <= look(ledger_states)[0].items()
+        assert sorted(look(ledger_states)[0].values()) == ["deleted", "deleted", "held"]
+        assert compare(url, NODE, site.spool.accounting) == []
     finally:
         site.spool.close()
 
