@@ -39,10 +39,11 @@ def _rest(options: Options, folder: Path) -> Settings:
     """Put back what is not the spool's; the settings as they are then."""
     import time
 
-    from protocol.spool.whole import lacking, put_back_config, put_back_rest
+    from protocol.spool.whole import lacking, must_be_sound, put_back_config, put_back_rest
 
     if not (folder / "spool.sqlite3").exists():
         raise SpoolError(f"{folder} holds no backup (spool.sqlite3)")
+    must_be_sound(folder)
     home = options.settings().home
     if put_back_config(home, folder):
         say(f"put back: {home / 'config'}")

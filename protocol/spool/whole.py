@@ -64,6 +64,14 @@ def _copied(source: Path, target: Path) -> list[Path]:
     return [target]
 
 
+def must_be_sound(folder: Path) -> None:
+    """Before anything is put back. Raises SpoolDamaged for the first database of a backup that is damaged."""
+    for name in ("spool.sqlite3", "figures.sqlite3", ACCOUNTS, LEDGER):
+        if (folder / name).exists() and not is_sound(folder / name):
+            without = "" if name == "spool.sqlite3" else "; take it out of the backup to restore without it"
+            raise SpoolDamaged(f"{folder / name} is damaged{without}")
+
+
 def put_back_config(home: Path, folder: Path) -> bool:
     """First of all: what else is put back may depend on it. A node that has a configuration keeps its own: False."""
     refuse_running(home, RealFs())
@@ -83,21 +91,17 @@ def put_back_config(home: Path, folder: Path) -> bool:
 
 
 def put_back_rest(home: Path, folder: Path, url: str, now: float) -> list[Path]:
-    """Accounts and ledger of a backup, as far as it has them; what was there is kept beside them. Nothing is replaced before all
-    of the backup was checked, the spool as well. Raises SpoolDamaged.
+    """Accounts and ledger of a backup, as far as it has them; what was there is kept beside them. Neither is replaced before both
+    are there.
     """
     refuse_running(home, RealFs())
-    places = Places(home)
-    for name in (places.database.name, places.figures.name):
-        if (folder / name).exists() and not is_sound(folder / name):
-            raise SpoolDamaged(f"{folder / name} is damaged")
     ready: dict[Path, Path] = {}
     try:
         for source, target in ((folder / ACCOUNTS, home / ACCOUNTS), (folder / LEDGER, ledger_file(url))):
             if target is not None and source.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 ready[target] = ready_copy(source, target)
-    except SpoolDamaged:
+    except OSError:
         for fresh in ready.values():
             remove_attempt(fresh)
         raise

@@ -161,6 +161,9 @@ def test_of_a_backup_with_a_damaged_part_nothing_is_put_back(
     (copies / damaged).write_bytes(b"no database at all" * 100)
     assert "is damaged" in run("restore", "--whole", str(copies), code=1).stderr
     assert not [*node.rglob("*.before-*"), *node.rglob("*.restoring")]
+    other = tmp_path / "other"
+    CliRunner().invoke(cli, ["--home", str(other), "restore", "--whole", str(copies)])
+    assert not (other / "config").exists(), "the next backup that is tried could not bring its own"
 
 
 def test_a_configuration_that_was_put_back_by_half_is_not_taken_for_the_nodes_own(
