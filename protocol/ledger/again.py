@@ -51,12 +51,13 @@ def _moved(connection: Connection, node: str, entries: Iterable[Entry]) -> dict[
     receipts = list(found)
     for start in range(0, len(receipts), _PART):
         some = receipts[start : start + _PART]
-        wanted = select(image.c.receipt, image.c.arrival).where(
-            image.c.node == node, image.c.receipt.in_(some), image.c.arrival.is_not(None), _NO_DUPLICATE
+        # No test of the arrival here: by its index SQLite would walk all images of the node.
+        wanted = select(image.c.receipt, image.c.arrival, image.c.mark).where(
+            image.c.node == node, image.c.receipt.in_(some)
         )
-        for receipt, former in connection.execute(wanted):
+        for receipt, former, mark in connection.execute(wanted):
             now, since = found[receipt]
-            if former != now:
+            if former not in (None, now) and mark != "duplicate":
                 to = before.setdefault(former, Moved())
                 to.now, to.since, to.images = now, since, to.images + 1
     return before

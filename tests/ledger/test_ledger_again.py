@@ -1,7 +1,7 @@
 """Series adopted again after the spool was restored or rebuilt are counted once, and nothing waits for ever."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from protocol.header.packed import pack_headers
 from protocol.wire import events as e
@@ -131,3 +131,22 @@ def test_what_is_adopted_after_a_crash_ends_nothing(story, look):
     story.tell(image(1, OLD, why="adopted"), image(7, OTHER, why="adopted"))
     assert "deleted" not in {row[1] for row in look(rows, ARRIVALS)}
     assert [row[0] for row in look(rows, SERIES)] == [OLD]
+
+
+def test_images_that_came_again_are_found_one_by_one_however_many_the_ledger_has(story, url):
+    """A SQLite without statistics takes the index of arrivals for the narrower one, as soon as the arrival is asked for."""
+    if not url.startswith("sqlite"):
+        pytest.skip("its statistics come by themselves")
+    asked = []
+
+    def told(connection, cursor, statement, values, *more):
+        asked.append((statement, values))
+
+    event.listen(story.ledger._engine, "before_cursor_execute", told)
+    story.tell(*(image(number, NEW, why="adopted") for number in range(1, 600)))
+    event.remove(story.ledger._engine, "before_cursor_execute", told)
+    connection = story.ledger._connection
+    plans = [row[3] for statement, values in asked if statement.startswith("SELECT image.")
+             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]  # fmt: skip
+    connection.rollback()
+    assert len(plans) == 2 and all("(node=? AND receipt=?)" in plan for plan in plans), plans
