@@ -1,5 +1,5 @@
 """How tries are counted in a group, and when a member that does not take a delivery is followed by another one. Pure.
-It must not choose the member that comes next: the claim does.
+It names the member that comes next: left to the claim, the one that failed would be taken again as soon as it answers others.
 
 `attempts` of a delivery is one number for all members, so they have it in rounds: the tries of one member, then those of the
 next. Each round has room for as many tries as the member with the most has.
@@ -16,12 +16,14 @@ from protocol.routing.model import RoutingConfiguration
 @record
 class Tries:
     """`round` is how many tries each member's round has, 0 if the one that has the delivery does not count them; `most` how many
-    there are altogether, None if one of the members does not count. `other`: another member can be used now.
+    there are altogether, None if one of the members does not count. `other` is another member that can be used now, ""
+    if there is none; `untried` whether it has not failed since the delivery was first tried, which those come first that have not.
     """
 
     round: int = 0
     most: int | None = None
-    other: bool = False
+    other: str = ""
+    untried: bool = False
 
     def before(self, failed: int) -> int:
         """How many of so many failures were of the member that has the delivery now."""
@@ -34,11 +36,11 @@ class Tries:
     def next_round(self, failed: int, *, for_good: bool) -> int | None:
         """How many tries count as used up when another member follows; None: none is to. `failed` as it was before this one.
 
-        `for_good`: what failed is no matter of time. Where nobody counts tries only one that can be used now follows then;
-        the one that failed is left alone meanwhile, so that two do not hand a delivery to and fro.
+        `for_good`: what failed is no matter of time. Where nobody counts tries only one that has not failed meanwhile follows
+        then: two that take other deliveries would hand this one to and fro for ever.
         """
         if not self.round:
-            return failed + 1 if for_good and self.other else None
+            return failed + 1 if for_good and self.untried else None
         used = self.earlier(failed) + self.round
         return None if self.most is not None and used >= self.most else used
 
@@ -46,16 +48,23 @@ class Tries:
 NOBODY = Tries()
 
 
-def tries_in(configuration: RoutingConfiguration, group: str, member: str, usable: Collection[str]) -> Tries:
-    """Of a delivery that this member of a group has; `usable` are the targets that can be used now."""
+def tries_in(
+    configuration: RoutingConfiguration, group: str, member: str, usable: Collection[str], failed: Collection[str] = ()
+) -> Tries:
+    """Of a delivery that this member of a group has; `usable` are the targets that can be used now, `failed` those that did
+    since it was first tried.
+    """
     found = configuration.groups.get(group)
     if found is None:
         return NOBODY
-    other = any(name in usable for name in found.members if name != member)
+    others = [name for name in found.members if name != member and name in usable]
+    fresh = [name for name in others if name not in failed]
+    other, untried = next(iter(fresh or others), ""), bool(fresh)
     limits = {
         name: configuration.targets[name].retry.max_attempts for name in found.members if name in configuration.targets
     }
     if limits.get(member) is None:
-        return Tries(other=other)
+        return Tries(other=other, untried=untried)
     counted = [limit for limit in limits.values() if limit is not None]
-    return Tries(max(counted), max(counted) * len(limits) if len(counted) == len(limits) else None, other)
+    most = max(counted) * len(limits) if len(counted) == len(limits) else None
+    return Tries(max(counted), most, other, untried)

@@ -17,7 +17,7 @@ from actors.dispatcher.shelf import Shelf
 from actors.groups import bindings, usable
 from actors.pace import pace_of
 from actors.retry import leave_alone_s, next_try
-from actors.standing_in import Tries, tries_in
+from actors.standing_in import NOBODY, Tries, tries_in
 from actors.targets.interface import Finishing, Target
 from actors.targets.registry import make_target
 from protocol.causes import Cause
@@ -255,33 +255,52 @@ class Slot:
             before, since = (0, now) if got_on else (tries.before(claim.failed_before), claim.first_tried)
             due = next_try(settings.retry, before, since, now, self._random)
         follows = self._follows(claim, settings, outcome, tries) if due is None else None
+        used = tries.earlier(claim.failed_before) + 1 if got_on else None
         if due is not None:
             due = max(due, now + outcome.after_s)
         if not outcome.answered or outcome.after_s or follows is not None:
-            # Nobody is there: one probe at a time from now on, or a thousand deliveries would each wait for a timeout.
-            state = self._spool.targets.all().get(claim.target)
-            until = now + max(outcome.after_s, leave_alone_s(settings.retry, state.fails if state else 0, self._random))
-            self._spool.targets.leave_alone(claim.target, until if due is None else min(until, due), outcome.error)
-        if follows is not None:
-            self._spool.deliveries.hand_on(claim, outcome.error, outcome.cause, follows)
-            self._say("delivery_handed_on", claim, reason=outcome.error, cause=outcome.cause, group=claim.group)
+            until = self._leave_alone(claim, settings, outcome, now, due)
+            if follows is not None and not tries.other:
+                # Nobody else can take it now, and until somebody can (Deliveries.unbind) what this one has is not sent again.
+                due, used = until, follows
+        if due is None and follows is not None:
+            self._spool.deliveries.hand_on(claim, outcome.error, outcome.cause, follows, tries.other)
+            self._say(
+                "delivery_handed_on",
+                claim,
+                reason=outcome.error,
+                cause=outcome.cause,
+                group=claim.group,
+                to=tries.other,
+            )
         elif due is None:
             self._spool.deliveries.park(claim, outcome.error, outcome.cause, at=outcome.at)
             self._say("delivery_parked", claim, reason=outcome.error, cause=outcome.cause)
         else:
-            earlier = tries.earlier(claim.failed_before)
             self._spool.deliveries.retry(
-                claim, due, outcome.error, outcome.cause, got_on=got_on, at=outcome.at, earlier=earlier
+                claim, due, outcome.error, outcome.cause, got_on=got_on, at=outcome.at, used=used
             )
             self._say(
                 "attempt_failed", claim, reason=outcome.error, cause=outcome.cause, retry_in_s=round(due - now, 1)
             )
 
+    def _leave_alone(
+        self, claim: Claim, settings: TargetSettings, outcome: Outcome, now: float, due: float | None
+    ) -> float:
+        """Nobody is there: one probe at a time from now on, or a thousand deliveries would each wait for a timeout. Until when."""
+        state = self._spool.targets.all().get(claim.target)
+        until = now + max(outcome.after_s, leave_alone_s(settings.retry, state.fails if state else 0, self._random))
+        until = until if due is None else min(until, due)
+        self._spool.targets.leave_alone(claim.target, until, outcome.error)
+        return until
+
     def _tries(self, claim: Claim, now: float) -> Tries:
-        there = (
-            usable(self._limits.configuration, self._spool.targets.all(), now, self._limits.zone) if claim.group else ()
-        )
-        return tries_in(self._limits.configuration, claim.group, claim.target, there)
+        if not claim.group:
+            return NOBODY
+        configuration, states = self._limits.configuration, self._spool.targets.all()
+        there = usable(configuration, states, now, self._limits.zone)
+        failed = {name for name, state in states.items() if (state.last_error_time or 0.0) >= claim.first_tried}
+        return tries_in(configuration, claim.group, claim.target, there, failed)
 
     def _follows(self, claim: Claim, settings: TargetSettings, outcome: Outcome, tries: Tries) -> int | None:
         """How many tries are used up if another member of its group gets a delivery that would be parked; None: it is parked."""

@@ -105,9 +105,9 @@ def unbind(
     return len(rows)
 
 
-def hand_on(tx: Transaction, claim: Claim, error: str, cause: str, used: int) -> None:
-    """A member's attempt failed, and it is to have no other one: all of the delivery is sent to whoever takes it next. So many
-    tries of it count as `used`.
+def hand_on(tx: Transaction, claim: Claim, error: str, cause: str, used: int, to: str) -> None:
+    """A member's attempt failed, and it is to have no other one: all of the delivery is sent to the member `to`. So many tries
+    of it count as `used`.
     """
     row = mine(tx, claim)
     leave(tx, claim, DeliveryState.RETRYING, error=error, cause=cause)
@@ -115,7 +115,7 @@ def hand_on(tx: Transaction, claim: Claim, error: str, cause: str, used: int) ->
         AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, tx.now, cause),
         correlation=claim.arrival,
     )
-    begin_anew(tx, row, claim.group, claim.group)
+    begin_anew(tx, row, to, claim.group)
     tx.execute("UPDATE delivery SET attempts = ? WHERE id = ?", (used, claim.delivery))
     tx.emit(DeliveryUnbound(claim.delivery, claim.arrival, claim.group, claim.target), correlation=claim.arrival)
     hold_with_arrival(tx, claim.delivery)

@@ -220,6 +220,8 @@ class Confirmations:
             )
             check_delivery_step(DeliveryState.RETRYING, DeliveryState.WAITING)
             begin_anew(tx, row, to, row["target_group"])
+            # The one that was silent had taken everything: its tries and its time are not those of the next.
+            tx.execute("UPDATE delivery SET attempts = 0, first_tried = NULL WHERE id = ?", (delivery,))
             tx.emit(DeliveryUnbound(delivery, row["arrival"], row["target_group"], member), correlation=row["arrival"])
             target_failed(tx, member, error)
             hold_with_arrival(tx, delivery)

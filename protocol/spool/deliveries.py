@@ -206,20 +206,21 @@ class Deliveries(DueTimes):
 
     def retry(
         self, claim: Claim, due: float, error: str, cause: str = Cause.OTHER, *, got_on: bool = False,
-        at: ImageToSend | None = None, earlier: int = 0,
+        at: ImageToSend | None = None, used: int | None = None,
     ) -> None:  # fmt: skip
         """This attempt failed; try again at `due` (seconds UTC). `cause`: one of protocol/causes.py.
 
-        `got_on`: images went through before it failed, so attempts and their time count anew, this one being the first after
-        the `earlier` ones of other members of its group.
+        `got_on`: images went through before it failed, so attempts and their time count anew, this one being the first. `used`:
+        so many tries count as used up in its group, if that is not one more.
         `at` is the image that was being sent when it failed, or that was refused for now; it goes last from now on.
         """
         with self._db.write() as tx:
             mine(tx, claim)
             leave(tx, claim, DeliveryState.RETRYING, error=error, cause=cause, due=due)
             if got_on:
-                again = "UPDATE delivery SET attempts = ?, first_tried = ? WHERE id = ?"
-                tx.execute(again, (earlier + 1, tx.now, claim.delivery))
+                tx.execute("UPDATE delivery SET attempts = 1, first_tried = ? WHERE id = ?", (tx.now, claim.delivery))
+            if used is not None:
+                tx.execute("UPDATE delivery SET attempts = ? WHERE id = ?", (used, claim.delivery))
             self._put_last(tx, claim, at)
             tx.emit(
                 AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, due, cause),
@@ -228,10 +229,10 @@ class Deliveries(DueTimes):
             hold_with_arrival(tx, claim.delivery)
             target_failed(tx, claim.target, error)
 
-    def hand_on(self, claim: Claim, error: str, cause: str, used: int) -> None:
-        """This attempt failed, and another member of the group is to get the delivery; so many tries count as `used`."""
+    def hand_on(self, claim: Claim, error: str, cause: str, used: int, to: str) -> None:
+        """This attempt failed, and the member `to` of the group is to get the delivery; so many tries count as `used`."""
         with self._db.write() as tx:
-            hand_on(tx, claim, error, cause, used)
+            hand_on(tx, claim, error, cause, used, to)
 
     def _put_last(self, tx: Transaction, claim: Claim, at: ImageToSend | None) -> None:
         if at is not None:

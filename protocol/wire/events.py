@@ -323,7 +323,9 @@ class DeliveryCreated(Event):
 @event("delivery.unbound", "delivery/{delivery}", shard="target", severity=WARNING)
 @record
 class DeliveryUnbound(Event):
-    """A delivery to a group left its member, which cannot be used, and waits for another one; `target` is the group."""
+    """A delivery to a group left its member, which cannot be used or did not take it, and waits for another one; `target` is
+    the group.
+    """
 
     delivery: int
     arrival: int

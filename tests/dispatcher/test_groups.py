@@ -380,3 +380,41 @@ def test_waits_grow_at_the_member_that_counts_no_tries(world):
     node.send(images=2)
     go_on(node, 200)
     assert 3 <= node.delivery["attempts"] <= 6
+
+
+def pause(node, name):
+    node.spool.targets.pause(name, "service", "ann", None, node.spool.commands.ask("target.pause", "ann", {}))
+
+
+def test_a_series_that_two_members_never_take_while_they_take_others_is_not_handed_to_and_fro(world):
+    node = Node(world)
+    tried = []
+    for name in "ab":
+
+        def connect(name=name):
+            tried.append(name)
+            raise NetworkError("rejected", False)
+
+        world.target(name).connect = connect
+    node.send()
+    for _ in range(20):
+        node.slot.run_once()
+        for name in "ab":
+            node.spool.targets.answers(name)  # as it does when it answers for another delivery
+        node.clock.advance(1)
+    assert node.delivery["state"] == "parked" and tried == ["a", "b"]
+
+
+@pytest.mark.parametrize("other", [{}, {"max_attempts": 2}])
+def test_what_no_other_member_can_take_now_stays_with_what_its_member_has_of_it(world, other):
+    node = limited(world, {**FAST, "max_attempts": 2}, {**FAST, **other})
+    world.target("a").chokes.add(series(1, 4)[3].sop_uid)
+    pause(node, "b")
+    node.send(images=4)
+    go_on(node, 60)
+    assert world.target("a").repeated == 0 and node.delivery["sent"] == 3
+    assert node.delivery["state"] == ("parked" if other else "retrying")
+    if not other:
+        node.spool.targets.resume("b", "ann", node.spool.commands.ask("target.resume", "ann", {}))
+        go_on(node, 90)
+        assert (node.delivery["state"], node.got("b")) == ("delivered", 4)

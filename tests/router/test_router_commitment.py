@@ -353,9 +353,9 @@ def test_a_newer_version_that_went_there_meanwhile_is_not_followed_by_the_older_
     rig.after(2)
     rig.after(2000)
     older = rig.spool.deliveries.list()[-1]
-    claim = rig.spool.deliveries.claim("dispatcher/0-0/x", {"pacs": 9}, rig.world.clock.now() + 1)
-    while claim.delivery != older["id"]:
-        claim = rig.spool.deliveries.claim("dispatcher/0-0/x", {"pacs": 9}, rig.world.clock.now() + 1)
+    while (claim := rig.world.claim()).delivery != older["id"]:
+        rig.world.deliver(claim)
+        rig.after(2)
     assert claim.images == []
 
 
@@ -421,14 +421,17 @@ class Members:
         self.spool = self.rig.spool
         self.rig.series(A, B)
 
-    def send(self):
-        """What a slot does: the member, and the transaction under which it was asked."""
-        claim = self.spool.deliveries.claim(
+    def claim(self):
+        return self.spool.deliveries.claim(
             "x",
             {"pacs": 1, "archive": 1},
             self.rig.world.clock.now(),
             groups=bindings(self.rig.versions.current().configuration),
         )
+
+    def send(self):
+        """What a slot does: the member, and the transaction under which it was asked."""
+        claim = self.claim()
         results = [ImageResult(one.position, one.file.receipt, 0, True) for one in claim.images]
         self.spool.deliveries.confirm(claim, results)
         transaction = self.spool.confirmations.ask(claim).transaction_uid
@@ -483,3 +486,11 @@ def test_a_delivery_that_is_held_while_its_member_is_silent_goes_to_nobody(membe
     assert members.rig.ask("queue.hold", ids=ids).state == "done"
     members.rig.after(101)
     assert members.state == ("held", "pacs")
+
+
+def test_tries_and_time_of_a_member_that_was_silent_are_not_those_of_the_next(members):
+    members.send()
+    members.rig.after(101)
+    claim = members.claim()
+    assert claim.target == "archive"
+    assert (claim.failed_before, claim.first_tried) == (0, members.rig.world.clock.now())
