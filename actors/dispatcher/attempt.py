@@ -31,8 +31,8 @@ class Outcome:
     `answered` counts images that the target answered for, whatever it said. `refused` is words -> how many images, and
     `transcoded` transfer syntax UID -> how many were changed into it.
     `after_s`: the target asked not to be tried again for so long. `cause`: of the failure, else of most refusals.
-    `through` counts images that are settled with this target now, `at` is the one that was being sent when it broke off, or
-    that the target refused for now.
+    `through` counts images that are settled with this target now. `last` are those that go last next time: the one that was
+    being sent when it broke off, or that the target refused for now, or those that were kept back and may be the only ones.
     """
 
     how: str
@@ -44,7 +44,7 @@ class Outcome:
     cause: str = ""
     transcoded: tuple[tuple[str, int], ...] = ()
     through: int = 0
-    at: ImageToSend | None = None
+    last: tuple[ImageToSend, ...] = ()
 
 
 class Attempt:
@@ -80,7 +80,7 @@ class Attempt:
         self._transcoded: Counter[str] = Counter()
         self._pending: list[ImageResult] = []
         self._enough = self._enough_cause = ""  # why no more images are to be sent, if the target said so
-        self._enough_at: ImageToSend | None = None
+        self._enough_at: tuple[ImageToSend, ...] = ()
         self._doubted: list[
             tuple[ImageToSend, Answer]
         ] = []  # refused since the last that went through, perhaps like all others
@@ -112,9 +112,10 @@ class Attempt:
             # Who is too busy, or does not let us in, means no image; another one is to go first next time all the same.
             named = at is not None and not isinstance(error, TargetBusy | AssociationRejected)
             words = f"{error} (image {at.position} of the arrival)" if at and named else str(error)
-            return replace(self._end(FAILED, words, error.retryable, error.after_s, error.cause), at=at)
+            last = () if at is None else (at,)
+            return replace(self._end(FAILED, words, error.retryable, error.after_s, error.cause), last=last)
         if self._enough:
-            return replace(self._end(FAILED, self._enough, True, cause=self._enough_cause), at=self._enough_at)
+            return replace(self._end(FAILED, self._enough, True, cause=self._enough_cause), last=self._enough_at)
         return self._end(DONE if self._supply.done else STOPPED)
 
     @property
@@ -137,7 +138,8 @@ class Attempt:
             return None
         first, answer = self._doubted[0]
         named = f"image {first.position} of the arrival" + (f" and {count - 1} more" if count > 1 else "")
-        return self._end(FAILED, f"{answer.words} ({named})", False, cause=cause_of(answer))
+        last = tuple(image for image, _ in self._doubted)
+        return replace(self._end(FAILED, f"{answer.words} ({named})", False, cause=cause_of(answer)), last=last)
 
     def _settle_doubted(self) -> None:
         """They were refused one by one: others go through."""
@@ -161,7 +163,7 @@ class Attempt:
         if answer.retryable and not answer.ok:
             if not self._enough:
                 self._enough = f"{answer.words} (image {image.position} of the arrival)"
-                self._enough_cause, self._enough_at = cause_of(answer), image
+                self._enough_cause, self._enough_at = cause_of(answer), (image,)
             return
         self._settle(image, answer)
 

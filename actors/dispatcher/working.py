@@ -274,11 +274,11 @@ class Slot:
                 to=tries.other,
             )
         elif due is None:
-            self._spool.deliveries.park(claim, outcome.error, outcome.cause, at=outcome.at)
+            self._spool.deliveries.park(claim, outcome.error, outcome.cause, last=outcome.last)
             self._say("delivery_parked", claim, reason=outcome.error, cause=outcome.cause)
         else:
             self._spool.deliveries.retry(
-                claim, due, outcome.error, outcome.cause, got_on=got_on, at=outcome.at, used=used
+                claim, due, outcome.error, outcome.cause, got_on=got_on, last=outcome.last, used=used
             )
             self._say(
                 "attempt_failed", claim, reason=outcome.error, cause=outcome.cause, retry_in_s=round(due - now, 1)

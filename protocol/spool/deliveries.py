@@ -206,13 +206,13 @@ class Deliveries(DueTimes):
 
     def retry(
         self, claim: Claim, due: float, error: str, cause: str = Cause.OTHER, *, got_on: bool = False,
-        at: ImageToSend | None = None, used: int | None = None,
+        last: Sequence[ImageToSend] = (), used: int | None = None,
     ) -> None:  # fmt: skip
         """This attempt failed; try again at `due` (seconds UTC). `cause`: one of protocol/causes.py.
 
         `got_on`: images went through before it failed, so attempts and their time count anew, this one being the first. `used`:
         so many tries count as used up in its group, if that is not one more.
-        `at` is the image that was being sent when it failed, or that was refused for now; it goes last from now on.
+        `last` are images that go last from now on: the one that was being sent when it failed, say, or was refused for now.
         """
         with self._db.write() as tx:
             mine(tx, claim)
@@ -221,7 +221,7 @@ class Deliveries(DueTimes):
                 tx.execute("UPDATE delivery SET attempts = 1, first_tried = ? WHERE id = ?", (tx.now, claim.delivery))
             if used is not None:
                 tx.execute("UPDATE delivery SET attempts = ? WHERE id = ?", (used, claim.delivery))
-            self._put_last(tx, claim, at)
+            self._put_last(tx, claim, last)
             tx.emit(
                 AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, due, cause),
                 correlation=claim.arrival,
@@ -234,20 +234,20 @@ class Deliveries(DueTimes):
         with self._db.write() as tx:
             hand_on(tx, claim, error, cause, used, to)
 
-    def _put_last(self, tx: Transaction, claim: Claim, at: ImageToSend | None) -> None:
-        if at is not None:
+    def _put_last(self, tx: Transaction, claim: Claim, images: Sequence[ImageToSend]) -> None:
+        for image in images:
             tx.execute(
                 "INSERT INTO delivery_image (delivery, position, receipt, state, status) VALUES (?,?,?,'again',1)"
                 " ON CONFLICT (delivery, position) DO UPDATE SET status = coalesce(status, 0) + 1 WHERE state = 'again'",
-                (claim.delivery, at.position, at.file.receipt),
+                (claim.delivery, image.position, image.file.receipt),
             )
 
-    def park(self, claim: Claim, error: str, cause: str = Cause.OTHER, *, at: ImageToSend | None = None) -> None:
-        """Attempts or time are used up, or images were refused for good: waits for a person. `at` as in `retry`."""
+    def park(self, claim: Claim, error: str, cause: str = Cause.OTHER, *, last: Sequence[ImageToSend] = ()) -> None:
+        """Attempts or time are used up, or images were refused for good: waits for a person. `last` as in `retry`."""
         with self._db.write() as tx:
             row = mine(tx, claim)
             leave(tx, claim, DeliveryState.PARKED, error=error, cause=cause)
-            self._put_last(tx, claim, at)
+            self._put_last(tx, claim, last)
             tx.emit(
                 AttemptFailed(claim.delivery, claim.arrival, claim.target, claim.attempt, error, 0, cause),
                 correlation=claim.arrival,

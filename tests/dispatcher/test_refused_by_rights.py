@@ -107,3 +107,15 @@ def test_a_connection_that_breaks_before_others_were_tried_tells_nothing_and_all
     node.run()
     assert (node.row["state"], node.row["refused"]) == ("parked", 1)
     assert set(world.target("a").received) == {image.sop_uid for image in node.images[1:]}
+
+
+def test_more_that_are_not_permitted_than_are_tried_in_a_row_let_the_others_by_when_it_is_tried_again(world):
+    node = Node(world, 40, range(1, 26))
+    node.run()
+    assert (node.row["state"], node.got) == ("parked", 0)
+    node.retry()
+    assert (node.row["state"], node.got) == ("parked", 15) and "not permitted" in node.row["error"]
+    node.denied.clear()
+    node.retry()
+    assert (node.row["state"], node.got, node.row["sent"]) == ("delivered", 40, 40)
+    assert node.spool.accounting.balance() == []
