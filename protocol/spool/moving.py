@@ -24,7 +24,7 @@ def strays(connection: sqlite3.Connection, claim: Claim, where: str) -> tuple[bo
     anew = claim.where not in ("", where) or left_elsewhere(
         connection, claim.delivery, claim.arrival, claim.target, where
     )
-    return anew, replaced_elsewhere(connection, claim.arrival, claim.target, where)
+    return anew, replaced_elsewhere(connection, claim.delivery, claim.arrival, claim.target, where)
 
 
 def begin_there(tx: Transaction, claim: Claim) -> None:

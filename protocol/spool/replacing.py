@@ -44,8 +44,10 @@ _NEWER = (
 )
 
 
-def replaced_elsewhere(connection: sqlite3.Connection, arrival: int, target: str, where: str) -> list[int]:
-    """Deliveries that brought newer versions of an arrival's images to this target while that was another place than `where`:
+def replaced_elsewhere(
+    connection: sqlite3.Connection, delivery: int, arrival: int, target: str, where: str
+) -> list[int]:  # fmt: skip
+    """Deliveries that brought newer versions of the images of this one to its target while that was another place than `where`:
     there nobody has any version of them. What has been deleted here meanwhile cannot be sent any more.
     """
     found = connection.execute("SELECT superseded FROM arrival WHERE id = ?", (arrival,)).fetchone()
@@ -57,8 +59,10 @@ def replaced_elsewhere(connection: sqlite3.Connection, arrival: int, target: str
         " CROSS JOIN delivery d INDEXED BY delivery_arrival ON d.arrival = a.id AND d.target = :target"
         "   AND d.state IN ('delivered', 'confirming') AND d.place NOT IN ('', :where)"
         " LEFT JOIN delivery_image x ON x.delivery = d.id AND x.position = n.position"
-        " WHERE a.id > :arrival AND coalesce(x.state, iif(d.singles, 'left', '')) <> 'left' ORDER BY d.id",
-        {"arrival": arrival, "target": target, "where": where},
+        " WHERE a.id > :arrival AND coalesce(x.state, iif(d.singles, 'left', '')) <> 'left'"
+        " AND (NOT (SELECT singles FROM delivery WHERE id = :delivery) OR EXISTS (SELECT 1 FROM delivery_image y"
+        "   WHERE y.delivery = :delivery AND y.position = w.position)) ORDER BY d.id",
+        {"delivery": delivery, "arrival": arrival, "target": target, "where": where},
     )
     return [row["id"] for row in rows.fetchall()]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from dispatcher_fakes import FAST, FixedRouting, deliveries, make_slot, receive, route, series, states
 
+from protocol.spool.arrivals import TargetChoice
 from protocol.spool.outbox import Cursor
+from protocol.spool.singles import Batch
 from protocol.testing.fakes import digest
 from protocol.testing.images import TestImage
 
@@ -158,3 +160,49 @@ def test_a_correction_whose_arrival_was_deleted_does_not_come_back(world):
     node.run()
     node.run()
     assert states(node.spool) == ["delivered", "delivered"]
+
+
+def test_a_correction_that_is_on_its_way_to_the_old_place_when_its_series_goes_to_the_new_one_follows_it(world):
+    node = Node(world)
+    node.set(concurrency=2)
+    node.send(3)
+    waiting = node.delivery["id"]
+    node.ask(waiting, "hold")
+    route(node.spool, receive(node.spool, [CORRECTED]), "pacs")
+    other = make_slot(node.spool, node.routing, node.clock, world.target, owner="dispatcher/0-1/test")
+    old = world.target("old")
+    store = old.store
+
+    def moved_meanwhile(sop_uid, data):
+        old.store = store
+        node.set("NEW", concurrency=2)
+        node.ask(waiting, "release")
+        while other.run_once():
+            pass
+        return store(sop_uid, data)
+
+    old.store = moved_meanwhile
+    for _ in range(3):
+        node.run()
+    assert states(node.spool) == ["delivered", "delivered"] and CORRECTED.sop_uid in node.got("old")
+    assert len(node.got("new")) == 3 and node.got("new")[CORRECTED.sop_uid] == [digest(CORRECTED.dataset())]
+    assert node.spool.accounting.balance() == []
+
+
+def test_single_images_that_go_to_the_new_place_take_no_correction_of_another_image_along(world):
+    node = Node(world)
+    arrival = receive(node.spool, series(1, 3))
+    _, _, images = node.spool.singles.unseen(arrival)
+    node.spool.singles.route(Batch(arrival, 3, 1, {TargetChoice("pacs"): images[:1]}, ["ahead"]))
+    waiting = node.delivery["id"]
+    node.ask(waiting, "hold")
+    route(node.spool, arrival, "pacs")
+    node.run()
+    route(node.spool, receive(node.spool, [CORRECTED]), "pacs")
+    node.run()
+    assert states(node.spool) == ["held", "delivered", "delivered"]
+    node.set("NEW")
+    node.ask(waiting, "release")
+    node.run()
+    node.run()
+    assert states(node.spool) == ["delivered"] * 3 and list(node.got("new")) == [series(1, 1)[0].sop_uid]
