@@ -93,7 +93,7 @@ def unbind(
     if not any(name in usable for name in binding.members):
         return 0
     rows = tx.all(
-        "SELECT id, arrival, target, singles FROM delivery INDEXED BY delivery_bound WHERE target_group = ?"
+        "SELECT * FROM delivery INDEXED BY delivery_bound WHERE target_group = ?"
         " AND target_group <> '' AND target <> target_group AND state IN ('waiting', 'retrying')"
         f" AND target NOT IN ({','.join('?' * len(usable))}) AND (sent = 0 OR coalesce(confirmed, 0) NOT BETWEEN ? AND ?)"
         " ORDER BY id LIMIT ?",

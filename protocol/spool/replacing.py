@@ -117,6 +117,35 @@ def returned(tx: Transaction, row: Any) -> bool:
     return bool(back)
 
 
+def keep_newer(tx: Transaction, row: Any) -> None:
+    """A delivery that leaves its target has sent some of its images there: older versions of those do not follow any more."""
+    arrival = _arrival(tx, row)
+    if not row["sent"] or not arrival["addendum_of"]:
+        return
+    for old in tx.all(
+        f"WITH RECURSIVE sent (receipt) AS (SELECT i.receipt FROM ({IMAGES_TO_SEND}) i LEFT JOIN delivery_image x"
+        "   ON x.delivery = :delivery AND x.position = i.position WHERE i.position <= :progress"
+        "   AND coalesce(x.state, iif(:singles, 'left', '')) NOT IN ('left', 'again', 'refused')),"
+        " older (arrival, position, receipt, version) AS (SELECT o.arrival, o.position, o.receipt, o.superseded FROM arrival e"
+        "   CROSS JOIN image o ON o.arrival = e.id AND o.superseded IS NOT NULL"
+        "   WHERE e.series_key = :key AND e.id < :arrival AND e.superseded > 0"
+        " UNION SELECT w.arrival, w.position, w.receipt, n.superseded FROM older w CROSS JOIN image n ON n.receipt = w.version"
+        "   WHERE n.superseded IS NOT NULL)"
+        " SELECT DISTINCT w.arrival, w.position, w.receipt FROM older w JOIN sent s ON s.receipt = w.version",
+        {"arrival": arrival["id"], "key": arrival["series_key"], "delivery": row["id"], "progress": row["progress"],
+         "singles": row["singles"]},
+    ):  # fmt: skip
+        tx.execute(
+            "INSERT INTO delivery_image (delivery, position, receipt, state, comment)"
+            " SELECT d.id, :position, :receipt, 'left', 'overtaken' FROM delivery d INDEXED BY delivery_arrival"
+            " LEFT JOIN delivery_image x ON x.delivery = d.id AND x.position = :position"
+            " WHERE d.arrival = :arrival AND d.target = :target AND d.state <> 'cancelled' AND (x.state = 'again'"
+            "   OR (x.state = 'left' AND x.comment = 'superseded') OR (x.state IS NULL AND d.singles = 0 AND d.progress < :position))"
+            " ON CONFLICT (delivery, position) DO UPDATE SET state = 'left', comment = 'overtaken'",
+            {**dict(old), "target": row["target"]},
+        )
+
+
 def _arrival(tx: Transaction, row: Any) -> Any:
     return tx.one("SELECT * FROM arrival WHERE id = ?", (row["arrival"],))
 

@@ -14,6 +14,7 @@ from protocol.records import record
 from protocol.spool.acts import Act, touch, was_before
 from protocol.spool.breaker import close_breaker
 from protocol.spool.objects import ImageFile
+from protocol.spool.replacing import keep_newer
 from protocol.spool.settling import (
     TargetChoice,
     hold_with_arrival,
@@ -175,6 +176,7 @@ def interrupt(tx: Transaction, id: int, *, counted: bool) -> None:
 
 def begin_anew(tx: Transaction, row: Any, target: str, group: str) -> None:
     """Let a delivery that nobody sends go to another target or group, from its first image on."""
+    keep_newer(tx, row)
     send_all(tx, row, target)
     tx.execute(
         "UPDATE delivery SET target = :target, target_group = :group, state = 'waiting', due = :now WHERE id = :id",

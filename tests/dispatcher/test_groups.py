@@ -11,6 +11,8 @@ from actors.groups import bindings, usable
 from protocol.errors import AssociationAborted, NetworkError, TargetUnreachable
 from protocol.spool.binding import Binding, candidates
 from protocol.spool.outbox import Cursor
+from protocol.testing.fakes import digest
+from protocol.testing.images import TestImage
 
 ABC = ("a", "b", "c")
 
@@ -418,3 +420,29 @@ def test_what_no_other_member_can_take_now_stays_with_what_its_member_has_of_it(
         node.spool.targets.resume("b", "ann", node.spool.commands.ask("target.resume", "ann", {}))
         go_on(node, 90)
         assert (node.delivery["state"], node.got("b")) == ("delivered", 4)
+
+
+@pytest.mark.parametrize("older", ["waits", "is there"])
+def test_an_older_version_does_not_follow_the_newer_one_whose_delivery_left_that_member_half_sent(world, older):
+    node = limited(world, ONE_TRY, ONE_TRY)
+    route(node.spool, receive(node.spool, series(1, 3)), "a")
+    first = node.delivery["id"]
+
+    def ask(act):
+        node.spool.deliveries.change([first], act, node.spool.commands.ask(f"queue.{act}", "ann", {}))
+
+    ask("hold")
+    newer, other = TestImage(series=1, instance=2, content=b"corrected"), TestImage(series=1, instance=5)
+    world.target("a").chokes.add(other.sop_uid)
+    route(node.spool, receive(node.spool, [newer, other]), "both", group=True)
+    if older == "is there":  # while the newer one is bound to that member, and not sent yet
+        groups = bindings(node.routing.configuration)
+        node.spool.deliveries.give_back(node.spool.deliveries.claim("x", {"a": 2}, node.clock.now(), groups=groups))
+        ask("release")
+    go_on(node, 30)
+    if older == "waits":
+        ask("release")
+        go_on(node, 30)
+    assert states(node.spool) == ["delivered", "delivered"] and node.got("b") == 2
+    assert world.target("a").received[newer.sop_uid] == [digest(newer.dataset())] and node.got("a") == 3
+    assert node.spool.accounting.balance() == []
