@@ -102,11 +102,13 @@ LATER_S = 1.0
 # A slot keeps the images that it has in hand: one that is replaced meanwhile is sent all the same, and the version that
 # replaces it must come after it. So while an earlier part of a series with replaced images is sent to a target, no later
 # part of that series is. Nor the other way round: whether a newer version goes where the target is now, or still to the place
-# that it had before, shows when it is there (moving.py).
+# that it had before, shows when it is there (moving.py). The same goes for single images of a series of which none is there yet.
 _OVERTAKES = (
     "SELECT 1 FROM delivery d JOIN arrival a ON a.id = d.arrival CROSS JOIN arrival e ON e.series_key = a.series_key"
     " AND iif(e.id <= a.id, e.superseded, a.superseded) > 0 CROSS JOIN delivery o INDEXED BY delivery_arrival"
     " ON o.arrival = e.id AND o.target = :target AND o.state = 'sending' WHERE d.id = :id"
+    " UNION ALL SELECT 1 FROM delivery d JOIN delivery o INDEXED BY delivery_singles ON o.arrival = d.arrival"
+    " AND o.target = :target AND o.singles = 1 AND o.state = 'sending' AND o.place = '' WHERE d.id = :id AND d.singles = 0"
 )
 READY = (
     "SELECT id, created FROM delivery WHERE target = :target AND priority = :rank AND state IN ('waiting', 'retrying')"

@@ -162,6 +162,23 @@ def test_a_correction_whose_arrival_was_deleted_does_not_come_back(world):
     assert states(node.spool) == ["delivered", "delivered"]
 
 
+def move_meanwhile(node, then):
+    """While the next image is sent to the old place the target moves; `then` something happens, and another slot works."""
+    other = make_slot(node.spool, node.routing, node.clock, node.world.target, owner="dispatcher/0-1/test")
+    old = node.world.target("old")
+    store = old.store
+
+    def moved(sop_uid, data):
+        old.store = store
+        node.set("NEW", concurrency=2)
+        then()
+        while other.run_once():
+            pass
+        return store(sop_uid, data)
+
+    old.store = moved
+
+
 def test_a_correction_that_is_on_its_way_to_the_old_place_when_its_series_goes_to_the_new_one_follows_it(world):
     node = Node(world)
     node.set(concurrency=2)
@@ -169,19 +186,7 @@ def test_a_correction_that_is_on_its_way_to_the_old_place_when_its_series_goes_t
     waiting = node.delivery["id"]
     node.ask(waiting, "hold")
     route(node.spool, receive(node.spool, [CORRECTED]), "pacs")
-    other = make_slot(node.spool, node.routing, node.clock, world.target, owner="dispatcher/0-1/test")
-    old = world.target("old")
-    store = old.store
-
-    def moved_meanwhile(sop_uid, data):
-        old.store = store
-        node.set("NEW", concurrency=2)
-        node.ask(waiting, "release")
-        while other.run_once():
-            pass
-        return store(sop_uid, data)
-
-    old.store = moved_meanwhile
+    move_meanwhile(node, lambda: node.ask(waiting, "release"))
     for _ in range(3):
         node.run()
     assert states(node.spool) == ["delivered", "delivered"] and CORRECTED.sop_uid in node.got("old")
@@ -206,3 +211,16 @@ def test_single_images_that_go_to_the_new_place_take_no_correction_of_another_im
     node.run()
     node.run()
     assert states(node.spool) == ["delivered"] * 3 and list(node.got("new")) == [series(1, 1)[0].sop_uid]
+
+
+def test_a_series_whose_single_image_is_on_its_way_to_the_old_place_brings_it_to_the_new_one_too(world):
+    node = Node(world)
+    node.set(concurrency=2)
+    arrival = receive(node.spool, series(1, 3))
+    _, _, images = node.spool.singles.unseen(arrival)
+    node.spool.singles.route(Batch(arrival, 3, 1, {TargetChoice("pacs"): images[:1]}, ["ahead"]))
+    move_meanwhile(node, lambda: route(node.spool, arrival, "pacs"))
+    for _ in range(3):
+        node.run()
+    assert states(node.spool) == ["delivered", "delivered"]
+    assert (len(node.got("old")), len(node.got("new"))) == (1, 3)
