@@ -184,7 +184,7 @@ class NodeMachine(RuleBasedStateMachine):
 
 
 HURRY = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, report_multiple_bugs=False,
+    max_examples=25, stateful_step_count=30, deadline=None, report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 LONG = settings(HURRY, max_examples=2000, stateful_step_count=50)
