@@ -1,7 +1,7 @@
 """P4: a sender with Nagle's algorithm on (Debian's DCMTK as it is, many scanners) against storescp and our receiver.
 
 A second table shows the same sender with the algorithm off. Where thirty times storescp's rate is more than this sender
-reaches at all, with large images, that is what P4 is judged by: to our receiver, Nagle's algorithm costs it nothing.
+reaches at all, with large images, that is what P4 is judged by: there Nagle's algorithm must cost it nothing.
 """
 
 from __future__ import annotations
