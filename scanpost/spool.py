@@ -39,7 +39,7 @@ def _rest(options: Options, folder: Path) -> Settings:
     """Put back what is not the spool's; the settings as they are then."""
     import time
 
-    from protocol.spool.whole import lacking, must_be_sound, put_back_config, put_back_rest
+    from scanpost.whole_node import lacking, must_be_sound, put_back_config, put_back_rest
 
     if not (folder / "spool.sqlite3").exists():
         raise SpoolError(f"{folder} holds no backup (spool.sqlite3)")
@@ -151,7 +151,7 @@ def backup(options: Options, folder: Path, whole: bool) -> None:
     Example: scanpost backup --whole /backup/$(date +%F)
     """
     from protocol.spool.maintenance import backup as copy
-    from protocol.spool.whole import copy_ledger, copy_rest, ledger_file
+    from scanpost.whole_node import copy_ledger, copy_rest, ledger_file
 
     settings = options.settings()
     written = copy_ledger(settings.ledger.url, folder) if whole else []

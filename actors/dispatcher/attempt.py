@@ -81,9 +81,8 @@ class Attempt:
         self._pending: list[ImageResult] = []
         self._enough = self._enough_cause = ""  # why no more images are to be sent, if the target said so
         self._enough_at: tuple[ImageToSend, ...] = ()
-        self._doubted: list[
-            tuple[ImageToSend, Answer]
-        ] = []  # refused since the last that went through, perhaps like all others
+        # Refused since the last that went through, perhaps like all others.
+        self._doubted: list[tuple[ImageToSend, Answer]] = []
         self._refused_at: dict[str, int] = {}  # words -> position of the first such image
         self._confirmed_at = clock.monotonic()
 

@@ -416,7 +416,8 @@ def test_when_the_parent_is_killed_its_slot_keeps_its_claim_finishes_its_image_a
     wait_for(lambda: not slot.is_running(), LIMIT_S, pause)
 
 
-def test_a_slot_that_is_suspended_while_its_parent_is_killed_does_not_keep_its_delivery_for_ever(site):
+def in_the_middle(site):
+    """A peer that has some of the images, the dispatcher that sends them, and its slot."""
     peer, port = site.peer()
     peer.slow_s = 0.1
     site.targets(a=at(port, dimse_timeout_s=20.0, concurrency=1))
@@ -424,6 +425,11 @@ def test_a_slot_that_is_suspended_while_its_parent_is_killed_does_not_keep_its_d
     first = site.process()
     wait_for(lambda: len(peer.handler.stored) > 5, LIMIT_S, pause)
     (slot,) = slots_of(first)
+    return peer, first, slot
+
+
+def test_a_slot_that_is_suspended_while_its_parent_is_killed_does_not_keep_its_delivery_for_ever(site):
+    peer, first, slot = in_the_middle(site)
     slot.suspend()
     first.kill()
     first.wait()
@@ -435,13 +441,7 @@ def test_a_slot_that_is_suspended_while_its_parent_is_killed_does_not_keep_its_d
 
 @pytest.mark.parametrize("slot_is", ["killed", "suspended"])
 def test_a_dispatcher_that_is_suspended_keeps_no_delivery_from_the_others(site, slot_is):
-    peer, port = site.peer()
-    peer.slow_s = 0.1
-    site.targets(a=at(port, dimse_timeout_s=20.0, concurrency=1))
-    site.send("a", images=30)
-    first = site.process()
-    wait_for(lambda: len(peer.handler.stored) > 5, LIMIT_S, pause)
-    (slot,) = slots_of(first)
+    peer, first, slot = in_the_middle(site)
     site.suspend(first)
     slot.suspend()
     if slot_is == "killed":

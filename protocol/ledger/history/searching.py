@@ -161,9 +161,8 @@ def _walks(connection: Connection, node: str | None, asked: Filter, way: str) ->
         for name in nodes_of(connection):
             yield _by_opening(connection, name, asked)  # each along its index
     elif asked.modality and not (asked.source or asked.study_uid or asked.patient_id):
-        for one in modalities(
-            asked.modality
-        ):  # each along its index: asked for both, a database would sort all of them
+        # Each along its index: asked for both, a database would sort all of them.
+        for one in modalities(asked.modality):
             yield _by_opening(connection, node, asked, modality=one)
     else:
         yield _by_opening(connection, node, asked)

@@ -83,6 +83,7 @@ def put_back_config(home: Path, folder: Path) -> bool:
         return False
     config.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     unfinished.touch()
+    RealFs().sync_dir(config)  # a power cut must not leave some of the rest without it
     shutil.copytree(source, config, dirs_exist_ok=True)
     _sync(config)
     unfinished.unlink()
