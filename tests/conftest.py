@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 from tests.ready_made import ready_made
+from tests.requests_in_turn import keep_requests_in_turn
 
 # Where no bytecode is kept, each worker compiles all tests and each of some hundred processes all sources again.
 sys.dont_write_bytecode = False
@@ -43,6 +44,8 @@ hypothesis.settings.register_profile("desk", **UNTIMED)
 hypothesis.settings.register_profile("ci", derandomize=True, **UNTIMED)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
+
+keep_requests_in_turn()
 
 IN_CI = os.environ.get("CI", "").lower() == "true"
 _missing: list[str] = []
