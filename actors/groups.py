@@ -1,16 +1,17 @@
 """Target groups of the routing configuration as the spool binds deliveries to them, and which targets can be used now.
-It must not choose a member: the claim does.
+It must not choose a member: the claim does, and who hands a delivery on (standing_in).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import tzinfo
 
 from protocol.routing.model import RoutingConfiguration
 from protocol.routing.origin import moment
 from protocol.routing.targets import Target
 from protocol.routing.terms import within
+from protocol.spool import Spool
 from protocol.spool.binding import Binding
 from protocol.spool.targets import TargetState
 
@@ -18,6 +19,19 @@ from protocol.spool.targets import TargetState
 def bindings(configuration: RoutingConfiguration) -> dict[str, Binding]:
     """The groups as the claim needs them."""
     return {name: Binding(group.mode, group.members, group.sticky_by) for name, group in configuration.groups.items()}
+
+
+def others(
+    spool: Spool, configuration: RoutingConfiguration, group: str, member: str, arrival: int, usable: Collection[str]
+) -> list[str]:  # fmt: skip
+    """The other members of a group that can be used, in the order in which the claim would take them for this arrival."""
+    binding = bindings(configuration).get(group)
+    if binding is None:
+        return []
+    limits = {
+        name: configuration.targets[name].concurrency for name in binding.members if name in usable and name != member
+    }
+    return spool.deliveries.standing_in(arrival, binding, limits)
 
 
 def is_paused(state: TargetState, now: float) -> bool:

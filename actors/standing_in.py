@@ -7,7 +7,7 @@ next. Each round has room for as many tries as the member with the most has.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from protocol.records import record
 from protocol.routing.model import RoutingConfiguration
@@ -49,15 +49,14 @@ NOBODY = Tries()
 
 
 def tries_in(
-    configuration: RoutingConfiguration, group: str, member: str, usable: Collection[str], failed: Collection[str] = ()
+    configuration: RoutingConfiguration, group: str, member: str, others: Sequence[str], failed: Collection[str] = ()
 ) -> Tries:
-    """Of a delivery that this member of a group has; `usable` are the targets that can be used now, `failed` those that did
-    since it was first tried.
+    """Of a delivery that this member of a group has; `others` are the other ones that can be used now, the best first
+    (groups.others), `failed` those that did since it was first tried.
     """
     found = configuration.groups.get(group)
     if found is None:
         return NOBODY
-    others = [name for name in found.members if name != member and name in usable]
     fresh = [name for name in others if name not in failed]
     other, untried = next(iter(fresh or others), ""), bool(fresh)
     limits = {

@@ -14,7 +14,7 @@ from actors.dispatcher.limits import USUAL, Limits, Terms, Unwanted
 from actors.dispatcher.probing import Prober
 from actors.dispatcher.reports import NoReports, Reports
 from actors.dispatcher.shelf import Shelf
-from actors.groups import bindings, usable
+from actors.groups import bindings, others, usable
 from actors.pace import pace_of
 from actors.retry import leave_alone_s, next_try
 from actors.standing_in import NOBODY, Tries, tries_in
@@ -300,7 +300,8 @@ class Slot:
         configuration, states = self._limits.configuration, self._spool.targets.all()
         there = usable(configuration, states, now, self._limits.zone)
         failed = {name for name, state in states.items() if (state.last_error_time or 0.0) >= claim.first_tried}
-        return tries_in(configuration, claim.group, claim.target, there, failed)
+        rest = others(self._spool, configuration, claim.group, claim.target, claim.arrival, there)
+        return tries_in(configuration, claim.group, claim.target, rest, failed)
 
     def _follows(self, claim: Claim, settings: TargetSettings, outcome: Outcome, tries: Tries) -> int | None:
         """How many tries are used up if another member of its group gets a delivery that would be parked; None: it is parked."""

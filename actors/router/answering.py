@@ -14,7 +14,7 @@ from typing import Any
 
 from actors.dicom.commitment import SAME_ASSOCIATION_S
 from actors.dicom.negotiation import is_storage
-from actors.groups import usable
+from actors.groups import others, usable
 from actors.retry import next_try
 from actors.router.commitment import COMMITTED, judge, next_look_s
 from actors.router.patience import for_everybody, where
@@ -219,11 +219,8 @@ class Settling:
     def _other_member(self, one: Confirming, now: float) -> str:
         """A member of the delivery's group that can be used now and was not asked for it yet, or ""."""
         configuration = self._routing.configuration
-        group = configuration.groups.get(one.group)
-        if group is None:
-            return ""
-        there = usable(configuration, self._spool.targets.all(), now, self._zone) - {*one.asked, one.target}
-        return next((name for name in group.members if name in there), "")
+        there = usable(configuration, self._spool.targets.all(), now, self._zone) - {*one.asked}
+        return next(iter(others(self._spool, configuration, one.group, one.target, one.arrival, there)), "")
 
     def _hand_on(self, one: Confirming, other: str) -> bool:
         self._say("delivery_handed_on", one, reason=SILENT, group=one.group, to=other)

@@ -7,18 +7,22 @@ A delivery is bound when it is claimed: `target` becomes the member, `target_gro
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from protocol.records import record
 from protocol.spool.settling import hold_with_arrival
 from protocol.spool.steps import Claim, begin_anew, leave, mine, target_failed
+from protocol.spool.tallying import kept
 from protocol.spool.transaction import Transaction
 from protocol.states import DeliveryState
 from protocol.wire.codec import unpack_stored
 from protocol.wire.events import AttemptFailed, DeliveryUnbound
 
 LOOKED_AT = 20  # deliveries of a sticky group: behind one whose member is busy may be others whose is not
+_LOAD = frozenset((DeliveryState.WAITING, DeliveryState.RETRYING, DeliveryState.SENDING))
 
 
 @record
@@ -30,17 +34,23 @@ class Binding:
     by: str = "patient"
 
 
-def candidates(binding: Binding, key: str, sending: Mapping[str, int], limits: Mapping[str, int]) -> list[str]:
-    """Members that a delivery may go to now, the best first; [] means: not now. Pure.
+def ordered(binding: Binding, key: str, load: Mapping[str, int], limits: Mapping[str, int]) -> list[str]:
+    """Members that can be used, the best first. Pure.
 
     `limits` has the members that can be used; `key` tells what belongs together in a sticky group.
     """
     usable = [name for name in binding.members if limits.get(name, 0) > 0]
     if binding.mode == "balance":
-        usable.sort(key=lambda name: (sending.get(name, 0) / limits[name], binding.members.index(name)))
+        usable.sort(key=lambda name: load.get(name, 0) / limits[name])
     elif binding.mode == "sticky":
-        usable = sorted(usable, key=lambda name: _score(key, name), reverse=True)[:1]
-    else:
+        usable.sort(key=lambda name: _score(key, name), reverse=True)
+    return usable
+
+
+def candidates(binding: Binding, key: str, sending: Mapping[str, int], limits: Mapping[str, int]) -> list[str]:
+    """Members that a delivery may go to now, the best first; [] means: not now. Pure. See `ordered`."""
+    usable = ordered(binding, key, sending, limits)
+    if binding.mode != "balance":
         usable = usable[:1]
     return [name for name in usable if sending.get(name, 0) < limits[name]]
 
@@ -71,6 +81,23 @@ def choose(
         for member in candidates(binding, key, counts, limits):
             return int(row["id"]), member
     return None
+
+
+def standing_in(
+    connection: sqlite3.Connection, arrival: int, binding: Binding, limits: Mapping[str, int]
+) -> list[str]:  # fmt: skip
+    """Members that can be used, the best first, for a delivery that is bound without a claim: no other one moves it, so what
+    waits for a member counts as its load, too.
+    """
+    key = ""
+    if binding.mode == "sticky":
+        row = connection.execute("SELECT study_uid, header FROM arrival WHERE id = ?", (arrival,)).fetchone()
+        key = _key(row, binding.by)
+    load: Counter[str] = Counter()
+    for (state, target, _), count in kept(connection).deliveries.items():
+        if state in _LOAD:
+            load[target] += count
+    return ordered(binding, key, load, limits)
 
 
 def _key(row: Any, by: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from protocol.causes import Cause
 from protocol.errors import StepRefused
 from protocol.spool.acts import Act, act_of, counted
-from protocol.spool.binding import hand_on, unbind
+from protocol.spool.binding import Binding, hand_on, standing_in, unbind
 from protocol.spool.claiming import ANY_ORDER, NO_GROUPS, Groups, Order, best_first, rotated, take
 from protocol.spool.commands import done
 from protocol.spool.database import Database
@@ -228,6 +228,11 @@ class Deliveries(DueTimes):
             )
             hold_with_arrival(tx, claim.delivery)
             target_failed(tx, claim.target, error)
+
+    def standing_in(self, arrival: int, binding: Binding, limits: Mapping[str, int]) -> list[str]:
+        """Members of a group that can be used, the best first, for a delivery of this arrival that one of them did not take."""
+        with self._db.read() as connection:
+            return standing_in(connection, arrival, binding, limits)
 
     def hand_on(self, claim: Claim, error: str, cause: str, used: int, to: str) -> None:
         """This attempt failed, and the member `to` of the group is to get the delivery; so many tries count as `used`."""

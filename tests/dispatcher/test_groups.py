@@ -407,6 +407,50 @@ def test_a_series_that_two_members_never_take_while_they_take_others_is_not_hand
     assert node.delivery["state"] == "parked" and tried == ["a", "b"]
 
 
+def of_three(world, mode, **more):
+    """A node whose group has a third member; the first takes nothing for good, while it is there for others."""
+    node = Node(world, mode, **more)
+    node.group["members"] = [*ABC]
+    node.routing.change({name: {"retry": dict(FAST)} for name in ABC}, groups={"both": node.group})
+
+    def connect():
+        raise NetworkError("rejected", False)
+
+    world.target("a").connect = connect
+    return node
+
+
+def while_a_answers_others(node):
+    for _ in range(40):
+        node.slot.run_once()
+        node.spool.targets.answers("a")
+        node.clock.advance(1)
+
+
+def test_what_a_member_does_not_take_goes_to_the_one_with_the_least_load(world):
+    node = of_three(world, "balance")
+    for number in range(1, 5):
+        node.send(number)
+    node.spool.deliveries.claim("x", {"b": 1}, node.clock.now(), groups=bindings(node.routing.configuration))
+    while_a_answers_others(node)
+    assert [(row["target"], row["state"]) for row in deliveries(node.spool)] == [("b", "sending")] + 3 * [
+        ("c", "delivered")
+    ]
+
+
+def test_what_a_member_does_not_take_follows_its_study_to_where_that_goes_without_the_member(world):
+    node = of_three(world, "sticky", sticky_by="study")
+    for number, study in enumerate(range(1, 13), 1):
+        node.send(number, 1, study=study)
+    while_a_answers_others(node)
+    pause(node, "a")
+    for number, study in enumerate(range(1, 13), 1):
+        node.send(100 + number, 1, study=study)
+    node.run()
+    went = [row["target"] for row in deliveries(node.spool)]
+    assert went[:12] == went[12:] and set(went) == {"b", "c"}
+
+
 @pytest.mark.parametrize("other", [{}, {"max_attempts": 2}])
 def test_what_no_other_member_can_take_now_stays_with_what_its_member_has_of_it(world, other):
     node = limited(world, {**FAST, "max_attempts": 2}, {**FAST, **other})

@@ -494,3 +494,20 @@ def test_tries_and_time_of_a_member_that_was_silent_are_not_those_of_the_next(me
     claim = members.claim()
     assert claim.target == "archive"
     assert (claim.failed_before, claim.first_tried) == (0, members.rig.world.clock.now())
+
+
+def test_what_a_silent_member_was_to_keep_is_spread_over_the_others_of_a_group_that_balances(rig):
+    third = {"third": {**TARGETS["archive"], "commitment": True}}
+    group = {"mode": "balance", "members": ["pacs", "archive", "third"]}
+    rig = rig(TO_BOTH, targets=CONFIRMING["targets"] | third, groups={"both": group})
+    groups = bindings(rig.versions.current().configuration)
+    for number in range(1, 5):
+        image = TestImage(series=number)
+        rig.series(image)
+        claim = rig.spool.deliveries.claim("x", {"pacs": 9}, rig.world.clock.now(), groups=groups)
+        results = [ImageResult(one.position, one.file.receipt, 0, True) for one in claim.images]
+        rig.spool.deliveries.confirm(claim, results)
+        rig.spool.confirmations.ask(claim)
+        rig.spool.confirmations.confirming(claim, rig.world.clock.now() + 100)
+    rig.after(101)
+    assert sorted(row["target"] for row in rig.spool.deliveries.list()) == ["archive", "archive", "third", "third"]
