@@ -167,7 +167,7 @@ class Settling:
 
         Of many that wait each round looks at the next ones: the oldest, whose targets are silent, must not hide the others.
         """
-        moved, silent = 0, set[str]()
+        moved, silent, heard = 0, set[str](), set[str]()
         now = self._clock.now()
         after, waiting = self._after, self._spool.confirmations.waiting(self._after)
         self._after = waiting[-1].delivery if len(waiting) == AT_ONCE else 0
@@ -175,14 +175,17 @@ class Settling:
         self._far = elsewhere | self._too_far(waiting, now, monotonic)
         for one in waiting:
             if one.failed is not None:
+                heard.add(one.target)
                 moved += self._answered(one, one.failed, now)
             elif now >= one.due or self._over(one, monotonic):
+                if one.target not in silent:
+                    silent.add(one.target)
+                    self._raise(one.target)  # first: nobody looks at what went to another member again
                 if other := self._other_member(one, now):
                     moved += self._hand_on(one, other)
                 else:
                     moved += self._unanswered(one)
-                    silent.add(one.target)
-        self._tell(silent)
+        self._clear(silent, heard)
         return moved
 
     def _too_far(self, waiting: Sequence[Confirming], now: float, monotonic: float) -> dict[tuple[int, float], float]:
@@ -230,17 +233,32 @@ class Settling:
         self._say("delivery_unconfirmed", one, reason=SILENT)
         return self._spool.confirmations.failed(one.delivery, {}, SILENT, None)
 
-    def _tell(self, silent: set[str]) -> None:
-        for target in silent:
-            text = f"target {target} does not answer requests for storage commitment; deliveries to it are parked"
-            self._spool.notices.raise_alert(UNANSWERED_ALERT + target, text)
+    def _raise(self, target: str) -> None:
+        what = "go to another member of their group, or are parked" if self._stood_in_for(target) else "are parked"
+        text = f"target {target} does not answer requests for storage commitment; deliveries to it {what}"
+        self._spool.notices.raise_alert(UNANSWERED_ALERT + target, text)
+
+    def _clear(self, silent: set[str], heard: set[str]) -> None:
+        """End the alerts of targets that were silent before this round and are not any more. While others take what a member
+        of a group does not commit to nothing of it is parked: then only an answer says that it is over.
+        """
         standing = self._spool.notices.alerts(UNANSWERED_ALERT)
         if standing:
             parked = self._spool.targets.queue()
             for alert in standing:
                 name = alert.removeprefix(UNANSWERED_ALERT)
-                if name not in silent and not parked.get(name, {}).get("parked"):
+                over = name in heard if self._stood_in_for(name) else not parked.get(name, {}).get("parked")
+                if over and name not in silent:
                     self._spool.notices.clear_alert(alert)
+
+    def _stood_in_for(self, name: str) -> bool:
+        """Whether it is asked to commit, and others of a group get what it does not answer for."""
+        configuration = self._routing.configuration
+        target = configuration.targets.get(name)
+        asked = isinstance(target, DicomTarget) and target.commitment is not None
+        return asked and any(
+            name in group.members and len(group.members) > 1 for group in configuration.groups.values()
+        )
 
     def _say(self, action: str, one: Confirming, **more: Any) -> None:
         self._log.info(action, delivery=one.delivery, arrival=one.arrival, target=one.target, **more)

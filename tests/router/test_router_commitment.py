@@ -480,6 +480,38 @@ def test_a_member_that_is_silent_keeps_what_no_other_one_can_take(members):
     assert members.state == ("parked", "pacs")
 
 
+def unanswered(members):
+    return members.spool.notices.alerts("confirmation.unanswered.")
+
+
+def test_a_member_that_is_silent_has_an_alert_of_its_own_until_it_answers_again(members):
+    members.send()
+    members.rig.after(101)
+    assert [*unanswered(members)] == ["confirmation.unanswered.pacs"]
+    _, _, second = members.send()
+    members.spool.confirmations.answered(second, [A.sop_uid, B.sop_uid], {})
+    members.rig.after(2)
+    members.rig.new_router()
+    members.rig.after(2)
+    assert members.state == ("delivered", "archive") and [*unanswered(members)] == ["confirmation.unanswered.pacs"]
+    assert len(members.rig.events("alert.raised")) == 1
+    members.rig.series(TestImage(series=2))
+    target, _, transaction = members.send()
+    members.spool.confirmations.answered(transaction, [], {TestImage(series=2).sop_uid: 0x0110})  # it says something
+    members.rig.after(2)
+    assert target == "pacs" and not unanswered(members)
+
+
+def test_the_alert_of_a_silent_member_is_over_when_it_is_asked_no_more(members):
+    members.send()
+    members.rig.after(101)
+    members.rig.after(2)
+    assert unanswered(members)
+    members.rig.publish(TO_BOTH, **{**GROUPED, "targets": TARGETS})
+    members.rig.after(2)
+    assert not unanswered(members)
+
+
 def test_a_delivery_that_is_held_while_its_member_is_silent_goes_to_nobody(members):
     members.send()
     ids = [members.spool.deliveries.list()[0]["id"]]
