@@ -21,6 +21,7 @@ from protocol.errors import AssociationRejected, NetworkError, TargetBusy
 from protocol.spool.images import ImageFile
 
 _SYNTAX_NOT_SUPPORTED = 0xC122  # PS3.18 section I.2.2
+_ALREADY_THERE = (statuses.DUPLICATE, 0xB00E)  # the second is what Azure's DICOM service says (45070)
 _LONGEST_RETRY_AFTER_S = 3600.0  # a server's wrong clock must not stop deliveries for years
 _PLAIN_URL = re.compile(r"(https?:/)?(/[A-Za-z0-9._:~-]+){1,20}/?", re.ASCII)  # with nothing secret or personal in it
 _AWAY = {404: "knows no STOW-RS at this URL", 405: "takes no STOW-RS at this URL", 410: "has no STOW-RS there any more",
@@ -109,8 +110,8 @@ def _stored(warning: int) -> Answer:
 
 def _failed(reason: int | None, image: ImageFile) -> Answer:
     """A Failure Reason (PS3.18 section I.2.2) has the numbers of C-STORE's statuses."""
-    if reason == statuses.DUPLICATE:
-        return Answer(reason, True, statuses.describe(reason))
+    if reason in _ALREADY_THERE:
+        return Answer(statuses.DUPLICATE, True, statuses.describe(statuses.DUPLICATE))
     if reason == _SYNTAX_NOT_SUPPORTED:
         return Answer(reason, False, f"{reason:04X} {_not_taken(image)}")
     if reason is None or statuses.category(reason) != "failure":  # it failed, whatever the number says

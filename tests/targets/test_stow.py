@@ -75,6 +75,13 @@ def test_each_image_gets_what_is_said_of_it(images):
         (0x0122, 0x0122, False, False),
         (0x0124, 0x0124, False, False),
         (0x0111, 0x0111, True, False),  # it has it
+        (0xB00E, 0x0111, True, False),  # the same, as Azure says it
+        (0xB00F, 0x0110, False, True),  # somebody stores it just now
+        (0xA7FF, 0xA7FF, False, True),
+        (0xA9FF, 0xA9FF, False, False),
+        (0xCFFF, 0xCFFF, False, False),
+        (0x0213, 0x0213, False, True),
+        (0x0117, 0x0117, False, False),
         (0x0000, 0x0110, False, True),  # among those that failed
         (0xB000, 0x0110, False, True),
     ],
