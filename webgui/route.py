@@ -13,12 +13,13 @@ from webgui.guards import API, Handler, Need
 
 @record
 class Route:
-    """One address. The last five describe entries of the API; its description (OpenAPI) is made of them.
+    """One address. The last six describe entries of the API; its description (OpenAPI) is made of them.
 
     Attributes:
         need: who may; denied is what has no entry.
         summary: one sentence, shown in the description of the API; pages have none.
         query, body: models that `inputs.query` and `inputs.body` read the request into.
+        reads: the handler reads the body without a model; with neither there is to be none (webgui/strict.py).
         answer: model of the JSON answer; None if it is described by its example only.
         tagged: GET gives an entity tag, PUT and DELETE take it as a condition (webgui/preconditions.py).
     """
@@ -30,6 +31,7 @@ class Route:
     summary: str = ""
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
+    reads: bool = False
     answer: type[BaseModel] | None = None
     tagged: bool = False
 

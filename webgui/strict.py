@@ -16,16 +16,22 @@ from webgui.invalid import Invalid
 from webgui.route import Route
 
 MOST, LONGEST = 10, 100  # names that are compared and told, and characters of each: a body may hold a million of them
+EMPTY = (b"", b"{}")  # programs send an empty object where there is nothing to say
 
 
 def strict(route: Route) -> Handler:
-    """The handler of a route of the API, which refuses parameters of the query that it does not have. Raises Invalid."""
+    """The handler of a route of the API, which refuses parameters of the query that it does not have, and a body where it takes
+    none. Raises Invalid, HTTPRequestEntityTooLarge.
+    """
     if not route.in_api:
         return route.handler
     known = sorted(route.query.model_fields) if route.query is not None else []
+    bare = route.body is None and not route.reads
 
     async def handler(request: web.Request) -> web.StreamResponse:
         refuse(request.query, known, "parameter")
+        if bare and request.body_exists and (await request.read()).strip() not in EMPTY:
+            raise Invalid({"": "this address takes no body"})
         return await route.handler(request)
 
     return handler

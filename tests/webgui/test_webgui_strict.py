@@ -26,7 +26,16 @@ async def test_unknown_parameters_and_fields_are_refused_at_every_address_of_the
                 answer = await real_admin.request(route.method, filled(route.path, values), headers=HOME, **sent)
                 assert answer.status in (400, 422), f"{place} {sent} {await answer.text()}"
                 asked += 1
+        elif not route.reads:
+            for sent in ({"json": {ODD: 1}}, {"json": [1]}, {"data": {ODD: "1"}}, {"data": b"x"}):
+                answer = await real_admin.request(route.method, filled(route.path, values), headers=HOME, **sent)
+                assert answer.status == 422 and "takes no body" in (await answer.json())["error"], f"{place} {sent}"
     assert asked > 60 and state(real, real_app[ACCOUNTS]) == before
+
+
+async def test_an_empty_object_says_nothing_and_is_taken_where_there_is_nothing_to_say(real_admin, people):
+    for sent in ({}, {"json": {}}, {"data": b" \n"}):
+        assert (await real_admin.post("/api/v1/users/vera/link", headers=HOME, **sent)).status == 201
 
 
 async def test_the_nearest_name_is_told(real, real_admin):

@@ -11,5 +11,6 @@ ROUTES = (
     Route("GET", "/upload", pages.show, Need.OPERATOR),
     Route("POST", "/upload", pages.submit, Need.OPERATOR),
     Route("POST", "/api/v1/upload", pages.api, Need.OPERATOR,
-          "Upload DICOM files and ZIPs of them as multipart/form-data; they are routed like what scanners send.", answer=UploadAnswer),
+          "Upload DICOM files and ZIPs of them as multipart/form-data; they are routed like what scanners send.", reads=True,
+          answer=UploadAnswer),
 )  # fmt: skip
