@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from dispatcher_fakes import FAST, FakeConnection, FixedRouting, deliveries, make_slot, receive, route, series
 
 from actors.dicom import statuses
-from actors.dispatcher.attempt import MOST_ALIKE
+from actors.dispatcher.attempt import MOST_ALIKE, Attempt
 from actors.targets.interface import Answer
 from protocol.causes import Cause
 
@@ -119,3 +121,34 @@ def test_more_that_are_not_permitted_than_are_tried_in_a_row_let_the_others_by_w
     node.retry()
     assert (node.row["state"], node.got, node.row["sent"]) == ("delivered", 40, 40)
     assert node.spool.accounting.balance() == []
+
+
+def test_an_image_that_another_session_gets_through_just_after_so_many_in_a_row_costs_no_try_and_sends_nothing_twice(
+    world, monkeypatch
+):
+    node = Node(world, 100, range(2, 23))
+    enough, ending = threading.Event(), Attempt._ending
+
+    def noted(attempt):
+        if len(attempt._doubted) >= MOST_ALIKE:
+            enough.set()
+        return ending(attempt)
+
+    class Two(Rights):
+        sessions = 2
+        lock = threading.Lock()
+
+        def send(self, image, following=None):
+            if image.sop_instance_uid not in self.denied:
+                assert enough.wait(30)
+            with self.lock:
+                return super().send(image, following)
+
+    monkeypatch.setattr(Attempt, "_ending", noted)
+    made = []
+    make = lambda settings: made.append(Two(world.target("a"), node.spool.fs, node.denied)) or made[-1]  # noqa: E731
+    node.slot = make_slot(node.spool, node.routing, world.clock, world.target, make=make)
+    assert node.slot.run_once() and (node.row["state"], node.row["attempts"]) == ("waiting", 0)
+    node.run()
+    assert (node.row["state"], node.row["refused"], node.got) == ("parked", 21, 79)
+    assert sum(one.asked for one in made) == 100 and node.spool.targets.all()["a"].breaker == "closed"
