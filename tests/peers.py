@@ -52,7 +52,7 @@ def free_port() -> int:
     raise AssertionError("unreachable: the numbers go round")
 
 
-def wait_until_listening(port: int, process: subprocess.Popen[bytes], timeout_s: float = 10.0) -> None:
+def wait_until_listening(port: int, process: subprocess.Popen[bytes], timeout_s: float = 60.0) -> None:
     """Connect until the process takes the connection.
 
     Raises:

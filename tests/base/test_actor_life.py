@@ -48,7 +48,7 @@ class Running:
         """Read the rest of its log and return the exit code."""
         assert self.process.stdout is not None
         self.lines += [json.loads(text) for text in self.process.stdout]
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def actions(self) -> list[str]:
         return [line["action"] for line in self.lines]
@@ -199,7 +199,7 @@ def test_settings_that_cannot_be_used_end_with_78_and_one_line(start: Callable[.
     actor = start(SCANPOST_RECEIVER__PORT="x")
     assert actor.process.stdout is not None
     lines = actor.process.stdout.read().splitlines()
-    assert actor.process.wait(20) == 78
+    assert actor.process.wait(60) == 78
     assert len(lines) == 1 and "SCANPOST_RECEIVER__PORT" in lines[0]
 
 
@@ -218,7 +218,7 @@ def test_an_actor_goes_on_when_nobody_reads_its_log_any_more(home: Path, start: 
     assert actor.process.stdout is not None
     actor.process.stdout.close()  # as when supervisord is killed
     actor.tell(signal.SIGTERM)
-    assert actor.process.wait(20) == 0
+    assert actor.process.wait(60) == 0
     kept = [json.loads(line)["action"] for line in (home / "log" / "fake.log").read_text().splitlines()]
     assert kept[-1] == "stopped"
     actor.process.stdout = open(os.devnull)  # noqa: SIM115  (for the fixture to close)

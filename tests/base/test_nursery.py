@@ -36,7 +36,7 @@ def test_the_nursery_ends_with_its_actor_and_children_hear_it_on_their_pipes() -
     pids = json.loads(actor.stdout.readline())
     fds = [os.pidfd_open(pid) for pid in pids]
     actor.kill()
-    actor.wait(20)
+    actor.wait(60)
     for fd in fds:
         assert select.select([fd], [], [], 20)[0]
         os.close(fd)

@@ -15,7 +15,7 @@ import pytest
 from actors import watch
 from actors.watch import MISSES, Watch
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 
 

@@ -106,7 +106,9 @@ def test_a_server_that_hangs_stops_nobody_and_goes_on_where_it_was(postgres, tmp
             for _ in range(20):
                 begun = time.monotonic()
                 bookkeeper.one_pass([])
-                assert time.monotonic() - begun < 1.0  # it never waits for the server
+                assert (
+                    time.monotonic() - begun < 4.0
+                )  # it never waits for the server, not even the 5 s for a connection
                 office.clock.advance(10)
             assert told(office) == ["ledger.down"] and bookkeeper.figures()["away"] == 1
             office.happen(5)

@@ -22,7 +22,7 @@ from tests.peers import HOST
 PYDICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 _BESIDE = [folder / "shared" / "data" for folder in Path(__file__).resolve().parents]  # of the checkout, where it is
 SHARED_SYNTAXES = next((folder for folder in _BESIDE if folder.is_dir()), _BESIDE[0]) / "transfer-syntaxes"
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 class RecordingHandler(WholeObjects):
@@ -109,7 +109,7 @@ def running_scp(
 
 
 def node(port: int, **settings: object) -> Node:
-    limits = {"connect_timeout_s": 5.0, "acse_timeout_s": 5.0, "dimse_timeout_s": 5.0, **settings}
+    limits = {"connect_timeout_s": 30.0, "acse_timeout_s": 30.0, "dimse_timeout_s": 30.0, **settings}
     return Node(HOST, port, "PACS", "SENDER", **limits)  # type: ignore[arg-type]
 
 

@@ -159,7 +159,7 @@ def test_an_association_that_is_cut_while_it_stores_still_answers_encrypted(
 
     def store(request: object) -> int:
         inside.set()
-        assert go.wait(10)
+        assert go.wait(60)
         return 0
 
     handler.on_store = store
@@ -175,10 +175,10 @@ def test_an_association_that_is_cut_while_it_stores_still_answers_encrypted(
     with running_scp(handler, mutual(ours, authority)) as port:
         thread = threading.Thread(target=send, args=(port,))
         thread.start()
-        assert inside.wait(10)
+        assert inside.wait(60)
         # `running_scp` stops with no patience: the association is cut, its handler finishes, its answer goes out.
         threading.Timer(0.2, go.set).start()
-    thread.join(10)
+    thread.join(60)
     assert statuses == [0]
 
 
@@ -280,14 +280,22 @@ def test_a_handshake_that_never_comes_ends_at_its_limit_and_holds_up_nobody(
     said: bytes, ours: Pair, authority: Authority, scanner: Pair
 ) -> None:
     handler = RecordingHandler()
-    with running_scp(handler, mutual(ours, authority), acse_timeout_s=1.0) as port:
+    with (
+        running_scp(handler, mutual(ours, authority), acse_timeout_s=60.0) as port,
+        socket.create_connection((HOST, port)) as silent,
+    ):
+        silent.sendall(said)
+        assert echo(port, client(authority, scanner)) == 0
+        assert handler.refused_pdus == [], "the silent one still waits"
+    handler = RecordingHandler()
+    with (
+        running_scp(handler, mutual(ours, authority), acse_timeout_s=1.0) as port,
+        socket.create_connection((HOST, port)) as silent,
+    ):
         begun = time.monotonic()
-        with socket.create_connection((HOST, port)) as silent:
-            silent.sendall(said)
-            assert echo(port, client(authority, scanner)) == 0
-            assert handler.refused_pdus == [], "the silent one still waits"
-            read_all(silent)
-            assert 0.5 < time.monotonic() - begun < 5
+        silent.sendall(said)
+        read_all(silent)
+        assert time.monotonic() - begun > 0.5
         handler.wait(lambda: handler.refused_pdus)
     assert handler.refused_pdus == ["no TLS handshake within 1 s"]
 
@@ -315,12 +323,12 @@ def test_silence_after_the_handshake_ends_within_the_same_limit(ours: Pair, auth
     handler = RecordingHandler()
     context = ssl.create_default_context(cafile=authority.cert)
     with (
-        running_scp(handler, ServerTls(ours.cert, ours.key), acse_timeout_s=0.5) as port,
+        running_scp(handler, ServerTls(ours.cert, ours.key), acse_timeout_s=3.0) as port,
         socket.create_connection((HOST, port)) as sock,
         context.wrap_socket(sock, server_hostname=HOST) as secure,
     ):
         assert read_all(secure) == b""  # ARTIM: closed without a word, PS3.8 section 9.2, AA-2
-    assert handler.refused_pdus == ["no association request within 0.5 s"]
+    assert handler.refused_pdus == ["no association request within 3 s"]
 
 
 # -- reload ------------------------------------------------------------------------------------------------------

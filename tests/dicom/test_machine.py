@@ -113,7 +113,7 @@ def handler() -> RecordingHandler:
 
 
 def connect(port: int) -> socket.socket:
-    return socket.create_connection((HOST, port), timeout=10)
+    return socket.create_connection((HOST, port), timeout=60)
 
 
 @each_pdu

@@ -291,7 +291,7 @@ def test_an_object_of_another_class_than_its_context_is_refused_and_the_next_one
     def status(sock: socket.socket) -> int:
         return dimse.decode(read_pdu(sock)[1][6:]).number(dimse.STATUS)
 
-    with running_scp(handler) as port, socket.create_connection((HOST, port), timeout=10) as sock:
+    with running_scp(handler) as port, socket.create_connection((HOST, port), timeout=60) as sock:
         sock.sendall(AssociateRq("SCANPOST", "RAW", (CT,), 16384).encode())
         assert read_pdu(sock)[0] == pdus.ASSOCIATE_AC
         sock.sendall(store("1.2.840.10008.5.1.4.1.1.4", bytes(size)))

@@ -24,7 +24,7 @@ def test_requests_in_a_row_get_their_answers_though_the_thread_of_the_associatio
     server = answering.start_server(("127.0.0.1", 0), block=False)
     try:
         asking = AE("CT1")
-        asking.dimse_timeout = 1
+        asking.dimse_timeout = 30
         asking.add_requested_context(Verification)
         association = asking.associate(*server.server_address)
         # Let go, the thread takes its time; who sends is slower still to look for the answer.

@@ -105,7 +105,7 @@ def test_a_private_sop_class_is_taken(tmp_path: Path) -> None:
 
 def test_eight_associations_store_at_the_same_time() -> None:
     handler = RecordingHandler()
-    together = threading.Barrier(8, timeout=20)
+    together = threading.Barrier(8, timeout=60)
 
     def store(request: object) -> int:
         together.wait()  # passes only if eight are in the handler at once

@@ -30,7 +30,7 @@ REQUEST = AssociateRq(
     0,
 ).encode()
 FAULTS = {"scp.fault", "scp.handler", "scp.requested", "scp.store", "scp.abandon"}
-PATIENCE = {"acse_timeout_s": 0.5, "idle_timeout_s": 0.5, "network_timeout_s": 0.5}
+PATIENCE = {"acse_timeout_s": 20.0, "idle_timeout_s": 20.0, "network_timeout_s": 20.0}
 
 
 class Faults(logging.Handler):

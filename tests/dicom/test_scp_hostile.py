@@ -48,7 +48,7 @@ def image(folder: Path, dataset: bytes, uid: str = "1.2.3") -> OutgoingImage:
 
 
 def connect(port: int) -> socket.socket:
-    return socket.create_connection((HOST, port), timeout=10)
+    return socket.create_connection((HOST, port), timeout=60)
 
 
 def associate(port: int) -> socket.socket:
@@ -299,7 +299,7 @@ def test_stopping_lets_an_open_association_finish(handler: RecordingHandler, tmp
         assert stored.is_set()
         handler.on_store = lambda request: 0
         assert association.store(image(tmp_path, b"two")).status == 0
-    stopping.join(10)
+    stopping.join(60)
     assert not stopping.is_alive() and handler.endings == ["released"] and handler.datasets == [b"one", b"two"]
 
 

@@ -159,7 +159,7 @@ def test_a_target_that_hangs_is_a_timeout_and_its_late_answer_is_never_read(tmp_
         start = time.monotonic()
         with pytest.raises(PeerTimeout):
             association.store(image)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 25  # long before it would have answered
         with pytest.raises(AssociationAborted):
             association.store(image)
 
@@ -195,7 +195,7 @@ def test_a_name_that_does_not_exist() -> None:
 
 def test_a_target_that_accepts_the_connection_and_hangs() -> None:
     silent = threading.Event()
-    with raw_peer(lambda sock: silent.wait(10)) as port:
+    with raw_peer(lambda sock: silent.wait(60)) as port:
         with pytest.raises(PeerTimeout, match="association request"):
             open_association(node(port, acse_timeout_s=0.2), [CT])
         silent.set()
@@ -240,7 +240,7 @@ def test_a_target_that_stops_reading_is_a_timeout(tmp_path: Path) -> None:
 
     def serve(sock: socket.socket) -> None:
         accept(sock)
-        silent.wait(10)
+        silent.wait(60)
 
     with raw_peer(serve) as port:
         association = open_association(node(port, dimse_timeout_s=0.3), [CT])
@@ -275,7 +275,7 @@ def test_an_answer_that_stops_in_the_middle_is_a_timeout(cut: int) -> None:
         accept(sock)
         until_stored(sock)
         sock.sendall(whole[:cut])
-        silent.wait(10)
+        silent.wait(60)
 
     with raw_peer(serve) as port:
         association = open_association(node(port, dimse_timeout_s=0.2), [CT])
@@ -322,7 +322,7 @@ def test_a_peer_of_tls_that_never_answers_or_stops_reading_is_a_timeout(tmp_path
     (tmp_path / "big").write_bytes(bytes(30_000_000))
 
     def hang(request: object) -> int:
-        silent.wait(10)
+        silent.wait(60)
         return 0
 
     handler.on_store = hang
@@ -339,7 +339,7 @@ def test_a_peer_of_tls_that_never_answers_or_stops_reading_is_a_timeout(tmp_path
             wrapped = ServerTls(theirs.cert, theirs.key).wrap(connection)
             wrapped.do_handshake()
             accept(wrapped)
-            stop.wait(10)
+            stop.wait(60)
             wrapped.close()
 
         stop, thread = threading.Event(), threading.Thread(target=serve, daemon=True)
@@ -350,7 +350,7 @@ def test_a_peer_of_tls_that_never_answers_or_stops_reading_is_a_timeout(tmp_path
         with pytest.raises(PeerTimeout, match="taking data"):
             association.store(OutgoingImage(tmp_path / "big", 0, CT[0], "1.2", CT[1]))
         stop.set()
-        thread.join(10)
+        thread.join(60)
 
 
 def test_another_thread_can_cancel_a_store_that_waits() -> None:
@@ -360,13 +360,13 @@ def test_another_thread_can_cancel_a_store_that_waits() -> None:
         accept(sock)
         until_stored(sock)
         waiting.set()
-        over.wait(10)
+        over.wait(60)
 
     with raw_peer(serve) as port:
         association: Association = open_association(node(port), [CT])
 
         def cancel() -> None:
-            waiting.wait(10)
+            waiting.wait(60)
             association.cancel()
 
         thread = threading.Thread(target=cancel)
@@ -382,10 +382,10 @@ def test_a_release_that_nobody_confirms_does_not_raise() -> None:
 
     def serve(sock: socket.socket) -> None:
         accept(sock)
-        silent.wait(10)
+        silent.wait(60)
 
     with raw_peer(serve) as port:
-        association = open_association(node(port, acse_timeout_s=0.2), [CT])
+        association = open_association(node(port, acse_timeout_s=2.0), [CT])
         assert association.release() is False
         silent.set()
 

@@ -52,7 +52,7 @@ def deliver(images: list[OutgoingImage], stream: bytes) -> tuple[list[StoreResul
     results: list[StoreResult] = []
     with raw_peer(serve) as port:
         try:
-            with open_association(node(port, acse_timeout_s=2.0, dimse_timeout_s=2.0), [CT]) as association:
+            with open_association(node(port, acse_timeout_s=30.0, dimse_timeout_s=30.0), [CT]) as association:
                 for image in images:
                     results.append(association.store(image))
         except NetworkError as exc:
@@ -90,7 +90,7 @@ def test_after_an_answer_that_is_invalid_nothing_more_is_sent_on_the_association
                 pass
 
     with raw_peer(serve) as port:
-        association = open_association(node(port, acse_timeout_s=2.0, dimse_timeout_s=2.0), [CT])
+        association = open_association(node(port, acse_timeout_s=30.0, dimse_timeout_s=30.0), [CT])
         with pytest.raises(NetworkError):
             association.store(images[0])
         assert not association.usable and not association.is_idle()
@@ -111,7 +111,7 @@ def test_after_an_echo_without_a_status_the_association_is_over() -> None:
                 pass
 
     with raw_peer(serve) as port:
-        association = open_association(node(port, acse_timeout_s=2.0, dimse_timeout_s=2.0), [context])
+        association = open_association(node(port, acse_timeout_s=30.0, dimse_timeout_s=30.0), [context])
         with pytest.raises(NetworkError):
             association.echo()
         assert not association.usable

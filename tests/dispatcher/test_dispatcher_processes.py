@@ -28,14 +28,14 @@ from tests.dicom.dicom_fakes import RecordingHandler, running_scp
 from tests.peers import HOST, StoreScp, dataset_bytes, free_port, needs_dcmtk
 
 pytestmark = pytest.mark.slow
-QUICK = {"host": HOST, "called_ae": "PACS", "connect_timeout_s": 1.0, "acse_timeout_s": 2.0, "dimse_timeout_s": 1.0}
+CALM = {"host": HOST, "called_ae": "PACS", "connect_timeout_s": 10.0, "acse_timeout_s": 20.0, "dimse_timeout_s": 20.0}
 RETRY = {"first_s": 0.2, "factor": 2.0, "max_s": 1.0, "max_attempts": 3}
-LIMIT_S = 40.0
+LIMIT_S = 90.0
 OFFER = [Nudge("offers", {"count": 99})]
 
 
 def at(port: int, **more):
-    return {**QUICK, "port": port, "retry": RETRY, **more}
+    return {**CALM, "port": port, "retry": RETRY, **more}
 
 
 class Peer:
@@ -174,7 +174,7 @@ def test_targets_that_are_down_refuse_abort_or_hang_delay_nobody_and_are_retried
         peers = {
             name: stack.enter_context(StoreScp(tmp_path / name, options=option.split())) for name, option in bad.items()
         }
-        patient = {"dimse_timeout_s": 4.0, "retry": {**RETRY, "max_attempts": 2}}
+        patient = {"dimse_timeout_s": 10.0, "retry": {**RETRY, "max_attempts": 2}}
         settings = {name: at(peer.port, **(patient if name == "hangs" else {})) for name, peer in peers.items()}
         site.targets(good=at(good.port), down=at(down, probe=False), **settings)  # deliveries are the tries
         for number in (1, 2):
@@ -227,7 +227,7 @@ def events(spool):
 def test_a_slot_killed_in_the_middle_is_continued_at_the_next_unconfirmed_image(site):
     peer, port = site.peer()
     peer.hold_at, peer.slow_s = 4, 0.12  # slower than a group: each image is recorded at once
-    site.targets(a=at(port, dimse_timeout_s=20.0))
+    site.targets(a=at(port))
     site.send("a", images=8)
     actor = site.actor()
     wait_for(peer.held.is_set, LIMIT_S, turn(actor, OFFER))
@@ -245,7 +245,7 @@ def test_a_slot_killed_in_the_middle_is_continued_at_the_next_unconfirmed_image(
 def test_a_delivery_that_kills_its_slot_three_times_alone_is_set_aside(site):
     peer, port = site.peer()
     peer.hold_at = 1
-    site.targets(a=at(port, dimse_timeout_s=20.0))
+    site.targets(a=at(port))
     site.send("a")
     actor = site.actor(slots=1)
     killed: set[int] = set()
@@ -267,7 +267,7 @@ def test_a_slot_that_hangs_is_killed_and_its_delivery_goes_on(site):
 
     peer, port = site.peer()
     peer.hold_at = 3
-    site.targets(a=at(port, connect_timeout_s=0.2, acse_timeout_s=0.2, dimse_timeout_s=1.0))
+    site.targets(a=at(port, connect_timeout_s=1.0, acse_timeout_s=2.0, dimse_timeout_s=2.0))
     site.send("a")
     actor = site.actor(actor_class=Impatient)
     wait_for(peer.held.is_set, LIMIT_S, turn(actor, OFFER))
@@ -311,7 +311,7 @@ def test_slots_start_with_the_first_work_sleep_when_idle_and_end_with_their_pare
 
 def test_an_association_serves_the_next_delivery_and_is_released_when_none_comes(site):
     peer, port = site.peer()
-    site.targets(a=at(port, reuse_s=1.5))
+    site.targets(a=at(port, reuse_s=6.0))
     actor = site.actor(slots=1)
     for number in (1, 2, 3):
         site.send("a", number=number)
@@ -333,7 +333,7 @@ def test_a_stop_releases_an_idle_association(site):
 def test_one_delivery_over_several_associations_is_continued_after_its_slot_was_killed(site):
     peer, port = site.peer()
     peer.hold_at = 40
-    site.targets(a=at(port, associations=3, dimse_timeout_s=20.0))
+    site.targets(a=at(port, associations=3))
     site.send("a", images=100)
     actor = site.actor(slots=1)
     wait_for(peer.held.is_set, LIMIT_S, turn(actor, OFFER))
@@ -379,7 +379,7 @@ def test_progress_is_published_at_most_four_times_a_second(site):
 def test_sigterm_finishes_the_image_and_gives_the_rest_back(site):
     peer, port = site.peer()
     peer.hold_at = 3
-    site.targets(a=at(port, dimse_timeout_s=20.0))
+    site.targets(a=at(port))
     site.send("a")
     process = site.process()
     wait_for(peer.held.is_set, LIMIT_S, pause)
@@ -399,7 +399,7 @@ def test_sigterm_finishes_the_image_and_gives_the_rest_back(site):
 def test_when_the_parent_is_killed_its_slot_keeps_its_claim_finishes_its_image_and_gives_back(site):
     peer, port = site.peer()
     peer.hold_at = 3
-    site.targets(a=at(port, dimse_timeout_s=20.0, concurrency=1))
+    site.targets(a=at(port, concurrency=1))
     site.send("a")
     first = site.process()
     wait_for(peer.held.is_set, LIMIT_S, pause)
@@ -420,7 +420,7 @@ def in_the_middle(site):
     """A peer that has some of the images, the dispatcher that sends them, and its slot."""
     peer, port = site.peer()
     peer.slow_s = 0.1
-    site.targets(a=at(port, dimse_timeout_s=20.0, concurrency=1))
+    site.targets(a=at(port, concurrency=1))
     site.send("a", images=30)
     first = site.process()
     wait_for(lambda: len(peer.handler.stored) > 5, LIMIT_S, pause)
@@ -458,7 +458,7 @@ def test_a_dispatcher_that_is_suspended_keeps_no_delivery_from_the_others(site, 
 def test_parent_and_slots_killed_together_count_no_death_and_the_next_goes_on(site):
     peer, port = site.peer()
     peer.hold_at, peer.slow_s = 3, 0.12
-    site.targets(a=at(port, dimse_timeout_s=20.0))
+    site.targets(a=at(port))
     site.send("a")
     first = site.process()
     wait_for(peer.held.is_set, LIMIT_S, pause)

@@ -29,7 +29,7 @@ from protocol.testing.world import World, worlds
 
 RETRY = {"first_s": 1.0, "factor": 1.0, "max_s": 1.0, "max_attempts": 3}
 ROUTING = FixedRouting({"a": {"retry": RETRY}})
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 class Wide(FakeConnection):

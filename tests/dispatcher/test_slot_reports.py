@@ -55,7 +55,7 @@ def test_an_idle_slot_sleeps_until_there_is_work_and_stops_at_the_end_of_the_pip
     thread.start()
     assert not woken.wait(0.05)
     os.write(write, WORK)
-    assert woken.wait(5) and not ears.stopping()
+    assert woken.wait(60) and not ears.stopping()
     thread.join()
     os.close(write)
     ears.wait()

@@ -33,7 +33,7 @@ from protocol.testing.images import TestImage
 from protocol.wire.nudges import NoWire
 
 HOST = "127.0.0.1"
-WAIT_S = 15.0
+WAIT_S = 60.0
 SERIES = Path(pydicom.__file__).parent / "data" / "test_files" / "dicomdirtests"
 CT = TestImage().sop_class_uid, TestImage().transfer_syntax_uid
 
@@ -162,7 +162,7 @@ class Rig:
         return True
 
     def associate(self, calling: str = "CT1", *contexts: tuple[str, str]) -> Association:
-        node = Node(HOST, self.port, "SCANPOST", calling, connect_timeout_s=5, acse_timeout_s=10, dimse_timeout_s=10)
+        node = Node(HOST, self.port, "SCANPOST", calling, connect_timeout_s=30, acse_timeout_s=30, dimse_timeout_s=30)
         return open_association(node, contexts or (CT,))
 
 

@@ -272,14 +272,22 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield Both(taking, plain, monkeypatch)
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows wait as long as there is company: else an image that is slow to come, such as on a busy machine, is handed on."""
+    monkeypatch.setattr(alike, "COMPANY_S", 60.0)
+
+
 # ---- tests -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("size", [0, SMALL, EARLY, 600_000])
+@pytest.mark.usefixtures("unhurried")
 def test_a_series_is_taken_by_compiled_code_but_for_its_first_image(both: Both, size: int) -> None:
     taken, found = both.agree(*(together(series(1, size, first=n), [1]) for n in range(1, 13)), RELEASE)
     assert taken == 11 and len(found["rows"]) == 12 and found["session"][:2] == ("released", 12)
     assert found["answers"].count(b"\1\x80") == 12 and not found["aside"]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_after_a_single_image_nothing_is_made_ready_before_the_second_one_of_the_next_association(both: Both) -> None:
     calling = f"LONE{both.count}"
     taken = []
@@ -300,6 +308,7 @@ def test_senders_of_single_images_are_remembered_up_to_a_limit() -> None:
     assert "CT7" in loners, "nothing came: nothing is learnt"
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_the_files_of_large_images_of_changing_size_hold_no_more_room_than_they_need(both: Both) -> None:
     sizes = [400_000, 400_002, 400_000, 170_000, 400_000, 400_000, 400_500, 399_000, 390_000]
     turns = [together(KINDS["alike"](n, size, 16384), [1]) for n, size in enumerate(sizes, 1)]
@@ -309,6 +318,7 @@ def test_the_files_of_large_images_of_changing_size_hold_no_more_room_than_they_
     assert len(large) >= len(sizes) and all(one.st_blocks * 512 < one.st_size + 2 * 4096 for one in large)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_what_does_not_fit_into_the_buffer_goes_the_usual_way_and_the_next_is_taken_again(both: Both) -> None:
     turns = [together(series(1, LARGE if n == 7 else SMALL, first=n), [1]) for n in range(1, 14)]
     taken, found = both.agree(*turns, RELEASE)
@@ -316,6 +326,7 @@ def test_what_does_not_fit_into_the_buffer_goes_the_usual_way_and_the_next_is_ta
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"alike"}))
+@pytest.mark.usefixtures("unhurried")
 def test_what_is_not_alike_goes_the_usual_way_in_the_middle_of_a_series(both: Both, kind: str) -> None:
     parts = series(6) + KINDS[kind](7, SMALL, 16384) + series(6, first=8)
     taken, found = both.agree(together(parts, [1]) + RELEASE)

@@ -35,7 +35,7 @@ class Database:
     def commit(self, group: Sequence[Saved]) -> list[Receipt]:
         self.groups.append(len(group))
         self.begun.release()
-        assert self.let_through.acquire(timeout=10)
+        assert self.let_through.acquire(timeout=60)
         if self.error is not None:
             raise self.error
         return [Receipt(one.receipt, "stored", int.from_bytes(one.receipt, "big") // 10) for one in group]
@@ -63,7 +63,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 def queue_up(committer: Committer, database: Database, pool: ThreadPoolExecutor, count: int) -> list:
     """One commit begun with image 0, and `count` - 1 more images waiting behind it."""
     first = pool.submit(committer.commit, saved(0))
-    assert database.begun.acquire(timeout=10)
+    assert database.begun.acquire(timeout=60)
     rest = [pool.submit(committer.commit, saved(number)) for number in range(1, count)]
     deadline = threading.Event()
     while committer.waiting < count - 1:
@@ -75,7 +75,7 @@ def test_what_waits_during_a_commit_shares_the_next(committer, database, pool):
     results = queue_up(committer, database, pool, 9)
     assert not any(one.done() for one in results), "nobody is told before the commit"
     database.let_through.release(2)
-    assert [one.result(10).receipt for one in results] == [saved(number).receipt for number in range(9)]
+    assert [one.result(60).receipt for one in results] == [saved(number).receipt for number in range(9)]
     assert database.groups == [1, 8] and (committer.commits, committer.images) == (2, 9)
 
 
@@ -83,7 +83,7 @@ def test_groups_are_bounded_and_each_arrival_is_told_once(committer, database, p
     results = queue_up(committer, database, pool, 2 + LARGEST_GROUP)
     database.let_through.release(3)
     for one in results:
-        one.result(10)
+        one.result(60)
     committer.stop()
     assert database.groups == [1, LARGEST_GROUP, 1]
     last = 1 + LARGEST_GROUP
@@ -139,8 +139,8 @@ def test_stop_commits_what_waits_and_takes_nothing_more(committer, database, poo
     with pytest.raises(SpoolError):
         committer.commit(saved(99))
     database.let_through.release(2)
-    stopping.result(10)
-    assert all(one.result(10).outcome == "stored" for one in results)
+    stopping.result(60)
+    assert all(one.result(60).outcome == "stored" for one in results)
 
 
 def test_a_nudge_that_fails_takes_nothing_back(database, pool):

@@ -13,7 +13,7 @@ from actors.receiver.counting import COUNTED, WORDS, Asking, Desk, Here, Message
 from actors.receiver.limits import Limits, Pace
 from protocol.clock import ManualClock
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 class Line:

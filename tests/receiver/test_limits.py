@@ -89,7 +89,7 @@ def test_threads_that_enter_at_once_never_get_in_beyond_the_limit() -> None:
     limits, together = Limits(100, per_address=5), threading.Barrier(8)
 
     def run(worker: int) -> int:
-        together.wait(10)
+        together.wait(60)
         return sum(limits.enter(key(worker * 100 + n), None, "10.0.0.1") is None for n in range(20))
 
     with ThreadPoolExecutor(8) as pool:

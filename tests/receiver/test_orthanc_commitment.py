@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, needs_orthanc]
 
 
 def routing(orthanc_port: int) -> dict[str, Any]:
-    times = {"connect_timeout_s": 5.0, "acse_timeout_s": 5.0, "dimse_timeout_s": 5.0}
+    times = {"connect_timeout_s": 30.0, "acse_timeout_s": 30.0, "dimse_timeout_s": 30.0}
     pacs = {"type": "dicom", "host": HOST, "port": orthanc_port, "called_ae": "ORTHANC", "commitment": {"answer_s": 0.2},
             **times}  # fmt: skip
     source = {"calling_ae": "ORTHANC", "quiet_s": 0.0, "commitment": {"policy": "spool", "port": orthanc_port}}

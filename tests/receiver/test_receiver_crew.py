@@ -91,7 +91,7 @@ def test_the_pace_of_a_source_is_one_over_all_workers_and_an_order_to_stop_ends_
         assert [sender.answer() for sender in senders] == [0, 0, 0]
         for sender in senders:
             sender.sock.close()
-        process.process.wait(30)
+        process.process.wait(90)
         figures = spool.accounting.figures()
         assert (figures.received, figures.refused) == (3, 0)
     finally:

@@ -15,7 +15,7 @@ from tests.peers import HOST
 from tests.streams import RECORDED, damaged_streams, pdus_of
 
 pytestmark = pytest.mark.slow
-PATIENCE = {"receiver__acse_timeout_s": 1.0, "receiver__idle_timeout_s": 1.0}
+PATIENCE = {"receiver__acse_timeout_s": 20.0, "receiver__idle_timeout_s": 20.0}
 KINDS = ("image.received", "image.duplicate", "image.quarantined")
 
 

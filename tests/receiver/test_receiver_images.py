@@ -66,7 +66,7 @@ def test_eight_associations_at_a_time_share_commits_and_lose_nothing(rig: Rig, t
 
     def run(series: int) -> list[int]:
         with rig.associate(f"CT{series}") as association:
-            together.wait(10)
+            together.wait(60)
             return [send(association, TestImage(series=series, instance=n), tmp_path) for n in range(1, 26)]
 
     with ThreadPoolExecutor(8) as pool:

@@ -76,9 +76,9 @@ def test_38_nothing_that_a_peer_says_or_is_called_reaches_a_shell_or_a_name_serv
 
 
 def test_44_slow_loris_and_thousands_of_connections_end_in_time_and_keep_no_scanner_out(tmp_path: Path) -> None:
-    with receiver(tmp_path / "home", receiver__acse_timeout_s=0.5) as rig, rig.associate("CT1") as early:
-        silent = socket.create_connection((HOST, rig.port), timeout=10)
-        dripping = socket.create_connection((HOST, rig.port), timeout=10)
+    with receiver(tmp_path / "home", receiver__acse_timeout_s=3.0) as rig, rig.associate("CT1") as early:
+        silent = socket.create_connection((HOST, rig.port), timeout=60)
+        dripping = socket.create_connection((HOST, rig.port), timeout=60)
         over = threading.Event()
 
         def drip() -> None:
@@ -96,7 +96,7 @@ def test_44_slow_loris_and_thousands_of_connections_end_in_time_and_keep_no_scan
         try:
             assert send(early, TestImage(instance=1), tmp_path) == 0
             for number in range(2000):
-                flood.append(socket.create_connection((HOST, rig.port), timeout=10, source_address=(ELSEWHERE, 0)))
+                flood.append(socket.create_connection((HOST, rig.port), timeout=60, source_address=(ELSEWHERE, 0)))
                 if number % 400 == 399:
                     assert send(early, TestImage(instance=number), tmp_path) == 0, "one that was there before"
                     with rig.associate("CT2") as late:
@@ -113,7 +113,7 @@ def test_44_slow_loris_and_thousands_of_connections_end_in_time_and_keep_no_scan
             thread.join()
             for sock in (*flood, silent, dripping):
                 sock.close()
-        assert "no association request within 0.5 s" in {e["reason"] for e in rig.events("association.rejected")}
+        assert "no association request within 3 s" in {e["reason"] for e in rig.events("association.rejected")}
         rig.until(lambda: len(rig.stored()) == 11)  # an open association's last row may wait for company
         assert rig.healthy()
 

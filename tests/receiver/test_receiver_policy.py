@@ -93,7 +93,7 @@ def test_an_association_that_could_not_be_opened_does_not_count(tmp_path: Path) 
 
 def test_addresses_that_are_not_allowed_are_closed_before_dicom_and_become_events(tmp_path: Path) -> None:
     with receiver(tmp_path / "home", receiver__allow=[f"{HOST}/32", "fd00::/8"]) as rig:
-        with socket.create_connection((HOST, rig.port), timeout=10, source_address=(ELSEWHERE, 0)) as sock:
+        with socket.create_connection((HOST, rig.port), timeout=60, source_address=(ELSEWHERE, 0)) as sock:
             assert sock.recv(1) == b""
         rig.actor.one_pass([])
         (event,) = rig.events("association.rejected")
@@ -328,7 +328,7 @@ def test_an_order_to_stop_ends_the_wait_and_the_image_is_acknowledged(tmp_path: 
         with RawSender(rig.port) as sender:
             assert sender.store(b"1.2.3.1", dataset(sop=b"1.2.3.1")) == 0
             sender.sock.sendall(sender.begin(b"1.2.3.2", dataset(sop=b"1.2.3.2")))
-            assert stopping.waiting.wait(10)
+            assert stopping.waiting.wait(60)
             rig.actor.stop()
             assert sender.answer() == 0
         assert len(rig.stored()) == 2

@@ -178,7 +178,7 @@ def test_unknown_sources_are_turned_away_if_asked_for_and_a_new_revision_counts_
 def test_garbage_becomes_an_event_and_a_flood_of_it_does_not_fill_the_outbox(tmp_path: Path) -> None:
     with receiver(tmp_path / "home") as rig:
         for _ in range(10):
-            with socket.create_connection((HOST, rig.port), timeout=10) as sock:
+            with socket.create_connection((HOST, rig.port), timeout=60) as sock:
                 sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 assert sock.recv(100)[:1] == b"\x07"
         rig.until(lambda: rig.events("association.rejected"))
@@ -194,7 +194,7 @@ def test_recording_that_fails_takes_no_other_association_down(tmp_path: Path) ->
     effects = Effects()
     with receiver(tmp_path / "home", effects=effects) as rig, rig.associate() as association:
         effects.error = RuntimeError("something nobody thought of")
-        with socket.create_connection((HOST, rig.port), timeout=10) as sock:
+        with socket.create_connection((HOST, rig.port), timeout=60) as sock:
             sock.sendall(b"\x00")
             assert sock.recv(100)[:1] == b"\x07"
         assert send(association, TestImage(), tmp_path) == 0

@@ -148,7 +148,7 @@ def test_the_watchdog_thread_survives_an_exception_and_stops(monkeypatch):
 
     dog = LockWatchdog(Path("lock"), log, lambda: None, broken)
     dog.start()
-    assert looked.acquire(timeout=10) and looked.acquire(timeout=10)
+    assert looked.acquire(timeout=60) and looked.acquire(timeout=60)
     dog.stop()
     assert dog._thread is not None and not dog._thread.is_alive()
 
@@ -181,9 +181,9 @@ def test_a_watchdog_that_rests_is_woken_by_who_takes_the_lock(tmp_path, monkeypa
     with lock:
         pass
     dog.start()
-    assert rests.wait(10) and not seen.is_set()
+    assert rests.wait(60) and not seen.is_set()
     with lock:
-        assert seen.wait(10)
+        assert seen.wait(60)
     dog.stop()
     lock.close()
     assert dog._thread is not None and not dog._thread.is_alive()

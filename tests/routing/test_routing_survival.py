@@ -87,7 +87,7 @@ class Service:
     def end(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(20)
+        self._process.wait(60)
         self._process.stdout.close()
 
 
@@ -231,7 +231,7 @@ def test_a_publisher_killed_at_any_moment_leaves_only_whole_versions(folder: Pat
         while watcher.current().number < before + at % 3 + 1:
             continue
         publisher.kill()
-        publisher.wait(20)
+        publisher.wait(60)
         publisher.stdin.close()
         publisher.stdout.close()
         after = versions(folder)

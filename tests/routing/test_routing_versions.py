@@ -101,7 +101,7 @@ def test_of_editors_at_the_same_moment_exactly_one_wins(folder: Path) -> None:
 
     class Together(RealFs):
         def link(self, source: Path, target: Path) -> None:
-            barrier.wait(20)
+            barrier.wait(60)
             super().link(source, target)
 
     def edit(name: str) -> None:

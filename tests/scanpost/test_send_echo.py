@@ -92,7 +92,7 @@ def test_several_associations_share_the_images(tmp_path: Path) -> None:
     for number in range(40):
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = f"1.2.{number}"
         dataset.save_as(tmp_path / f"{number}.dcm")
-    together = threading.Barrier(3, timeout=10.0)  # breaks unless three are stored at the same time
+    together = threading.Barrier(3, timeout=60.0)  # breaks unless three are stored at the same time
     waits = iter([together.wait] * 3)
     handler.on_store = lambda request: next(waits, lambda: 0)() and 0 or 0
     with running_scp(handler) as port:
@@ -163,7 +163,7 @@ def test_ctrl_c_aborts_and_says_what_was_sent(tmp_path: Path, associations: int)
     def store(request: object) -> int:
         if len(handler.stored) >= 1:
             held.release()
-            go.wait(20)
+            go.wait(60)
         return 0
 
     handler.on_store = store
@@ -171,9 +171,9 @@ def test_ctrl_c_aborts_and_says_what_was_sent(tmp_path: Path, associations: int)
         command = [sys.executable, "-m", "scanpost", "send", HOST, str(port), str(tmp_path), "--json"]
         process = subprocess.Popen([*command, "--associations", str(associations)], stdout=subprocess.PIPE, text=True)
         for _ in range(associations):
-            assert held.acquire(timeout=20)
+            assert held.acquire(timeout=60)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=60)
         go.set()
         handler.wait(lambda: len(handler.closed_ids) == associations)
     said = json.loads(out)

@@ -63,7 +63,7 @@ def test_a_folder_that_another_thread_is_making_again_is_not_taken_for_durable(t
 
     fs.after_mkdir = interrupted
     file = names.create(folder / "three.dcm")
-    other.join(10)
+    other.join(60)
     file.close()
     assert folder.parent in synced_by_other and folder.parent in fs.synced
     assert (folder / "two.dcm").exists()

@@ -41,7 +41,7 @@ class HangingFs(RealFs):
 
 
 def folder_settings(path: Path, **more: Any) -> settings.FolderTarget:
-    return settings.FolderTarget(type="folder", path=str(path), **{"layout": LAYOUT, "timeout_s": 5.0, **more})
+    return settings.FolderTarget(type="folder", path=str(path), **{"layout": LAYOUT, "timeout_s": 30.0, **more})
 
 
 class FolderPeer(Peer):

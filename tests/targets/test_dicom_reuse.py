@@ -114,7 +114,7 @@ def test_what_the_peer_does_while_it_is_idle_is_noticed_without_waiting(tmp_path
 def test_after_a_timed_out_response_the_late_answer_is_never_taken_for_another_images(tmp_path):
     late, first = threading.Event(), [image(tmp_path, 1)]
     with raw_peer(lambda sock: take_one(sock, late)) as port:
-        session = target(port, dimse_timeout_s=0.2, acse_timeout_s=0.2).open(first, QUIET)
+        session = target(port, dimse_timeout_s=0.2, acse_timeout_s=2.0).open(first, QUIET)
         with pytest.raises(PeerTimeout):
             session.send(first[0])
         late.set()

@@ -21,11 +21,11 @@ from tests.peers import HOST, StoreScp, dataset_bytes, free_port, needs_dcmtk
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"  # no storage class: every receiver refuses it
-QUICK = {"connect_timeout_s": 2.0, "acse_timeout_s": 2.0, "dimse_timeout_s": 2.0}
+PATIENT = {"connect_timeout_s": 30.0, "acse_timeout_s": 30.0, "dimse_timeout_s": 30.0}
 
 
 def dicom(port: int, **more) -> settings.DicomTarget:
-    return settings.DicomTarget(type="dicom", host=HOST, port=port, called_ae="PACS", **{**QUICK, **more})
+    return settings.DicomTarget(type="dicom", host=HOST, port=port, called_ae="PACS", **{**PATIENT, **more})
 
 
 def target(port: int, **more):
@@ -205,7 +205,7 @@ def test_storescp_keeps_the_very_bytes(tmp_path):
 def test_what_storescp_does_wrong_is_a_network_error_that_can_be_tried_again(tmp_path, option, error):
     images = [image(tmp_path, n) for n in (1, 2)]
     with StoreScp(tmp_path / "in", options=option.split()) as peer, pytest.raises(NetworkError) as caught:
-        send_all(peer.port, images, dimse_timeout_s=0.5)
+        send_all(peer.port, images, dimse_timeout_s=0.5 if error is PeerTimeout else 30.0)
     assert isinstance(caught.value, error) and caught.value.retryable
 
 

@@ -363,7 +363,7 @@ def relay(to_port: int):
             back = threading.Thread(target=pump, args=(there, visit.sock), daemon=True)
             back.start()
             pump(visit.sock, there)
-            back.join(10)
+            back.join(60)
 
     return serve
 

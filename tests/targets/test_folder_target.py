@@ -287,7 +287,7 @@ def test_a_large_image_is_synced_in_parts(peer, spool):
 @pytest.mark.parametrize("call", ["exists", "create", "rename"])
 def test_who_was_given_up_changes_nothing_when_it_gets_on_and_nobody_hangs_beside_it(peer, spool, call):
     image, hung = spool_image(spool), threading.Event()
-    session = peer.target(timeout_s=0.2).open([image], quiet)
+    session = peer.target(timeout_s=2.0).open([image], quiet)
 
     def stop(name: str) -> None:
         if name == call:
@@ -326,7 +326,7 @@ def test_who_was_given_up_in_the_sync_of_a_file_does_not_give_it_its_name_later(
             peer.fs.released.wait()
 
     peer.fs.create = lambda path: Stuck(create(path))
-    session = peer.target(timeout_s=0.2).open([image], quiet)
+    session = peer.target(timeout_s=2.0).open([image], quiet)
     before = [thread for thread in threading.enumerate() if thread.name == "target-hand"]
     with pytest.raises(PeerTimeout):
         session.send(image)

@@ -30,7 +30,7 @@ def keys(monkeypatch):
 
 def target(url: str, **more):
     said = {"bucket": "images", "endpoint": url, "allow_http": True, "access_key": "${S3_KEY}",
-            "secret_key": "${S3_SECRET}", "connect_timeout_s": 2.0, "timeout_s": 2.0, **more}  # fmt: skip
+            "secret_key": "${S3_SECRET}", "connect_timeout_s": 30.0, "timeout_s": 30.0, **more}  # fmt: skip
     return make_target(settings.S3Target(type="s3", **said))
 
 
@@ -208,7 +208,7 @@ def test_no_answer_no_connection_and_a_cut_are_told_apart(tmp_path):
         with pytest.raises(AssociationAborted):
             session.send(image)
         relay.cut_after = None
-        session = target(f"http://{HOST}:{relay.port}").open([image], quiet)
+        session = target(f"http://{HOST}:{relay.port}", timeout_s=3.0).open([image], quiet)
         relay.hang()
         with pytest.raises(PeerTimeout):
             session.send(image)

@@ -38,7 +38,7 @@ def keys(monkeypatch):
 
 def s3(server: S3Server, bucket: str, **more) -> settings.S3Target:
     said = {"bucket": bucket, "endpoint": f"http://{HOST}:{server.port}", "allow_http": True,
-            "access_key": "${S3_KEY}", "secret_key": "${S3_SECRET}", "connect_timeout_s": 5.0, "timeout_s": 5.0, **more}  # fmt: skip
+            "access_key": "${S3_KEY}", "secret_key": "${S3_SECRET}", "connect_timeout_s": 30.0, "timeout_s": 30.0, **more}  # fmt: skip
     return settings.S3Target(type="s3", **said)
 
 

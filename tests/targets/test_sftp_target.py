@@ -38,7 +38,7 @@ def folder(server):
 
 
 def said(server: Sshd, folder=None, **more) -> settings.SftpTarget:
-    quick = {"path": str(folder or server.folder), "connect_timeout_s": 5.0, "timeout_s": 5.0, "layout": "a/b"}
+    quick = {"path": str(folder or server.folder), "connect_timeout_s": 30.0, "timeout_s": 30.0, "layout": "a/b"}
     return settings.SftpTarget(**server.settings(**{**quick, **more}))
 
 
@@ -146,7 +146,7 @@ def test_a_kept_session_whose_server_died_says_no_without_waiting_or_lets_the_ne
         session, other = target.open([image], quiet), target.open([image], quiet)
         assert session.send(image).ok
         server.stop()
-        wait_for(lambda: not session.again([image], quiet), 10.0, threading.Event().wait)
+        wait_for(lambda: not session.again([image], quiet), 60.0, threading.Event().wait)
         with pytest.raises(AssociationAborted):  # after which the dispatcher opens another one at once
             other.send(image)
         session.close()

@@ -25,7 +25,7 @@ from tests.dispatcher.dispatcher_fakes import FixedRouting, deliveries, make_slo
 from tests.peers import HOST, free_port
 
 pytestmark = pytest.mark.slow
-QUICK = {"connect_timeout_s": 2.0, "acse_timeout_s": 2.0, "dimse_timeout_s": 2.0}
+PATIENT = {"connect_timeout_s": 30.0, "acse_timeout_s": 30.0, "dimse_timeout_s": 30.0}
 REQUEST = Request("1.2.3", ((CTImageStorage, "1.2.3.4"),))
 
 
@@ -84,7 +84,7 @@ class Sender:
 
     def __init__(self, home: Any, port: int, **commitment: Any) -> None:
         self.spool = open_spool(home, create=True)
-        settings = {"port": port, "commitment": {"answer_s": 5.0, **commitment}, "retry": {"first_s": 10.0}, **QUICK}
+        settings = {"port": port, "commitment": {"answer_s": 30.0, **commitment}, "retry": {"first_s": 10.0}, **PATIENT}
         self.routing = FixedRouting({"pacs": settings})
         self.slot = make_slot(self.spool, self.routing, SystemClock(), lambda name: None, make=make_target)
         self.images = series(1, 2)
@@ -115,7 +115,7 @@ def test_a_target_is_asked_for_what_it_was_sent_and_its_report_is_kept(sender):
     with archive.serve() as port:
         at = sender(port)
         row = at.run()
-        assert archive.done.wait(5)
+        assert archive.done.wait(30)
     assert row["state"] == "confirming" and row["sent"] == 2
     assert archive.stored == [one.sop_uid for one in at.images]
     named = [
@@ -135,7 +135,7 @@ def test_an_image_that_it_does_not_commit_to_is_kept_with_its_reason(sender):
     with archive.serve() as port:
         at = sender(port)
         at.run()
-        assert archive.done.wait(5)
+        assert archive.done.wait(30)
     (waiting,) = at.spool.confirmations.waiting()
     assert waiting.failed == {bad: 0x0112}
 
@@ -177,8 +177,8 @@ def test_the_second_try_only_asks(sender):
 # ---- peers that misbehave -------------------------------------------------------------------------------------------
 
 
-def node(port: int) -> Node:
-    return Node(HOST, port, "PACS", "SCANPOST", **{**QUICK, "dimse_timeout_s": 0.4})
+def node(port: int, **limits: float) -> Node:
+    return Node(HOST, port, "PACS", "SCANPOST", **{**PATIENT, **limits})
 
 
 def report(to: Node, told: Report) -> int:
@@ -238,11 +238,12 @@ def refuses_the_role(sock: Any) -> None:
 def test_a_peer_that_does_not_do_its_part_is_an_error_with_a_limit(
     peer: Callable[..., None], error: Any, what: str
 ) -> None:
+    limits = {"dimse_timeout_s": 0.4} if peer is silent else {}
     with raw_peer(peer) as port, pytest.raises(error):
         if what == "ask":
-            ask(node(port), REQUEST, kept, 0.1)
+            ask(node(port, **limits), REQUEST, kept, 0.1)
         else:
-            report(node(port), Report("1.2.3", REQUEST.references))
+            report(node(port, **limits), Report("1.2.3", REQUEST.references))
 
 
 def test_nobody_there_is_an_error_that_can_pass() -> None:

@@ -39,11 +39,11 @@ from tests.transcode.transcode_files import BUNDLED, PLAIN, pixels, read, spoole
 
 np = pytest.importorskip("numpy", reason="an extra is missing (pip install .[test])")
 pytestmark = pytest.mark.skipif("transcode" in lacking(), reason="an extra is missing (pip install .[test])")
-QUICK = {"connect_timeout_s": 2.0, "acse_timeout_s": 2.0, "dimse_timeout_s": 5.0}
+PATIENT = {"connect_timeout_s": 30.0, "acse_timeout_s": 30.0, "dimse_timeout_s": 30.0}
 
 
 def dicom(port: int, **more) -> settings.DicomTarget:
-    return settings.DicomTarget(type="dicom", host=HOST, port=port, called_ae="PACS", **{**QUICK, **more})
+    return settings.DicomTarget(type="dicom", host=HOST, port=port, called_ae="PACS", **{**PATIENT, **more})
 
 
 def quiet() -> None:
@@ -328,7 +328,7 @@ def test_the_worker_stays_at_a_signal_for_its_group_and_goes_when_its_master_is_
         os.kill(process.pid, number)
     assert transcoder.result(image, (EXPLICIT,), quiet).bytes and transcoder._process is process
     process.stdin.close()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     transcoder.close()
 
 

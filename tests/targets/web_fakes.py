@@ -216,7 +216,7 @@ def server_context(pair: Pair, clients: Path | None = None) -> ssl.SSLContext:
 
 def dicomweb(port: int, **more: object) -> DicomWebTarget:
     scheme = "https" if "tls" in more else "http"
-    settings = {"url": f"{scheme}://{HOST}:{port}/dicom-web", "connect_timeout_s": 5.0, "timeout_s": 5.0, **more}
+    settings = {"url": f"{scheme}://{HOST}:{port}/dicom-web", "connect_timeout_s": 30.0, "timeout_s": 30.0, **more}
     return DicomWebTarget(type="dicomweb", **settings)  # type: ignore[arg-type]
 
 

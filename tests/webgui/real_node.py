@@ -116,5 +116,5 @@ class RealNode:
     def close(self) -> None:
         self.stop.set()
         for thread in self.threads:
-            thread.join(10)
+            thread.join(60)
         self.spool.close()

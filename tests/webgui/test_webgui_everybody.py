@@ -123,7 +123,7 @@ async def sideways(page, width):
     if not await page.evaluate(SIDEWAYS):
         return []
     try:
-        await page.wait_for_function(f"() => !({SIDEWAYS})()", timeout=3000)
+        await page.wait_for_function(f"() => !({SIDEWAYS})()", timeout=30_000)
     except playwright.TimeoutError:
         return [f"{width}: {await page.evaluate(SIDEWAYS)}"]
     return []

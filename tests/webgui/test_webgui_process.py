@@ -38,7 +38,7 @@ class Process:
             await self.child.wait()
 
     async def line(self, action):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while text := await self.child.stdout.readline():
                 line = json.loads(text)
                 if line["action"] == action:
@@ -47,7 +47,7 @@ class Process:
 
     async def stop(self):
         self.child.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             return await self.child.wait()
 
 
@@ -86,7 +86,7 @@ async def test_the_page_is_there_before_the_spool_and_stops_in_order(tmp_path):
     ],
 )
 async def test_settings_that_cannot_be_used_are_one_line_and_exit_78(tmp_path, variables, words):
-    async with Process(tmp_path, **variables) as process, asyncio.timeout(30):
+    async with Process(tmp_path, **variables) as process, asyncio.timeout(120):
         _, complaint = await process.child.communicate()
         assert process.child.returncode == 78
         assert words in complaint.decode()
@@ -102,7 +102,7 @@ async def test_an_event_on_the_bus_makes_the_page_look(tmp_path):
         station.open(lanes.BUS_OUT, bind=True)
         context = feed.listen(settings, poked.set, lambda *told: heard.append(told))
         await anext(context)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not (poked.is_set() and heard):
                 station.poll(0)
                 station.send(lanes.BUS_OUT, [b"sys.news.", b""])

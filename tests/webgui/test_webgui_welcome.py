@@ -42,7 +42,7 @@ async def test_a_test_study_goes_on_to_the_target_that_was_chosen_and_its_way_is
     assert (await real_admin.post("/welcome/sample", headers=HOME, data={"target": "gone"})).status == 422
     await real_admin.post("/welcome/sample", headers=HOME | PAGE, data={"target": "pacs"})
     real.receive(TestImage(study=8), calling_ae=sending.SAMPLE_AE)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "sent on all the same" not in (text := await page(real_admin)):
             await asyncio.sleep(0.05)
     assert "no rule wants it" in text and "waits for its turn to pacs" in text

@@ -66,14 +66,14 @@ def test_waiting_ends_after_the_time_without_a_nudge(wire: Wire) -> None:
 def test_a_wake_before_waiting_is_kept(wire: Wire) -> None:
     wire.wake()
     wire.wake()
-    assert wire.wait(10) == [Nudge("wake")]
+    assert wire.wait(60) == [Nudge("wake")]
     assert wire.wait(0) == []
 
 
 def test_another_thread_wakes(wire: Wire) -> None:
     waker = threading.Timer(0.02, wire.wake)
     waker.start()
-    assert wire.wait(10) == [Nudge("wake")]
+    assert wire.wait(60) == [Nudge("wake")]
     waker.join()
 
 
@@ -82,7 +82,7 @@ def test_a_signal_handler_wakes(wire: Wire) -> None:
     kick = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGUSR1))
     try:
         kick.start()
-        assert wire.wait(10) == [Nudge("wake")]
+        assert wire.wait(60) == [Nudge("wake")]
         kick.join()
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -188,7 +188,7 @@ def test_closing_without_a_bus_does_not_hang(settings: Settings) -> None:
     teller.committed()
     began = SystemClock().monotonic()
     teller.close()
-    assert SystemClock().monotonic() - began < 3
+    assert SystemClock().monotonic() - began < 30
 
 
 # ---- two on one lane -----------------------------------------------------------------------------------------------

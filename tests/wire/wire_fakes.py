@@ -91,7 +91,7 @@ class BusNode:
         self.begin()
 
 
-def until(ready: Callable[[], bool], *turns: Callable[[], Any], timeout_s: float = 10.0) -> None:
+def until(ready: Callable[[], bool], *turns: Callable[[], Any], timeout_s: float = 60.0) -> None:
     """Take turns until `ready`; fails after `timeout_s`."""
     clock = SystemClock()
     end = clock.monotonic() + timeout_s
@@ -130,12 +130,12 @@ class RunningBus:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._live, args=(ready,))
         self._thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     def _live(self, ready: threading.Event) -> None:
