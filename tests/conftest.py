@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ from tests.requests_in_turn import keep_requests_in_turn
 # Where no bytecode is kept, each worker compiles all tests and each of some hundred processes all sources again.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A run that a script puts into the background is started with it ignored, and so would be all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IN_MEMORY = Path("/dev/shm")
 GB = 1 << 30

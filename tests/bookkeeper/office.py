@@ -96,7 +96,7 @@ class Office:
         """Every event in the outbox."""
         return self.spool.outbox.read(Cursor(0, 0), 100_000)
 
-    def until(self, bookkeeper, condition, limit_s=30.0):
+    def until(self, bookkeeper, condition, limit_s=90.0):
         """Let a bookkeeper with a thread live in real time until the condition holds."""
         end = time.monotonic() + limit_s
         while not condition():

@@ -174,7 +174,7 @@ def test_targets_that_are_down_refuse_abort_or_hang_delay_nobody_and_are_retried
         peers = {
             name: stack.enter_context(StoreScp(tmp_path / name, options=option.split())) for name, option in bad.items()
         }
-        patient = {"dimse_timeout_s": 10.0, "retry": {**RETRY, "max_attempts": 2}}
+        patient = {"dimse_timeout_s": 7.0, "retry": {**RETRY, "max_attempts": 2}}
         settings = {name: at(peer.port, **(patient if name == "hangs" else {})) for name, peer in peers.items()}
         site.targets(good=at(good.port), down=at(down, probe=False), **settings)  # deliveries are the tries
         for number in (1, 2):

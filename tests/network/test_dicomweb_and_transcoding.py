@@ -147,7 +147,7 @@ def test_a_series_that_is_transcoded_arrives_whole_though_slot_and_codec_are_kil
         story = node.json("series", "show", str(listed["id"]))
         assert story["deliveries"][0]["transcoded"] >= 1
         assert not [path for path in (node.home / "run").iterdir() if path.name.startswith("tmp")]
-        wait_until(lambda: not workers(node, WORKER), 30, "the end of the workers")
+        wait_until(lambda: not workers(node, WORKER), 60, "the end of the workers")
     expected = pydicom.dcmread(next(iter(files.values()))).pixel_array
     arrived = {str(found.SOPInstanceUID): found for found in map(pydicom.dcmread, viewer.received())}
     assert arrived.keys() == files.keys()

@@ -74,7 +74,7 @@ def a_file_damaged_by_hand_changes_nothing(node: Node) -> None:
     """Somebody edits where only versions are published: the next one is nonsense."""
     folder = node.home / "config" / "routing"
     (folder / "000002.json").write_text('{"targets": {}, "rules": [')
-    wait_until(lambda: events(node, "config.damaged"), 30, "the router says that it is damaged")
+    wait_until(lambda: events(node, "config.damaged"), 60, "the router says that it is damaged")
     damaged = events(node, "config.damaged")
     assert "000002.json" in damaged[0].data["error"] and damaged[0].data["place"] == "routing/000002"
     assert node.status()["revision"] == 1
@@ -87,7 +87,7 @@ def the_current_file_cut_short_leaves_the_former_revision(node: Node) -> None:
     export = node.home / "export.json"
     export.write_text(node.cli("routing", "export").stdout)
     assert node.json("routing", "import", str(export))["version"] == 3  # number 2 is taken, if only by nonsense
-    wait_until(lambda: [event.data["revision"] for event in events(node, "config.changed")] == [1, 3], 30, "3 in force")
+    wait_until(lambda: [event.data["revision"] for event in events(node, "config.changed")] == [1, 3], 60, "3 in force")
     file = node.home / "config" / "routing" / "000003.json"
     file.write_bytes(file.read_bytes()[:100])
     node.cli("restart", "router")

@@ -172,7 +172,7 @@ def a_failure_is_seen_and_retried(page, pacs) -> None:
     page.click("text=Retry this")
     answer(page)
     page.wait_for_selector(".empty")
-    wait_until(lambda: len(pacs[0].received()) == 2 * before, 20, "the retried series is there")
+    wait_until(lambda: len(pacs[0].received()) == 2 * before, 60, "the retried series is there")
 
 
 def test_an_open_page_survives_what_is_done_to_the_programs_from_the_page(page, node, tmp_path) -> None:

@@ -160,10 +160,10 @@ def peers_that_speak_no_dicom(node: Node) -> None:
     for who, data in GARBAGE.items():
         said = answer_to(node, data)
         assert said[:1] == b"\x07" and len(said) == 10, (who, said)
-    wait_until(lambda: len(turned_away(node)) >= len(GARBAGE), 30, f"an event for each; there are {turned_away(node)}")
+    wait_until(lambda: len(turned_away(node)) >= len(GARBAGE), 60, f"an event for each; there are {turned_away(node)}")
     with socket.create_connection((HOST, node.port)) as peer:
         peer.sendall(b"\x01\x00\x00\x00\x01\x00only a part")
-    wait_until(lambda: any("ended within" in reason for reason in turned_away(node)), 30, "half a request is noticed")
+    wait_until(lambda: any("ended within" in reason for reason in turned_away(node)), 60, "half a request is noticed")
 
 
 def turned_away(node: Node) -> list[str]:
@@ -178,7 +178,7 @@ def garbage_in_an_association_costs_nothing_that_was_acknowledged(node: Node) ->
     for image in BEFORE_GARBAGE:
         assert association.send_c_store(dcmread(DicomBytesIO(part10(image)))).Status == 0x0000
     association.dul.socket.socket.sendall(b"\x99" * 500)
-    wait_until(lambda: association.is_aborted, 30, "the node aborts")
+    wait_until(lambda: association.is_aborted, 60, "the node aborts")
     closed = wait_until(lambda: [event for event in events(node, "association.closed")
                                  if event.data["calling_ae"] == "BROKEN"], 30, "the end is recorded")  # fmt: skip
     assert closed[0].data["how"] == "aborted" and closed[0].data["images"] == len(BEFORE_GARBAGE)

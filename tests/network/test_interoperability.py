@@ -181,9 +181,9 @@ def test_a_sender_with_an_association_for_each_image_gets_each_delivered_once(
         image.save_as(tmp_path / "image.dcm")
         assert storescu(node.port, [tmp_path / "image.dcm"], calling="ONEBYONE").returncode == 0
     archive.wait(uids, node)
-    wait_until(lambda: node.status()["images"]["in_delivery"] == 0, 30, "deliveries are finished")
+    wait_until(lambda: node.status()["images"]["in_delivery"] == 0, 60, "deliveries are finished")
     assert {len(archive.received[uid]) for uid in uids} == {1}
-    wait_until(lambda: node.json("doctor")["healthy"], 20, "doctor is content")
+    wait_until(lambda: node.json("doctor")["healthy"], 60, "doctor is content")
 
 
 def multi_frame(path: Path, size: int, number: int) -> str:

@@ -118,12 +118,12 @@ def test_health_readiness_and_metrics_need_no_log_in_and_count_images(node, fold
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
     received = evidence.images(node)["received"]
-    wait_until(lambda: metrics()["scanpost_images_received_total"] == received, 30, "metrics show every image", 0.5)
+    wait_until(lambda: metrics()["scanpost_images_received_total"] == received, 60, "metrics show every image", 0.5)
     assert metrics()['scanpost_actor_up{actor="router"}'] == 1
     counted = [
         f'scanpost_{name}{{target="pacs"}}' for name in ("images_sent_total", "end_to_end_latency_seconds_count")
     ]
-    wait_until(lambda: all(metrics().get(name) for name in counted), 30, "figures of what was delivered", 0.5)
+    wait_until(lambda: all(metrics().get(name) for name in counted), 60, "figures of what was delivered", 0.5)
     assert metrics()["scanpost_accounting_missing_images"] == 0
     assert node.json("accounting", "--ledger")["ledger"]["differences"] == []
 
@@ -181,7 +181,7 @@ def test_people_pause_a_target_and_change_the_queue(node, folder):
         done = [(one["action"], one["object"].partition(" (")[0]) for one in entries if one["who"].startswith("cli:")]
         return all(done.count(one) >= 1 for one in about)
 
-    wait_until(audited, 30, "what people did stands in the audit", 0.5)
+    wait_until(audited, 60, "what people did stands in the audit", 0.5)
     assert node.json("audit", "verify")["good"]
 
 

@@ -74,7 +74,7 @@ def test_up_survives_what_dies_below_it_and_ctrl_c_ends_everything(tmp_path: Pat
 def killed_actors_are_back_at_once(node: Node) -> None:
     for actor in ("router", "dispatcher-0"):
         killed = node.kill(actor)
-        wait_until(lambda: node.pid(actor) not in (None, killed), 15, f"{actor} is started again")  # noqa: B023
+        wait_until(lambda: node.pid(actor) not in (None, killed), 30, f"{actor} is started again")  # noqa: B023
     assert node.cli("echo", HOST, str(node.port)).returncode == 0
 
 
@@ -83,7 +83,7 @@ def a_killed_supervisord_is_replaced(node: Node) -> None:
     assert node.process is not None
     node.process.send_signal(signal.SIGSTOP)  # so that we see the time without supervisord
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: not psutil.pid_exists(first) or psutil.Process(first).status() == "zombie", 10, "death")
+    wait_until(lambda: not psutil.pid_exists(first) or psutil.Process(first).status() == "zombie", 60, "death")
     assert receiver.is_running()
     assert node.cli("echo", HOST, str(node.port)).returncode == 0
 

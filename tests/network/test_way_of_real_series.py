@@ -99,7 +99,7 @@ def test_series_are_split_by_modality_and_arrive_bit_for_bit(tmp_path, bus):
                     120,
                     lambda n=name: f"{n}: {node.status()}\n{node.logs()}",
                 )
-            wait_until(lambda: node.status()["images"]["in_delivery"] == 0, 30, "deliveries are finished")
+            wait_until(lambda: node.status()["images"]["in_delivery"] == 0, 60, "deliveries are finished")
             sent = digests(reference.received())
             for name, sink in sinks.items():
                 uids = {str(pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID) for p in wanted[name]}
@@ -107,4 +107,4 @@ def test_series_are_split_by_modality_and_arrive_bit_for_bit(tmp_path, bus):
             figures = node.status()["images"]
             assert figures["received"] == len(files) and figures["delivered"] == len(wanted["both"])
             assert figures["discarded"] == len(files) - len(wanted["both"])
-            wait_until(lambda: node.json("doctor")["healthy"], 20, "doctor is content")
+            wait_until(lambda: node.json("doctor")["healthy"], 60, "doctor is content")

@@ -84,7 +84,7 @@ def test_the_pace_of_a_source_is_one_over_all_workers_and_an_order_to_stop_ends_
         sender.sock.sendall(sender.begin(uid, dataset(sop=uid)))
     spool = open_spool(home)
     try:
-        wait_until(lambda: len(filled(home)) == 3, 20, "all three are here")  # rows follow the answers
+        wait_until(lambda: len(filled(home)) == 3, 60, "all three are here")  # rows follow the answers
         answered, _, _ = select.select([sender.sock for sender in senders], [], [], 20)
         assert len(answered) == 1, "the others wait for their turn, in ten seconds and in twenty"
         process.process.terminate()

@@ -79,7 +79,7 @@ def test_several_workers_are_all_told_by_the_one_that_counts(tmp_path: Path) -> 
                 return exc.args == FOR_NOW
             return False
 
-        wait_until(refused, 20, "two workers refuse")
+        wait_until(refused, 60, "two workers refuse")
         assert [rejected(process.port) for _ in range(4)] == [FOR_NOW] * 4
     finally:
         process.kill()

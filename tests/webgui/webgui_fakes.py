@@ -107,7 +107,7 @@ class Socket:
     async def subscribe(self, *topics, marks=(), events=False):
         await self.ws.send_json({"op": "sub", "topics": list(topics), "marks": list(marks), "events": events})
 
-    async def frame(self, fits, limit_s=5.0):
+    async def frame(self, fits, limit_s=60.0):
         async with asyncio.timeout(limit_s):
             while True:
                 text = await self.ws.receive_str()
