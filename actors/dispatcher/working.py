@@ -101,10 +101,7 @@ class Slot:
         return True
 
     def _deliver(self, claim: Claim) -> None:
-        settings = self._limits.configuration.targets.get(claim.target)
-        if settings is None:
-            self._hold(claim, f"target {claim.target} is not in the configuration", Cause.TARGET_REMOVED)
-            return
+        settings = self._limits.configuration.targets[claim.target]  # a claim takes only what has a limit there
         try:
             target = self._make(settings)
         except ConfigurationError as exc:  # a library, key or secret is missing: no repetition brings it

@@ -78,6 +78,19 @@ def test_when_the_first_member_is_away_the_delivery_goes_to_the_next_and_later_o
     assert (unbound.data["member"], unbound.data["target"]) == ("a", "both")
 
 
+def test_a_group_and_a_target_take_turns(world):
+    node = Node(world)
+    node.routing.change({name: {} for name in ABC}, groups={"both": node.group})
+    for number in range(3):
+        node.send(2 * number + 1, images=1)
+        node.send(2 * number + 2, images=1, targets=("c",))
+    order = []
+    for name in "ac":
+        world.target(name).connect = lambda name=name: order.append(name)
+    node.run()
+    assert "".join(order) in ("acacac", "cacaca")
+
+
 def test_it_goes_back_to_the_first_member_when_that_one_is_there_again(world):
     node = Node(world)
     world.target("a").away = True

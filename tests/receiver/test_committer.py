@@ -10,8 +10,10 @@ from functools import partial
 import pytest
 from receiver_rig import ListLog
 
+from actors.receiver import committer as module
 from actors.receiver.committer import LARGEST_GROUP, POSTED_GROUP, Committer
-from protocol.errors import DiskFailed, OutOfSpace, SpoolError
+from protocol.clock import ManualClock
+from protocol.errors import DiskFailed, OutOfSpace, SpoolDamaged, SpoolError, SpoolNewer
 from protocol.spool.images import Receipt, Saved
 from protocol.spool.part10 import FileMeta
 
@@ -109,6 +111,76 @@ def test_what_nobody_waits_for_is_committed_once_it_has_company_or_nothing_more_
     committer.stop()
 
 
+@pytest.fixture
+def asked() -> list[bool]:
+    """How the other thread was called, which never comes by itself here."""
+    return []
+
+
+@pytest.fixture
+def helped(database: Database, asked: list[bool]) -> Iterator[Committer]:
+    made = Committer(database.commit, database.told.append, database.fatal.append, database.log, help=asked.append)
+    yield made
+    database.let_through.release(1000)
+    made.stop()
+
+
+def test_what_comes_now_and_then_waits_no_longer_than_it_may_however_soon_the_next_follows(
+    helped, database, monkeypatch
+):
+    clock = ManualClock()
+    monkeypatch.setattr(module, "time", clock)
+    database.let_through.release(1000)
+    for number in range(4):
+        helped.post(saved(number))
+        assert helped.lead_on(0.1, 0.2) and database.groups == []
+        clock.advance(0.0625)
+    assert not helped.lead_on(0.1, 0.2) and database.groups == [4]
+    clock.advance(10.0)
+    helped.post(saved(9))
+    assert helped.lead_on(0.1, 0.2) and database.groups == [4], "it came just now"
+
+
+def test_where_the_other_thread_does_not_come_the_posted_are_committed_before_they_are_too_many(helped, database):
+    database.let_through.release(1000)
+    for number in range(4 * POSTED_GROUP - 1):
+        helped.post(saved(number))
+    assert database.groups == []
+    helped.post(saved(4 * POSTED_GROUP - 1))
+    assert database.groups == [LARGEST_GROUP] * 4
+
+
+def test_whoever_waits_for_what_it_posted_commits_it(helped, database):
+    database.let_through.release(1000)
+    tickets = [helped.post(saved(number)) for number in range(3)]
+    helped.wait(tickets[0])
+    assert all(one.receipt is not None for one in tickets) and database.groups == [3]
+
+
+def test_whoever_waits_for_what_it_posted_is_told_also_while_another_commits(helped, database, pool):
+    first = pool.submit(helped.commit, saved(0))
+    assert database.begun.acquire(timeout=10)
+    tickets = [helped.post(saved(number)) for number in range(1, 3)]
+    waiting = pool.submit(helped.wait, tickets[1])
+    while not tickets[1].waits:
+        threading.Event().wait(0.001)
+    database.let_through.release(2)
+    assert first.result(10).outcome == "stored"
+    waiting.result(10)
+    assert all(one.receipt is not None for one in tickets) and database.groups == [1, 2]
+
+
+def test_nobody_commits_for_others_without_end_while_its_own_peer_waits(helped, database, pool, asked):
+    own = pool.submit(helped.commit, saved(0))
+    assert database.begun.acquire(timeout=10)
+    for number in range(8 * POSTED_GROUP):
+        helped.post(saved(1 + number))
+    database.let_through.release(1000)
+    assert own.result(10).outcome == "stored"
+    assert database.groups == [1, *[POSTED_GROUP] * 3] and asked == [True], "the rest is the other thread's, at once"
+    assert not helped.lead_on(0.0, 0.0) and database.groups == [1, *[POSTED_GROUP] * 8]
+
+
 def test_a_full_disk_fails_the_group_and_the_next_may_work(committer, database, pool):
     results = queue_up(committer, database, pool, 4)
     database.error = OutOfSpace("the disk is full")
@@ -120,7 +192,44 @@ def test_a_full_disk_fails_the_group_and_the_next_may_work(committer, database, 
     assert committer.commit(saved(9)).outcome == "stored" and database.fatal == []
 
 
-@pytest.mark.parametrize("error", [DiskFailed("commit: EIO"), KeyboardInterrupt()])
+def test_what_went_wrong_inside_fails_the_group_without_its_words_and_the_next_may_work(committer, database):
+    database.let_through.release(1000)
+    database.error = ValueError("Doe^John")
+    with pytest.raises(SpoolError) as told:
+        committer.commit(saved(1))
+    assert "Doe" not in str(told.value) and "Doe" not in str(database.log.lines)
+    database.error = None
+    assert committer.commit(saved(2)).outcome == "stored" and database.fatal == []
+
+
+def test_compiled_code_hears_that_the_last_commit_failed_until_one_works(database):
+    halt = bytearray(2)
+    database.let_through.release(1000)
+    committer = Committer(database.commit, database.told.append, database.fatal.append, database.log, halt=halt)
+    database.error = OutOfSpace("the disk is full")
+    with pytest.raises(OutOfSpace):
+        committer.commit(saved(1))
+    assert halt == b"\0\1"
+    database.error = None
+    committer.commit(saved(2))
+    assert halt == b"\0\0"
+    committer.stop()
+
+
+def test_an_image_that_cannot_be_made_ready_breaks_the_receiver_and_nothing_is_committed(helped, database):
+    def broken() -> Saved:
+        raise DiskFailed("write: EIO")
+
+    database.let_through.release(1000)
+    tickets = helped.post_all([partial(saved, 1), broken])
+    helped.lead_on()
+    assert [type(one.error) for one in tickets] == [DiskFailed, DiskFailed]
+    assert database.groups == [] and [type(error) for error in database.fatal] == [DiskFailed]
+
+
+@pytest.mark.parametrize(
+    "error", [DiskFailed("commit: EIO"), SpoolDamaged("malformed"), SpoolNewer("schema 99"), KeyboardInterrupt()]
+)
 def test_after_a_broken_disk_nobody_is_acknowledged_any_more(committer, database, pool, error):
     results = queue_up(committer, database, pool, 60)
     database.error = error
@@ -141,6 +250,13 @@ def test_stop_commits_what_waits_and_takes_nothing_more(committer, database, poo
     database.let_through.release(2)
     stopping.result(60)
     assert all(one.result(60).outcome == "stored" for one in results)
+
+
+def test_stop_commits_all_that_was_posted(helped, database, pool):
+    database.let_through.release(1000)
+    tickets = [helped.post(saved(number)) for number in range(POSTED_GROUP + 3)]
+    pool.submit(helped.stop).result(10)
+    assert all(one.receipt is not None for one in tickets) and database.groups == [POSTED_GROUP, 3]
 
 
 def test_a_nudge_that_fails_takes_nothing_back(database, pool):
