@@ -252,6 +252,10 @@ def test_stop_commits_what_waits_and_takes_nothing_more(committer, database, poo
     assert all(one.result(60).outcome == "stored" for one in results)
 
 
+def test_stop_waits_for_nothing_where_nothing_ever_came(committer, pool):
+    pool.submit(committer.stop).result(10)
+
+
 def test_stop_commits_all_that_was_posted(helped, database, pool):
     database.let_through.release(1000)
     tickets = [helped.post(saved(number)) for number in range(POSTED_GROUP + 3)]

@@ -10,6 +10,7 @@ from router_rig import ALL, CT, MR_ONLY, Rig, RoutedWorld
 
 from actors.router import queue, series
 from protocol.causes import Cause
+from protocol.errors import SpoolError
 from protocol.selection import Selection
 from protocol.spool.cleaning import Retention
 from protocol.spool.outbox import Cursor
@@ -176,6 +177,34 @@ def test_several_arrivals_are_done_one_by_one_and_the_rest_is_told(rig):
     assert [one["outcome"] for one in node.spool.arrivals.story(first)["acts"]] == [
         f"refused: arrival {first} is deleted: its files are gone, so it can only come from its sender again"
     ]
+
+
+def test_a_list_of_more_arrivals_than_one_pass_takes_is_done_to_each(rig, monkeypatch):
+    monkeypatch.setattr(series, "AT_ONCE", 2)
+    node: Rig = rig(CT)
+    ids = [node.series(TestImage(study=study))["id"] for study in range(1, 6)]
+    answer = node.ask("series.hold", ids=ids)
+    assert (answer.state, answer.progress.done, answer.progress.total) == ("done", 5, 5)
+    assert [node.arrival(id)["state"] for id in ids] == ["held"] * 5
+
+
+def test_an_arrival_at_which_the_database_is_busy_is_not_left_out(rig):
+    node: Rig = rig(CT)
+    ids = [node.series(TestImage(study=study))["id"] for study in (1, 2, 3)]
+    hold, busy = node.spool.arrivals.hold, [ids[1]]
+
+    def sometimes(id, *more):
+        if id in busy:
+            busy.remove(id)
+            raise SpoolError("database is locked")
+        return hold(id, *more)
+
+    node.spool.arrivals.hold = sometimes
+    command = node.spool.commands.ask("series.hold", "ann", {"ids": ids})
+    for _ in range(3):
+        node.after(1)
+    assert node.spool.commands.find(command).answer == "hold: 3 arrivals" and not busy
+    assert [len(node.spool.arrivals.story(id)["acts"]) for id in ids] == [1, 1, 1]
 
 
 def test_an_act_that_could_be_done_to_nothing_has_failed(rig):
