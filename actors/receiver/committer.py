@@ -165,7 +165,7 @@ class Committer:
                 self._idle.clear()
             many, last = len(self._queue), tickets[-1]
             leads = not self._led and (last.waits or self._help is None or many >= _TOO_MANY)
-            calls = not leads and not self._led and (not few or few < POSTED_GROUP <= many)
+            calls = not self._led and (not few or few < POSTED_GROUP <= many)
             self._led = self._led or leads
         if leads:
             self._lead(last)

@@ -141,6 +141,18 @@ def test_releasing_what_a_hold_rule_holds_follows_the_other_rules_once(rig):
     assert len(node.events("arrival.released")) == 1
 
 
+def test_releasing_what_a_person_held_after_it_was_delivered_is_not_held_by_a_rule_that_came_meanwhile(rig):
+    node: Rig = rig(CT)
+    arrival = node.series(A)["id"]
+    node.deliver_all()
+    assert node.ask("series.hold", arrival=arrival).state == "done"
+    node.publish({**HOLD, "targets": ["research"]})
+    node.work()
+    assert node.ask("series.release", arrival=arrival).state == "done"
+    node.work()
+    assert node.arrival(arrival)["state"] == "in_delivery" and node.deliveries()["research"] == "waiting"
+
+
 def test_to_release_what_only_a_hold_rule_wants_is_refused_and_does_not_throw_it_away(rig):
     node: Rig = rig(HOLD)
     arrival = node.series(A)["id"]
