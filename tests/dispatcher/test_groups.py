@@ -479,6 +479,27 @@ def test_what_no_other_member_can_take_now_stays_with_what_its_member_has_of_it(
         assert (node.delivery["state"], node.got("b")) == ("delivered", 4)
 
 
+def test_what_its_member_answers_and_no_other_member_can_take_now_waits_until_one_can(world):
+    node = limited(world, ONE_TRY, dict(FAST))
+    world.target("a").refuse[series(1, 1)[0].sop_uid] = 0xA700
+    pause(node, "b")
+    node.send(images=1)
+    go_on(node, 3)
+    assert (node.delivery["state"], node.delivery["target"]) == ("retrying", "a")
+    node.spool.targets.resume("b", "ann", node.spool.commands.ask("target.resume", "ann", {}))
+    go_on(node, 90)
+    assert (node.delivery["state"], node.got("b")) == ("delivered", 1)
+
+
+@pytest.mark.parametrize("counted", [{}, {"max_attempts": 100}])
+def test_what_is_older_than_its_member_tries_for_is_parked_and_not_handed_on(world, counted):
+    node = limited(world, {**FAST, "give_up_after_s": 10.0, **counted}, {**FAST, **counted})
+    world.target("a").refuse[series(1, 1)[0].sop_uid] = 0xA700
+    node.send(images=1)
+    go_on(node, 30)
+    assert (node.delivery["state"], node.delivery["target"], node.got("b")) == ("parked", "a", 0)
+
+
 @pytest.mark.parametrize("older", ["waits", "is there"])
 def test_an_older_version_does_not_follow_the_newer_one_whose_delivery_left_that_member_half_sent(world, older):
     node = limited(world, ONE_TRY, ONE_TRY)

@@ -297,6 +297,7 @@ def test_images_refused_in_an_earlier_attempt_still_park_the_delivery(world):
     node.clock.advance(2)
     node.run()
     assert node.delivery["state"] == "parked" and "1 image refused" in node.delivery["error"]
+    assert node.delivery["cause"] == "images_refused"
 
 
 def test_a_target_out_of_resources_is_tried_again_with_what_it_has_not_taken(world):

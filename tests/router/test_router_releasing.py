@@ -181,6 +181,16 @@ def test_a_rule_that_counts_no_more_when_its_series_is_released_names_no_target(
     assert node.deliveries(arrival) == {"research": "waiting", "archive": "waiting"} and settled(node, arrival)
 
 
+def test_a_study_rule_that_is_gone_when_its_series_is_released_names_no_target(rig):
+    node: Rig = rig(STUDY, REST)
+    arrival = waiting(node, routed="research")
+    held(node, arrival)
+    node.publish(REST)
+    node.work()
+    release(node, arrival)
+    assert node.deliveries(arrival) == {"research": "waiting", "archive": "waiting"} and settled(node, arrival)
+
+
 def test_a_study_rule_that_could_not_be_asked_is_asked_again_after_the_release(rig, monkeypatch):
     node: Rig = rig({**STUDY, "action": "route"}, REST)
     arrival = waiting(node)

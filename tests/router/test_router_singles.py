@@ -466,3 +466,37 @@ def test_what_was_sent_at_once_to_the_old_place_of_a_target_goes_to_the_new_one_
     assert len(node.events("delivery.begun_anew")) == 1 and moved.total == 2
     node.world.deliver(moved)
     assert node.newest()["state"] == "delivered" and node.spool.accounting.balance(files=True) == []
+
+
+@pytest.mark.parametrize("others", [(), (ALL,)], ids=["image rules alone", "another rule"])
+def test_a_series_that_is_held_while_it_comes_goes_on_once_released_with_its_single_images_and_by_all_rules(
+    rig, others
+):
+    node: Rig = rig(ODD, *others)
+    association = open_series(node, A, B)
+    arrival = node.newest()["id"]
+    assert node.ask("series.hold", arrival=arrival).state == "done"
+    finish(node, association)
+    assert node.arrival(arrival)["state"] == "held"
+    answer = node.ask("series.release", arrival=arrival)
+    assert answer.state == "done", answer.answer
+    finish(node, association)
+    node.deliver_all()
+    assert sorted(sent(node, "pacs")) == sorted(image.sop_uid for image in ((A, B) if others else (A,)))
+    assert len(sent(node, "archive")) == (2 if others else 0)
+    assert node.world.targets["pacs"].repeated == 0 and node.arrival(arrival)["state"] == "delivered"
+
+
+def test_a_held_series_of_which_images_were_sent_is_released_though_no_rule_wants_more_of_it(rig):
+    node: Rig = rig(ODD)
+    association = open_series(node, A, B)
+    node.deliver_all()
+    arrival = node.newest()["id"]
+    assert node.ask("series.hold", arrival=arrival).state == "done"
+    finish(node, association)
+    node.publish({**CT_TO_PACS, "when": "Modality == 'MR'"})
+    node.work()
+    answer = node.ask("series.release", arrival=arrival)
+    assert answer.state == "done", answer.answer
+    node.work()
+    assert node.arrival(arrival)["state"] == "delivered" and sent(node, "pacs") == [A.sop_uid]

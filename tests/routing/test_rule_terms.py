@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.routing.terms import DAYS, Quota, Window, expired, period_of, within
+from protocol.routing.terms import DAYS, Quota, Window, expired, period_of, resting, within
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC)).map(
@@ -30,6 +30,12 @@ def test_a_day_of_expiry_is_the_last_one_on_which_the_rule_acts() -> None:
 def test_a_moment_of_expiry_counts_with_its_own_zone() -> None:
     assert not expired("2026-06-01T12:00+00:00", at("2026-06-01T13:59"))  # 11:59 UTC in summer
     assert expired("2026-06-01T12:00+00:00", at("2026-06-01T14:00"))
+
+
+def test_a_rule_that_was_put_off_acts_again_from_the_first_moment_of_its_day_or_from_its_moment() -> None:
+    assert resting("2026-12-31", at("2026-12-30T23:59:59")) and not resting("2026-12-31", at("2026-12-31T00:00"))
+    assert resting("2026-06-01T12:00+00:00", at("2026-06-01T13:59:59"))  # 14:00 in summer
+    assert not resting("2026-06-01T12:00+00:00", at("2026-06-01T14:00")) and not resting(None, at("2026-06-01T14:00"))
 
 
 @pytest.mark.parametrize(
