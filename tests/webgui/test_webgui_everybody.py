@@ -5,7 +5,9 @@ themes and at three widths. Pages of every area are found by walking the table.
 import asyncio
 import os
 import shutil
+import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ OFF = {"region": {"enabled": False}}
 EXPECTED = {404: ["/nothing-here", "/quarantine/1", "/rules/backtests/all"], 410: ["/reset", "/setup"]}
 PAGES_AT_ONCE = 2
 HUNG_S = 45  # a page takes one or two
+FOLLOWS_S = 10  # a chart follows the width of its page a moment later
 
 pytestmark = [
     pytest.mark.slow,
@@ -119,11 +122,11 @@ async def problems_of(page, url, told):
 
 
 async def sideways(page, width):
-    """Whether it scrolls sideways; charts follow the width a moment later."""
+    """Whether it scrolls sideways, and not only until its charts have followed the width."""
     if not await page.evaluate(SIDEWAYS):
         return []
     try:
-        await page.wait_for_function(f"() => !({SIDEWAYS})()", timeout=30_000)
+        await page.wait_for_function(f"() => !({SIDEWAYS})()", timeout=1000 * FOLLOWS_S)
     except playwright.TimeoutError:
         return [f"{width}: {await page.evaluate(SIDEWAYS)}"]
     return []
@@ -138,11 +141,22 @@ async def new_page(context, told):
     return page
 
 
-async def walk(context, home, paths):
-    """Problems by path, looked for in a few pages at a time."""
+async def fresh(driver, *, state=None, answer=None):
+    """A visitor in a browser of its own, who is logged in by `state`; with `answer` nothing comes from the network."""
+    browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    context = await browser.new_context(color_scheme="light", storage_state=state)
+    if answer:
+        await context.route("**/*", answer)
+    return context
+
+
+async def walk(visitor, home, paths):
+    """Problems by path, looked for in a few pages at a time; `visitor` opens a browser (it ends with its driver)."""
     found, left, hung = {}, list(reversed(paths)), []
+    context = await visitor()
 
     async def work():
+        nonlocal context
         told = []
         page = await new_page(context, told)
         while left:
@@ -154,36 +168,39 @@ async def walk(context, home, paths):
             except playwright.Error as exc:
                 if "Download is starting" not in str(exc):
                     found[path] = [str(exc)]
-            except TimeoutError:
-                # Seen twice, on a busy machine, at a page that nobody knows: a page of its own has to answer.
-                warnings.warn(f"{path} answered nothing for {HUNG_S} s", stacklevel=1)
+            except TimeoutError as exc:
+                # Seen now and then, at pages that nobody knows, with all of the browser: in a new one they have to answer.
+                warnings.warn(f"{path} answered nothing for {HUNG_S} s: {last_line(exc.__cause__)}", stacklevel=1)
                 if path in hung:
                     found[path] = ["answers nothing"]
                 else:
                     left.append(path)
                 hung.append(path)
+                context = await visitor()
                 page = await new_page(context, told)
-        await page.close()
 
     await asyncio.gather(*(work() for _ in range(PAGES_AT_ONCE)))
     return found
 
 
+def last_line(exc):
+    """Of this file, where it was raised."""
+    return next(one.line for one in reversed(traceback.extract_tb(exc.__traceback__)) if one.filename == __file__)
+
+
 async def test_every_page_can_be_used_by_everybody(site):
     home, paths, link = site
     async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        stranger = await browser.new_context(color_scheme="light")
-        found = await walk(stranger, home, ["/login", link, "/reset?token=old", "/setup"])
-        context = await browser.new_context(color_scheme="light")
+        found = await walk(partial(fresh, driver), home, ["/login", link, "/reset?token=old", "/setup"])
+        context = await fresh(driver)
         page = await context.new_page()
         await page.goto(f"{home}/login")
         await page.fill("[name=name]", "ann")
         await page.fill("[name=password]", PASSWORD)
         await page.click("button.primary")
+        await page.wait_for_url(lambda url: "/login" not in url)
         await page.close()
-        found |= await walk(context, home, paths)
-        await browser.close()
+        found |= await walk(partial(fresh, driver, state=await context.storage_state()), home, paths)
     lines = [f"{path}\n    " + "\n    ".join(told) for path, told in found.items() if told]
     assert not lines, "\n" + "\n".join(lines)
     assert len(paths) > 8
@@ -201,14 +218,15 @@ FLAWED = """<!doctype html><html lang="en"><title>Flawed</title><style>
 <button id="text"><span class="text">words</span></button><div id="tight">tight</div></main></html>"""
 
 
-async def test_what_only_one_width_or_theme_shows_is_found():
+async def test_what_only_one_width_or_theme_shows_is_found(monkeypatch):
     """The test of the test."""
+
+    async def answer(route):
+        await route.fulfill(body=FLAWED, content_type="text/html")
+
+    monkeypatch.setattr("test_webgui_everybody.FOLLOWS_S", 1)
     async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        context = await browser.new_context(color_scheme="light")
-        await context.route("**/*", lambda route: route.fulfill(body=FLAWED, content_type="text/html"))
-        found = await walk(context, "http://localhost", ["/flawed"])
-        await browser.close()
+        found = await walk(partial(fresh, driver, answer=answer), "http://localhost", ["/flawed"])
     lines = {tuple(line.split(": ", 2)[:2]): line for line in found["/flawed"]}
     expected = {
         ("1280 light", "color-contrast"): "#light", ("1280 light", "image-alt"): "#image",
@@ -226,16 +244,13 @@ HUNG = "<!doctype html><html lang='en'><title>Hung</title><h1>Hung</h1><script>a
 @pytest.mark.filterwarnings("ignore:/hung answered nothing")
 async def test_a_page_that_answers_nothing_is_found_and_holds_nobody_up(monkeypatch):
     """The test of the test."""
+
+    async def answer(route):
+        body = HUNG if route.request.url.endswith("/hung") else FLAWED
+        await route.fulfill(body=body, content_type="text/html")
+
     monkeypatch.setattr("test_webgui_everybody.HUNG_S", 15)
+    monkeypatch.setattr("test_webgui_everybody.FOLLOWS_S", 1)
     async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        context = await browser.new_context(color_scheme="light")
-
-        async def answer(route):
-            body = HUNG if route.request.url.endswith("/hung") else FLAWED
-            await route.fulfill(body=body, content_type="text/html")
-
-        await context.route("**/*", answer)
-        found = await walk(context, "http://localhost", ["/hung", "/flawed"])
-        await browser.close()
+        found = await walk(partial(fresh, driver, answer=answer), "http://localhost", ["/hung", "/flawed"])
     assert found["/hung"] == ["answers nothing"] and len(found["/flawed"]) > 5
