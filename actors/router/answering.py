@@ -167,25 +167,21 @@ class Settling:
 
         Of many that wait each round looks at the next ones: the oldest, whose targets are silent, must not hide the others.
         """
-        moved, silent, heard = 0, set[str](), set[str]()
         now = self._clock.now()
         after, waiting = self._after, self._spool.confirmations.waiting(self._after)
         self._after = waiting[-1].delivery if len(waiting) == AT_ONCE else 0
         elsewhere = {key: since for key, since in self._far.items() if not after < key[0] <= (self._after or key[0])}
         self._far = elsewhere | self._too_far(waiting, now, monotonic)
-        for one in waiting:
-            if one.failed is not None:
-                heard.add(one.target)
-                moved += self._answered(one, one.failed, now)
-            elif now >= one.due or self._over(one, monotonic):
-                if one.target not in silent:
-                    silent.add(one.target)
-                    self._raise(one.target)  # first: nobody looks at what went to another member again
-                if other := self._other_member(one, now):
-                    moved += self._hand_on(one, other)
-                else:
-                    moved += self._unanswered(one)
-        self._clear(silent, heard)
+        heard = [one for one in waiting if one.failed is not None]
+        silent = [one for one in waiting if one.failed is None and (now >= one.due or self._over(one, monotonic))]
+        # Alerts first: once these deliveries have moved, nothing would bring back one that a death left out, or left standing.
+        self._tell({one.target for one in heard}, {one.target for one in silent})
+        moved = sum(self._answered(one, one.failed or {}, now) for one in heard)
+        for one in silent:
+            if other := self._other_member(one, now):
+                moved += self._hand_on(one, other)
+            else:
+                moved += self._unanswered(one)
         return moved
 
     def _too_far(self, waiting: Sequence[Confirming], now: float, monotonic: float) -> dict[tuple[int, float], float]:
@@ -233,15 +229,14 @@ class Settling:
         self._say("delivery_unconfirmed", one, reason=SILENT)
         return self._spool.confirmations.failed(one.delivery, {}, SILENT, None)
 
-    def _raise(self, target: str) -> None:
-        what = "go to another member of their group, or are parked" if self._stood_in_for(target) else "are parked"
-        text = f"target {target} does not answer requests for storage commitment; deliveries to it {what}"
-        self._spool.notices.raise_alert(UNANSWERED_ALERT + target, text)
-
-    def _clear(self, silent: set[str], heard: set[str]) -> None:
-        """End the alerts of targets that were silent before this round and are not any more. While others take what a member
-        of a group does not commit to nothing of it is parked: then only an answer says that it is over.
+    def _tell(self, heard: set[str], silent: set[str]) -> None:
+        """Raise the alerts of targets that are silent, end those of targets that were and are not any more. While others take
+        what a member of a group does not commit to nothing of it is parked: then only an answer says that it is over.
         """
+        for name in silent:
+            what = "go to another member of their group, or are parked" if self._stood_in_for(name) else "are parked"
+            text = f"target {name} does not answer requests for storage commitment; deliveries to it {what}"
+            self._spool.notices.raise_alert(UNANSWERED_ALERT + name, text)
         standing = self._spool.notices.alerts(UNANSWERED_ALERT)
         if standing:
             parked = self._spool.targets.queue()

@@ -8,6 +8,7 @@ from router_rig import ALL, CT, MR_ONLY, TARGET, TARGETS
 from actors.groups import bindings
 from protocol.spool.cleaning import Retention
 from protocol.spool.deliveries import ImageResult
+from protocol.testing.crash import Died
 from protocol.testing.images import TestImage
 
 A, B, MR = TestImage(instance=1), TestImage(instance=2), TestImage(study=2, modality="MR")
@@ -500,6 +501,29 @@ def test_a_member_that_is_silent_has_an_alert_of_its_own_until_it_answers_again(
     members.spool.confirmations.answered(transaction, [], {TestImage(series=2).sop_uid: 0x0110})  # it says something
     members.rig.after(2)
     assert target == "pacs" and not unanswered(members)
+
+
+def test_its_alert_is_over_though_the_router_dies_as_it_settles_what_the_member_answered(members, monkeypatch):
+    members.send()
+    members.rig.after(101)
+    image = TestImage(series=2)
+    members.rig.series(image)
+    answers = dict(
+        members.send()[::2] for _ in range(2)
+    )  # of the first series, which the other one has now, and of this
+    settle = members.spool.confirmations.complete
+
+    def settle_and_die(delivery):
+        settle(delivery)
+        raise Died
+
+    members.spool.confirmations.answered(answers["pacs"], [image.sop_uid], {})
+    with monkeypatch.context() as patch, pytest.raises(Died):
+        patch.setattr(members.spool.confirmations, "complete", settle_and_die)
+        members.rig.after(2)
+    members.rig.new_router()
+    members.rig.after(2)
+    assert not unanswered(members)
 
 
 def test_the_alert_of_a_silent_member_is_over_when_it_is_asked_no_more(members):
