@@ -8,10 +8,13 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import psycopg2
 import pytest
+
+from protocol.ledger.record import lock_key
 
 _SETTINGS = """
 listen_addresses = ''
@@ -30,6 +33,31 @@ def binaries():
         return found[-1].parent
     on_path = shutil.which("pg_ctl")
     return Path(on_path).resolve().parent if on_path else None
+
+
+def session_ended(url, node):
+    """Wait until no session has the lock of this node's bookkeeper: a session ends a moment after who had it is gone.
+
+    Does nothing for SQLite and for a server that is away.
+    """
+    if not url.startswith("postgresql"):
+        return
+    try:
+        connection = psycopg2.connect(url)
+    except psycopg2.OperationalError:
+        return
+    end = time.monotonic() + 60
+    try:
+        with connection.cursor() as cursor:
+            while True:
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock_key(node)])
+                if cursor.fetchone()[0]:
+                    cursor.execute("SELECT pg_advisory_unlock_all()")
+                    return
+                assert time.monotonic() < end, f"another session has the lock of {node}"
+                time.sleep(0.02)
+    finally:
+        connection.close()
 
 
 def require_postgres():
@@ -73,11 +101,14 @@ class PostgresServer:
         return f"postgresql://postgres@/{name}?host={self._place}"
 
     def emptied(self):
-        """URL of one database for many tests, emptied each time: much cheaper than a new one."""
+        """URL of one database for many tests, emptied each time: much cheaper than a new one.
+
+        Waits until the sessions of the test before have ended: their locks go with them.
+        """
         if self._shared is None:
             self._shared = self.database()
         self.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()",
             self._shared,
         )

@@ -8,6 +8,7 @@ then reads the outbox from that cursor sets every row right again, since events 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from time import sleep
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, and_, false, func, literal, or_, select, text, tuple_
@@ -21,6 +22,7 @@ from protocol.ledger.standing import shown
 from protocol.ledger.tables import cursor, event, metadata
 
 PAGE = 2000  # rows in one transaction
+LOOKS, LOOK_EVERY_S = 30, 0.1  # a bookkeeper's session ends on the server a moment after the bookkeeper
 STRIDE = 100_000  # rows that are skipped at once to find where a former copy ended
 Position = tuple[int, int]
 Told = Callable[[int, int], None]
@@ -88,7 +90,7 @@ class Copying:
             )
         if connection.dialect.name == "postgresql":
             for node in self._upto:
-                if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": lock_key(node)}).scalar():
+                if not _held(connection, node):
                     raise LedgerError(f"the bookkeeper of {node} writes {shown(self._target)}; stop it first")
         connection.commit()  # the locks are the connection's, not the transaction's
 
@@ -182,6 +184,16 @@ class Copying:
         rows = [{**row, "epoch": self._upto[row["node"]][0], "seq": self._upto[row["node"]][1]}
                 for row in kept if row["node"] in self._upto]  # fmt: skip
         put(connection, cursor, rows)
+
+
+def _held(connection: Connection, node: str) -> bool:
+    """Take the lock of a node's bookkeeper for this connection; False if a bookkeeper keeps it."""
+    for look in range(LOOKS):
+        if look:
+            sleep(LOOK_EVERY_S)
+        if connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": lock_key(node)}).scalar():
+            return True
+    return False
 
 
 def positions(connection: Connection) -> dict[str, Position]:

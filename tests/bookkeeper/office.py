@@ -21,6 +21,7 @@ from protocol.testing.crash import CrashPoints, Died
 from protocol.wire import events as e
 from protocol.wire.nudges import NoWire
 from tests.ledger.ledger_events import NODE, example
+from tests.postgres import session_ended
 
 
 class Office:
@@ -36,8 +37,7 @@ class Office:
 
     def hire(self, *, hand=None, kind=BookkeeperActor, url=None, wire=None):
         """A bookkeeper of its own process, so to say; the former one is gone."""
-        for former in self._ledgers:
-            former.close()
+        self._dismiss()
         ledger = Ledger(url or self.url, self.node, clock=self.clock, effects=self.points)
         self._ledgers.append(ledger)
         settings = SimpleNamespace(
@@ -55,6 +55,12 @@ class Office:
             return BookkeeperActor(context, ledger=ledger, hand=hand or OwnHand(),
                                     balance=BalanceDesk(context, self.node, hand=OwnHand()))  # fmt: skip
         return kind(context, ledger=ledger)
+
+    def _dismiss(self):
+        for former in self._ledgers:
+            former.close()
+        if self._ledgers:
+            session_ended(self.url, self.node)
 
     def happen(self, count=1):
         """Record so many events, each in a transaction of its own."""
@@ -87,8 +93,7 @@ class Office:
     def bury(self):
         """What kill -9 leaves: connections are gone, memory is gone."""
         self.points.disarm()
-        for ledger in self._ledgers:
-            ledger.close()
+        self._dismiss()
         self.spool.close()
         self.spool = self._open_spool()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.ledger.ledger_events import NODE
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, session_ended
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +29,7 @@ def open_ledger(url):
 
     def make(node=NODE, **more):
         ledger = Ledger(url, node, **more)
+        session_ended(url, node)
         made.append(ledger)
         ledger.open()
         return ledger

@@ -15,6 +15,7 @@ from protocol.ledger.tables import event, metadata
 from protocol.wire import events as e
 from tests.ledger.history.told import EPOCH, SOP, full_story, other_stories, tell_all
 from tests.ledger.ledger_events import NODE, example, wrap_all
+from tests.postgres import session_ended
 
 
 @pytest.fixture
@@ -27,6 +28,12 @@ def source(tmp_path):
     ledger.record([poison], ledger.open().position, (EPOCH, 900))
     yield ledger, url
     ledger.close()
+
+
+def successor_at(url):
+    """The ledger of a bookkeeper that begins when the copy's session has ended for the server, too."""
+    session_ended(url, NODE)
+    return Ledger(url, NODE)
 
 
 def rows(url):
@@ -49,7 +56,7 @@ def test_a_copy_holds_the_same_rows_and_goes_on_where_the_source_was(source, url
     with reading(reader(url)) as connection:
         assert position(connection, NODE) == (EPOCH, 900)
         assert len(image_history(connection, NODE, sop_uid=SOP)) == 2
-    ledger = Ledger(url, NODE)
+    ledger = successor_at(url)
     assert ledger.open().position == (EPOCH, 900)
     ledger.close()
 
@@ -78,7 +85,7 @@ def test_what_changed_since_a_former_copy_is_brought_as_it_is_now(source, url, t
     back = f"sqlite:///{tmp_path / 'back.sqlite3'}"
     Copying(url, back).run()
     late, before = wrap_all(example(e.ArrivalReleased, arrival=4), first=901), (EPOCH, 900)
-    there = Ledger(url, NODE)
+    there = successor_at(url)
     there.open()
     there.record(late, before, (EPOCH, 901))
     there.close()
@@ -138,7 +145,7 @@ def test_a_source_in_use_is_copied_as_far_as_it_was_and_the_rest_follows(source,
 
     monkeypatch.setattr(Copying, "_counts", counts)
     Copying(origin, url).run()
-    successor = Ledger(url, NODE)
+    successor = successor_at(url)
     assert successor.open().position == (EPOCH, 900)
     again = wrap_all(example(e.ArrivalReleased, arrival=4), *[example(e.ArrivalDelivered, arrival=4)], first=901)
     assert successor.record(again, (EPOCH, 900), (EPOCH, 902)).written == 2
@@ -173,6 +180,23 @@ def test_a_target_that_is_ahead_or_in_use_is_refused(source, postgres):
     busy.close()
     with pytest.raises(LedgerError, match="is ahead of the source"):
         Copying(source[1], url).run()
+
+
+def test_a_copy_waits_a_moment_for_a_bookkeeper_that_just_stopped(source, postgres, monkeypatch):
+    """The server ends a session a moment after who had it is gone: no reason to tell people to stop what is stopped."""
+    url = postgres.emptied()
+    leaving = Ledger(url, NODE)
+    leaving.open()
+    paused = []
+
+    def pause(pause_s):
+        paused.append(pause_s)
+        leaving.close()
+        session_ended(url, NODE)
+
+    monkeypatch.setattr(copying, "sleep", pause)
+    counts = Copying(source[1], url).run()
+    assert counts["event"]["source"] == counts["event"]["target"] and len(paused) == 1
 
 
 def test_a_source_that_is_none_is_refused(tmp_path, url):
