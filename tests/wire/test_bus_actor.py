@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from protocol.wire.events import ActorStatus, ArrivalUpdated, Head
 from protocol.wire.lanes import BUS_IN, BUS_OUT, LANES, REPLAY, endpoints
 from protocol.wire.messages import Envelope, envelope
 from protocol.wire.nudges import Nudge
+from tests.peers import free_port
 
 STATUS = ActorStatus("router", 1, "ready", 1.0, "0", {"open": 2.0})
 
@@ -46,12 +46,8 @@ def node(settings: Settings, outbox: FakeOutbox) -> Iterator[BusNode]:
 
 @pytest.fixture
 def free_ports() -> list[int]:
-    """Both sides of a lane must name the same port, so it is chosen before; three at once, to be different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Both sides of a lane must name the same port, so it is chosen before."""
+    return [free_port() for _ in range(3)]
 
 
 class Listener:
