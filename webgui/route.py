@@ -19,7 +19,8 @@ class Route:
         need: who may; denied is what has no entry.
         summary: one sentence, shown in the description of the API; pages have none.
         query, body: models that `inputs.query` and `inputs.body` read the request into.
-        reads: the handler reads the body without a model; with neither there is to be none (webgui/strict.py).
+        reads: the handler reads the body itself, and `body`, if given, only describes it; with neither there is to be none
+            (webgui/strict.py).
         answer: model of the JSON answer; None if it is described by its example only.
         tagged: GET gives an entity tag, PUT and DELETE take it as a condition (webgui/preconditions.py).
     """

@@ -68,6 +68,24 @@ def test_every_address_says_what_it_answers(real_app):
     assert silent == []
 
 
+def test_every_json_body_is_described(real_app, document):
+    silent = [route.path for route in real_app[TABLE] if route.in_api and route.reads and route.body is None]
+    assert silent == ["/api/v1/upload"]  # files
+    asked = body_schema(document, "/api/v1/rules/test", "post")
+    for body in (
+        {"header": "(0008,0060) CS [MR]"}, {"header": {"Modality": "MR"}, "origin": {"calling_ae": "CT1"}, "rule": "all"},
+        {"arrival": 7, "rule": {"when": "Modality == 'MR'"}, "routing": {"rules": []}},
+    ):  # fmt: skip
+        fits(body, asked, document)
+    fits({"days": 7, "routing": {"rules": []}}, body_schema(document, "/api/v1/rules/backtest", "post"), document)
+    with pytest.raises(jsonschema.ValidationError, match="maximum"):
+        fits({"days": 400}, body_schema(document, "/api/v1/rules/backtest", "post"), document)
+
+
+def body_schema(document, path, method):
+    return document["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"]
+
+
 async def test_what_can_be_read_answers_as_its_model_says_and_nothing_beside_it(real, real_app, real_admin, document):
     arrival = real.arrival(TestImage())
     groups = {"ai": {"mode": "failover", "members": ["pacs"]}}
@@ -127,6 +145,9 @@ async def test_every_example_does_what_it_says(real_app, aiohttp_client, people,
     ]
     good = operation["responses"]["2XX"].get("content", {}).get("application/json", {"schema": {}})
     fits(body, good["schema"], document)
+    assert ("requestBody" in operation) == (example.body is not None)
+    if example.body is not None:
+        fits(example.body, operation["requestBody"]["content"]["application/json"]["schema"], document)
 
 
 async def test_every_error_answers_the_described_body(real_app, aiohttp_client, people, document):

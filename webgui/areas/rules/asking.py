@@ -16,13 +16,13 @@ from protocol.routing.model import RoutingConfiguration
 from protocol.routing.parse import build, load_json, to_data
 from protocol.routing.trying import tried
 from webgui import auth, patients
+from webgui.areas.rules import models
 from webgui.jobs import Job, JobRefused
 from webgui.keys import JOBS, RULES, SESSION
-from webgui.strict import refuse
+from webgui.strict import refuse_fields
 
 MAX_BODY = 6 << 20  # a routing configuration may have 4 MB, a header 1 MB
-MAX_DAYS = 366.0
-_ORIGIN = ("calling_ae", "address", "called_ae", "source")
+_ORIGIN = tuple(models.Origin.model_fields)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -40,12 +40,9 @@ async def schema(request: web.Request) -> web.Response:
 
 
 async def test(request: web.Request) -> web.Response:
-    """Rules tried on a pasted header or an arrival: the ones in force, those of `routing`, or one `rule` of its own text.
-
-    Body: {"header": text or object, "origin": {...}} or {"arrival": id}; {"rule": name or {"when": ...}}; {"routing": {...}}.
-    """
+    """Rules tried on a pasted header or an arrival: the ones in force, those of `routing`, or one `rule` of its own text."""
     body = await _body(request)
-    refuse(body, ("header", "origin", "arrival", "rule", "routing"))
+    refuse_fields(models.Asked, body)
     told = await _answered(lambda: _tried(request, body))
     return web.json_response(told if "arrival" not in body else patients.hide_values(request, told))
 
@@ -53,8 +50,8 @@ async def test(request: web.Request) -> web.Response:
 async def start(request: web.Request) -> web.Response:
     """Start a backtest: {"days": 30, "routing": {...}}; without `routing` of the rules in force alone."""
     body = await _body(request)
-    refuse(body, ("days", "routing"))
-    days = _number(body.get("days", 30), "days", 0.01, MAX_DAYS)
+    refuse_fields(models.Backtest, body)
+    days = _number(body.get("days", 30), "days", 0.01, models.MAX_DAYS)
 
     def prepared() -> str:
         draft = _draft(body)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from protocol.routing.terms import Return
 
+MAX_DAYS = 366.0
 Reason = Annotated[str, Field(max_length=500)]
 
 
@@ -87,6 +88,37 @@ class Completing(BaseModel):
     prefix: Annotated[str, Field(max_length=64)] = ""
     values_of: Annotated[str, Field(max_length=128)] = ""
     about: Annotated[str, Field(max_length=512)] = ""
+
+
+class Origin(BaseModel):
+    """Who sent an image, as rules see it; what is left out is empty."""
+
+    calling_ae: str = ""
+    address: str = ""
+    called_ae: str = ""
+    source: str = ""
+
+
+_DRAFT = "a whole configuration to ask instead of the one in force, as an object or as its JSON text"
+
+
+class Asked(BaseModel):
+    """Rules tried on a header or on an arrival (one of the two): those in force, those of `routing`, or one `rule` of its own."""
+
+    header: str | dict[str, Any] | list[Any] = Field(
+        "", description="DICOM JSON, an object of keywords, or a dump as text"
+    )
+    origin: Origin = Field(Origin(), description="of a header")
+    arrival: int = Field(0, description="the number of an arrival")
+    rule: str | dict[str, Any] = Field("", description='the name of one, or a rule of its own: {"when": ...}')
+    routing: str | dict[str, Any] | None = Field(None, description=_DRAFT)
+
+
+class Backtest(BaseModel):
+    """What the rules, or those of `routing`, make of what came in the last days."""
+
+    days: float = Field(30, ge=0.01, le=MAX_DAYS)
+    routing: str | dict[str, Any] | None = Field(None, description=_DRAFT)
 
 
 class Put(BaseModel):

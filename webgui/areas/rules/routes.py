@@ -12,8 +12,10 @@ _API = "/api/v1/rules"
 
 ASKING = (
     Route("GET", _API, asking.show, Need.VIEWER, "The rules in force, with their counters.", query=models.Days, answer=RulesAnswer),
-    Route("POST", f"{_API}/test", asking.test, Need.VIEWER, "Try rules on a header or a past arrival.", reads=True, answer=TriedAnswer),
-    Route("POST", f"{_API}/backtest", asking.start, Need.VIEWER, "Start a backtest.", reads=True, answer=StartedAnswer),
+    Route("POST", f"{_API}/test", asking.test, Need.VIEWER, "Try rules on a header or a past arrival.", body=models.Asked,
+          reads=True, answer=TriedAnswer),
+    Route("POST", f"{_API}/backtest", asking.start, Need.VIEWER, "Start a backtest.", body=models.Backtest, reads=True,
+          answer=StartedAnswer),
     Route("GET", f"{_API}/backtest/{{id}}", asking.look, Need.VIEWER, "How far a backtest is, and its result.", answer=JobAnswer),
     Route("DELETE", f"{_API}/backtest/{{id}}", asking.cancel, Need.VIEWER, "End a backtest.", answer=Nothing),
     Route("GET", "/api/v1/routing/schema", asking.schema, Need.VIEWER, "JSON Schema of the routing configuration.", answer=SchemaAnswer),
