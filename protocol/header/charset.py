@@ -85,7 +85,7 @@ def resolve(raw: bytes, fallback: str | None = None) -> Charset:
     codecs = [_codec(term) for term in terms]
     known = all(codecs)
     named = [codec for codec in codecs if codec]
-    if known and len(named) > 1 and not _ALONE.isdisjoint(named):
+    if len(named) > 1 and not _ALONE.isdisjoint(named):
         known = False
     if fallback and (not named or set(named) == {_ASCII}):
         other = resolve(fallback.encode("ascii", "replace"))

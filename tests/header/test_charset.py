@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.charset import python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 
 from protocol.header.charset import NAME_DELIMITERS, REPLACEMENT, TEXT_DELIMITERS, decode, resolve
 
@@ -62,6 +62,25 @@ def test_what_cannot_be_decoded_is_replaced_and_said(charset: bytes, raw: bytes)
     assert not clean
 
 
+# The sets of 96 characters: each has a term of its own and an escape sequence that designates it.
+SINGLE_BYTE = {code[1:]: term for code, codec in CODES_TO_ENCODINGS.items() if code[1:2] == b"-"
+               for term in [next(term for term, named in python_encoding.items() if named == codec)]}  # fmt: skip
+
+
+@pytest.mark.parametrize(("escape", "term"), SINGLE_BYTE.items())
+def test_every_escape_sequence_of_a_single_byte_set_selects_the_set_of_its_term(escape: bytes, term: str) -> None:
+    extended = f"\\{term.replace('ISO_IR', 'ISO 2022 IR')}".encode()
+    text = bytes(range(0xA0, 0x100)).decode(python_encoding[term], "ignore")
+    raw = text.encode(python_encoding[term])
+    assert name(raw, term.encode()) == (text, True)
+    assert name(b"\x1b" + escape + raw, extended) == (text, True)
+
+
+def test_latin_9_and_katakana_are_selected_by_their_escape_sequences() -> None:
+    assert name(b"\x1b-b\xa4", b"\\ISO 2022 IR 203") == ("€", True)  # a set that pydicom does not know
+    assert name(b"\x1b)I\xd4\xcf\xc0\xde^A", b"\\ISO 2022 IR 13") == ("ﾔﾏﾀﾞ^A", True)
+
+
 def test_a_set_that_was_not_declared_is_decoded_but_said() -> None:
     assert name(b"\x1b$B;3ED\x1b(B", b"ISO_IR 100") == ("山田", False)
 
@@ -75,6 +94,7 @@ def test_a_delimiter_brings_the_first_set_back() -> None:
 def test_an_unknown_set_is_said_even_for_plain_text() -> None:
     assert not resolve(b"ISO_IR 99").known
     assert resolve(b"\\ISO 2022 IR 87").known
+    assert resolve(b"ISO_IR 192").known and resolve(b"GB18030").known
     assert not resolve(b"ISO_IR 192\\ISO 2022 IR 87").known
 
 
@@ -82,8 +102,10 @@ def test_the_fallback_of_a_source_stands_in_where_nothing_is_declared() -> None:
     assert name(b"M\xfcller", b"", "ISO_IR 100") == ("Müller", True)
     assert name(b"M\xfcller", b"ISO_IR 6", "ISO_IR 100") == ("Müller", True)
     assert name(b"\xc4", b"ISO_IR 144", "ISO_IR 100") == ("Ф", True)
+    assert name(b"M\xfcller", b"FOO", "ISO_IR 100") == ("Müller", True)
     assert not resolve(b"FOO", "ISO_IR 100").known
     assert name(b"M\xfcller", b"", "no such set") == ("M\ufffdller", False)
+    assert not resolve(b"", "no such set").known
 
 
 @given(
