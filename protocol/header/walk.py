@@ -94,8 +94,7 @@ class Walk:
 def as_written(view: memoryview, layout: Layout) -> Layout:
     """The layout the first element really has: senders mix up explicit and implicit VR (the flag is the caller's)."""
     vr = bytes(view[4:6])
-    known = vr in SHORT_VRS or vr in LONG_VRS
-    mistaken = known if not layout.explicit else not known and not _letters(vr)
+    mistaken = not _letters(vr) if layout.explicit else vr in SHORT_VRS or vr in LONG_VRS
     return _SWAPPED[layout] if mistaken else layout
 
 
@@ -219,18 +218,18 @@ def first_item(view: memoryview, layout: Layout, vr: bytes) -> tuple[memoryview,
     pos = 8
     while layout.item(view, pos)[0] != layout.item_end:
         tag, vr, length, start = _element(state, layout, pos)
-        pos = _skip_items(state, vr, start, layout) if length == UNDEFINED else start + length
+        pos = _skip_items(state, vr, start) if length == UNDEFINED else start + length
     return view[8:pos], as_written(view[8:pos], layout)
 
 
-def _skip_items(state: Walk, vr: bytes, pos: int, outer: Layout | None = None) -> int:
+def _skip_items(state: Walk, vr: bytes, pos: int) -> int:
     """Past the delimiter of a sequence of undefined length (or encapsulated icon), however nested (PS3.5 section 7.5).
 
     Only what is open is entered; items and sequences of defined length are stepped over as a whole. `layouts`
     has one entry per open sequence: the content of UN is implicit VR little endian (PS3.5 section 6.2.2).
     """
     view, end = state.view, state.end
-    layouts = [_inside(outer or state.layout, vr)]
+    layouts = [_inside(state.layout, vr)]
     in_item = False
     while layouts:
         layout = layouts[-1]

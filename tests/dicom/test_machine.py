@@ -80,6 +80,36 @@ def test_an_acceptor_that_collides_answers_last() -> None:
     assert machine.state is State.AWAITING_CLOSE
 
 
+def test_a_requestor_that_collides_answers_first() -> None:
+    machine = Machine()
+    machine.sent(pdus.ASSOCIATE_RQ)
+    machine.received(pdus.ASSOCIATE_AC)
+    machine.sent(pdus.RELEASE_RQ)
+    machine.received(pdus.RELEASE_RQ)
+    assert machine.state is State.COLLIDED_REQUESTOR_TO_ANSWER
+    machine.sent(pdus.RELEASE_RP)
+    assert machine.state is State.COLLIDED_REQUESTOR_AWAITS
+    machine.received(pdus.RELEASE_RP)
+    assert machine.state is State.IDLE
+
+
+def test_an_abort_before_an_association_stands_is_the_users() -> None:
+    """Whether the request could not be read, or our acceptor does not want to go on with it."""
+    for reason in (None, pdus.INVALID_PARAMETER):
+        machine = Machine()
+        machine.listen()
+        machine.received(pdus.ASSOCIATE_RQ)
+        assert machine.abort(reason) == (0, 0)
+        assert machine.state is State.AWAITING_CLOSE
+
+
+def test_nothing_is_sent_to_a_peer_that_is_not_reached_yet() -> None:
+    machine = Machine()
+    machine.did(Event.ASSOCIATE_REQUESTED)
+    assert machine.abort() is None
+    assert machine.state is State.IDLE
+
+
 def may_come(machine: Machine, kind: int) -> bool:
     try:
         machine.expect(kind)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
+import struct
+from dataclasses import replace
 
 import pytest
 from dicom_fakes import RecordingHandler, node, raw_peer, read_pdu, running_scp
@@ -161,7 +163,8 @@ def test_what_is_missing_is_nothing_and_unknown_items_are_skipped() -> None:
 
 def test_a_user_is_never_part_of_a_text() -> None:
     who = UserIdentity(PASSCODE, True, b"jane.doe", b"secret")
-    text = repr(AssociateRq("A", "B", (CT,), 0, user=UserInformation(identity=who, identity_answer=b"ticket")))
+    request = AssociateRq("A", "B", (CT,), 0, user=UserInformation(identity=who, identity_answer=b"ticket"))
+    text = repr(request) + repr(AssociateRq.decode(request.encode()[6:]))
     assert "jane" not in text and "secret" not in text and "ticket" not in text
 
 
@@ -215,6 +218,24 @@ def test_a_user_is_confirmed_if_it_asks_and_a_name_is_all_there_is(
 ) -> None:
     asked = UserInformation(identity=UserIdentity(kind, wants, b"jane"))
     assert answer_user(asked, set()).identity_answer == answer
+
+
+def test_another_protocol_or_application_is_rejected_as_the_standard_says() -> None:
+    request = AssociateRq("SCANPOST", "RAW", (CT,), 16384)
+    for other, answer in (
+        (b"\0\2" + request.encode()[8:], (1, 2, 2)),  # PS3.8 table 9-21
+        (replace(request, application_context="1.2.3").encode()[6:], (1, 1, 2)),
+        (b"\0\3" + request.encode()[8:], None),  # of several versions ours is one
+    ):
+        handler = RecordingHandler()
+        with running_scp(handler) as port, socket.create_connection((HOST, port), timeout=60) as sock:
+            sock.sendall(struct.pack(">BxI", pdus.ASSOCIATE_RQ, len(other)) + other)
+            kind, body = read_pdu(sock)
+        if answer is None:
+            assert kind == pdus.ASSOCIATE_AC
+        else:
+            assert (kind, body) == (pdus.ASSOCIATE_RJ, bytes((0, *answer)))
+            assert not handler.opened_ids
 
 
 # -- with real peers ---------------------------------------------------------------------------------------------

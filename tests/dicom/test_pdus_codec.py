@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGBaseline8Bit
-from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ
 
 from actors.dicom import dimse, pdus
 from actors.dicom.negotiation import choose, is_storage
 from actors.dicom.pdus import AssociateAc, AssociateRq, ContextResult, InvalidPdu, ProposedContext, RoleSelection
 from actors.dicom.upper import fragments
+from actors.dicom.userinfo import UserInformation
 
 REQUEST = AssociateRq(
     "PACS", "SENDER", (ProposedContext(1, CTImageStorage, (ExplicitVRLittleEndian, JPEGBaseline8Bit)),), 131072
@@ -29,6 +32,21 @@ def test_pynetdicom_reads_our_association_request() -> None:
     assert context.transfer_syntax == [ExplicitVRLittleEndian, JPEGBaseline8Bit]
 
 
+def test_our_pdus_are_those_of_pynetdicom_byte_for_byte() -> None:
+    user = UserInformation(implementation_class_uid="1.2.3", implementation_version="V")
+    accept = AssociateAc((ContextResult(3, 0, ExplicitVRLittleEndian), ContextResult(5, 4, "1.2")), 65536, user=user)
+    for ours, theirs in (
+        (REQUEST.encode(), A_ASSOCIATE_RQ()),
+        (accept.encode(), A_ASSOCIATE_AC()),
+        (pdus.encode_reject(2, 3, 2), A_ASSOCIATE_RJ()),
+        (pdus.RELEASE_RQ_PDU, A_RELEASE_RQ()),
+        (pdus.RELEASE_RP_PDU, A_RELEASE_RP()),
+        (pdus.encode_abort(2, 6), A_ABORT_RQ()),
+    ):
+        theirs.decode(ours)
+        assert theirs.encode() == ours
+
+
 def test_pynetdicom_reads_our_acceptance_and_rejection() -> None:
     accept = A_ASSOCIATE_AC()
     accept.decode(AssociateAc((ContextResult(3, 0, ExplicitVRLittleEndian),), 65536, bytes(64)).encode())
@@ -40,13 +58,28 @@ def test_pynetdicom_reads_our_acceptance_and_rejection() -> None:
 
 
 def test_a_request_survives_encoding_and_decoding() -> None:
-    again = AssociateRq.decode(REQUEST.encode()[6:])
-    assert (again.called_ae, again.calling_ae, again.contexts, again.max_pdu) == (
-        "PACS",
-        "SENDER",
-        REQUEST.contexts,
-        131072,
-    )
+    body = REQUEST.encode()[6:]
+    titles = b"PACS".ljust(16) + b"SENDER".ljust(16) + bytes(32)
+    assert AssociateRq.decode(body) == replace(REQUEST, titles=titles, user=UserInformation(131072))
+    other = b"\0\3\0\0" + b"OTHER".ljust(16) + b"S" * 16 + b"x" * 32
+    again = AssociateRq.decode(body).with_head(other + b"what follows is not read")
+    assert (again.version, again.called_ae, again.calling_ae) == (3, "OTHER", "S" * 16)
+    assert again.titles == other[4:] and again.contexts == REQUEST.contexts
+
+
+def test_an_acceptance_survives_encoding_and_decoding_and_takes_other_titles() -> None:
+    contexts = (ContextResult(3, 0, ExplicitVRLittleEndian), ContextResult(5, 4, ""))
+    accept = AssociateAc(contexts, 65536, b"t" * 64, user=UserInformation(65536))
+    assert AssociateAc.decode(accept.encode()[6:]) == accept
+    titles = bytes(range(64))
+    assert pdus.with_titles(accept.encode(), titles) == replace(accept, titles=titles).encode()
+
+
+def test_a_head_alone_proposes_and_accepts_nothing() -> None:
+    for decode in (AssociateRq.decode, AssociateAc.decode):
+        assert decode(bytes(68)).contexts == ()
+        with pytest.raises(InvalidPdu):
+            decode(bytes(67))
 
 
 def test_ae_titles_padded_with_nul_and_unknown_items_are_accepted() -> None:
@@ -77,6 +110,14 @@ def test_any_bytes_are_either_a_request_or_an_invalid_pdu(noise: bytes) -> None:
 def test_a_request_cut_off_is_an_invalid_pdu(cut: int) -> None:
     with pytest.raises(InvalidPdu):
         AssociateRq.decode(REQUEST.encode()[6:][:cut])
+
+
+def test_a_presentation_context_that_is_cut_off_is_an_invalid_pdu() -> None:
+    for decode, kind in ((AssociateRq.decode, b"\x20"), (AssociateAc.decode, b"\x21")):
+        (context,) = decode(bytes(68) + kind + b"\0\0\4\5\0\0\0").contexts
+        assert context in (ProposedContext(5, "", ()), ContextResult(5, 0, ""))
+        with pytest.raises(InvalidPdu, match="presentation context"):
+            decode(bytes(68) + kind + b"\0\0\3\5\0\0")
 
 
 def test_a_command_survives_encoding_and_decoding() -> None:

@@ -53,6 +53,7 @@ def test_declared_sets_are_decoded(charset: bytes, raw: bytes, text: str) -> Non
         (b"ISO_IR 100", b"\x1b%Gx"),  # escape sequence that DICOM does not know
         (b"ISO_IR 100", b"x\x1b"),
         (b"ISO_IR 192", b"x\x1b(B"),
+        (b"\\ISO 2022 IR 149", b"\x1b$)C\xc8\xab^\xff"),  # nothing wrong before the delimiter
         (b"\\ISO 2022 IR 149", b"Hong=\x1b$)C\xfb^Gildong"),  # cut within a character, and then all is well again
     ],
 )
@@ -83,6 +84,7 @@ def test_latin_9_and_katakana_are_selected_by_their_escape_sequences() -> None:
 
 def test_a_set_that_was_not_declared_is_decoded_but_said() -> None:
     assert name(b"\x1b$B;3ED\x1b(B", b"ISO_IR 100") == ("山田", False)
+    assert name(b"\x1b-F\xe1", b"ISO_IR 100") == ("α", False)
 
 
 def test_a_delimiter_brings_the_first_set_back() -> None:

@@ -199,9 +199,16 @@ def test_pixel_data_that_runs_beyond_the_end_is_a_flag(syntax: str, tag: int) ->
     assert scan(data, syntax) == Header({"Modality": "CT"}, (PIXELS_CUT,))
 
 
-def test_encapsulated_pixel_data_ends_the_scan() -> None:
-    data = element(MODALITY, "CS", b"CT") + element(PIXELS, "OB", b"garbage", length=UNDEFINED)
-    assert scan(data, JPEG) == Header({"Modality": "CT"})
+@pytest.mark.parametrize("syntax", [JPEG, *SYNTAXES])
+def test_encapsulated_pixel_data_ends_the_scan(syntax: str) -> None:
+    data = element(MODALITY, "CS", b"CT", syntax) + element(PIXELS, "OB", b"garbage", syntax, length=UNDEFINED)
+    assert scan(data, syntax) == Header({"Modality": "CT"})
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_a_wanted_element_written_as_a_sequence_has_no_value(syntax: str) -> None:
+    data = sequence(MODALITY, [], syntax, vr="UN") + element(0x00100020, "LO", b"12", syntax)
+    assert scan(data, syntax) == Header({"PatientID": "12"})
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -242,6 +249,11 @@ def test_an_encapsulated_icon_is_stepped_over() -> None:
 def test_a_mistaken_transfer_syntax_is_a_flag(said: str, written: str) -> None:
     data = element(MODALITY, "CS", b"CT", written) + element(0x00180050, "DS", b"1.5 ", written)
     assert scan(data, said) == Header({"Modality": "CT", "SliceThickness": 1.5}, (ENCODING,))
+
+
+def test_a_mistaken_transfer_syntax_is_seen_at_a_first_element_of_any_length_field() -> None:
+    data = element(0x00080006, "SQ", b"") + element(MODALITY, "CS", b"CT")
+    assert scan(data, IMPLICIT) == Header({"Modality": "CT"}, (ENCODING,))
 
 
 def test_single_elements_in_implicit_vr_are_understood() -> None:
@@ -310,6 +322,22 @@ def test_a_missing_delimiter_is_unreadable() -> None:
         scan(data + element(MODALITY, "CS", b"CT"), EXPLICIT)
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_delimiters_of_items_are_forgiven_what_writers_do_to_them(syntax: str) -> None:
+    end, inside = item(b"", syntax)[8:], element(ROWS, "US", b"\0\2", syntax)
+    behind = element(MODALITY, "CS", b"CT", syntax)
+    for items in (
+        [item(inside, syntax, defined=True), end],  # not needed after an item of defined length
+        [item(inside, syntax)[:-4] + b"\7\7\7\7"],  # its length says nothing
+        [item(b"", syntax), end, end],
+    ):
+        assert scan(sequence(0x00081110, items, syntax) + behind, syntax) == Header({"Modality": "CT"})
+    with pytest.raises(UnreadableImage, match="no item where one must begin"):
+        scan(sequence(0x00081110, [end[:-4] + b"\7\7\7\7"], syntax) + behind, syntax)
+    with pytest.raises(UnreadableImage):  # the end of a sequence does not end an item
+        scan(sequence(0x00081110, [item(inside, syntax)[:-8]], syntax) + behind, syntax)
+
+
 def test_an_item_longer_than_the_object_is_unreadable() -> None:
     data = element(0x00081110, "SQ", struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFE), length=UNDEFINED)
     with pytest.raises(UnreadableImage, match=r"\(FFFE,E000\) .*longer than the object"):
@@ -320,7 +348,8 @@ def test_too_many_elements_are_unreadable(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("protocol.header.walk.MAX_ELEMENTS", 10)
     flat, inside = element(ROWS, "US", b"\0\2"), item(b"", defined=True)
     assert scan(flat * 9, EXPLICIT).values == {"Rows": 512}
-    for data in (flat * 11, sequence(0x00081110, [inside] * 11), element(ROWS, "US", b"\0\2", IMPLICIT) * 11):
+    assert scan(sequence(0x00081110, [inside] * 9) + flat, EXPLICIT).values == {"Rows": 512}
+    for data in (flat * 11, sequence(0x00081110, [inside] * 10), element(ROWS, "US", b"\0\2", IMPLICIT) * 11):
         with pytest.raises(UnreadableImage, match="more than 10 elements"):
             scan(data, EXPLICIT)
 
@@ -445,7 +474,9 @@ def test_a_path_sees_private_elements_and_character_sets_of_the_item() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"abc", item(b""), item(element(STEP_ID, "SH", b"S1"))[:-12], b"\xfe\xff\x00\xe0\xff\xff\xff\x0fxx", item(b"\xff" * 9)],
+    [b"", b"abc",
+     b"\xfe\xff\1\xe0\x0a\0\0\0" + element(STEP_ID, "SH", b"S1"),
+     item(b""), item(element(STEP_ID, "SH", b"S1"))[:-12], b"\xfe\xff\x00\xe0\xff\xff\xff\x0fxx", item(b"\xff" * 9)],
 )  # fmt: skip
 def test_a_path_into_a_damaged_sequence_is_missing(content: bytes) -> None:
     data = element(REQUESTS, "SQ", content) + element(0x00400280, "ST", b"after")
