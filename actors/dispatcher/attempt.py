@@ -31,7 +31,7 @@ class Outcome:
     `answered` counts images that the target answered for, whatever it said. `refused` is words -> how many images, and
     `transcoded` transfer syntax UID -> how many were changed into it.
     `after_s`: the target asked not to be tried again for so long. `cause`: of the failure, else of most refusals.
-    `through` counts images that are settled with this target now. `last` are those that go last next time: the one that was
+    `through` counts images that are settled with this target now. `last` are those that go last next time: those that were
     being sent when it broke off, or that the target refused for now, or those that were kept back and may be the only ones.
     """
 
@@ -107,11 +107,12 @@ class Attempt:
         if barred:
             return barred
         if error is not None:
-            at = lines.broken_at
+            at = lines.broken_at(error)
             # Who is too busy, or does not let us in, means no image; another one is to go first next time all the same.
             named = at is not None and not isinstance(error, TargetBusy | AssociationRejected)
             words = f"{error} (image {at.position} of the arrival)" if at and named else str(error)
-            last = () if at is None else (at,)
+            # A target that dies of one image breaks the sessions of others: nobody knows which it was, and the rest must not wait.
+            last = tuple(image for _, image in lines.broken if image is not None)
             return replace(self._end(FAILED, words, error.retryable, error.after_s, error.cause), last=last)
         if self._enough:
             return replace(self._end(FAILED, self._enough, True, cause=self._enough_cause), last=self._enough_at)

@@ -39,7 +39,8 @@ class Lines:
     idle: list[Session] = field(default_factory=list)
     good: list[Session] = field(default_factory=list)
     note: Callable[[str, dict[str, Any]], None] = lambda action, values: None  # for the log; called in any thread
-    broken_at: ImageToSend | None = None  # the image that was being sent when a session broke
+    # What broke a session, and the image that it was sending, if any; one step each, as several may break at once.
+    broken: list[tuple[BaseException, ImageToSend | None]] = field(default_factory=list)
 
     def run(self, count: int) -> NetworkError | None:
         """Until all is sent, it is to end, or a session broke: its error. Raises what `heard` and the target raise."""
@@ -81,11 +82,14 @@ class Lines:
                 heard(image, answer)
                 image = following
         except BaseException as exc:
-            if isinstance(exc, NetworkError):
-                self.broken_at = at
+            self.broken.append((exc, at))
             session.abort()
             raise
         self.good.append(session)
+
+    def broken_at(self, error: BaseException) -> ImageToSend | None:
+        """The image that was being sent when this broke its session."""
+        return next((at for one, at in self.broken if one is error), None)
 
     def _session(self, alive: Callable[[], None]) -> tuple[Session, bool]:
         """(a session for these images, whether it was kept from before)."""

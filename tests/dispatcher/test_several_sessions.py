@@ -183,6 +183,28 @@ def test_none_at_all_is_a_failed_attempt(world):
     assert (row["state"], row["error"]) == ("retrying", "a is away")
 
 
+def test_all_images_at_which_sessions_broke_go_last_and_the_error_names_its_own(world):
+    both, first, others = threading.Barrier(2, timeout=WAIT_S), [], []
+
+    def script(image):
+        if number(image) == 1:
+            first.append(threading.current_thread())
+            both.wait()
+            raise AssociationAborted("it died of this image")
+        others.append(number(image))
+        both.wait()
+        first[0].join(WAIT_S)
+        raise PeerTimeout("it was dead by then")
+
+    send(world, 10)
+    assert slot_of(world, script, sessions=2).run_once()
+    (row,) = deliveries(world.spool)
+    assert (row["state"], row["error"]) == ("retrying", "it died of this image (image 1 of the arrival)")
+    world.clock.advance(2)
+    claim = world.spool.deliveries.claim("next", {"a": 1}, world.clock.now())
+    assert [image.position for image in claim.images][-2:] == [1, *others]
+
+
 def test_an_orderly_stop_lets_each_session_finish_its_image(world):
     stop, inside = threading.Event(), threading.Barrier(4, timeout=WAIT_S)
     calls = []
