@@ -94,9 +94,11 @@ class Attempt:
 
 # ---- one session ---------------------------------------------------------------------------------------------------
 def test_each_image_is_sent_with_the_one_that_follows_it() -> None:
-    session = FakeSession()
+    threads = list[threading.Thread]()
+    session = FakeSession(lambda position: threads.append(threading.current_thread()))
     attempt = Attempt(3, session)
     assert attempt.lines.run(1) is None
+    assert threads == [threading.current_thread()] * 3, "one session needs no thread of its own"
     assert session.sent == [(0, 1), (1, 2), (2, None)] and attempt.heard == [0, 1, 2]
     assert attempt.lines.good == [session] and session.ends == []
 
@@ -201,16 +203,21 @@ def test_a_session_that_is_slow_to_open_is_waited_for_while_there_are_images() -
 
 
 def test_signs_of_life_of_a_session_that_opens_are_passed_on_again_and_again() -> None:
-    passed_on, seen = threading.Event(), []
+    passed_on, opened, seen = threading.Event(), threading.Event(), []
 
     def slow(alive: Callable[[], None]) -> FakeSession:
         for _ in range(3):
             passed_on.clear()
             alive()
             seen.append(passed_on.wait(WAIT_S / 10))
+        opened.set()
         return FakeSession()
 
-    attempt = Attempt(2, slow, TargetUnreachable("one is enough"), alive=passed_on.set)
+    def silent(alive: Callable[[], None]) -> FakeSession:
+        assert opened.wait(WAIT_S)
+        return FakeSession()
+
+    attempt = Attempt(4, slow, silent, alive=passed_on.set)
     assert attempt.lines.run(2) is None and seen == [True] * 3
 
 

@@ -42,6 +42,23 @@ def test_a_worker_that_dies_gives_back_what_it_served_and_nothing_else() -> None
     assert limits.lost("b") == 2 and len(limits) == 0
 
 
+def test_while_it_is_shut_only_who_answers_us_comes_in_and_what_is_open_stays_open() -> None:
+    limits = Limits(3, per_address=2)
+    assert limits.enter(key(1), "mr1", "10.0.0.1", source_most=1) is None
+    limits.shut("the node is being drained")
+    assert limits.enter(key(2), None, "10.0.0.2") == "the node is being drained" and len(limits) == 1
+    assert limits.enter(key(3), "pacs", "10.0.0.2", answers=True) is None
+    assert "its limit" in str(limits.enter(key(4), "mr1", "10.0.0.1", source_most=1, answers=True)), (
+        "limits still count"
+    )
+    limits.leave(key(1))
+    assert limits.enter(key(4), "mr1", "10.0.0.1", source_most=1) == "the node is being drained"
+    limits.shut("another reason")
+    assert limits.enter(key(4), None, "10.0.0.1") == "another reason"
+    limits.shut("")
+    assert limits.enter(key(4), "mr1", "10.0.0.1", source_most=1) is None and len(limits) == 2
+
+
 acts = st.lists(
     st.one_of(
         st.tuples(st.just("enter"), st.integers(0, 30), st.sampled_from([None, "a", "b"]), st.sampled_from("xyz"),

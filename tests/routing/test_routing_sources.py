@@ -34,7 +34,9 @@ SOURCES = {
     [
         ("MR", "192.168.0.1", SourceMatch("any-mr", 3.0, None)),
         ("MR  ", "not an address", SourceMatch("any-mr", 3.0, None)),
+        ("MR \0", "192.168.0.1", SourceMatch("any-mr", 3.0, None)),
         ("mr", "192.168.0.1", SourceMatch(None)),
+        ("MRX", "192.168.0.1", SourceMatch(None)),
         ("CT", "10.9.9.9", SourceMatch("ward", None, 90.0)),
         ("CT", "10.0.1.9", SourceMatch("room")),
         ("MR", "10.0.1.9", SourceMatch("room")),
@@ -145,8 +147,11 @@ def test_what_is_no_subject_is_refused(text: str) -> None:
         ({}, "calling_ae, address or certificate"),
         ({"certificate": "CN=a,b"}, "a subject is like"),
         ({"certificate": " "}, "a common name"),
+        ({"certificate": "mr\n7"}, "a common name"),
         ({"calling_ae": "A", "charset": "latin1"}, "defined terms"),
         ({"calling_ae": "A", "charset": ""}, "defined terms"),
+        ({"calling_ae": "A", "charset": "\\"}, "defined terms"),
+        ({"calling_ae": "A", "charset": "ISO_IR 100é"}, "defined terms"),
         ({"calling_ae": "A", "charset": "ISO_IR 192\\ISO 2022 IR 87"}, "defined terms"),
         ({"calling_ae": "A", "max_associations": 0}, "max_associations"),
         ({"calling_ae": "A", "max_images_per_s": 0}, "max_images_per_s"),
@@ -176,6 +181,11 @@ def test_a_source_with_everything_is_read_and_written_alike() -> None:
     assert set(full) == set(Source.model_fields)
     read = build({"sources": {"s": full}}, "test").sources["s"]
     assert read.model_dump(mode="json") == full
+
+
+def test_spaces_around_a_certificate_and_the_terms_of_a_charset_do_not_count() -> None:
+    source = Source(certificate=" mr7X ", charset="ISO 2022 IR 6 \\ ISO 2022 IR 87 ")
+    assert (source.certificate, source.charset) == ("mr7X", "ISO 2022 IR 6\\ISO 2022 IR 87")
 
 
 def test_networks_hold_the_addresses_that_the_system_reports() -> None:
