@@ -180,6 +180,25 @@ def test_images_whose_answers_do_not_count_yet_are_not_waited_for() -> None:
     assert results == [None] and sorted(told) == [0, 1, 2, 3, 4, 5] and not attempt.supply.done
 
 
+def test_a_session_that_finds_no_more_images_ends_no_other() -> None:
+    both, quick = threading.Barrier(2, timeout=WAIT_S), list[threading.Thread]()
+
+    def first(position: int) -> None:
+        if not quick:
+            quick.append(threading.current_thread())
+            both.wait()
+
+    def second(position: int) -> None:
+        if not slow.sent:
+            both.wait()
+            quick[0].join(WAIT_S)
+
+    slow = FakeSession(second)
+    attempt = Attempt(8, FakeSession(first), slow)
+    assert attempt.lines.run(2) is None
+    assert sorted(attempt.heard) == list(range(8)) and len(slow.sent) == 2, "what it had in its hand"
+
+
 def test_an_error_of_one_session_is_told_and_the_other_ends_after_its_image() -> None:
     broken = threading.Event()
 
@@ -237,6 +256,28 @@ def test_if_an_answer_cannot_be_recorded_it_is_raised_after_each_session_has_fin
         Attempt(6, *sessions, heard=heard).lines.run(2)
     returned.set()
     assert outlived == [False] and len(sessions[1].sent) == 1
+
+
+def test_no_answer_is_lost_while_recording_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.dispatcher.lines.LOOK_EVERY_S", 0.01)
+    count, full, beyond = itertools.count(1), threading.Event(), threading.Event()
+
+    def script(position: int) -> None:
+        sent = next(count)
+        if sent == UNHEARD + 3:
+            full.set()
+        elif sent > UNHEARD + 3:
+            beyond.set()
+
+    def heard(image: ImageToSend, answer: Answer) -> None:
+        if not attempt.heard:
+            assert full.wait(WAIT_S)
+            assert not beyond.wait(0.1), "there is no room for more answers"
+        attempt.hear(image, answer)
+
+    attempt = Attempt(3 * UNHEARD, FakeSession(script), FakeSession(script), heard=heard)
+    assert attempt.lines.run(2) is None
+    assert sorted(attempt.heard) == list(range(3 * UNHEARD))
 
 
 def test_sessions_that_wait_to_be_heard_are_let_go_if_an_answer_cannot_be_recorded() -> None:

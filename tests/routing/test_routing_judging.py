@@ -104,6 +104,7 @@ def test_a_hold_rule_that_is_let_go_routes_to_its_targets_and_without_any_does_n
         ((), {"action": "hold"}, {"blocked": RELEASED, "why": RELEASED}),
         (("pacs",), {"action": "hold", "blocked": OFF_SCHEDULE, "why": OFF_SCHEDULE}, {"action": "route", "blocked": "", "why": ""}),
         (("pacs",), {"action": "route", "blocked": OVER_QUOTA, "why": OVER_QUOTA}, {"blocked": "", "why": ""}),
+        ((), {"action": "discard", "blocked": OFF_SCHEDULE, "why": OFF_SCHEDULE}, {"blocked": "", "why": ""}),
         (("pacs",), {"action": "route", "why": "again"}, {}),
         (("pacs",), {"action": "hold", "counts": False, "why": "shadow"}, {"action": "route"}),
         (("pacs",), {"action": "hold", "result": Truth.FALSE}, {}),
