@@ -200,21 +200,23 @@ def test_a_session_that_finds_no_more_images_ends_no_other() -> None:
 
 
 def test_an_error_of_one_session_is_told_and_the_other_ends_after_its_image() -> None:
-    broken = threading.Event()
+    both, broken = threading.Barrier(2, timeout=WAIT_S), list[threading.Thread]()
+    error = AssociationAborted("at this image")
 
-    class Ending(FakeSession):
-        def abort(self) -> None:
-            super().abort()
-            broken.set()
+    def bad(position: int) -> None:
+        broken.append(threading.current_thread())
+        both.wait()
+        raise error
 
     def after(position: int) -> None:
-        assert broken.wait(WAIT_S)
+        if not good.sent:
+            both.wait()
+            broken[0].join(WAIT_S)
 
-    error = AssociationAborted("at this image")
     good = FakeSession(after)
-    attempt = Attempt(200, Ending(breaks(error, *range(200))), good)
+    attempt = Attempt(20, FakeSession(bad), good)
     assert attempt.lines.run(2) is error
-    assert len(attempt.heard) < 200 and attempt.lines.good in ([good], [])
+    assert len(attempt.heard) == len(good.sent) == 1 and attempt.lines.good == [good]
 
 
 def test_a_fault_of_ours_in_one_session_is_raised() -> None:
@@ -223,6 +225,12 @@ def test_a_fault_of_ours_in_one_session_is_raised() -> None:
     )
     with pytest.raises(ValueError, match="a bug"):
         attempt.lines.run(2)
+
+
+def test_a_fault_of_ours_while_a_session_opens_is_raised_too() -> None:
+    bug = ValueError("a bug")
+    with pytest.raises(ValueError, match="a bug"):
+        Attempt(4, bug, bug).lines.run(2)
 
 
 def test_of_several_sessions_that_cannot_be_opened_the_error_is_told_unless_one_can() -> None:

@@ -68,6 +68,8 @@ def test_a_quota_counts_decisions_and_late_images_are_none(
     result = evaluated(one(quota=quota), replace(CASE, used={"r0": used, "other": 9}, addendum=late), True)
     assert (result.blocked, result.period, result.acts) == (blocked, period, not blocked)
     assert evaluated(one(quota=quota), replace(CASE, used={"other": 9}), True).acts
+    assert evaluated(one(quota={"max": 1}), CASE, True).acts
+    assert evaluated(one(quota=quota, **NIGHT), CASE, True).period == ""
 
 
 def test_a_rule_that_is_not_asked_says_why_and_off_is_off_whatever_else_there_is() -> None:
