@@ -15,7 +15,7 @@ from actors.dicom import dimse, pdus
 from actors.dicom.transport import QUICKACK, ConnectionLost, broken
 from actors.dicom.upper import ChooseSink, Connection, Message, ReleaseRequested
 from actors.pace import Pace
-from protocol.errors import AssociationAborted, PeerTimeout
+from protocol.errors import AssociationAborted, NetworkError, PeerTimeout
 
 _PDU_AND_PDV = struct.Struct(">BxIIBB")
 _PIECE_BYTES = 256 * 1024  # a write of TLS ends only when the peer's side took it all
@@ -138,6 +138,12 @@ class Requestor(Connection):
             return False
         self.settle(self._limit_s)
         return True
+
+    def said_last(self) -> Message | None:
+        """After sending failed: a message that the peer had sent before, if it can still be read."""
+        with contextlib.suppress(NetworkError, ReleaseRequested):
+            return self.read_message(_REST_S, _REST_S)
+        return None
 
     def last_words(self) -> None:
         """Answer an A-RELEASE-RQ that came while nobody asked anything (PS3.8 section 9.2, AR-2 and AR-4)."""

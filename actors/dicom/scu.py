@@ -9,13 +9,14 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from actors.dicom import dimse, pdus, statuses
 from actors.dicom.dialling import connect
 from actors.dicom.frame import Frame, OutgoingImage
-from actors.dicom.pdus import AssociateAc, AssociateRq, ProposedContext
+from actors.dicom.pdus import AssociateAc, AssociateRq, InvalidPdu, ProposedContext
 from actors.dicom.requestor import Requestor
 from actors.dicom.tls import ClientTls, dial
 from actors.dicom.transport import ConnectionLost
@@ -129,7 +130,8 @@ class Association:
 
         Raises:
             PeerTimeout: no byte taken, or no answer, within `dimse_timeout_s`; the association is over.
-            AssociationAborted: it ended, or the peer does not take this context (then it is still usable).
+            AssociationAborted: it ended, or the peer does not take this context (then it is still usable). Where the peer
+                answered with a failure before it ended it, that is returned instead, and the association is over.
             UnreadableImage: the file is missing or has no dataset; or it was cut off while sending (then the
                 association is over, see `usable`).
         """
@@ -146,12 +148,23 @@ class Association:
                 lambda: self._connection.answer(context_id, message_id), message_id, dimse.C_STORE_RSP
             )
         except BaseException as exc:
+            early = self._refused_early(message_id) if isinstance(exc, ConnectionLost | PeerTimeout) else None
             self.abort(exc)
-            raise
-        if message is None:
-            return _SUCCESS
-        answer = message.command
-        return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
+            if early is None:
+                raise
+            return early
+        return _SUCCESS if message is None else _result(message)
+
+    def _refused_early(self, message_id: int) -> StoreResult | None:
+        """The failure that the peer answered before it broke off, if it did: a response may come before all of its request has.
+        A success would be one of half an image, and counts for nothing.
+        """
+        message = self._connection.said_last()
+        with suppress(InvalidPdu):
+            if message is not None and _answers(message, message_id, dimse.C_STORE_RSP):
+                result = _result(message)
+                return result if result.category == "failure" and result.status not in statuses.PENDING else None
+        return None
 
     def _loaded(self, image: OutgoingImage) -> Frame:
         if (
@@ -262,19 +275,23 @@ class Association:
 
     def _awaited(self, read: Callable[[], Message | None], message_id: int, field: int) -> Message | None:
         """What `read` gives: the response, or None for a plain success."""
-        try:
-            message = read()
-        except PeerTimeout as exc:
-            raise PeerTimeout(f"{self._node} gave no answer within {self._node.dimse_timeout_s:g} s") from exc
-        except ReleaseRequested as exc:
-            raise AssociationAborted("the peer wants to release instead of answering") from exc
-        if message is None:
-            return None
-        command = message.command
-        if command.field != field or command.number(dimse.ANSWERED_ID) != message_id:
-            raise AssociationAborted("the peer answered another request than the one sent")
-        command.number(dimse.STATUS)  # raises: after an answer that says nothing nobody knows what comes next
-        return message
+        limit_s = self._node.dimse_timeout_s
+        until = time.monotonic() + 2 * limit_s  # only an answer that others follow needs a second limit
+        while time.monotonic() < until:
+            try:
+                message = read()
+            except PeerTimeout as exc:
+                raise PeerTimeout(f"{self._node} gave no answer within {limit_s:g} s") from exc
+            except ReleaseRequested as exc:
+                raise AssociationAborted("the peer wants to release instead of answering") from exc
+            if message is None:
+                return None
+            if not _answers(message, message_id, field):
+                raise AssociationAborted("the peer answered another request than the one sent")
+            # `number` raises: after an answer that says nothing nobody knows what comes next
+            if message.command.number(dimse.STATUS) not in statuses.PENDING:
+                return message
+        raise PeerTimeout(f"{self._node} gave no answer within {limit_s:g} s but that it is not done yet")
 
     def _await_release(self) -> bool:
         deadline = time.monotonic() + min(self._node.acse_timeout_s, _RELEASE_S)
@@ -285,6 +302,16 @@ class Association:
                 continue
             return kind == pdus.RELEASE_RP
         raise PeerTimeout(f"{self._node} did not confirm the release")
+
+
+def _answers(message: Message, message_id: int, field: int) -> bool:
+    """Whether it is the response to this request. Raises InvalidPdu: it does not say to which it is one."""
+    return message.command.field == field and message.command.number(dimse.ANSWERED_ID) == message_id
+
+
+def _result(message: Message) -> StoreResult:
+    answer = message.command
+    return StoreResult(answer.number(dimse.STATUS), answer.text(dimse.ERROR_COMMENT))
 
 
 def _nobody(taken: int) -> None:

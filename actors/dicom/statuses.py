@@ -40,6 +40,7 @@ OUT_OF_RESOURCES = 0xA700
 DATASET_MISMATCH = 0xA900
 STORED_MISMATCH = 0xB007
 CANNOT_UNDERSTAND = 0xC000
+PENDING = frozenset((0xFF00, 0xFF01))  # not of C-STORE, but some peers say so before their last word
 
 WORDS = {
     0x0000: "stored",
