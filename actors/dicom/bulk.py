@@ -18,6 +18,7 @@ from actors.dicom.frame import OutgoingImage
 from actors.dicom.part10 import read_part10
 from actors.dicom.scu import Association, Context, Node, StoreResult, open_association, pack_contexts
 from protocol.errors import NetworkError, UnreadableImage
+from protocol.header.dictionary import uid_name
 from protocol.records import record
 
 # Exit codes of dcmsend(1).
@@ -214,7 +215,9 @@ class _Sending:
 
     def _send_one(self, association: Association, image: OutgoingImage, following: OutgoingImage | None) -> FileReport:
         if not association.accepts(image.sop_class_uid, image.transfer_syntax_uid):
-            message = f"no presentation context for {image.sop_class_uid} in {image.transfer_syntax_uid}"
+            message = (
+                f"no presentation context for {uid_name(image.sop_class_uid)} in {uid_name(image.transfer_syntax_uid)}"
+            )
             return FileReport(image.path, False, message, NO_CONTEXT)
         size = unsaid = image.length or 0
 

@@ -247,7 +247,7 @@ class Reader(Transport):
         kind, length = self._pdu_header()
         if kind == pdus.P_DATA:
             if length < 6 or length > self._max_pdu:
-                raise InvalidPdu(f"P-DATA-TF of {length} bytes")
+                raise InvalidPdu(f"P-DATA-TF of {length} bytes where 6 to {self._max_pdu} make sense")
             self._pdu_left = length
             return
         self.machine.expect(kind)

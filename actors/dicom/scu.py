@@ -31,6 +31,7 @@ from protocol.errors import (
     PeerTimeout,
     UnreadableImage,
 )
+from protocol.header.dictionary import uid_name
 from protocol.records import record
 
 Context = tuple[str, str]
@@ -265,7 +266,7 @@ class Association:
             raise AssociationAborted("the association is over")
         context_id = self._accepted.get((sop_class_uid, transfer_syntax_uid))
         if context_id is None:
-            words = f"{self._node} does not take {sop_class_uid} in {transfer_syntax_uid}"
+            words = f"{self._node} does not take {uid_name(sop_class_uid)} in {uid_name(transfer_syntax_uid)}"
             raise AssociationAborted(words, False, Cause.CONTEXT_REFUSED)
         return context_id
 

@@ -23,11 +23,13 @@ from actors.dicom.scu import (
 )
 from actors.dicom.tls import ClientTls
 from actors.pace import Pace
+from actors.targets.dicom_contexts import REASONS
 from actors.targets.dicom_rungs import probe, rungs
 from actors.targets.interface import Alive, Answer, Rung
-from actors.targets.transcoding import NoRoom, Syntaxes, Transcoder, put_off, refusal
+from actors.targets.transcoding import NoRoom, Syntaxes, Transcoder, not_taken, put_off, refusal
 from protocol.causes import Cause
 from protocol.errors import UnreadableImage
+from protocol.header.dictionary import uid_name
 from protocol.routing.fields import ae_title
 from protocol.routing.syntaxes import uid_of
 from protocol.routing.targets import DicomTarget as DicomSettings
@@ -98,6 +100,7 @@ class DicomSession:
         self._node = self._titles(images)
         self._images, self._alive, self._extra, self._pace = images, alive, tuple(extra), pace
         self._syntaxes, self._transcoder = syntaxes, Transcoder(syntaxes.scratch)
+        self._refused = False  # the last image was
         self._at = 0  # where the image that is sent next stands, or before it
         self._proposed: frozenset[Context] = frozenset()
         self._ways: dict[Context, list[Context]] = {}
@@ -108,8 +111,11 @@ class DicomSession:
         """C-STORE. Raises AssociationAborted, PeerTimeout; for a further association also what `open` raises."""
         contexts = self._contexts(image)
         if not contexts:
-            return self._not_taken(image)
-        if not self.association.usable or not self._proposed.issuperset(contexts):
+            words = f"not sent, the target's `transfer_syntaxes` do not list {uid_name(image.transfer_syntax_uid)}"
+            return Answer(statuses.SOP_CLASS_NOT_SUPPORTED, False, words, words)
+        # Many a peer that refuses an image says good-bye with it: then the next one needs another association.
+        over = not self.association.usable or (self._refused and not self.association.is_idle())
+        if over or not self._proposed.issuperset(contexts):
             self._advance(image)
             self.association.release()
             self.association = self._associate()
@@ -170,7 +176,8 @@ class DicomSession:
         return found
 
     def _not_taken(self, image: ImageFile) -> Answer:
-        words = f"the target does not take {image.sop_class_uid} in transfer syntax {image.transfer_syntax_uid}"
+        said = self.association.results.get((image.sop_class_uid, image.transfer_syntax_uid))
+        words = not_taken(image) + (f": {REASONS[said]}" if said in REASONS else "")
         return Answer(statuses.SOP_CLASS_NOT_SUPPORTED, False, words, words)
 
     def _store(self, image: ImageFile, sent: ImageFile, following: ImageFile | None) -> Answer:
@@ -186,7 +193,9 @@ class DicomSession:
                 raise PeerAborted(f"{exc}; {ODD}") from exc
             raise
         self._alive()
-        return _answer(result)
+        answer = _answer(result)
+        self._refused = not answer.ok
+        return answer
 
     def _prepared(self, following: ImageFile | None) -> OutgoingImage | None:
         """What can be read ahead; an image that has to be changed is begun with instead."""
@@ -218,7 +227,7 @@ class DicomSession:
         association = open_association(self._node, [*contexts, *self._extra] or [VERIFICATION_CONTEXT])
         association.progress = lambda taken: self._alive()
         association.pace = self._pace
-        self._proposed = frozenset(contexts)
+        self._proposed, self._refused = frozenset(contexts), False
         self._taken.clear()
         self._alive()
         return association

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.dicom.pdus import ABSTRACT_SYNTAX_NOT_SUPPORTED, ACCEPTED, TRANSFER_SYNTAXES_NOT_SUPPORTED
-from protocol.header.dictionary import UIDS
+from protocol.header.dictionary import uid_name
 from protocol.routing.syntaxes import EXPLICIT, IMPLICIT, JPEG2000_LOSSLESS, JPEG_LS, RLE, name_of, uid_of
 
 Context = tuple[str, str]
@@ -54,7 +54,7 @@ def answered(
     rows: dict[str, dict[str, Any]] = {}
     for sop_class, syntax in asked:
         row = rows.setdefault(sop_class, {
-            "sop_class": sop_class, "name": UIDS.get(sop_class, (sop_class,))[0], "lately": sop_class in recent,
+            "sop_class": sop_class, "name": uid_name(sop_class), "lately": sop_class in recent,
             "accepted": [], "rejected": [], "why": [],
         })  # fmt: skip
         result = results.get((sop_class, syntax))

@@ -16,6 +16,7 @@ from actors.targets.http_connection import Reply
 from actors.targets.interface import Alive, Answer
 from actors.targets.part10 import Part10File
 from actors.targets.store_response import StoreResponse, read
+from actors.targets.transcoding import not_taken
 from protocol.causes import Cause
 from protocol.errors import AssociationRejected, NetworkError, TargetBusy
 from protocol.spool.images import ImageFile
@@ -113,14 +114,10 @@ def _failed(reason: int | None, image: ImageFile) -> Answer:
     if reason in _ALREADY_THERE:
         return Answer(statuses.DUPLICATE, True, statuses.describe(statuses.DUPLICATE))
     if reason == _SYNTAX_NOT_SUPPORTED:
-        return Answer(reason, False, f"{reason:04X} {_not_taken(image)}")
+        return Answer(reason, False, f"{reason:04X} {not_taken(image)}")
     if reason is None or statuses.category(reason) != "failure":  # it failed, whatever the number says
         reason = statuses.PROCESSING_FAILURE
     return Answer(reason, False, statuses.describe(reason), "", statuses.retryable(reason))
-
-
-def _not_taken(image: ImageFile) -> str:
-    return f"the target does not take {image.sop_class_uid} in transfer syntax {image.transfer_syntax_uid}"
 
 
 def _not_stored(status: int, image: ImageFile) -> Answer:
@@ -129,7 +126,7 @@ def _not_stored(status: int, image: ImageFile) -> Answer:
         words = f"HTTP 413: {image.bytes} bytes are more than the server takes"
         return Answer(statuses.OUT_OF_RESOURCES, False, words)
     if status == 415:
-        return Answer(statuses.SOP_CLASS_NOT_SUPPORTED, False, f"HTTP 415: {_not_taken(image)}")
+        return Answer(statuses.SOP_CLASS_NOT_SUPPORTED, False, f"HTTP 415: {not_taken(image)}")
     if status == 507:
         return Answer(statuses.OUT_OF_RESOURCES, False, "HTTP 507: the server is full", "", True)
     if status >= 500:

@@ -22,6 +22,7 @@ from actors.targets.interface import Alive, Answer
 from actors.transcode.worker import DAMAGED, DONE, FRAME_S, NO_ROOM
 from protocol.causes import Cause
 from protocol.errors import UnreadableImage
+from protocol.header.dictionary import uid_name
 from protocol.records import record
 from protocol.routing.syntaxes import Transcode, TransferSyntaxes, name_of, ways
 from protocol.spool.images import ImageFile
@@ -182,6 +183,11 @@ class Transcoder:
                 with contextlib.suppress(OSError):
                     pipe.close()
         process.wait()
+
+
+def not_taken(image: ImageFile) -> str:
+    """Words for a target that does not take this image as it is stored, for people who know names and not UIDs."""
+    return f"the target does not take {uid_name(image.sop_class_uid)} in {uid_name(image.transfer_syntax_uid)}"
 
 
 def refusal(image: ImageFile, to: tuple[str, ...], exc: UnreadableImage) -> Answer:

@@ -62,3 +62,8 @@ _ELEMENTS: dict[int, tuple[str, ...]] = _tables.DicomDictionary
 _REPEATING = [_repeating(written, values) for written, values in _tables.RepeatersDictionary.items()]
 KEYWORDS: dict[str, int] = {values[4]: tag for tag, values in _ELEMENTS.items()}
 UIDS: dict[str, tuple[str, ...]] = _table("_uid_dict").UID_dictionary  # name, type, info, retired, keyword
+
+
+def uid_name(uid: str) -> str:
+    """What people call this UID; one that the registry does not know, or has no name for, stands for itself."""
+    return UIDS.get(uid, ("",))[0] or uid

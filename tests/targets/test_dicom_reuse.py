@@ -18,11 +18,12 @@ from actors.targets.dicom import DicomSession, node_of
 from protocol.errors import NetworkError, PeerTimeout
 from tests.certificates import Authority
 from tests.dicom.dicom_fakes import WAIT_S, RecordingHandler, raw_peer, read_pdu, running_scp
+from tests.peers import HOST
 
 QUIET = lambda: None  # noqa: E731
 
 
-def take_one(sock: socket.socket, late: threading.Event | None = None) -> None:
+def take_one(sock: socket.socket, late: threading.Event | None = None, status: int = 0, last_word: bytes = b"") -> None:
     """Accept the association and answer its first C-STORE; with `late` only after that."""
     assert read_pdu(sock)[0] == pdus.ASSOCIATE_RQ
     sock.sendall(AssociateAc((ContextResult(1, 0, EXPLICIT),), 16384).encode())
@@ -30,8 +31,8 @@ def take_one(sock: socket.socket, late: threading.Event | None = None) -> None:
         pass
     if late is not None:
         late.wait(WAIT_S)
-    answer = dimse.encode({0x0100: dimse.C_STORE_RSP, 0x0120: 1, 0x0800: 0x0101, 0x0900: 0})
-    sock.sendall(b"".join(bytes(part) for part in fragments(1, answer, True, True, 16384)))
+    answer = dimse.encode({0x0100: dimse.C_STORE_RSP, 0x0120: 1, 0x0800: 0x0101, 0x0900: status})
+    sock.sendall(b"".join(bytes(part) for part in fragments(1, answer, True, True, 16384)) + last_word)
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -121,6 +122,28 @@ def test_after_a_timed_out_response_the_late_answer_is_never_taken_for_another_i
         assert not session.again(first, QUIET)
         with pytest.raises(NetworkError):
             session.send(first[0])  # only a new association, which this peer does not take
+
+
+@pytest.mark.parametrize("last_word", [pdus.encode_abort(0, 0), pdus.RELEASE_RQ_PDU], ids=["aborts", "releases"])
+def test_a_target_that_ends_the_association_with_each_refusal_is_asked_for_each_image(tmp_path, last_word):
+    images, listener = [image(tmp_path, n) for n in (1, 2, 3)], socket.create_server((HOST, 0))
+
+    def serve() -> None:
+        for _ in images:
+            sock, _ = listener.accept()
+            with sock:
+                sock.settimeout(WAIT_S)
+                take_one(sock, status=0xC000, last_word=last_word)
+                while sock.recv(100):
+                    pass
+
+    peer = threading.Thread(target=serve, daemon=True)
+    peer.start()
+    with listener:
+        session = target(listener.getsockname()[1]).open(images, QUIET)
+        assert [session.send(one).status for one in images] == [0xC000] * 3
+        session.abort()
+        peer.join(WAIT_S)
 
 
 def test_an_extra_context_can_be_used_beside_the_images(tmp_path):
