@@ -8,6 +8,7 @@ import socket
 from collections.abc import Generator, Sequence
 
 from actors.dicom.dialling import connect
+from actors.dicom.pdus import ACCEPTED
 from actors.dicom.scu import MAX_CONTEXTS, VERIFICATION_CONTEXT, Association, Context, Node, open_association
 from actors.dicom.tls import ClientTls, dial, peer_certificate
 from actors.targets.dicom_contexts import answered, proposed
@@ -98,6 +99,9 @@ def _associate(node: Node, contexts: Sequence[Context], asked: list[Context], op
 def _accepted(association: Association, contexts: Sequence[Context], named: bool) -> str:
     taken = [syntax for sop_class, syntax in contexts if association.accepts(sop_class, syntax)]
     if not taken:
+        others = [one[1] for one, said in association.results.items() if one[0] == _CT and said == ACCEPTED]
+        if others:
+            return f"CT image storage is accepted, but only in {', '.join(map(name_of, others))}"
         return "CT image storage is not accepted (other SOP classes may be)"
     if not named:
         return "CT image storage accepted"

@@ -22,3 +22,14 @@ def valid_uid(text: str) -> bool:
     UIDs, every peer accepts them, and quarantining them would keep real images from their targets.
     """
     return len(text) <= MAX_LENGTH and _UID.fullmatch(text) is not None
+
+
+def uid_fault(text: str) -> str:
+    """What is wrong with a UID, in words that do not repeat it; empty if it is a valid one."""
+    if valid_uid(text):
+        return ""
+    if not text:
+        return "missing"
+    return "invalid: " + (
+        f"longer than {MAX_LENGTH} characters" if len(text) > MAX_LENGTH else "it is not of digits and single dots"
+    )

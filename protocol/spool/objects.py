@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from protocol.header.scan import Header
-from protocol.header.uids import valid_uid
+from protocol.header.uids import uid_fault
 from protocol.records import record
 from protocol.spool.part10 import FileMeta
 from protocol.spool.places import Places
@@ -105,13 +105,15 @@ def misplacement(header: Header, sop_class_uid: str, sop_instance_uid: str) -> s
     """Why an object with this header, sent under these UIDs, cannot be placed, or None."""
     sop_uid = header.sop_uid
     for name, uid in (("study", header.study_uid), ("series", header.series_uid), ("SOP", sop_uid)):
-        if not valid_uid(uid):
-            return f"the {name} instance UID is missing or invalid"
+        fault = uid_fault(uid)
+        if fault:
+            return f"the {name} instance UID is {fault}"
+    if not sop_instance_uid:
+        return "the C-STORE command names no SOP instance UID"
     if sop_uid != sop_instance_uid:
         return "the SOP instance UID of the data set is not the one of the C-STORE command"
-    if not valid_uid(sop_class_uid):
-        return "the SOP class UID is missing or invalid"
-    return None
+    fault = uid_fault(sop_class_uid)
+    return f"the SOP class UID is {fault}" if fault else None
 
 
 def image_file(places: Places, row: Any) -> ImageFile:

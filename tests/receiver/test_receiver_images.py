@@ -159,8 +159,32 @@ def test_a_missing_uid_never_mixes_series(rig: Rig, missing: str) -> None:
         assert sender.store(b"1.2.3.4", dataset(**{missing: None})) == 0
         sender.release()
     (event,) = rig.events("image.quarantined")
-    assert event["reason"] == f"the {missing.replace('sop', 'SOP')} instance UID is missing or invalid"
+    assert event["reason"] == f"the {missing.replace('sop', 'SOP')} instance UID is missing"
     assert rig.spool.arrivals.open_ones() == []
+
+
+@pytest.mark.parametrize(
+    ("uid", "why"),
+    [
+        ("1.2." + "3" * 61, "longer than 64 characters"),
+        ("1.2.x", "it is not of digits and single dots"),
+        ("1.2..3", "it is not of digits and single dots"),
+    ],
+)
+def test_what_is_wrong_with_a_uid_is_told(rig: Rig, uid: str, why: str) -> None:
+    with RawSender(rig.port) as sender:
+        assert sender.store(uid.encode(), dataset(sop=uid.encode())) == 0
+        sender.release()
+    (event,) = rig.events("image.quarantined")
+    assert event["reason"] == f"the SOP instance UID is invalid: {why}"
+
+
+def test_a_command_without_an_instance_uid_is_quarantined_with_just_that_reason(rig: Rig) -> None:
+    with RawSender(rig.port) as sender:
+        assert sender.store(b"", dataset()) == 0
+        sender.release()
+    (event,) = rig.events("image.quarantined")
+    assert event["reason"] == "the C-STORE command names no SOP instance UID"
 
 
 def test_a_command_that_names_another_image_than_its_data_set_is_quarantined(rig: Rig) -> None:

@@ -12,6 +12,7 @@ from protocol.errors import AssociationAborted
 from protocol.routing.syntaxes import EXPLICIT, IMPLICIT, JPEG_LS
 from tests.dicom.dicom_fakes import RecordingHandler, running_scp
 from tests.targets.test_dicom_target import dicom
+from tests.targets.test_transcoding import Archive
 
 CT, MR, ODD = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.3.4"
 
@@ -47,6 +48,12 @@ def test_the_step_of_the_contexts_has_a_row_for_each_class_and_the_others_have_n
     rows = {row["sop_class"]: row for row in steps.pop("contexts").contexts}
     assert "explicit" in rows[CT]["accepted"] and rows[ODD]["lately"] and next(iter(rows)) == ODD
     assert all(step.contexts == [] for step in steps.values())
+
+
+def test_a_target_that_takes_only_what_images_are_not_stored_in_is_told_as_that():
+    with Archive(IMPLICIT).running() as port:
+        said = {step.name: step.text for step in climb(dicom(port))}["contexts"]
+    assert said == "CT image storage is accepted, but only in implicit"
 
 
 def test_a_target_that_breaks_off_at_many_contexts_is_tested_with_few(monkeypatch):
