@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pynetdicom import AE
 
 from actors.dicom.scu import MAX_CONTEXTS
 from actors.targets import dicom_rungs
@@ -11,8 +12,8 @@ from actors.targets.ladder import climb
 from protocol.errors import AssociationAborted
 from protocol.routing.syntaxes import EXPLICIT, IMPLICIT, JPEG_LS
 from tests.dicom.dicom_fakes import RecordingHandler, running_scp
+from tests.peers import HOST
 from tests.targets.test_dicom_target import dicom
-from tests.targets.test_transcoding import Archive
 
 CT, MR, ODD = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.3.4"
 
@@ -51,8 +52,14 @@ def test_the_step_of_the_contexts_has_a_row_for_each_class_and_the_others_have_n
 
 
 def test_a_target_that_takes_only_what_images_are_not_stored_in_is_told_as_that():
-    with Archive(IMPLICIT).running() as port:
+    peer = AE()
+    peer.add_supported_context(CT, IMPLICIT)
+    server = peer.start_server((HOST, 0), block=False)
+    try:
+        port = server.server_address[1]
         said = {step.name: step.text for step in climb(dicom(port))}["contexts"]
+    finally:
+        server.shutdown()
     assert said == "CT image storage is accepted, but only in implicit"
 
 
