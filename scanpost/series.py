@@ -13,6 +13,8 @@ from scanpost.asking import opened, routing_of, size, when
 from scanpost.choosing import acting, ask, filters, selection_of
 from scanpost.common import Options, json_option, pass_options, print_answer, print_json, print_table, say
 
+SHOWN_ANSWERS, MOST_ANSWERS = 20, 100_000  # images of a delivery: in a table, with --json
+
 
 @click.group()
 def series() -> None:
@@ -55,9 +57,13 @@ def list_series(options: Options, before: int | None, limit: int, as_json: bool,
 @json_option
 @pass_options
 def show(options: Options, id: int, as_json: bool) -> None:
-    """Everything about one arrival: images, decisions and why, deliveries."""
+    """Everything about one arrival: images, decisions and why, deliveries, what targets answered other than success."""
     with opened(options, reading=True) as (_, spool):
         story = {**spool.arrivals.story(id), "studies": spool.studies.waits_of(id)}
+        for delivery in story["deliveries"]:
+            delivery["answers"] = spool.browsing.problems(
+                delivery["id"], MOST_ANSWERS if as_json else SHOWN_ANSWERS + 1
+            )
     if as_json:
         print_json(story)
         return
@@ -74,7 +80,22 @@ def show(options: Options, id: int, as_json: bool) -> None:
                 [[d["id"], d["target"], d["state"], d["sent"], d["images"], d["skipped"] or "", d["transcoded"] or "",
                   d["attempts"], d["cause"], d["error"]] for d in story["deliveries"]],
                 title="\nDeliveries")  # fmt: skip
+    _print_answers(story["deliveries"])
     _print_acts(story["acts"])
+
+
+def _print_answers(deliveries: list[dict[str, Any]]) -> None:
+    """Which images a target did not plainly take, and what it said of each (PS3.4 table B.2-1)."""
+    from actors.dicom.statuses import describe
+
+    for one in deliveries:
+        rows = [[answer["position"], answer["sop_uid"], answer["state"], describe(answer["status"] or 0), answer["comment"]]
+                for answer in one["answers"][:SHOWN_ANSWERS]]  # fmt: skip
+        if rows:
+            title = f"\nAnswers of {one['target']} other than success (delivery {one['id']})"
+            print_table(["image", "SOP instance UID", "", "status", "comment"], rows, title=title)
+        if len(one["answers"]) > SHOWN_ANSWERS:
+            say(f"there are more than these {SHOWN_ANSWERS}; --json lists them")
 
 
 def _print_acts(acts: list[dict[str, Any]]) -> None:

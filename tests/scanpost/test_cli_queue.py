@@ -12,6 +12,7 @@ from click.testing import Result
 from rules_node import Home
 
 from protocol.causes import HINTS, Cause
+from protocol.spool.steps import ImageResult
 from protocol.wire import telling
 from scanpost import choosing
 from scanpost.asking import when
@@ -46,6 +47,31 @@ def test_lists_take_every_filter(run: Run, home: Home, three: list[int]) -> None
     assert [row["id"] for row in listed(run, "series", "list", "--rule", "cardiac", "--source", "MR1")] == three[1::-1]
     assert "nothing matches" in run("queue", "list", "--target", "ai").stderr
     assert "nothing matches" in run("series", "list", "--state", "held").stderr
+
+
+def test_a_series_shows_what_targets_answered_for_single_images(run: Run, home: Home) -> None:
+    """Hints and docs send people here for the status of each image."""
+    arrival = home.series(calling_ae="MR1", images=25, Modality="MR", StudyDescription="cardiac")
+    assert "other than success" not in run("series", "show", str(arrival)).output
+    claim = home.spool.deliveries.claim(home.spool.workers.enter("dispatcher", "0").owner, {"pacs": 1}, 9e9)
+    assert claim is not None
+    answers = {1: (0, True, ""), 2: (0xB006, True, ""), 3: (0x0124, False, "ask the PACS team")}
+    home.spool.deliveries.confirm(claim, [
+        ImageResult(one.position, one.file.receipt, *answers.get(one.position, (0xA900, False, ""))) for one in claim.images
+    ])  # fmt: skip
+    delivery = listed(run, "series", "show", str(arrival))["deliveries"][0]
+    assert [one["position"] for one in delivery["answers"]] == list(range(2, 26))
+    assert delivery["answers"][1] | {"sop_uid": ""} == {
+        "position": 3, "state": "refused", "status": 0x0124, "comment": "ask the PACS team", "sop_uid": "",
+    }  # fmt: skip
+    shown = run("series", "show", str(arrival)).output
+    assert f"Answers of pacs other than success (delivery {delivery['id']})" in shown
+    for words in ("0124", "ask the PACS team", "B006", "warning", "more than these 20"):
+        assert words in shown
+    table = shown.partition("Answers of pacs")[2]
+    assert [position for position in range(1, 26) if re.search(rf"\b1\.2\.1\.1\.{position}\b", table)] == list(
+        range(2, 22)
+    )
 
 
 def test_the_list_says_when_a_target_is_probed_and_who_paused_it(run: Run, home: Home, three: list[int]) -> None:
