@@ -57,7 +57,7 @@ def take_counted(data: bytes, start: int, what: str) -> tuple[bytes, int]:
     """
     begin = start + 2
     stop = begin + int.from_bytes(data[start:begin], "big")
-    if begin > len(data) or stop > len(data):
+    if stop > len(data):
         raise InvalidPdu(f"{what} is cut off")
     return data[begin:stop], stop
 

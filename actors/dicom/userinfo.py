@@ -162,8 +162,6 @@ def _common(value: bytes) -> CommonExtended:
 
 def _identity(value: bytes) -> UserIdentity:
     what = "a user identity item"
-    if len(value) < 2:
-        raise InvalidPdu(f"{what} is cut off")
     primary, at = take_counted(value, 2, what)
     secondary, _ = take_counted(value, at, what)
     return UserIdentity(value[0], value[1] == 1, primary, secondary)

@@ -218,3 +218,16 @@ def test_a_role_selection_that_is_cut_off_is_an_invalid_pdu() -> None:
         information = b"\x54\0" + len(item).to_bytes(2, "big") + item
         with pytest.raises(InvalidPdu, match="role selection"):
             AssociateRq.decode(body + b"\x50\0" + len(information).to_bytes(2, "big") + information)
+
+
+@pytest.mark.parametrize("value", [b"", b"\1", b"\1\0", b"\1\0\0", b"\1\0\0\4joe", b"\1\0\0\3joe", b"\1\0\0\3joe\0\1"])
+def test_a_user_identity_that_is_cut_off_is_refused(value: bytes) -> None:
+    """PS3.7 section D.3.3.7: type, whether an answer is wanted, and two fields with their lengths."""
+    whole = item(0x58, b"\1\0\0\3joe\0\0")
+    assert UserInformation.decode(whole).identity is not None
+    with pytest.raises(InvalidPdu, match="a user identity item is cut off"):
+        UserInformation.decode(item(0x58, value))
+
+
+def item(kind: int, value: bytes) -> bytes:
+    return bytes((kind, 0)) + len(value).to_bytes(2, "big") + value
