@@ -89,7 +89,7 @@ def _print_answers(deliveries: list[dict[str, Any]]) -> None:
     from actors.dicom.statuses import describe
 
     for one in deliveries:
-        rows = [[answer["position"], answer["sop_uid"], answer["state"], describe(answer["status"] or 0), answer["comment"]]
+        rows = [[answer["position"], answer["sop_uid"], answer["state"], describe(answer["status"]), answer["comment"]]
                 for answer in one["answers"][:SHOWN_ANSWERS]]  # fmt: skip
         if rows:
             title = f"\nAnswers of {one['target']} other than success (delivery {one['id']})"

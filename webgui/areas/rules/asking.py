@@ -51,7 +51,7 @@ async def start(request: web.Request) -> web.Response:
     """Start a backtest: {"days": 30, "routing": {...}}; without `routing` of the rules in force alone."""
     body = await _body(request)
     refuse_fields(models.Backtest, body)
-    days = _number(body.get("days", 30), "days", 0.01, models.MAX_DAYS)
+    days = _number(body.get("days", 30), "days", models.LEAST_DAYS, models.MOST_DAYS)
 
     def prepared() -> str:
         draft = _draft(body)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from protocol.routing.terms import Return
 
-MAX_DAYS = 366.0
+LEAST_DAYS, MOST_DAYS = 0.01, 366.0  # of a backtest
 Reason = Annotated[str, Field(max_length=500)]
 
 
@@ -117,7 +117,7 @@ class Asked(BaseModel):
 class Backtest(BaseModel):
     """What the rules, or those of `routing`, make of what came in the last days."""
 
-    days: float = Field(30, ge=0.01, le=MAX_DAYS)
+    days: float = Field(30, ge=LEAST_DAYS, le=MOST_DAYS)
     routing: str | dict[str, Any] | None = Field(None, description=_DRAFT)
 
 
